@@ -1,0 +1,56 @@
+# awoooi-reporter. `make help` lists the targets.
+
+TOOLS   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/awoooi-reporter/tools
+export AWOOOI_TOOLS := $(TOOLS)
+export PATH := $(TOOLS)/bin:$(PATH)
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+BRANCH  := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+PKG     := github.com/prometheus/common/version
+LDFLAGS := -s -w -X $(PKG).Version=$(VERSION) -X $(PKG).Revision=$(REVISION) -X $(PKG).Branch=$(BRANCH) \
+	-X $(PKG).BuildDate=$(shell date -u +%Y-%m-%dT%H:%M:%SZ)
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/awoooi-reporter.
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/awoooi-reporter ./cmd/awoooi-reporter
+
+.PHONY: run
+run: build ## Run with nothing but Go: embedded databases, sample webhooks, terminal and web page.
+	AWOOOI_REPORTER_STATE_PATH=./.run/data ./bin/awoooi-reporter run --sample
+
+.PHONY: demo
+demo: build tools ## Run the whole chain on a real PostgreSQL, Prometheus and Alertmanager, and a fake Telegram.
+	go run ./internal/demo -binary ./bin/awoooi-reporter
+
+.PHONY: tools
+tools: ## Find or install what the tests need.
+	@.ci/tools '$(TOOLS)'
+
+.PHONY: test
+test: tools ## Run all tests on real servers, with the race detector.
+	go vet ./...
+	go test -race -timeout 15m ./...
+
+.PHONY: race
+race: tools ## Run all tests three times in random order, to find races.
+	go test -race -count 3 -shuffle on -timeout 30m ./...
+
+.PHONY: bench
+bench: tools ## Run the benchmarks; compare two runs with benchstat.
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+.PHONY: lint
+lint: ## Check format, modules, and lint.
+	@LINT=1 .ci/tools '$(TOOLS)'
+	golangci-lint run ./...
+	golangci-lint fmt --diff
+	go mod tidy -diff
+
+.PHONY: check
+check: lint test ## What every commit passes.

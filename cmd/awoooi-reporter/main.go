@@ -1,0 +1,52 @@
+// Command awoooi-reporter is the collector and the reporter in one binary: a configuration comes in, gauges, reports
+// and postmortems go out. This is the one place where parts are wired.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // Reports are in the reader's zone even where the system has no zone files.
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program: 0 is success, 1 an error that has been written to stderr.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "error:", err)
+		return 1
+	}
+	return 0
+}
+
+func rootCommand() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use:   "awoooi-reporter",
+		Short: "KPI gauges from an operations database; daily reports and postmortems in the on-call chat",
+		Long: "awoooi-reporter turns an operations database into KPI gauges for Prometheus, reports them every day by\n" +
+			"PromQL, and writes a postmortem of each resolved Alertmanager incident that lasted long enough.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	o.register(root.PersistentFlags())
+	root.AddCommand(
+		checkConfigCommand(&o),
+		versionCommand(),
+	)
+	return root
+}

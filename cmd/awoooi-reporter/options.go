@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/common/promslog"
+	"github.com/spf13/pflag"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+)
+
+// options are the flags of every command; a flag that was given wins over the file and the environment.
+type options struct {
+	configFile string
+	logLevel   string
+	logFormat  string
+}
+
+func (o *options) register(f *pflag.FlagSet) {
+	f.StringVar(&o.configFile, "config.file", "", "configuration file; without it the defaults and the environment are used")
+	f.StringVar(&o.logLevel, "log.level", "", "debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log.format", "", "logfmt or json")
+}
+
+// load reads the configuration and lays the flags over it.
+func (o *options) load() (*config.Config, error) {
+	c, err := config.Load(o.configFile)
+	if err != nil {
+		return nil, err
+	}
+	if o.logLevel != "" {
+		c.Log.Level = o.logLevel
+	}
+	if o.logFormat != "" {
+		c.Log.Format = o.logFormat
+	}
+	return c, nil
+}
+
+// logger builds the program's log from the configuration.
+func logger(c *config.Config, to io.Writer) (*slog.Logger, error) {
+	level, format := promslog.NewLevel(), promslog.NewFormat()
+	if err := level.Set(c.Log.Level); err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	if err := format.Set(c.Log.Format); err != nil {
+		return nil, fmt.Errorf("log.format: %w", err)
+	}
+	return promslog.New(&promslog.Config{Level: level, Format: format, Writer: to}), nil
+}

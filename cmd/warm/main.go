@@ -1,0 +1,35 @@
+package main
+
+import (
+	_ "github.com/go-viper/mapstructure/v2"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/hashicorp/go-retryablehttp"
+	_ "github.com/itchyny/gojq"
+	_ "github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/netresearch/go-cron"
+	_ "github.com/alicebob/miniredis/v2"
+	_ "github.com/prometheus/alertmanager/api/v2/client"
+	_ "github.com/prometheus/alertmanager/notify/webhook"
+	_ "github.com/prometheus/alertmanager/template"
+	_ "github.com/prometheus/client_golang/api/prometheus/v1"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/prometheus/client_golang/prometheus/testutil"
+	_ "github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	_ "github.com/prometheus/common/config"
+	_ "github.com/prometheus/common/promslog"
+	_ "github.com/prometheus/common/version"
+	_ "github.com/prometheus/exporter-toolkit/web"
+	_ "github.com/prometheus/prometheus/promql"
+	_ "github.com/prometheus/prometheus/tsdb"
+	_ "github.com/redis/go-redis/v9"
+	_ "github.com/spf13/cobra"
+	_ "github.com/spf13/viper"
+	_ "go.yaml.in/yaml/v3"
+	_ "golang.org/x/net/html"
+	_ "golang.org/x/sync/singleflight"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/time/rate"
+	_ "modernc.org/sqlite"
+)
+
+func main() {}

@@ -1,0 +1,281 @@
+// Package kpi defines what a KPI is: the configuration's queries and metrics come in, checked definitions go out to the
+// collector, the reports and the dashboards.
+package kpi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// The kinds of sources.
+const (
+	KindPostgres = "postgres"
+	KindRedis    = "redis"
+	KindHTTP     = "http"
+	KindJournal  = "journal"
+)
+
+// OtherLabel is the label value that overflowing series are folded into.
+const OtherLabel = "other"
+
+// The ways to treat duplicate or overflowing series of one metric.
+const (
+	OnError = "error" // the query fails
+	OnFold  = "fold"  // duplicates are summed; overflow is summed under the label value "other"
+)
+
+// Defaults of a query.
+const (
+	DefaultTimeout   = 5 * time.Second
+	DefaultMaxSeries = 100
+)
+
+// Set is a named list of queries.
+type Set struct {
+	Name    string  `yaml:"name" mapstructure:"name"`
+	Queries []Query `yaml:"queries" mapstructure:"queries"`
+}
+
+// Query asks one source once a scrape and gives one or more metrics. Exactly one of SQL, Redis, HTTP and Journal is set,
+// as the kind of its source wants.
+type Query struct {
+	Name    string        `yaml:"name" mapstructure:"name"`
+	Source  string        `yaml:"source" mapstructure:"source"`
+	Timeout time.Duration `yaml:"timeout" mapstructure:"timeout"` // 0: DefaultTimeout
+
+	// SQL is one SELECT, with @since and @until for the borders of the window: since <= t < until.
+	SQL string `yaml:"sql" mapstructure:"sql"`
+	// Redis is one reading command with its arguments, such as [SCARD, playbooks], or [COUNT_KEYS, "playbook:*"], which
+	// counts by SCAN.
+	Redis []string `yaml:"redis" mapstructure:"redis"`
+	// HTTP is one GET whose JSON answer is turned into rows.
+	HTTP HTTPQuery `yaml:"http" mapstructure:"http"`
+	// Journal names one of the counts that the incident journal keeps.
+	Journal string `yaml:"journal" mapstructure:"journal"`
+
+	MaxSeries   int      `yaml:"max_series" mapstructure:"max_series"`     // cap for each metric; 0: DefaultMaxSeries
+	OnDuplicate string   `yaml:"on_duplicate" mapstructure:"on_duplicate"` // "error" (default) or "fold"
+	OnOverflow  string   `yaml:"on_overflow" mapstructure:"on_overflow"`   // "error" (default) or "fold"
+	Metrics     []Metric `yaml:"metrics" mapstructure:"metrics"`
+}
+
+// HTTPQuery is a path below the source's URL, and a jq expression over the decoded answer. Each result of the expression
+// is a row: an object gives its keys as columns, anything else is the one column "value". $since and $until are
+// variables in RFC 3339.
+type HTTPQuery struct {
+	Path string `yaml:"path" mapstructure:"path"`
+	JQ   string `yaml:"jq" mapstructure:"jq"`
+}
+
+// Metric is one gauge family out of a query's rows.
+type Metric struct {
+	Name   string   `yaml:"name" mapstructure:"name"`
+	Help   string   `yaml:"help" mapstructure:"help"`
+	Value  string   `yaml:"value" mapstructure:"value"`   // column with the number; default "value"
+	Labels []string `yaml:"labels" mapstructure:"labels"` // columns with label values, of the same names
+	// Window is how far back @since is from @until; 0 is a figure of now. All metrics of one query have the same.
+	Window time.Duration `yaml:"window" mapstructure:"window"`
+	// ZeroFill lists label values that are always there, with 0 where the rows have none; for a metric with one label.
+	ZeroFill []string `yaml:"zero_fill" mapstructure:"zero_fill"`
+	// Optional leaves the metric out where its value is NULL, for an average over no rows, rather than failing the query.
+	Optional bool `yaml:"optional" mapstructure:"optional"`
+}
+
+// Window returns the window of the query's metrics.
+func (q Query) Window() time.Duration {
+	if len(q.Metrics) == 0 {
+		return 0
+	}
+	return q.Metrics[0].Window
+}
+
+// Kind returns the kind of source that the query needs, and an error where it sets none or several statements.
+func (q Query) Kind() (string, error) {
+	var kinds []string
+	if strings.TrimSpace(q.SQL) != "" {
+		kinds = append(kinds, KindPostgres)
+	}
+	if len(q.Redis) > 0 {
+		kinds = append(kinds, KindRedis)
+	}
+	if q.HTTP != (HTTPQuery{}) {
+		kinds = append(kinds, KindHTTP)
+	}
+	if q.Journal != "" {
+		kinds = append(kinds, KindJournal)
+	}
+	if len(kinds) != 1 {
+		return "", fmt.Errorf("query %q: needs exactly one of sql, redis, http and journal, has %d", q.Name, len(kinds))
+	}
+	return kinds[0], nil
+}
+
+// ParseSet reads a set from YAML; unknown keys are errors. Defaults are filled in.
+func ParseSet(b []byte) (Set, error) {
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	var s Set
+	if err := d.Decode(&s); err != nil {
+		return Set{}, fmt.Errorf("kpi set: %w", err)
+	}
+	for n := range s.Queries {
+		s.Queries[n] = s.Queries[n].WithDefaults()
+	}
+	return s, nil
+}
+
+// WithDefaults returns the query with every unset setting at its default.
+func (q Query) WithDefaults() Query {
+	if q.Timeout == 0 {
+		q.Timeout = DefaultTimeout
+	}
+	if q.MaxSeries == 0 {
+		q.MaxSeries = DefaultMaxSeries
+	}
+	if q.OnDuplicate == "" {
+		q.OnDuplicate = OnError
+	}
+	if q.OnOverflow == "" {
+		q.OnOverflow = OnError
+	}
+	ms := make([]Metric, len(q.Metrics))
+	for n, m := range q.Metrics {
+		if m.Value == "" {
+			m.Value = "value"
+		}
+		ms[n] = m
+	}
+	q.Metrics = ms
+	return q
+}
+
+var windowParameter = regexp.MustCompile(`@(since|until)\b`)
+
+// UsesWindow says whether the SQL names @since or @until.
+func (q Query) UsesWindow() bool { return windowParameter.MatchString(q.SQL) }
+
+// Merge lays queries over a base: one of the same name replaces, others are added at the end.
+func Merge(base []Query, over ...Query) []Query {
+	out := append([]Query(nil), base...)
+next:
+	for _, q := range over {
+		for n := range out {
+			if out[n].Name == q.Name {
+				out[n] = q
+				continue next
+			}
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+// Validate checks queries, filled with their defaults, against the sources there are (name to kind). It returns every
+// fault it finds, joined.
+func Validate(queries []Query, sources map[string]string) error {
+	var errs []error
+	names := map[string]bool{}
+	metrics := map[string]string{}
+	for _, q := range queries {
+		fault := func(format string, a ...any) {
+			errs = append(errs, fmt.Errorf("query %q: "+format, append([]any{q.Name}, a...)...))
+		}
+		if q.Name == "" {
+			fault("name is missing")
+		}
+		if names[q.Name] {
+			fault("a second query has this name")
+		}
+		names[q.Name] = true
+		kind, err := q.Kind()
+		if err != nil {
+			errs = append(errs, err)
+		}
+		switch have, ok := sources[q.Source]; {
+		case !ok:
+			fault("source %q is not configured", q.Source)
+		case kind != "" && have != kind:
+			fault("needs a source of kind %s, but %q is of kind %s", kind, q.Source, have)
+		}
+		if q.Timeout < 0 {
+			fault("timeout %v is negative", q.Timeout)
+		}
+		if q.MaxSeries < 1 {
+			fault("max_series %d is below 1", q.MaxSeries)
+		}
+		if q.OnDuplicate != OnError && q.OnDuplicate != OnFold {
+			fault("on_duplicate is %q, want error or fold", q.OnDuplicate)
+		}
+		if q.OnOverflow != OnError && q.OnOverflow != OnFold {
+			fault("on_overflow is %q, want error or fold", q.OnOverflow)
+		}
+		if len(q.Metrics) == 0 {
+			fault("has no metrics")
+		}
+		for _, m := range q.Metrics {
+			if other, ok := metrics[m.Name]; ok {
+				fault("metric %q is given by query %q too", m.Name, other)
+			}
+			metrics[m.Name] = q.Name
+			if err := m.validate(q); err != nil {
+				fault("%w", err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m Metric) validate(q Query) error {
+	var errs []error
+	fault := func(format string, a ...any) {
+		errs = append(errs, fmt.Errorf("metric %q: "+format, append([]any{m.Name}, a...)...))
+	}
+	// Exposition is kept to the names that every Prometheus since 2.0 takes.
+	if !model.LegacyValidation.IsValidMetricName(m.Name) {
+		fault("not a valid metric name")
+	}
+	for _, suffix := range []string{"_total", "_count", "_sum", "_bucket"} {
+		if strings.HasSuffix(m.Name, suffix) {
+			fault("a gauge must not end in %s", suffix)
+		}
+	}
+	if strings.HasPrefix(m.Name, "awoooi_collector_") || strings.HasPrefix(m.Name, "awoooi_reporter_") {
+		fault("the prefixes awoooi_collector_ and awoooi_reporter_ are taken by the program's own metrics")
+	}
+	if strings.TrimSpace(m.Help) == "" {
+		fault("help is missing")
+	}
+	if m.Window < 0 {
+		fault("window %v is negative", m.Window)
+	}
+	if m.Window != q.Window() {
+		fault("window %v differs from the query's first metric's %v; use two queries", m.Window, q.Window())
+	}
+	if m.Window == 0 && strings.Contains(q.SQL, "@since") {
+		fault("the query uses @since, but the metric has no window")
+	}
+	seen := map[string]bool{}
+	for _, l := range m.Labels {
+		if !model.LegacyValidation.IsValidLabelName(l) || strings.HasPrefix(l, "__") {
+			fault("label %q is not a valid label name", l)
+		}
+		if seen[l] {
+			fault("label %q is given twice", l)
+		}
+		seen[l] = true
+		if l == m.Value {
+			fault("column %q is both the value and a label", l)
+		}
+	}
+	if len(m.ZeroFill) > 0 && len(m.Labels) != 1 {
+		fault("zero_fill needs exactly one label, there are %d", len(m.Labels))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,65 @@
+package reporter
+
+import "time"
+
+// DeliveryKind says what a delivery carries, and so who composes its message.
+type DeliveryKind string
+
+// The kinds of deliveries.
+const (
+	DeliveryReport     DeliveryKind = "report"
+	DeliveryPostmortem DeliveryKind = "postmortem"
+	DeliveryNotice     DeliveryKind = "notice" // says that another delivery was given up
+)
+
+// DeliveryState is pending until all parts are sent, or until it is given up or cancelled.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryPending   DeliveryState = "pending"
+	DeliverySent      DeliveryState = "sent"
+	DeliveryGivenUp   DeliveryState = "given_up"
+	DeliveryCancelled DeliveryState = "cancelled"
+)
+
+// Delivery is one message for one receiver. It is stored before anyone is told that it was accepted, first without its
+// message (Subject says of what), then with it, then with its parts as they are sent.
+type Delivery struct {
+	ID          int64
+	Key         string // unique: a second delivery of the same key is the same delivery
+	Kind        DeliveryKind
+	Subject     string // report: "NAME@DUE" with DUE in RFC 3339 UTC; postmortem: incident id; notice: id of the delivery
+	Receiver    string
+	State       DeliveryState
+	Message     *Message // nil until composed
+	Parts       []Part   // nil until composed
+	Attempts    int
+	LastError   string // never holds a secret
+	CreatedAt   time.Time
+	NextAttempt time.Time
+	FinishedAt  time.Time
+}
+
+// DeliveryKey makes the unique key of a delivery.
+func DeliveryKey(kind DeliveryKind, subject, receiver string) string {
+	return string(kind) + "/" + subject + "/" + receiver
+}
+
+// NewDelivery is a pending delivery that is due at once.
+func NewDelivery(kind DeliveryKind, subject, receiver string, now time.Time) Delivery {
+	return Delivery{
+		Key: DeliveryKey(kind, subject, receiver), Kind: kind, Subject: subject, Receiver: receiver,
+		State: DeliveryPending, CreatedAt: now.UTC(), NextAttempt: now.UTC(),
+	}
+}
+
+// Part is one send of a delivery. A part whose SentAt is set is never sent again.
+type Part struct {
+	HTML      string
+	Document  string // file name; if set, the part is sent as a file and HTML is its content
+	SentAt    time.Time
+	MessageID string // the channel's id of the sent message
+	Ambiguous int    // sends whose answer was lost
+	Plain     bool   // sent without formatting, because the channel refused ours
+}

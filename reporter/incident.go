@@ -1,0 +1,106 @@
+package reporter
+
+import "time"
+
+// AlertEvent is one alert of one Alertmanager webhook, with what the webhook said of its group.
+type AlertEvent struct {
+	GroupKey     string
+	Receiver     string // Alertmanager's receiver, not ours
+	ExternalURL  string // Alertmanager's own address
+	GroupLabels  map[string]string
+	Fingerprint  string
+	Firing       bool
+	StartsAt     time.Time
+	EndsAt       time.Time // zero while firing
+	Labels       map[string]string
+	Annotations  map[string]string
+	GeneratorURL string
+	Truncated    uint64 // alerts of the same group that the webhook left out
+	ReceivedAt   time.Time
+}
+
+// IncidentState is open while any alert of the incident is firing.
+type IncidentState string
+
+// The states of an incident.
+const (
+	IncidentOpen     IncidentState = "open"
+	IncidentResolved IncidentState = "resolved"
+)
+
+// CloseReason says how we know that an incident is over.
+type CloseReason string
+
+// The reasons for closing an incident.
+const (
+	ClosedResolved   CloseReason = "resolved"   // Alertmanager said so
+	ClosedReconciled CloseReason = "reconciled" // Alertmanager's API no longer knows the alert
+	ClosedExpired    CloseReason = "expired"    // nobody has spoken of the alert for too long
+)
+
+// Incident is one episode of an Alertmanager group (or of one alert, as configured).
+type Incident struct {
+	ID          string // from the incident_id label or annotation, else made from the key and the first start
+	Key         string // what identifies the series of incidents: receiver and group key, and the fingerprint if per alert
+	GroupKey    string
+	Receiver    string
+	ExternalURL string
+	GroupLabels map[string]string
+	State       IncidentState
+	StartedAt   time.Time // earliest startsAt of its alerts
+	EndedAt     time.Time // latest endsAt of its alerts; zero while open
+	CloseReason CloseReason
+	Alerts      []Alert // ordered by StartsAt, then Fingerprint
+	Truncated   uint64  // the most that one of its webhooks left out
+	FirstSeenAt time.Time
+	LastSeenAt  time.Time
+	Notified    bool // a postmortem was created for it
+	Sample      bool // made from the bundled sample, never from a real Alertmanager
+}
+
+// Alert is one episode of one alert: a fingerprint from startsAt to endsAt.
+type Alert struct {
+	Fingerprint  string
+	StartsAt     time.Time
+	EndsAt       time.Time // zero while firing
+	Firing       bool
+	Labels       map[string]string
+	Annotations  map[string]string
+	GeneratorURL string
+}
+
+// Duration is alert time, never arrival time: latest endsAt less earliest startsAt, and zero while the incident is open.
+func (i Incident) Duration() time.Duration {
+	if i.State != IncidentResolved || i.EndedAt.Before(i.StartedAt) {
+		return 0
+	}
+	return i.EndedAt.Sub(i.StartedAt)
+}
+
+// CommonLabels returns the labels that every alert of the incident has with the same value.
+func (i Incident) CommonLabels() map[string]string {
+	return common(i.Alerts, func(a Alert) map[string]string { return a.Labels })
+}
+
+// CommonAnnotations returns the annotations that every alert of the incident has with the same value.
+func (i Incident) CommonAnnotations() map[string]string {
+	return common(i.Alerts, func(a Alert) map[string]string { return a.Annotations })
+}
+
+func common(alerts []Alert, of func(Alert) map[string]string) map[string]string {
+	out := map[string]string{}
+	for n, a := range alerts {
+		if n == 0 {
+			for k, v := range of(a) {
+				out[k] = v
+			}
+			continue
+		}
+		for k, v := range out {
+			if of(a)[k] != v {
+				delete(out, k)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,40 @@
+package reporter
+
+import "time"
+
+// Report is one inspection report: every figure evaluated at Due, whatever the hour it was built.
+type Report struct {
+	Name    string
+	Title   string // product name in the headline
+	Locale  string // "zh-TW", "en"
+	Due     time.Time
+	Since   time.Time // start of the lookback, UTC
+	Built   time.Time
+	Zone    *time.Location
+	Figures map[string]Figure
+	Health  HealthThresholds
+	// Template is the path of a user's own template file; empty means the builtin of the report's kind.
+	Template string
+}
+
+// HealthThresholds grades the repair success rate: at or above Excellent and Good, both within 0..1.
+type HealthThresholds struct {
+	Excellent float64
+	Good      float64
+}
+
+// Late says how long after its due time the report was built, rounded down to the minute.
+func (r Report) Late() time.Duration {
+	if d := r.Built.Sub(r.Due).Truncate(time.Minute); d > 0 {
+		return d
+	}
+	return 0
+}
+
+// Figure returns the named figure; one that the report never asked for has no data, with that as its reason.
+func (r Report) Figure(name string) Figure {
+	if f, ok := r.Figures[name]; ok {
+		return f
+	}
+	return NoData(name, "", r.Due, "the report has no figure of this name")
+}

@@ -1,0 +1,16 @@
+package reporter
+
+import (
+	"context"
+	"time"
+)
+
+// JournalTx is the view of the incident journal inside one transaction: what is put there is kept together or not at all.
+type JournalTx interface {
+	// Incidents returns the incidents of a key that are open or ended at or after since, oldest first.
+	Incidents(ctx context.Context, key string, since time.Time) ([]Incident, error)
+	// PutIncident inserts or replaces the incident of the same ID, with its alerts.
+	PutIncident(ctx context.Context, in Incident) error
+	// PutDelivery inserts the delivery, unless one of its key is there already.
+	PutDelivery(ctx context.Context, d Delivery) error
+}
