@@ -58,7 +58,8 @@ type Incident struct {
 	Sample      bool // made from the bundled sample, never from a real Alertmanager
 }
 
-// Alert is one episode of one alert: a fingerprint from startsAt to endsAt.
+// Alert is one episode of one alert, as it was told: a fingerprint from startsAt to endsAt. An episode that a later one of
+// the same fingerprint went on from was never told resolved, and is Firing even in a resolved incident.
 type Alert struct {
 	Fingerprint  string
 	StartsAt     time.Time

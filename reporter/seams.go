@@ -9,6 +9,10 @@ import (
 type JournalTx interface {
 	// Incidents returns the incidents of a key that are open or ended at or after since, oldest first.
 	Incidents(ctx context.Context, key string, since time.Time) ([]Incident, error)
+	// Incident returns the incident of that ID, or ErrNotFound.
+	Incident(ctx context.Context, id string) (Incident, error)
+	// DeleteIncident removes the incident of that ID, which became part of another, with its alerts.
+	DeleteIncident(ctx context.Context, id string) error
 	// PutIncident inserts or replaces the incident of the same ID, with its alerts.
 	PutIncident(ctx context.Context, in Incident) error
 	// PutDelivery inserts the delivery, unless one of its key is there already.

@@ -1,0 +1,143 @@
+package promql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// DefaultTimeout is how long one query may take where nothing else is said.
+const DefaultTimeout = 30 * time.Second
+
+// maxAnswer is far beyond any figure's answer, and keeps a wrong address from filling the memory.
+const maxAnswer = 16 << 20
+
+// HTTP asks a server that speaks Prometheus's HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics).
+type HTTP struct {
+	api     v1.API
+	timeout time.Duration
+}
+
+// NewHTTP makes a client of the server at rawURL, which may have a path, a query (such as dedup=true for Thanos) that
+// is sent with each request, and user:password. Start hc from promconfig.DefaultHTTPClientConfig. A timeout of 0 is
+// DefaultTimeout. Neither an error of NewHTTP nor one of Query ever holds a credential.
+func NewHTTP(rawURL string, hc promconfig.HTTPClientConfig, timeout time.Duration) (*HTTP, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		// The error of url.Parse repeats the address, and with it the password.
+		return nil, errors.New("prometheus url: not a valid URL")
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("prometheus url: want http://HOST or https://HOST")
+	}
+	if u.User != nil {
+		if hc.BasicAuth != nil || hc.Authorization != nil || hc.OAuth2 != nil {
+			return nil, errors.New("prometheus url: has a user, but the client has its own authentication too")
+		}
+		password, _ := u.User.Password()
+		hc.BasicAuth = &promconfig.BasicAuth{Username: u.User.Username(), Password: promconfig.Secret(password)}
+		u.User = nil
+	}
+	if err := hc.Validate(); err != nil {
+		return nil, fmt.Errorf("prometheus http client: %w", err)
+	}
+	client, err := promconfig.NewClientFromConfig(hc, "prometheus", promconfig.WithUserAgent("awoooi-reporter"))
+	if err != nil {
+		return nil, fmt.Errorf("prometheus http client: %w", err)
+	}
+	client.Transport = limitedTransport{client.Transport}
+	c, err := api.NewClient(api.Config{Address: u.String(), Client: client})
+	if err != nil {
+		return nil, fmt.Errorf("prometheus: %w", withoutURL(err))
+	}
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	return &HTTP{api: v1.NewAPI(c), timeout: timeout}, nil
+}
+
+// Query evaluates expr at one moment. An empty vector is no samples and no error; NaN is kept as a sample. Ranges,
+// strings and native histograms are no figures, so they are errors. An answer with warnings (a store of Thanos that did
+// not answer, for example) is an error too: a sum over a part of the series is a made-up number.
+func (h *HTTP) Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	value, warnings, _, err := h.api.Query(ctx, expr, at, v1.WithTimeout(h.timeout))
+	if err != nil {
+		return nil, fmt.Errorf("prometheus query: %w", withoutURL(err))
+	}
+	if err := partial(warnings); err != nil {
+		return nil, err
+	}
+	switch v := value.(type) {
+	case *model.Scalar:
+		return []reporter.Sample{{Labels: map[string]string{}, Value: float64(v.Value)}}, nil
+	case model.Vector:
+		samples := make([]reporter.Sample, 0, len(v))
+		for _, s := range v {
+			if s.Histogram != nil {
+				return nil, errHistogram
+			}
+			labels := make(map[string]string, len(s.Metric))
+			for name, value := range s.Metric {
+				labels[string(name)] = string(value)
+			}
+			samples = append(samples, reporter.Sample{Labels: labels, Value: float64(s.Value)})
+		}
+		return samples, nil
+	case nil:
+		return nil, errors.New("prometheus query: the answer has no result")
+	default:
+		return nil, notAFigure(v.Type().String())
+	}
+}
+
+var errHistogram = errors.New("the result is a native histogram, want numbers: use histogram_quantile or the like")
+
+func notAFigure(kind string) error {
+	return fmt.Errorf("the result is a %s, want an instant vector or a scalar", kind)
+}
+
+// partial makes an error of warnings. Servers before the API told infos apart sent them as warnings of this prefix.
+func partial(warnings []string) error {
+	var real []string
+	for _, w := range warnings {
+		if !strings.HasPrefix(w, "PromQL info:") {
+			real = append(real, w)
+		}
+	}
+	if len(real) == 0 {
+		return nil
+	}
+	return fmt.Errorf("partial answer: %s", strings.Join(real, "; "))
+}
+
+// withoutURL takes the address, which may hold a token in its query, out of what net/http says of a failed request.
+func withoutURL(err error) error {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		return fmt.Errorf("request: %w", withoutURL(u.Err))
+	}
+	return err
+}
+
+// limitedTransport breaks off answers that are too long to be real.
+type limitedTransport struct{ next http.RoundTripper }
+
+func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	}
+	return resp, err
+}

@@ -1,0 +1,243 @@
+package promql_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	promconfig "github.com/prometheus/common/config"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
+)
+
+var noon = time.Date(2026, 4, 22, 4, 0, 0, 0, time.UTC)
+
+const secretPart = "planted-secret"
+
+func newHTTP(t *testing.T, address string, hc promconfig.HTTPClientConfig) *promql.HTTP {
+	t.Helper()
+	h, err := promql.NewHTTP(address, hc, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func answering(t *testing.T, status int, body string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestHTTPAnswers(t *testing.T) {
+	t.Parallel()
+	one := []reporter.Sample{{Labels: map[string]string{}, Value: 1}}
+	tests := map[string]struct {
+		status  int
+		body    string
+		want    []reporter.Sample
+		wantErr string
+	}{
+		"vector": {200, `{"status":"success","data":{"resultType":"vector","result":[
+			{"metric":{"category":"network"},"value":[1,"12"]},{"metric":{},"value":[1,"1.5"]}]}}`,
+			[]reporter.Sample{{Labels: map[string]string{"category": "network"}, Value: 12}, {Labels: map[string]string{}, Value: 1.5}}, ""},
+		"empty vector": {200, `{"status":"success","data":{"resultType":"vector","result":[]}}`, []reporter.Sample{}, ""},
+		"scalar":       {200, `{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
+		"string":       {200, `{"status":"success","data":{"resultType":"string","result":[1,"x"]}}`, nil, `unexpected value type "string"`},
+		"matrix":       {200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`, nil, "the result is a matrix"},
+		"histogram": {200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":
+			[1,{"count":"1","sum":"1","buckets":[]}]}]}}`, nil, "native histogram"},
+		"warning": {200, `{"status":"success","warnings":["store 10.0.0.7 did not answer"],"data":{"resultType":"scalar",
+			"result":[1,"1"]}}`, nil, "partial answer: store 10.0.0.7 did not answer"},
+		"info sent as a warning": {200, `{"status":"success","warnings":["PromQL info: metric might not be a counter"],
+			"data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
+		"info": {200, `{"status":"success","infos":["PromQL info: x"],"data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
+		"bad query": {400, `{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}`, nil,
+			"bad_data: parse error"},
+		"server error with a page": {502, `<html>` + secretPart, nil, "502"},
+		"not Prometheus":           {200, `<html>` + secretPart, nil, "prometheus query"},
+		"no result":                {200, `{"status":"success","data":{}}`, nil, "prometheus query"},
+		"endless":                  {200, `{"status":"success","data":"` + strings.Repeat("x", 20<<20), nil, "too large"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := newHTTP(t, answering(t, tt.status, tt.body), promconfig.DefaultHTTPClientConfig).
+				Query(t.Context(), "up", noon)
+			if (err != nil) != (tt.wantErr != "") || (err != nil && !strings.Contains(err.Error(), tt.wantErr)) {
+				t.Fatalf("error is %v, want %q", err, tt.wantErr)
+			}
+			if err != nil && strings.Contains(err.Error(), secretPart) {
+				t.Errorf("error repeats the body: %v", err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestHTTPKeepsNaN(t *testing.T) {
+	t.Parallel()
+	url := answering(t, 200, `{"status":"success","data":{"resultType":"scalar","result":[1,"NaN"]}}`)
+	got, err := newHTTP(t, url, promconfig.DefaultHTTPClientConfig).Query(t.Context(), "0/0", noon)
+	if err != nil || len(got) != 1 || !math.IsNaN(got[0].Value) {
+		t.Errorf("got %v, %v; want one NaN", got, err)
+	}
+}
+
+func TestHTTPSendsWhatTheClientIsConfiguredWith(t *testing.T) {
+	t.Parallel()
+	requests := make(chan *http.Request, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		requests <- r
+		_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"vector","result":[]}}`)
+	}))
+	defer s.Close()
+	hc := promconfig.DefaultHTTPClientConfig
+	hc.HTTPHeaders = &promconfig.Headers{Headers: map[string]promconfig.Header{"X-Scope-OrgID": {Values: []string{"team-a"}}}}
+	address := strings.Replace(s.URL, "http://", "http://me:"+secretPart+"@", 1) + "/prometheus/?dedup=true"
+	if _, err := newHTTP(t, address, hc).Query(t.Context(), "sum(x)", noon); err != nil {
+		t.Fatal(err)
+	}
+	r := <-requests
+	got := map[string]string{
+		"path": r.URL.Path, "tenant": r.Header.Get("X-Scope-OrgID"), "auth": r.Header.Get("Authorization"),
+		"query": r.Form.Get("query"), "time": r.Form.Get("time"), "dedup": r.Form.Get("dedup"), "timeout": r.Form.Get("timeout"),
+	}
+	want := map[string]string{
+		"path": "/prometheus/api/v1/query", "tenant": "team-a",
+		"auth":  "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+secretPart)),
+		"query": "sum(x)", "time": "1776830400", "dedup": "true", "timeout": "10s",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHTTPErrorsHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	bearer := promconfig.DefaultHTTPClientConfig
+	bearer.Authorization = &promconfig.Authorization{Credentials: secretPart}
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	host := strings.TrimPrefix(closed.URL, "http://")
+	tests := map[string]struct {
+		url string
+		hc  promconfig.HTTPClientConfig
+	}{
+		"unparsable":           {"http://me:" + secretPart + "%zz@host", promconfig.DefaultHTTPClientConfig},
+		"control character":    {"http://me:" + secretPart + "@host/\x01", promconfig.DefaultHTTPClientConfig},
+		"no scheme":            {"me:" + secretPart + "@host:9090", promconfig.DefaultHTTPClientConfig},
+		"two authentications":  {"http://me:" + secretPart + "@host:9090", bearer},
+		"refused, user":        {"http://me:" + secretPart + "@" + host, promconfig.DefaultHTTPClientConfig},
+		"refused, bearer":      {"http://" + host, bearer},
+		"refused, query token": {"http://" + host + "/?token=" + secretPart, promconfig.DefaultHTTPClientConfig},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, err := promql.NewHTTP(tt.url, tt.hc, time.Second)
+			if err == nil {
+				_, err = h.Query(t.Context(), "up", noon)
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if strings.Contains(err.Error(), secretPart) {
+				t.Errorf("the error holds the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestHTTPGivesUpInTime(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer s.Close()
+	defer close(release)
+	h, err := promql.NewHTTP(s.URL, promconfig.DefaultHTTPClientConfig, 50*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Query(t.Context(), "up", noon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v, want a deadline", err)
+	}
+}
+
+func TestRealPrometheus(t *testing.T) {
+	t.Parallel()
+	exporter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "awoooi_alerts{category=\"network\"} 60\nawoooi_alerts{category=\"storage\"} 0\n")
+	}))
+	defer exporter.Close()
+	prom, err := localstack.StartPrometheus(t.Context(), localstack.PrometheusOptions{
+		ScrapeInterval: 200 * time.Millisecond, Targets: []string{strings.TrimPrefix(exporter.URL, "http://")},
+		// The hash is of "planted-secret".
+		WebConfig: "basic_auth_users:\n  me: $2a$04$FL6uVkhU3I.Nqwnb4R2lX.cFY7ztFAE7ZRXFgz350qrlPr/Au6TjS\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := prom.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(secretPart), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hc := promconfig.DefaultHTTPClientConfig
+	hc.BasicAuth = &promconfig.BasicAuth{Username: "me", PasswordFile: password}
+	h := newHTTP(t, prom.URL(), hc)
+
+	want := []reporter.Sample{
+		{Labels: map[string]string{"category": "network"}, Value: 60},
+		{Labels: map[string]string{"category": "storage"}, Value: 0},
+	}
+	var got []reporter.Sample
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); len(got) == 0 && time.Now().Before(deadline); <-tick.C {
+		if got, err = h.Query(t.Context(), "sort_desc(max by (category) (awoooi_alerts))", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	before, err := h.Query(t.Context(), "sum(awoooi_alerts)", time.Now().Add(-24*time.Hour))
+	if err != nil || len(before) != 0 {
+		t.Errorf("the day before has %v, %v; want nothing", before, err)
+	}
+	if _, err := h.Query(t.Context(), "awoooi_alerts[5m]", time.Now()); err == nil || !strings.Contains(err.Error(), "matrix") {
+		t.Errorf("a range gives %v, want an error", err)
+	}
+	if _, err := h.Query(t.Context(), "sum(", time.Now()); err == nil || !strings.Contains(err.Error(), "bad_data") {
+		t.Errorf("a broken query gives %v, want bad_data", err)
+	}
+	wrong := newHTTP(t, strings.Replace(prom.URL(), "http://", "http://me:wrong@", 1), promconfig.DefaultHTTPClientConfig)
+	if _, err := wrong.Query(t.Context(), "up", time.Now()); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("a wrong password gives %v, want 401", err)
+	}
+}

@@ -1,0 +1,54 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const reasonMax = 300
+
+// Notice writes that a delivery was given up and why, which is its last error, for the fallback receiver. An empty
+// locale and a nil zone are those of the options.
+func (r *Renderer) Notice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error) {
+	l, err := r.language(locale)
+	if err != nil {
+		return reporter.Message{}, fmt.Errorf("notice of delivery %d: %w", of.ID, err)
+	}
+	view := struct {
+		What, Receiver, Reason string
+		Attempts               int
+		ID                     int64
+	}{l.what(of, r.zoneOr(zone)), cut(clean(of.Receiver), shortMax), cut(clean(of.LastError), reasonMax), of.Attempts, of.ID}
+	if view.Reason == "" {
+		view.Reason = l.word("no_data")
+	}
+	m := reporter.Message{Title: l.word("notice_failed", view.What)}
+	if m.HTML, err = l.execute("notice.tmpl", view); err != nil {
+		return reporter.Message{}, err
+	}
+	m.Summary = m.HTML
+	return m, nil
+}
+
+// what names the message that could not be sent.
+func (l language) what(of reporter.Delivery, zone *time.Location) string {
+	if of.Message != nil && of.Message.Title != "" {
+		return cut(clean(of.Message.Title), titleMax)
+	}
+	subject := cut(clean(of.Subject), titleMax)
+	switch of.Kind {
+	case reporter.DeliveryReport:
+		if at := strings.LastIndexByte(subject, '@'); at >= 0 {
+			if due, err := time.Parse(time.RFC3339, subject[at+1:]); err == nil {
+				return l.word("notice_report", subject[:at], due.In(zone).Format(minuteLayout))
+			}
+		}
+	case reporter.DeliveryPostmortem:
+		return l.word("notice_postmortem", subject)
+	case reporter.DeliveryNotice:
+	}
+	return subject
+}

@@ -1,0 +1,264 @@
+package render
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// Characters, or elements, that a postmortem's message holds of each. Its Markdown holds all.
+const (
+	titleMax     = 200
+	shortMax     = 100
+	idMax        = 200
+	rootCauseMax = 300
+	actionMax    = 200
+	decisionMax  = 300
+	noteMax      = 300
+	affectedMax  = 12
+	notesMax     = 5
+	linksMax     = 10
+	urlMax       = 2000
+	urlTextMax   = 300
+	timelineEnds = 10 // events kept at either end
+)
+
+// PostmortemView is what a postmortem's template sees, as its dot. Empty fields are not known, and are to be left out.
+type PostmortemView struct {
+	Product     string
+	Sample      bool
+	ID          string
+	Title       string
+	Severity    string
+	Affected    string
+	Period      string
+	ZoneName    string
+	Duration    string
+	Disposition string
+	Retries     int
+	Closed      string
+	RootCause   string
+	Action      string
+	Decision    string
+	Timeline    []Event
+	Earlier     *reporter.Earlier
+	Links       []Link
+	Notes       []string
+	Built       string
+}
+
+// Event is one line of the timeline: an event, or how many are left out.
+type Event struct {
+	At      string
+	Firing  bool
+	Alert   string
+	Skipped int
+}
+
+// Link is an address with the word for its kind. One that is not Clickable is to be shown as text.
+type Link struct {
+	Word      string
+	URL       string
+	Clickable bool
+}
+
+// Postmortem writes a postmortem.
+func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
+	l, err := r.language(p.Locale)
+	if err != nil {
+		return reporter.Message{}, fmt.Errorf("postmortem %s: %w", p.Incident.ID, err)
+	}
+	v := r.postmortemView(l, p)
+	v.shorten(l, p)
+	name := v.Title
+	if name == "" {
+		name = v.ID
+	}
+	m := reporter.Message{Title: l.word("postmortem") + ": " + name}
+	if v.Sample {
+		m.Title = "【" + l.word("sample") + "】" + m.Title
+	}
+	if m.Summary, err = l.execute("postmortem_head.tmpl", v); err != nil {
+		return reporter.Message{}, err
+	}
+	if r.own != "" {
+		if m.HTML, err = l.executeFile(r.own, v); err == nil {
+			return m, nil
+		}
+		r.log.Error("postmortem: its template cannot be used, the builtin one is", "incident", p.Incident.ID, "err", err)
+	}
+	m.HTML, err = l.execute("postmortem.tmpl", v)
+	return m, err
+}
+
+// CheckPostmortemTemplate tries a postmortem's template file as CheckTemplate does a report's.
+func CheckPostmortemTemplate(file string) error {
+	r, err := New(Options{})
+	if err != nil {
+		return err
+	}
+	minimal := reporter.Postmortem{Incident: reporter.Incident{ID: "INC-1"}}
+	start := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
+	full := reporter.Postmortem{
+		Incident: reporter.Incident{
+			ID: "INC-2", State: reporter.IncidentResolved, StartedAt: start, EndedAt: start.Add(time.Hour), Sample: true,
+			CloseReason: reporter.ClosedReconciled,
+		},
+		Title: "HighErrorRate", Severity: "critical", Affected: []reporter.Label{{Name: "service", Value: "api"}},
+		Disposition: reporter.DispositionAutomatic, Retries: 1, RootCause: "x", Action: "x", Decision: "x",
+		Timeline: make([]reporter.TimelineEvent, 2*timelineEnds+1), Earlier: &reporter.Earlier{Days7: 1, Days30: 2},
+		Links: []reporter.Link{{Kind: "source", URL: "https://example.org/"}, {Kind: "page", URL: "http://localhost/"}},
+		Notes: []string{"x"}, Built: start.Add(time.Hour),
+	}
+	for _, name := range Locales() {
+		l := r.languages[name]
+		for _, p := range []reporter.Postmortem{full, minimal} {
+			v := r.postmortemView(l, p)
+			v.shorten(l, p)
+			if _, err := l.executeFile(file, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Markdown writes a postmortem as a document, whole, with the sections that people fill in: impact, lessons, actions.
+func (r *Renderer) Markdown(p reporter.Postmortem) (string, error) {
+	l, err := r.language(p.Locale)
+	if err != nil {
+		return "", fmt.Errorf("postmortem %s: %w", p.Incident.ID, err)
+	}
+	v := r.postmortemView(l, p)
+	v.escapeMarkdown(p.Action)
+	var b strings.Builder
+	if err := l.markdown.ExecuteTemplate(&b, markdownFile, v); err != nil {
+		return "", fmt.Errorf("render: %w", err)
+	}
+	return b.String(), nil
+}
+
+func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemView {
+	zone := r.zoneOr(p.Zone)
+	in := p.Incident
+	v := PostmortemView{
+		Product: l.word("product", r.product), Sample: in.Sample, ID: clean(in.ID), Title: clean(p.Title),
+		Severity: clean(p.Severity), Period: period(in, zone), ZoneName: l.zone(zone), Retries: max(p.Retries, 0),
+		RootCause: clean(p.RootCause), Action: clean(p.Action), Decision: clean(p.Decision), Earlier: p.Earlier,
+		Disposition: l.word("no_data"), Built: p.Built.In(zone).Format(minuteLayout),
+	}
+	if d := in.Duration(); d > 0 {
+		v.Duration = l.duration(d)
+	}
+	switch p.Disposition {
+	case reporter.DispositionAutomatic:
+		v.Disposition = l.word("disposition_automatic")
+	case reporter.DispositionHuman:
+		v.Disposition = l.word("disposition_human")
+	case reporter.DispositionUnknown:
+	}
+	switch in.CloseReason {
+	case reporter.ClosedReconciled:
+		v.Closed = l.word("closed_reconciled")
+	case reporter.ClosedExpired:
+		v.Closed = l.word("closed_expired")
+	case reporter.ClosedResolved: // the ordinary end, which needs no words
+	}
+	v.Affected = affected(p.Affected)
+	layout := time.TimeOnly
+	for _, e := range p.Timeline {
+		if e.At.In(zone).Format(time.DateOnly) != p.Timeline[0].At.In(zone).Format(time.DateOnly) {
+			layout = "01-02 " + time.TimeOnly
+		}
+	}
+	for _, e := range p.Timeline {
+		v.Timeline = append(v.Timeline, Event{At: e.At.In(zone).Format(layout), Firing: e.Firing, Alert: clean(e.Alert)})
+	}
+	for _, link := range p.Links {
+		if view, ok := newLink(l, link); ok {
+			v.Links = append(v.Links, view)
+		}
+	}
+	for _, note := range p.Notes {
+		v.Notes = append(v.Notes, clean(note))
+	}
+	return v
+}
+
+func affected(labels []reporter.Label) string {
+	var parts []string
+	for _, label := range labels {
+		parts = append(parts, cut(clean(label.Name), shortMax)+"="+cut(clean(label.Value), shortMax))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// period shows when the incident began and ended, and the second date only where it is another.
+func period(in reporter.Incident, zone *time.Location) string {
+	if in.StartedAt.IsZero() || in.EndedAt.IsZero() {
+		return ""
+	}
+	start, end := in.StartedAt.In(zone), in.EndedAt.In(zone)
+	layout := minuteLayout
+	if start.Format(time.DateOnly) == end.Format(time.DateOnly) {
+		layout = "15:04"
+	}
+	return start.Format(minuteLayout) + " → " + end.Format(layout)
+}
+
+// newLink makes a link that can be clicked only of what chats take for an address: Telegram drops links to hosts
+// without a dot. Any other is shown as text. What is no address at all is left out, and so is a user in it, which may
+// come with a password.
+func newLink(l language, link reporter.Link) (Link, bool) {
+	address := clean(link.URL)
+	if address == "" || len(address) > urlMax {
+		return Link{}, false
+	}
+	word, err := l.t("link_" + link.Kind)
+	if err != nil {
+		word = cut(clean(link.Kind), shortMax)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return Link{}, false
+	}
+	if u.User != nil {
+		u.User = nil
+		address = u.String()
+	}
+	clickable := (u.Scheme == "http" || u.Scheme == "https") && strings.Contains(strings.Trim(u.Hostname(), "."), ".")
+	return Link{Word: word, URL: address, Clickable: clickable}, true
+}
+
+// shorten cuts the view to what fits a message.
+func (v *PostmortemView) shorten(l language, p reporter.Postmortem) {
+	if left := len(p.Affected) - affectedMax; left > 0 {
+		v.Affected = affected(p.Affected[:affectedMax]) + ", " + ellipsis + " " + l.word("more", left)
+	}
+	v.ID, v.Title, v.Severity = cut(v.ID, idMax), cut(v.Title, titleMax), cut(v.Severity, shortMax)
+	v.RootCause, v.Action = cut(v.RootCause, rootCauseMax), cut(v.Action, actionMax)
+	v.Decision = cut(v.Decision, decisionMax)
+	if skipped := len(v.Timeline) - 2*timelineEnds; skipped > 0 {
+		kept := append([]Event{}, v.Timeline[:timelineEnds]...)
+		kept = append(kept, Event{Skipped: skipped})
+		v.Timeline = append(kept, v.Timeline[len(v.Timeline)-timelineEnds:]...)
+	}
+	for n := range v.Timeline {
+		v.Timeline[n].Alert = cut(v.Timeline[n].Alert, shortMax)
+	}
+	v.Links = v.Links[:min(len(v.Links), linksMax)]
+	for n := range v.Links {
+		if !v.Links[n].Clickable {
+			v.Links[n].URL = cut(v.Links[n].URL, urlTextMax)
+		}
+	}
+	if left := len(v.Notes) - notesMax; left > 0 {
+		v.Notes = append(v.Notes[:notesMax:notesMax], ellipsis+" "+l.word("more", left))
+	}
+	for n := range v.Notes {
+		v.Notes[n] = cut(v.Notes[n], noteMax)
+	}
+}

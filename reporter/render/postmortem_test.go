@@ -1,0 +1,237 @@
+package render_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/render"
+)
+
+func fullPostmortem(t *testing.T) reporter.Postmortem {
+	t.Helper()
+	start := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
+	end := start.Add(72 * time.Minute)
+	return reporter.Postmortem{
+		Incident: reporter.Incident{
+			ID: "INC-20260422-001", State: reporter.IncidentResolved, StartedAt: start, EndedAt: end, CloseReason: reporter.ClosedResolved,
+		},
+		Title: "HighErrorRate: api 5xx > 5%", Severity: "critical",
+		Affected:    []reporter.Label{{Name: "cluster", Value: "prod"}, {Name: "service", Value: "api"}},
+		Disposition: reporter.DispositionAutomatic, Retries: 2,
+		RootCause: "Connection pool exhausted after a slow query held its locks.", Action: "kubectl rollout restart deployment/api",
+		Decision: "restart (confidence 0.92)",
+		Timeline: []reporter.TimelineEvent{
+			{At: start, Firing: true, Alert: "HighErrorRate"}, {At: start.Add(3 * time.Minute), Firing: true, Alert: "HighLatency"},
+			{At: end.Add(-time.Minute), Alert: "HighLatency"}, {At: end, Alert: "HighErrorRate"},
+		},
+		Links: []reporter.Link{
+			{Kind: "source", URL: "https://prometheus.example.org/graph?g0.expr=up+%3D%3D+0&g0.tab=1"},
+			{Kind: "runbook", URL: "http://wiki:8080/runbook"}, {Kind: "page", URL: "https://reporter.example.org/incidents/1"},
+		},
+		Earlier: &reporter.Earlier{Days7: 2, Days30: 5}, Notes: []string{"Alertmanager left out 3 alerts."},
+		Locale: "zh-TW", Zone: taipei(t), Built: end.Add(time.Minute),
+	}
+}
+
+func TestPostmortemText(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(p *reporter.Postmortem){
+		"full": func(*reporter.Postmortem) {},
+		"minimal": func(p *reporter.Postmortem) {
+			*p = reporter.Postmortem{Incident: p.Incident, Locale: p.Locale, Zone: p.Zone, Built: p.Built}
+		},
+		"sample": func(p *reporter.Postmortem) { p.Incident.Sample = true },
+		"long": func(p *reporter.Postmortem) {
+			p.Incident.EndedAt = p.Incident.StartedAt.Add(51 * time.Hour)
+			p.Incident.CloseReason = reporter.ClosedReconciled
+			p.Disposition, p.Retries, p.Earlier = reporter.DispositionHuman, 0, &reporter.Earlier{}
+			p.RootCause = strings.Repeat("資料庫", 100) + "!"
+			p.Action = strings.Repeat("a<b ", 100)
+			p.Timeline, p.Affected, p.Notes = nil, nil, nil
+			for n := range 25 {
+				at := p.Incident.StartedAt.Add(time.Duration(n) * time.Hour)
+				p.Timeline = append(p.Timeline, reporter.TimelineEvent{At: at, Firing: n%2 == 0, Alert: fmt.Sprintf("Alert%d", n)})
+			}
+			for n := range 15 {
+				p.Affected = append(p.Affected, reporter.Label{Name: fmt.Sprintf("label%d", n), Value: "v"})
+			}
+			for n := range 7 {
+				p.Notes = append(p.Notes, fmt.Sprintf("note %d", n))
+			}
+		},
+		"hostile": func(p *reporter.Postmortem) {
+			p.Incident.ID, p.Title, p.Severity, p.RootCause, p.Action, p.Decision = hostile, hostile, hostile, hostile, hostile, hostile
+			p.Affected = []reporter.Label{{Name: hostile, Value: hostile}}
+			p.Timeline[0].Alert = hostile
+			p.Notes = []string{hostile}
+			p.Links = []reporter.Link{
+				{Kind: "source", URL: "javascript:alert(1)"}, {Kind: "source", URL: "https://user:pw@example.org/"},
+				{Kind: "runbook", URL: `https://example.org/"><b>&x=<y>`}, {Kind: hostile, URL: "http://localhost/"},
+				{Kind: "page", URL: "https://example.org/\n<b>"}, {Kind: "page", URL: ""}, {Kind: "page", URL: "https://[::1]/"},
+				{Kind: "page", URL: "https://example.org/" + strings.Repeat("x", 5000)},
+			}
+		},
+	}
+	r := newRenderer(t)
+	for name, change := range tests {
+		for _, locale := range []string{"zh-TW", "en"} {
+			t.Run(name+" "+locale, func(t *testing.T) {
+				t.Parallel()
+				p := fullPostmortem(t)
+				change(&p)
+				p.Locale = locale
+				m, err := r.Postmortem(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden(t, "postmortem_"+name+"."+locale+".html", m.HTML)
+				wellFormed(t, "text", m.HTML)
+				wellFormed(t, "summary", m.Summary)
+				if !strings.HasPrefix(m.HTML, m.Summary) || strings.ContainsAny(m.Title, "\n\x00") || m.Title == "" {
+					t.Errorf("title is %q, summary is\n%s", m.Title, m.Summary)
+				}
+				md, err := r.Markdown(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden(t, "postmortem_"+name+"."+locale+".md", md)
+			})
+		}
+	}
+}
+
+func TestFieldsAreCutByCharactersBeforeTheyAreEscaped(t *testing.T) {
+	t.Parallel()
+	r := newRenderer(t)
+	cut := func(rootCause string) string {
+		p := fullPostmortem(t)
+		p.RootCause = rootCause
+		m, err := r.Postmortem(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wellFormed(t, "cut", m.HTML)
+		_, rest, _ := strings.Cut(m.HTML, "根本原因</b>\n")
+		line, _, _ := strings.Cut(rest, "\n")
+		return line
+	}
+	a := strings.Repeat("a", 298)
+	tests := map[string]struct{ in, want string }{
+		"exactly as many":         {a + "🧯<", a + "🧯&lt;"},
+		"one too many":            {a + "<<<", a + "&lt;…"},
+		"combining mark":          {a + "e\u0301\u0301x", a + "…"},
+		"family of one character": {a + "👩‍👩‍👧‍👦", a + "…"},
+		"skin tone":               {a + "👍🏽!", a + "…"},
+		"flag":                    {a + "🇹🇼!", a + "…"},
+		"two flags":               {a[:297] + "🇹🇼🇯🇵", a[:297] + "🇹🇼…"},
+		"lines":                   {"one\r\n\ttwo\u2028three", "one two three"},
+		"not UTF-8":               {"a\xff\xfeb", "a\uFFFDb"},
+	}
+	for name, tt := range tests {
+		got := cut(tt.in)
+		if got != tt.want {
+			t.Errorf("%s: got …%q, want …%q", name, tail(got), tail(tt.want))
+		}
+	}
+	if got := cut("e" + strings.Repeat("\u0301", 1000)); utf8.RuneCountInString(got) != 300 {
+		t.Errorf("an endless character is cut to %d", utf8.RuneCountInString(got))
+	}
+}
+
+func tail(s string) string { return s[max(0, len(s)-20):] }
+
+func TestNotice(t *testing.T) {
+	t.Parallel()
+	r := newRenderer(t)
+	tests := map[string]struct {
+		of   reporter.Delivery
+		want string
+	}{
+		"report": {reporter.Delivery{ID: 7, Kind: reporter.DeliveryReport, Subject: "daily@2026-04-22T00:00:00Z", Receiver: "sre", Attempts: 12},
+			"<b>⚠️ 巡檢報告 daily 2026-04-22 08:00 發送失敗</b>\n接收者: sre\n原因: why &lt;b&gt;\n嘗試次數: 12\n傳送編號: 7"},
+		"composed": {reporter.Delivery{Kind: reporter.DeliveryReport, Subject: "x", Message: &reporter.Message{Title: "<T>"}},
+			"<b>⚠️ &lt;T&gt; 發送失敗</b>\n接收者: \n原因: why &lt;b&gt;\n嘗試次數: 0"},
+		"postmortem": {reporter.Delivery{ID: 8, Kind: reporter.DeliveryPostmortem, Subject: "INC-1", Receiver: "a&b", Attempts: 1},
+			"<b>⚠️ 事後檢討報告 INC-1 發送失敗</b>\n接收者: a&amp;b\n原因: why &lt;b&gt;\n嘗試次數: 1\n傳送編號: 8"},
+		"odd subject": {reporter.Delivery{ID: 9, Kind: reporter.DeliveryReport, Subject: "daily@x", Receiver: "a"},
+			"<b>⚠️ daily@x 發送失敗</b>\n接收者: a\n原因: why &lt;b&gt;\n嘗試次數: 0\n傳送編號: 9"},
+	}
+	for name, tt := range tests {
+		tt.of.LastError = "why\n<b>"
+		m, err := r.Notice(tt.of, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wellFormed(t, name, m.HTML)
+		if diff := cmp.Diff(tt.want, m.HTML); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestOwnPostmortemTemplate(t *testing.T) {
+	t.Parallel()
+	good := writeTemplate(t, "<b>{{.ID}}</b> {{t \"duration\"}} {{.Duration}}{{range .Links}}\n{{.Word}}{{end}}")
+	bad := writeTemplate(t, "a\n{{.Nonsense}}")
+	if err := render.CheckPostmortemTemplate(good); err != nil {
+		t.Error(err)
+	}
+	if err := render.CheckPostmortemTemplate(bad); err == nil || !strings.Contains(err.Error(), "own.tmpl:2") {
+		t.Errorf("error is %v, want the line", err)
+	}
+	builtin, err := newRenderer(t).Postmortem(fullPostmortem(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		good: "<b>INC-20260422-001</b> 持續時間 1 小時 12 分\n告警來源\n處置手冊\n事件頁面",
+		bad:  builtin.HTML,
+	} {
+		r, err := render.New(render.Options{PostmortemTemplate: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := r.Postmortem(fullPostmortem(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, m.HTML); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func FuzzMarkup(f *testing.F) {
+	f.Add(hostile, hostile, "https://example.org/?a=\"<b>&")
+	f.Add("\xff\u202e", "`[x](y)`", "http://a.b/%zz")
+	f.Fuzz(func(t *testing.T, title, text, address string) {
+		r := newRenderer(t)
+		p := fullPostmortem(t)
+		p.Title, p.RootCause, p.Action, p.Incident.ID, p.Severity = title, text, text, title, text
+		p.Links = []reporter.Link{{Kind: title, URL: address}}
+		p.Affected = []reporter.Label{{Name: title, Value: text}}
+		m, err := r.Postmortem(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wellFormed(t, "postmortem", m.HTML)
+		if _, err := r.Markdown(p); err != nil {
+			t.Fatal(err)
+		}
+		rep := newReport(t, with(seed(), map[string]float64{"alerts_by_category/" + text: 70}))
+		rep.Title = title
+		if m, err = r.Report(rep); err != nil {
+			t.Fatal(err)
+		}
+		wellFormed(t, "report", m.HTML)
+		if strings.ContainsRune(m.Title, '\n') || !utf8.ValidString(m.HTML) {
+			t.Errorf("title is %q, text is %q", m.Title, m.HTML)
+		}
+	})
+}

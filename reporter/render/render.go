@@ -1,0 +1,155 @@
+package render
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"os"
+	"path"
+	"strings"
+	texttemplate "text/template"
+	"time"
+)
+
+//go:embed templates/*.tmpl
+var templateFiles embed.FS
+
+const (
+	defaultProduct = "AWOOOI"
+	defaultLocale  = "zh-TW"
+	markdownFile   = "postmortem.md.tmpl"
+)
+
+// Options says what is not said by what is rendered.
+type Options struct {
+	Product string         // in headlines and footers; default "AWOOOI". A report's own title goes first.
+	Locale  string         // of notices, and where a report or postmortem names none; default "zh-TW"
+	Zone    *time.Location // likewise; default UTC
+	Log     *slog.Logger
+	// PostmortemTemplate is the path of a user's own template file for postmortems; empty is the builtin one.
+	PostmortemTemplate string
+}
+
+// Renderer writes messages. It is safe for concurrent use.
+type Renderer struct {
+	product   string
+	locale    string
+	zone      *time.Location
+	log       *slog.Logger
+	own       string // template file of postmortems
+	languages map[string]language
+}
+
+// language is a catalogue with the builtin templates bound to it. html/template escapes every value by its place, in
+// our templates as in users' own.
+type language struct {
+	catalogue
+	html     *template.Template
+	markdown *texttemplate.Template
+}
+
+// New makes a renderer.
+func New(o Options) (*Renderer, error) {
+	r := &Renderer{
+		product: o.Product, locale: o.Locale, zone: o.Zone, log: o.Log, own: o.PostmortemTemplate,
+		languages: map[string]language{},
+	}
+	if r.product == "" {
+		r.product = defaultProduct
+	}
+	if r.locale == "" {
+		r.locale = defaultLocale
+	}
+	if r.zone == nil {
+		r.zone = time.UTC
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	catalogues, err := loadCatalogues()
+	if err != nil {
+		return nil, err
+	}
+	for name, c := range catalogues {
+		l := language{
+			catalogue: c,
+			html:      template.New("").Funcs(template.FuncMap{"t": c.t}),
+			markdown:  texttemplate.New("").Funcs(texttemplate.FuncMap{"t": c.t}),
+		}
+		files, err := templateFiles.ReadDir("templates")
+		if err != nil {
+			return nil, fmt.Errorf("templates: %w", err)
+		}
+		for _, f := range files {
+			b, err := templateFiles.ReadFile(path.Join("templates", f.Name()))
+			if err != nil {
+				return nil, fmt.Errorf("templates: %w", err)
+			}
+			if f.Name() == markdownFile {
+				_, err = l.markdown.New(f.Name()).Parse(string(b))
+			} else {
+				_, err = l.html.New(f.Name()).Parse(strings.TrimSuffix(string(b), "\n"))
+			}
+			if err != nil {
+				return nil, fmt.Errorf("templates: %w", err)
+			}
+		}
+		r.languages[name] = l
+	}
+	if _, err := r.language(""); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// language returns the language of that name, or of the options for an empty name.
+func (r *Renderer) language(name string) (language, error) {
+	if name == "" {
+		name = r.locale
+	}
+	l, ok := r.languages[name]
+	if !ok {
+		return language{}, fmt.Errorf("locale %q: not known, there are %s", name,
+			strings.Join(Locales(), ", "))
+	}
+	return l, nil
+}
+
+func (r *Renderer) zoneOr(z *time.Location) *time.Location {
+	if z == nil {
+		return r.zone
+	}
+	return z
+}
+
+// execute runs a builtin template.
+func (l language) execute(name string, view any) (string, error) {
+	var b strings.Builder
+	if err := l.html.ExecuteTemplate(&b, name, view); err != nil {
+		return "", fmt.Errorf("render: %w", err)
+	}
+	return strings.TrimSpace(b.String()), nil
+}
+
+// executeFile runs a template file of the user's. Errors name the file and the line.
+func (l language) executeFile(file string, view any) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("template: %w", err)
+	}
+	source := strings.ReplaceAll(string(b), "\r\n", "\n")
+	t, err := template.New(file).Funcs(template.FuncMap{"t": l.t}).Parse(source)
+	if err != nil {
+		return "", err // html/template begins with "template: FILE:LINE".
+	}
+	var out strings.Builder
+	if err := t.Execute(&out, view); err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(out.String())
+	if err := checkMarkup(text); err != nil {
+		return "", fmt.Errorf("template: %s: its text, at %w", file, err)
+	}
+	return text, nil
+}

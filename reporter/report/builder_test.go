@@ -1,0 +1,224 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+)
+
+// fakeQuerier answers by expression.
+type fakeQuerier func(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error)
+
+func (f fakeQuerier) Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
+	return f(ctx, expr, at)
+}
+
+func number(v float64) []reporter.Sample {
+	return []reporter.Sample{{Labels: map[string]string{}, Value: v}}
+}
+
+var due = time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
+
+func TestEachFigureIsOnItsOwn(t *testing.T) {
+	t.Parallel()
+	q := fakeQuerier(func(_ context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
+		switch {
+		case expr == "known" && at.Equal(due):
+			return number(128), nil
+		case expr == "known" && at.Equal(due.Add(-24*time.Hour)):
+			return number(116), nil
+		case expr == "zero":
+			return number(0), nil
+		case expr == "nan":
+			return number(math.NaN()), nil
+		case expr == "refused":
+			return nil, errors.New("bad_data: no")
+		}
+		return nil, nil
+	})
+	built := due.Add(2*time.Hour + 13*time.Minute)
+	b := report.NewBuilder(report.BuilderConfig{Querier: q, Now: func() time.Time { return built }})
+	d := report.Definition{
+		Name: "daily", Title: "AWOOOI", Zone: zone(t, "Asia/Taipei"), Lookback: 24 * time.Hour, Locale: "en", Template: "t",
+		Health: report.DefaultHealth,
+		Figures: []report.FigureDefinition{
+			{Name: "alerts", Expr: "known", Compare: 24 * time.Hour}, {Name: "zero", Expr: "zero"}, {Name: "nan", Expr: "nan"},
+			{Name: "refused", Expr: "refused"}, {Name: "empty", Expr: "empty", Compare: time.Hour},
+		},
+	}
+	got, err := b.Build(t.Context(), d, due.In(d.Zone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type view struct {
+		Value  float64
+		Known  bool
+		Reason string
+	}
+	figures := map[string]view{}
+	for name, f := range got.Figures {
+		v, known := f.Value()
+		figures[name] = view{v, known, f.Reason}
+		if f.Name != name || f.Expr == "" || f.At.Location() != time.UTC {
+			t.Errorf("figure %s is %+v", name, f)
+		}
+	}
+	want := map[string]view{
+		"alerts": {128, true, ""}, "alerts_before": {116, true, ""}, "zero": {0, true, ""},
+		"nan":          {0, false, "the result is not a finite number"},
+		"refused":      {0, false, "bad_data: no"},
+		"empty":        {0, false, "the query has an empty result"},
+		"empty_before": {0, false, "the query has an empty result"},
+	}
+	if diff := cmp.Diff(want, figures); diff != "" {
+		t.Error(diff)
+	}
+	got.Figures = nil
+	wantReport := reporter.Report{
+		Name: "daily", Title: "AWOOOI", Locale: "en", Template: "t", Due: due, Since: due.Add(-24 * time.Hour), Built: built,
+		Health: report.DefaultHealth, Zone: d.Zone,
+	}
+	if diff := cmp.Diff(wantReport, got, cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUnansweredReportIsWholeAndSaysSo(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	b := report.NewBuilder(report.BuilderConfig{
+		Querier: fakeQuerier(func(context.Context, string, time.Time) ([]reporter.Sample, error) { return nil, down }),
+	})
+	d := definition(t, "daily", "0 8 * * *")
+	r, err := b.Build(t.Context(), d, due)
+	if u := (*report.UnreachableError)(nil); !errors.As(err, &u) || !errors.Is(err, down) {
+		t.Errorf("error is %v, want an UnreachableError", err)
+	}
+	if f := r.Figure("alerts"); f.Reason != "connection refused" || len(f.Samples) != 0 {
+		t.Errorf("figure is %+v, want no data and the reason", f)
+	}
+}
+
+func TestBuildStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	b := report.NewBuilder(report.BuilderConfig{
+		Querier: fakeQuerier(func(ctx context.Context, _ string, _ time.Time) ([]reporter.Sample, error) {
+			cancel()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}),
+	})
+	if _, err := b.Build(ctx, definition(t, "daily", "0 8 * * *"), due); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want canceled", err)
+	}
+}
+
+func TestSlowQueriesRunSideBySideAndTimeOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int32
+		var mu sync.Mutex
+		b := report.NewBuilder(report.BuilderConfig{
+			Timeout: 10 * time.Second,
+			Querier: fakeQuerier(func(ctx context.Context, _ string, _ time.Time) ([]reporter.Sample, error) {
+				n := now.Add(1)
+				defer now.Add(-1)
+				mu.Lock()
+				most.Store(max(most.Load(), n))
+				mu.Unlock()
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}),
+		})
+		d := report.Definition{Zone: time.UTC}
+		for range 8 {
+			d.Figures = append(d.Figures, report.FigureDefinition{Name: "f", Expr: "x"})
+		}
+		start := time.Now()
+		r, err := b.Build(t.Context(), d, due)
+		if u := (*report.UnreachableError)(nil); !errors.As(err, &u) {
+			t.Errorf("error is %v, want unreachable", err)
+		}
+		if got := r.Figure("f").Reason; got != "no answer within 10s" {
+			t.Errorf("reason is %q", got)
+		}
+		if took := time.Since(start); took != 20*time.Second || most.Load() != 4 {
+			t.Errorf("took %v with %d at once, want 20s with 4", took, most.Load())
+		}
+	})
+}
+
+func TestBuiltinDailyIsValid(t *testing.T) {
+	t.Parallel()
+	d, err := report.Builtin("daily")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, f := range d.Figures {
+		if err := report.CheckExpr(f.Expr); err != nil {
+			t.Error(err)
+		}
+	}
+	if d.Zone.String() != "Asia/Taipei" || d.CatchUp != 12*time.Hour || d.Lookback != 24*time.Hour || d.Health != report.DefaultHealth {
+		t.Errorf("settings are %+v", d)
+	}
+	if _, err := report.Builtin("weekly"); err == nil {
+		t.Error("a report that is not builtin was found")
+	}
+}
+
+func TestFaultsOfADefinition(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ yaml, want string }{
+		"unknown key": {"name: x\nschedul: a", "schedul"},
+		"zone":        {"name: x\nzone: Asia/Taibei", "Asia/Taibei"},
+		"schedule":    {"name: x\nschedule: 0 25 * * *\nfigures: [{name: a, expr: b}]", "25"},
+		"name":        {"name: a/b\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]", "want letters"},
+		"no figures":  {"name: x\nschedule: 0 8 * * *", "no figures"},
+		"twice":       {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}, {name: a, expr: c}]", `"a" is there twice`},
+		"taken by a compared figure": {
+			"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: 1h}, {name: a_before, expr: c}]", `"a_before" is there twice`,
+		},
+		"no expression": {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a}]", "expr is missing"},
+		"health":        {"name: x\nschedule: 0 8 * * *\nhealth: {good: 0.9, excellent: 0.8}\nfigures: [{name: a, expr: b}]", "good 0.9"},
+		"catch up":      {"name: x\nschedule: 0 8 * * *\ncatch_up: -1h\nfigures: [{name: a, expr: b}]", "negative"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, err := report.Parse([]byte(tt.yaml))
+			if err == nil {
+				err = d.Validate()
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error is %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheckExpr(t *testing.T) {
+	t.Parallel()
+	for expr, ok := range map[string]bool{
+		"sum(awoooi_alerts offset 1d)": true, "1": true, "sum(": false, "up[5m]": false, `"x"`: false,
+	} {
+		if err := report.CheckExpr(expr); (err == nil) != ok {
+			t.Errorf("%s: %v", expr, err)
+		}
+	}
+}
