@@ -57,9 +57,16 @@ func NewDelivery(kind DeliveryKind, subject, receiver string, now time.Time) Del
 // Part is one send of a delivery. A part whose SentAt is set is never sent again.
 type Part struct {
 	HTML      string
-	Document  string // file name; if set, the part is sent as a file and HTML is its content
+	Document  string    // file name; if set, the part is sent as a file and HTML is its content
+	SendingAt time.Time // when the send now under way, or lost, began; zero once its outcome is known
 	SentAt    time.Time
 	MessageID string // the channel's id of the sent message
 	Ambiguous int    // sends whose answer was lost
 	Plain     bool   // sent without formatting, because the channel refused ours
+}
+
+// SendOptions says how a part is to be sent.
+type SendOptions struct {
+	To     string // where the chat has moved to; "" is its configured address
+	Repeat bool   // the send before may have arrived: mark this one visibly
 }

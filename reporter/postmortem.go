@@ -23,6 +23,12 @@ type Postmortem struct {
 	Built       time.Time
 }
 
+// Notes that the builder writes, for the renderer to put into words; any other note is a text of its own.
+const (
+	NoteTruncated          = "truncated" // followed by ":" and how many alerts Alertmanager left out
+	NoteDetailsUnavailable = "details_unavailable"
+)
+
 // Label is one name and value.
 type Label struct{ Name, Value string }
 

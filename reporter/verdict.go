@@ -8,8 +8,12 @@ import (
 
 // The verdict errors are what a channel says of a send that did not succeed. Any other error means: try again later.
 
-// PermanentError means that the same send can never succeed (a revoked token, an unknown chat).
-type PermanentError struct{ Err error }
+// PermanentError means that the same send can never succeed. Stops says that the receiver itself is at fault (a revoked
+// token, an unknown chat), so that no other send to it would succeed either.
+type PermanentError struct {
+	Stops bool
+	Err   error
+}
 
 func (e *PermanentError) Error() string { return fmt.Sprintf("permanent: %v", e.Err) }
 func (e *PermanentError) Unwrap() error { return e.Err }

@@ -15,12 +15,12 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program: 0 is success, 1 an error that has been written to stderr.
-func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+// run is the whole program, until ctx or a signal ends it: 0 is success, 1 an error that has been written to stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := rootCommand()
 	root.SetArgs(args)
@@ -45,7 +45,11 @@ func rootCommand() *cobra.Command {
 	}
 	o.register(root.PersistentFlags())
 	root.AddCommand(
+		runCommand(&o),
 		checkConfigCommand(&o),
+		reportCommand(&o),
+		postmortemCommand(&o),
+		deliveriesCommand(&o),
 		versionCommand(),
 	)
 	return root

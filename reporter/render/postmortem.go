@@ -183,9 +183,21 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 		}
 	}
 	for _, note := range p.Notes {
-		v.Notes = append(v.Notes, clean(note))
+		v.Notes = append(v.Notes, noteWords(l.catalogue, note))
 	}
 	return v
+}
+
+// noteWords puts the builder's notes into words.
+func noteWords(c catalogue, note string) string {
+	kind, arg, _ := strings.Cut(note, ":")
+	switch kind {
+	case reporter.NoteTruncated:
+		return c.word("note_truncated", clean(arg))
+	case reporter.NoteDetailsUnavailable:
+		return c.word("note_details_unavailable")
+	}
+	return clean(note)
 }
 
 func affected(labels []reporter.Label) string {

@@ -240,7 +240,8 @@ func (v ReportView) Beside(name string, of ...string) string {
 }
 
 // Largest returns the n largest samples of a figure by value, then by name, and the sum of the rest if it is not 0.
-// What the collector folded into "other" is a part of the rest. No data is no shares.
+// What the collector folded into "other" is a part of the rest, and zeros are left out unless all are. No data is no
+// shares.
 func (v ReportView) Largest(name string, n int) []Share {
 	type part struct {
 		name  string
@@ -259,6 +260,10 @@ func (v ReportView) Largest(name string, n int) []Share {
 		// cmp.Compare puts NaN below every number, and so last.
 		return cmp.Or(cmp.Compare(b.value, a.value), strings.Compare(a.name, b.name))
 	})
+	// A category that is there to tell 0 from broken is not worth a line beside those that have something.
+	if len(parts) > 0 && parts[0].value > 0 {
+		parts = slices.DeleteFunc(parts, func(p part) bool { return p.value == 0 })
+	}
 	var shares []Share
 	for i, p := range parts {
 		if i >= n {

@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/collector/journal"
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/incident"
+	"github.com/awoooi/awoooi-reporter/reporter/outbox"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+	pages "github.com/awoooi/awoooi-reporter/reporter/web"
+	"github.com/awoooi/awoooi-reporter/reporter/webhook"
+)
+
+// webhookPath is Alertmanager's door.
+const webhookPath = "/api/v1/alertmanager/webhook"
+
+// stopWithin bounds a graceful stop.
+const stopWithin = 10 * time.Second
+
+// The roles of a process.
+const (
+	roleAll       = "all"
+	roleCollector = "collector"
+	roleReporter  = "reporter"
+)
+
+// appOptions is what app takes beside the configuration.
+type appOptions struct {
+	Role   string
+	Load   func() (*config.Config, error) // reads the configuration again, for a reload
+	Stdout io.Writer                      // of the terminal channel
+	Now    func() time.Time
+}
+
+// app is the wired program.
+type app struct {
+	opts      appOptions
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	listeners []net.Listener
+	server    *http.Server
+	webConfig string
+
+	store     *store.Store // nil for the collector's role alone
+	counts    journal.Counts
+	embedded  *promql.Embedded // nil with a real Prometheus
+	collector *collector.Collector
+	journal   *incident.Journal
+	webhook   *webhook.Handler
+	outbox    *outbox.Outbox
+	scheduler *report.Scheduler
+	texts     *texts
+
+	reloading   sync.Mutex
+	cfg         *config.Config // of the last good load; guarded by reloading
+	reloadGood  prometheus.Gauge
+	reloadStamp prometheus.Gauge
+}
+
+// newApp wires everything and listens, but serves nothing yet.
+func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Logger) (_ *app, err error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	a := &app{opts: opts, log: log, registry: prometheus.NewRegistry(), cfg: c, webConfig: c.Web.ConfigFile}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	a.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("awoooi_reporter"),
+	)
+	a.reloadGood = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "awoooi_reporter_config_last_reload_successful",
+		Help: "Whether the last load of the configuration was taken (1) or refused (0).",
+	})
+	a.reloadStamp = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "awoooi_reporter_config_last_reload_success_timestamp_seconds",
+		Help: "When the configuration in use was loaded.",
+	})
+	a.registry.MustRegister(a.reloadGood, a.reloadStamp)
+
+	if opts.Role != roleCollector {
+		if err := a.wireReporter(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Role != roleReporter {
+		if err := a.wireCollector(c); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.listen(ctx, c); err != nil {
+		return nil, err
+	}
+	a.reloadGood.Set(1)
+	a.reloadStamp.Set(float64(opts.Now().Unix()))
+	return a, nil
+}
+
+func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
+	var err error
+	if a.store, err = store.OpenSQLite(ctx, c.State.Path, a.log); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	a.counts = storeCounts{a.store}
+	if c.Prometheus.URL == "" && a.opts.Role == roleAll {
+		a.embedded, err = promql.OpenEmbedded(promql.EmbeddedConfig{
+			Dir: filepath.Join(c.State.Path, "tsdb"), Retention: c.Embedded.Retention,
+			Timeout: c.Prometheus.Timeout, Log: a.log.With("component", "tsdb"),
+		})
+		if err != nil {
+			return fmt.Errorf("embedded database: %w", err)
+		}
+	}
+	a.texts = &texts{store: a.store, now: a.opts.Now}
+	r, err := newReading(c, a.store, a.embedded, a.log, a.opts.Now)
+	if err != nil {
+		return err
+	}
+	a.texts.reading.Store(r)
+	chans, err := channels(c, a.opts.Stdout, a.log)
+	if err != nil {
+		return err
+	}
+	a.outbox = outbox.New(a.store, a.store, a.texts, chans, outboxConfig(c), a.log, a.registry)
+	a.journal = incident.New(incidentConfig(c), a.store, a.log, a.registry, a.opts.Now, a.outbox.Wake)
+	a.webhook = webhook.New(webhookConfig(c), a.journal, a.log, a.registry)
+	a.scheduler, err = report.NewScheduler(report.SchedulerConfig{
+		Claims: wakingClaims{a.store, a.outbox.Wake}, Definitions: r.definitions, Log: a.log, Now: a.opts.Now,
+	})
+	return err
+}
+
+func (a *app) wireCollector(c *config.Config) error {
+	qs, err := queries(c, a.log)
+	if err != nil {
+		return err
+	}
+	ss, err := sources(c, a.counts)
+	if err != nil {
+		return err
+	}
+	a.collector = collector.New(collectorConfig(c, qs, ss), a.log, a.opts.Now)
+	return nil
+}
+
+func (a *app) listen(ctx context.Context, c *config.Config) error {
+	if err := web.Validate(c.Web.ConfigFile); err != nil {
+		return fmt.Errorf("web.config_file: %w", err)
+	}
+	mux, err := a.mux()
+	if err != nil {
+		return err
+	}
+	a.server = &http.Server{
+		Handler: mux, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 5 * time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	for _, addr := range c.Web.ListenAddresses {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("web.listen_addresses: %w", err)
+		}
+		a.listeners = append(a.listeners, l)
+		host, _, _ := net.SplitHostPort(addr)
+		ip := net.ParseIP(host)
+		open := a.webhook != nil && c.Web.ConfigFile == "" && c.Webhook.BearerToken.Empty() && c.Webhook.Username == ""
+		if open && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			a.log.Warn("anyone who reaches this address can post alerts: set webhook.bearer_token_file or web.config_file", "address", addr)
+		}
+	}
+	return nil
+}
+
+// addr is the first address that the program listens on.
+func (a *app) addr() string { return a.listeners[0].Addr().String() }
+
+func (a *app) mux() (http.Handler, error) {
+	people := http.NewServeMux()
+	links := []web.LandingLinks{}
+	if a.texts != nil {
+		pages.New(a.store, pageTexts{a.texts}, func() *time.Location { return a.texts.reading.Load().cfg.Zone }, a.log, a.opts.Now).
+			Register(people)
+		for _, name := range a.texts.Reports() {
+			links = append(links, web.LandingLinks{Address: "/reports/" + name, Text: "Report " + name, Description: "as of now"})
+		}
+		links = append(links,
+			web.LandingLinks{Address: "/incidents", Text: "Incidents", Description: "and their postmortems"},
+			web.LandingLinks{Address: "/deliveries", Text: "Deliveries", Description: "what was sent, and what was not"})
+	}
+	links = append(links,
+		web.LandingLinks{Address: "/metrics", Text: "Metrics"},
+		web.LandingLinks{Address: "/-/healthy", Text: "Health"},
+		web.LandingLinks{Address: "/-/ready", Text: "Readiness"})
+	landing, err := web.NewLandingPage(web.LandingConfig{
+		Name: "awoooi-reporter", Description: "KPI gauges, daily reports and postmortems",
+		Version: version.Version, Links: links, Profiling: "false",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("landing page: %w", err)
+	}
+
+	mux := http.NewServeMux()
+	mux.Handle("/", landing)
+	for _, path := range []string{"/reports/", "/incidents", "/incidents/", "/deliveries"} {
+		mux.Handle(path, pages.SecureHeaders(people))
+	}
+	if a.webhook != nil {
+		mux.Handle(webhookPath, a.webhook)
+	}
+	mux.Handle("GET /metrics", a.metrics())
+	mux.HandleFunc("POST /-/reload", a.handleReload)
+	mux.HandleFunc("PUT /-/reload", a.handleReload)
+	var checks []pages.Check
+	if a.store != nil {
+		checks = append(checks,
+			pages.Check{Name: "state", Err: func(ctx context.Context) error {
+				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+				defer cancel()
+				return a.store.Ping(ctx)
+			}},
+			pages.Check{Name: "receivers", Err: func(context.Context) error {
+				var errs []error
+				for name, why := range a.outbox.Stopped() {
+					errs = append(errs, fmt.Errorf("%s is stopped: %s", name, why))
+				}
+				return errors.Join(errs...)
+			}})
+	}
+	pages.RegisterHealth(mux, checks...)
+	return mux, nil
+}
+
+func (a *app) metrics() http.Handler {
+	if a.collector == nil {
+		return collector.ProcessHandler(a.registry)
+	}
+	return a.collector.Handler(a.registry)
+}
+
+// serve runs until ctx ends or a part fails, and then stops gracefully.
+func (a *app) serve(ctx context.Context) error {
+	defer a.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	if a.outbox != nil {
+		parts.Go(func() {
+			if err := a.outbox.Run(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("outbox: %w", err))
+			}
+		})
+		parts.Go(func() { a.scheduler.Run(ctx) })
+	}
+	if a.embedded != nil && a.collector != nil {
+		parts.Go(func() { a.embedded.RunScrapes(ctx, a.cfg.Embedded.ScrapeInterval, a.gather) })
+	}
+	parts.Go(func() {
+		flags := &web.FlagConfig{WebConfigFile: &a.webConfig}
+		if err := web.ServeMultiple(a.listeners, a.server, flags, a.log); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("web server: %w", err))
+		}
+	})
+	<-ctx.Done()
+	cause := context.Cause(ctx)
+	a.log.Info("stopping")
+	stop, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer done()
+	if err := a.server.Shutdown(stop); err != nil {
+		a.log.Warn("requests were cut by the stop", "err", err)
+		a.server.Close()
+	}
+	stopped := make(chan struct{})
+	go func() { parts.Wait(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-stop.Done():
+		a.log.Warn("stopped before every part had ended")
+	}
+	if errors.Is(cause, context.Canceled) {
+		return nil
+	}
+	return cause
+}
+
+// gather is the embedded database's scrape.
+func (a *app) gather(ctx context.Context) ([]*dto.MetricFamily, error) {
+	return prometheus.Gatherers{a.collector.Gatherer(ctx), a.registry}.Gather()
+}
+
+func (a *app) close() {
+	for _, l := range a.listeners {
+		l.Close()
+	}
+	if a.collector != nil {
+		a.collector.Close()
+	}
+	if a.texts != nil {
+		if r := a.texts.reading.Load(); r != nil {
+			r.close()
+		}
+	}
+	if a.embedded != nil {
+		if err := a.embedded.Close(); err != nil {
+			a.log.Error("embedded database was not closed well", "err", err)
+		}
+	}
+	if a.store != nil {
+		if err := a.store.Close(); err != nil {
+			a.log.Error("state was not closed well", "err", err)
+		}
+	}
+}
+
+// wakingClaims tells the outbox of a claimed report at once.
+type wakingClaims struct {
+	*store.Store
+	wake func()
+}
+
+func (w wakingClaims) Claim(ctx context.Context, name string, due time.Time, ds []reporter.Delivery) (bool, error) {
+	ok, err := w.Store.Claim(ctx, name, due, ds)
+	if ok && err == nil {
+		w.wake()
+	}
+	return ok, err
+}
+
+// storeCounts is the arrow from the incident journal to the collector.
+type storeCounts struct{ store *store.Store }
+
+func (s storeCounts) Counts(ctx context.Context, what string, since, until time.Time) ([]journal.Count, error) {
+	counts, err := s.store.Counts(ctx, what, since, until)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]journal.Count, 0, len(counts))
+	for _, c := range counts {
+		out = append(out, journal.Count(c))
+	}
+	return out, nil
+}

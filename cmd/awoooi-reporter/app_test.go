@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// With nothing configured the sample's report and postmortem reach the terminal and the pages, marked as a sample.
+func TestZeroConfigShowsTheSample(t *testing.T) {
+	t.Setenv("AWOOOI_REPORTER_STATE_PATH", filepath.Join(t.TempDir(), "data"))
+	t.Setenv("AWOOOI_REPORTER_EMBEDDED_SCRAPE_INTERVAL", "500ms")
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout, stderr syncBuffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"run", "--sample", "--web.listen-address", "127.0.0.1:0"}, &stdout, &stderr)
+	}()
+	eventually(t, "the report and the postmortem", func() bool {
+		out := stdout.String()
+		return strings.Contains(out, "日度巡檢報告") && strings.Contains(out, "db-3")
+	})
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+	for _, want := range []string{"SAMPLE", "樣本", "總計: 5 個", "NodeFilesystemAlmostFull", "35 分"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("the terminal does not say %q:\n%s", want, stdout.String())
+		}
+	}
+	if strings.Contains(stdout.String(), "checkout") {
+		t.Error("an incident of less than ten minutes got a postmortem")
+	}
+}
+
+func TestReloadTakesAChangedDSNAndKeepsTheOldConfigIfTheNewIsBad(t *testing.T) {
+	t.Parallel()
+	bot := botAPI(t)
+	dsn := database(t)
+	query := "queries: [{name: probe, source: awoooi, sql: \"SELECT %d AS value\", metrics: [{name: acme_probe, help: Probe.}]}]\n"
+	source := func(dsn string) string {
+		return fmt.Sprintf("sources: [{name: awoooi, kind: postgres, dsn: %q}]\n", dsn)
+	}
+	// The first DSN leads nowhere: the program starts nevertheless.
+	nowhere := "postgres://u:" + plantedPassword + "@127.0.0.1:1/x"
+	r := start(t, receiver(bot)+source(nowhere)+fmt.Sprintf(query, 1))
+	if _, metrics := r.get("/metrics"); strings.Contains(metrics, "\nacme_probe") || !strings.Contains(metrics, `awoooi_collector_up{kind="postgres",source="awoooi"} 0`) {
+		t.Errorf("a database that is down:\n%s", metrics)
+	}
+	r.write(receiver(bot) + source(dsn) + fmt.Sprintf(query, 2))
+	if code := reload(t, r); code != http.StatusOK {
+		t.Fatalf("reload: %d", code)
+	}
+	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, "\nacme_probe 2\n") {
+		t.Errorf("the changed DSN was not taken:\n%s", metrics)
+	}
+	for name, bad := range map[string]string{
+		"unknown key":        receiver(bot) + source(dsn) + fmt.Sprintf(query, 3) + "nonsense: 1\n",
+		"unparsable DSN":     receiver(bot) + source("postgres://u:"+plantedPassword+"@:bad:/x") + fmt.Sprintf(query, 3),
+		"bad metric":         receiver(bot) + source(dsn) + strings.ReplaceAll(fmt.Sprintf(query, 3), "acme_probe", "acme-probe"),
+		"unknown locale":     receiver(bot) + source(dsn) + fmt.Sprintf(query, 3) + "locale: tlh\n",
+		"needs a restart":    receiver(bot) + source(dsn) + fmt.Sprintf(query, 3) + "embedded: {retention: 5d}\n",
+		"missing template":   receiver(bot) + source(dsn) + fmt.Sprintf(query, 3) + "reports: [{name: daily, template: nowhere.tmpl}]\n",
+		"bad schedule":       receiver(bot) + source(dsn) + fmt.Sprintf(query, 3) + "reports: [{name: daily, schedule: \"61 8 * * *\"}]\n",
+		"not even YAML":      "\t{",
+		"a missing receiver": receiver(bot) + source(dsn) + fmt.Sprintf(query, 3) + "incidents: {receivers: [x]}\n",
+	} {
+		r.write(bad)
+		if code := reload(t, r); code != http.StatusInternalServerError {
+			t.Errorf("%s: reload answers %d", name, code)
+		}
+		_, metrics := r.get("/metrics")
+		if !strings.Contains(metrics, "\nacme_probe 2\n") {
+			t.Errorf("%s: the old configuration is not in force:\n%s", name, metrics)
+		}
+		if !strings.Contains(metrics, "\nawoooi_reporter_config_last_reload_successful 0\n") {
+			t.Errorf("%s: the failed reload is not in /metrics", name)
+		}
+	}
+	r.write(receiver(bot) + source(dsn) + fmt.Sprintf(query, 4))
+	if code := reload(t, r); code != http.StatusOK {
+		t.Fatalf("reload: %d", code)
+	}
+	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, "\nacme_probe 4\n") || !strings.Contains(metrics, "\nawoooi_reporter_config_last_reload_successful 1\n") {
+		t.Error("a good configuration after bad ones was not taken")
+	}
+}
+
+func reload(t *testing.T, r *running) int {
+	t.Helper()
+	resp, err := http.Post(r.url("/-/reload"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+func TestDoorsAndPages(t *testing.T) {
+	t.Parallel()
+	bot := botAPI(t)
+	r := start(t, receiver(bot))
+	for path, want := range map[string]int{
+		"/": 200, "/metrics": 200, "/-/healthy": 200, "/-/ready": 200, "/incidents": 200, "/deliveries": 200,
+		"/reports/daily": 200, "/reports/nothing": 404, "/incidents/nothing": 404, "/reports/daily?at=yesterday": 400, "/nowhere": 404,
+		webhookPath: 405, "/-/reload": 405,
+	} {
+		if code, body := r.get(path); code != want {
+			t.Errorf("GET %s: %d, want %d: %s", path, code, want, body)
+		}
+	}
+	resp, err := http.Post(r.url(webhookPath), "application/json", strings.NewReader(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a webhook without the token: %d", resp.StatusCode)
+	}
+	if code := r.post(`{"version": "3"}`); code != http.StatusBadRequest {
+		t.Errorf("a webhook of another version: %d", code)
+	}
+}
+
+func TestExporterToolkitGuardsEverything(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hash, err := bcrypt.GenerateFromPassword([]byte("test"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "web.yaml"), []byte("basic_auth_users: {sre: "+string(hash)+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := startIn(t, dir, "web: {config_file: web.yaml}\n", roleAll)
+	if code, _ := r.get("/metrics"); code != http.StatusUnauthorized {
+		t.Errorf("without a password: %d", code)
+	}
+	req, err := http.NewRequest(http.MethodGet, r.url("/metrics"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("sre", "test")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("with the password: %d", resp.StatusCode)
+	}
+}
+
+// A revoked token stops the receiver: readiness and metrics say so, and the fallback gets the notice.
+func TestRevokedTokenIsToldToThePeople(t *testing.T) {
+	t.Parallel()
+	bot := botAPI(t)
+	r := start(t, fmt.Sprintf(`
+webhook: {bearer_token: %s}
+delivery: {fallback_receiver: backup}
+receivers:
+  - {name: oncall, telegram: {bot_token: "1:revoked", chat_id: 1, api_url: %q}}
+  - {name: backup, telegram: {bot_token: %q, chat_id: 2, api_url: %q}}
+`, plantedDoor, bot.URL(), plantedToken, bot.URL()))
+	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
+	if code := r.post(webhookBody("g", "LOST", nil, began, began.Add(time.Hour))); code != 200 {
+		t.Fatalf("webhook: %d", code)
+	}
+	got := messages(t, bot, 1)[0]
+	if got.ChatID != "2" || !strings.Contains(got.Plain, "發送失敗") || !strings.Contains(got.Plain, "LOST") {
+		t.Errorf("the fallback got %q in chat %s", got.Plain, got.ChatID)
+	}
+	if code, body := r.get("/-/ready"); code != http.StatusServiceUnavailable || !strings.Contains(body, "oncall") {
+		t.Errorf("/-/ready: %d %s", code, body)
+	}
+	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, `awoooi_reporter_receiver_stopped{receiver="oncall"} 1`) {
+		t.Error("/metrics does not show the stopped receiver")
+	}
+	ds, err := r.store.Deliveries(t.Context(), 10)
+	if err != nil || len(ds) != 2 || ds[1].State != reporter.DeliveryGivenUp {
+		t.Errorf("deliveries: %+v, %v", ds, err)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("AWOOOI_REPORTER_STATE_PATH", filepath.Join(dir, "data"))
+	bad := filepath.Join(dir, "bad.yaml")
+	if err := os.WriteFile(bad, []byte("timezon: UTC\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	template := filepath.Join(dir, "own.tmpl")
+	if err := os.WriteFile(template, []byte("<b>{{.Number \"alerts\"}}</b> own"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"version":                 {[]string{"version"}, 0, "awoooi-reporter"},
+		"check-config":            {[]string{"check-config"}, 0, "configuration is good"},
+		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, `unknown key "timezon"`},
+		"report":                  {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 08:00 ~ 08:00 台北時間"},
+		"report by own template":  {[]string{"report", "daily", "--template", template}, 0, "無資料 own"},
+		"report of no name":       {[]string{"report", "nothing"}, 1, "not found"},
+		"report at no time":       {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},
+		"report queued":           {[]string{"report", "daily", "--at", "2026-04-22 08:00", "--send"}, 0, "1 of 1 deliveries queued"},
+		"postmortem of nothing":   {[]string{"postmortem", "X"}, 1, "not found"},
+		"deliveries":              {[]string{"deliveries", "list"}, 0, "RECEIVER"},
+		"unknown role":            {[]string{"run", "--role", "x"}, 1, "--role"},
+		"unknown flag":            {[]string{"run", "--x"}, 1, "unknown flag"},
+	} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), tc.args, &out, &errs)
+		if code != tc.code || !strings.Contains(out.String()+errs.String(), tc.want) {
+			t.Errorf("%s: exit %d, want %d and %q:\n%s%s", name, code, tc.code, tc.want, out.String(), errs.String())
+		}
+	}
+}

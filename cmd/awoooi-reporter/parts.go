@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/collector/httpjson"
+	"github.com/awoooi/awoooi-reporter/collector/journal"
+	"github.com/awoooi/awoooi-reporter/collector/postgres"
+	"github.com/awoooi/awoooi-reporter/collector/redis"
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/incident"
+	"github.com/awoooi/awoooi-reporter/reporter/outbox"
+	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
+	"github.com/awoooi/awoooi-reporter/reporter/render"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/telegram"
+	"github.com/awoooi/awoooi-reporter/reporter/terminal"
+	"github.com/awoooi/awoooi-reporter/reporter/webhook"
+)
+
+// queries returns the KPI queries of a configuration, checked. A builtin query whose source is not configured is left
+// out with a warning: its figures have no data, and the others go on.
+func queries(c *config.Config, log *slog.Logger) ([]kpi.Query, error) {
+	kinds := c.SourceKinds()
+	var base []kpi.Query
+	for _, name := range c.KPISets {
+		set, err := collector.Builtin(name)
+		if err != nil {
+			return nil, fmt.Errorf("kpi_sets: %w", err)
+		}
+		base = append(base, set.Queries...)
+	}
+	merged := kpi.Merge(base, c.Queries...)
+	kept := slices.DeleteFunc(merged, func(q kpi.Query) bool {
+		_, configured := kinds[q.Source]
+		own := slices.ContainsFunc(c.Queries, func(u kpi.Query) bool { return u.Name == q.Name })
+		if configured || own {
+			return false
+		}
+		log.Warn("builtin query left out, its source is not configured", "query", q.Name, "source_name", q.Source)
+		return true
+	})
+	errs := []error{kpi.Validate(kept, kinds)}
+	for _, q := range kept {
+		switch kinds[q.Source] {
+		case kpi.KindHTTP:
+			errs = append(errs, httpjson.Check(q))
+		case kpi.KindRedis:
+			errs = append(errs, redis.Check(q))
+		case kpi.KindJournal:
+			errs = append(errs, journal.Check(q))
+		}
+	}
+	return kept, errors.Join(errs...)
+}
+
+// sources opens a source for each one that is configured, and the journal where there is one. On an error those that
+// were opened are closed again.
+func sources(c *config.Config, counts journal.Counts) (_ []collector.NamedSource, err error) {
+	var opened []collector.NamedSource
+	defer func() {
+		if err != nil {
+			for _, s := range opened {
+				s.Source.Close()
+			}
+		}
+	}()
+	for _, s := range c.Sources {
+		var src collector.Source
+		switch s.Kind {
+		case kpi.KindPostgres:
+			src, err = postgres.Open(postgres.Config{Name: s.Name, DSN: s.DSN, MaxConns: int32(s.MaxConnections)})
+		case kpi.KindRedis:
+			src, err = redis.Open(redis.Config{Name: s.Name, URL: s.URL})
+		case kpi.KindHTTP:
+			var client *http.Client
+			if client, err = httpClient(s.HTTPConfig, "source_"+s.Name, s.Timeout); err == nil {
+				src, err = httpjson.Open(httpjson.Config{Name: s.Name, URL: s.URL, Client: client})
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		opened = append(opened, collector.NamedSource{Name: s.Name, Kind: s.Kind, Source: src})
+	}
+	if counts != nil {
+		opened = append(opened, collector.NamedSource{Name: config.JournalSource, Kind: kpi.KindJournal, Source: journal.New(counts)})
+	}
+	return opened, nil
+}
+
+func httpClient(h config.HTTPClient, name string, timeout time.Duration) (*http.Client, error) {
+	client, err := promconfig.NewClientFromConfig(h.Value(), name)
+	if err != nil {
+		return nil, fmt.Errorf("http_config: %w", err)
+	}
+	client.Timeout = timeout
+	return client, nil
+}
+
+func collectorConfig(c *config.Config, qs []kpi.Query, ss []collector.NamedSource) collector.Config {
+	return collector.Config{
+		Sources: ss, Queries: qs, TTL: c.Collector.TTL,
+		TimeoutOffset: c.Collector.TimeoutOffset, ScrapeTimeout: c.Collector.ScrapeTimeout,
+	}
+}
+
+// definitions lays the configured reports over the builtin ones.
+func definitions(c *config.Config) ([]report.Definition, error) {
+	configured := c.Reports
+	if !slices.ContainsFunc(configured, func(r config.Report) bool { return r.Name == "daily" }) {
+		configured = append([]config.Report{{Name: "daily", Receivers: c.PrimaryReceivers()}}, configured...)
+	}
+	var out []report.Definition
+	var errs []error
+	for _, r := range configured {
+		if r.Disabled {
+			continue
+		}
+		d, err := definition(c, r)
+		errs = append(errs, err)
+		out = append(out, d)
+	}
+	return out, errors.Join(errs...)
+}
+
+func definition(c *config.Config, r config.Report) (report.Definition, error) {
+	d, err := report.Builtin(r.Name)
+	if err != nil { // A report of the user's own.
+		d = report.Definition{Name: r.Name, CatchUp: report.DefaultCatchUp}
+	}
+	d.Title, d.Locale, d.Zone, d.Receivers, d.Template = c.Product, c.Locale, c.Zone, r.Receivers, r.Template
+	if r.Schedule != "" {
+		d.Schedule = r.Schedule
+	}
+	if r.Timezone != "" {
+		if d.Zone, err = time.LoadLocation(r.Timezone); err != nil {
+			return d, fmt.Errorf("reports %q: timezone: %w", r.Name, err)
+		}
+	}
+	if r.Lookback != 0 {
+		d.Lookback = r.Lookback
+	}
+	if r.CatchUp != 0 {
+		d.CatchUp = r.CatchUp
+	}
+	if r.Title != "" {
+		d.Title = r.Title
+	}
+	if r.Locale != "" {
+		d.Locale = r.Locale
+	}
+	if r.Health != (config.Health{}) {
+		d.Health = reporter.HealthThresholds(r.Health)
+	}
+	for _, f := range r.Figures {
+		own := report.FigureDefinition(f)
+		at := slices.IndexFunc(d.Figures, func(b report.FigureDefinition) bool { return b.Name == f.Name })
+		if at < 0 {
+			d.Figures = append(d.Figures, own)
+		} else {
+			d.Figures[at] = own
+		}
+	}
+	d = d.WithDefaults()
+	errs := []error{d.Validate()}
+	// A remote server may speak more than PromQL (MetricsQL, for one); the embedded database does not.
+	for _, f := range d.Figures {
+		if err := report.CheckExpr(f.Expr); err != nil && c.Prometheus.URL == "" {
+			errs = append(errs, fmt.Errorf("reports %q: figure %q: %w", d.Name, f.Name, err))
+		}
+	}
+	errs = append(errs, checkTexts(d.Locale, d.Template, fmt.Sprintf("reports %q", d.Name), render.CheckTemplate))
+	return d, errors.Join(errs...)
+}
+
+// checkTexts refuses a locale that nobody has written and a template that cannot be parsed.
+func checkTexts(locale, template, key string, check func(file string) error) error {
+	var errs []error
+	if !slices.Contains(render.Locales(), locale) {
+		errs = append(errs, fmt.Errorf("%s: locale %q is not there, there are %v", key, locale, render.Locales()))
+	}
+	if template != "" {
+		if err := check(template); err != nil {
+			errs = append(errs, fmt.Errorf("%s: template: %w", key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// channels opens a channel for each receiver.
+func channels(c *config.Config, stdout io.Writer, log *slog.Logger) (map[string]outbox.Channel, error) {
+	out := map[string]outbox.Channel{}
+	for _, r := range c.Receivers {
+		if r.Terminal != nil {
+			out[r.Name] = terminal.New(stdout)
+			continue
+		}
+		client, err := httpClient(r.Telegram.HTTPConfig, "receiver_"+r.Name, 0)
+		if err != nil {
+			return nil, fmt.Errorf("receiver %s: %w", r.Name, err)
+		}
+		ch, err := telegram.New(telegram.Config{
+			Token: r.Telegram.BotToken, ChatID: r.Telegram.ChatID, ThreadID: r.Telegram.ThreadID,
+			Silent: r.Telegram.Silent, APIURL: r.Telegram.APIURL, HTTPClient: client,
+		}, log.With("receiver", r.Name))
+		if err != nil {
+			return nil, fmt.Errorf("receiver %s: %w", r.Name, err)
+		}
+		out[r.Name] = ch
+	}
+	return out, nil
+}
+
+func outboxConfig(c *config.Config) outbox.Config {
+	return outbox.Config{GiveUpAfter: c.Delivery.GiveUpAfter, FallbackReceiver: c.Delivery.FallbackReceiver}
+}
+
+func incidentConfig(c *config.Config) incident.Config {
+	return incident.Config{
+		By: c.Incidents.By, MinDuration: c.Incidents.MinDuration, ReopenWithin: c.Incidents.ReopenWithin,
+		IDLabel: c.Incidents.IDLabel, Receivers: c.Incidents.Receivers,
+	}
+}
+
+func webhookConfig(c *config.Config) webhook.Config {
+	return webhook.Config{
+		BearerToken: c.Webhook.BearerToken, Username: c.Webhook.Username, Password: c.Webhook.Password,
+		MaxBody: c.Webhook.MaxBodyBytes,
+	}
+}
+
+// reading is everything that a report or a postmortem is made with: what a reload replaces as one, so that no text is
+// made half by the old and half by the new configuration.
+type reading struct {
+	cfg         *config.Config
+	definitions []report.Definition
+	querier     report.Querier
+	builder     *report.Builder
+	render      *render.Renderer
+	postmortem  *postmortem.Builder
+	details     *store.DetailsLookup // nil where none is configured
+}
+
+// newReading builds it; history and embedded may be nil.
+func newReading(
+	c *config.Config, history postmortem.History, embedded *promql.Embedded, log *slog.Logger, now func() time.Time,
+) (*reading, error) {
+	r := &reading{cfg: c}
+	var err error
+	if r.definitions, err = definitions(c); err != nil {
+		return nil, err
+	}
+	if err := checkTexts(c.Locale, c.Incidents.Template, "incidents", render.CheckPostmortemTemplate); err != nil {
+		return nil, err
+	}
+	r.querier = noFigures{}
+	switch {
+	case c.Prometheus.URL != "":
+		if r.querier, err = promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout); err != nil {
+			return nil, fmt.Errorf("prometheus: %w", err)
+		}
+	case embedded != nil:
+		r.querier = embedded
+	}
+	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now})
+	r.render, err = render.New(render.Options{
+		Product: c.Product, Locale: c.Locale, Zone: c.Zone, Log: log, PostmortemTemplate: c.Incidents.Template,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("render: %w", err)
+	}
+	var details postmortem.Details
+	if d := c.Incidents.Details; d.Source != "" {
+		s, _ := c.Source(d.Source)
+		sql := d.SQL
+		if sql == "" {
+			sql = store.BuiltinDetailsSQL
+		}
+		if r.details, err = store.OpenDetails(store.DetailsConfig{DSN: s.DSN, SQL: sql, Timeout: d.Timeout}); err != nil {
+			return nil, fmt.Errorf("incidents.details: %w", err)
+		}
+		details = r.details
+	}
+	r.postmortem = postmortem.New(postmortem.Config{
+		Zone: c.Zone, Locale: c.Locale, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
+	}, details, history, log)
+	return r, nil
+}
+
+func (r *reading) close() {
+	if r.details != nil {
+		r.details.Close()
+	}
+}
+
+// definition returns the report of that name.
+func (r *reading) definition(name string) (report.Definition, error) {
+	for _, d := range r.definitions {
+		if d.Name == name {
+			return d, nil
+		}
+	}
+	return report.Definition{}, fmt.Errorf("report %q: %w", name, reporter.ErrNotFound)
+}
+
+// setTemplate lets the report of that name be written by another template.
+func (r *reading) setTemplate(name, file string) {
+	for n := range r.definitions {
+		if r.definitions[n].Name == name {
+			r.definitions[n].Template = file
+		}
+	}
+}
+
+// noFigures answers where there is neither a Prometheus nor an embedded database.
+type noFigures struct{}
+
+func (noFigures) Query(context.Context, string, time.Time) ([]reporter.Sample, error) {
+	return nil, errors.New("no prometheus.url is set, and this process has no embedded database")
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func postmortemCommand(o *options) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "postmortem ID",
+		Short: "Print the postmortem of an incident",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := openTools(cmd.Context(), cmd, o, false)
+			if err != nil {
+				return err
+			}
+			defer t.close()
+			in, err := t.store.Incident(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if format == "markdown" {
+				r := t.texts.reading.Load()
+				text, err := r.render.Markdown(r.postmortem.Build(cmd.Context(), in))
+				if err != nil {
+					return err
+				}
+				fmt.Fprint(cmd.OutOrStdout(), text)
+				return nil
+			}
+			msg, err := t.texts.Postmortem(cmd.Context(), in)
+			if err != nil {
+				return err
+			}
+			return printMessage(cmd, msg, format)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "text, html (as sent) or markdown (to be filled in by people)")
+	return cmd
+}

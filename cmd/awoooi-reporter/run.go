@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/prometheus/common/version"
+	"github.com/spf13/cobra"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+)
+
+func runCommand(o *options) *cobra.Command {
+	var role string
+	var sample bool
+	var listen []string
+	var webConfig string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the collector and the reporter",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{roleAll, roleCollector, roleReporter}, role) {
+				return fmt.Errorf("--role: is %q, want %s, %s or %s", role, roleAll, roleCollector, roleReporter)
+			}
+			if sample && role != roleAll {
+				return fmt.Errorf("--sample: needs --role=%s", roleAll)
+			}
+			load := func() (*config.Config, error) {
+				c, err := o.load()
+				if err != nil {
+					return nil, err
+				}
+				if len(listen) > 0 {
+					c.Web.ListenAddresses = listen
+				}
+				if webConfig != "" {
+					c.Web.ConfigFile = webConfig
+				}
+				return c, nil
+			}
+			c, err := load()
+			if err != nil {
+				return err
+			}
+			log, err := logger(c, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			log.Info("starting awoooi-reporter", "version", version.Info(), "role", role)
+			a, err := newApp(cmd.Context(), c, appOptions{Role: role, Load: load, Stdout: cmd.OutOrStdout()}, log)
+			if err != nil {
+				return err
+			}
+			stopHangups := onHangup(cmd.Context(), a, log)
+			defer stopHangups()
+			if sample {
+				go a.showSample(cmd.Context(), cmd.OutOrStdout())
+			}
+			return a.serve(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&role, "role", roleAll, "all, collector or reporter")
+	f.StringArrayVar(&listen, "web.listen-address", nil, "address to listen on; may be repeated (default web.listen_addresses)")
+	f.StringVar(&webConfig, "web.config.file", "", "exporter-toolkit file for TLS and basic auth (default web.config_file)")
+	f.BoolVar(&sample, "sample", false, "post the bundled sample alerts to the own webhook, and send the daily report at once")
+	return cmd
+}
+
+// onHangup reloads at each SIGHUP until ctx ends.
+func onHangup(ctx context.Context, a *app, log *slog.Logger) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				if err := a.reload(); err != nil {
+					log.Error("reload failed", "err", err)
+				}
+			}
+		}
+	}()
+	return func() { signal.Stop(hangup) }
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+)
+
+// Planted secrets: no log, page, metric or error may show them.
+const (
+	plantedToken    = "987654:planted-bot-token"
+	plantedDoor     = "planted-webhook-token"
+	plantedPassword = "planted-db-password"
+)
+
+// postgresServer is the server that the tests of this package share; each has a database of its own.
+var postgresServer = sync.OnceValues(func() (*localstack.Postgres, error) {
+	return localstack.StartPostgres(context.Background(), localstack.PostgresOptions{})
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if pg, err := postgresServer(); err == nil {
+		if err := pg.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
+}
+
+// database makes an AWOOOI database without rows.
+func database(t *testing.T) (dsn string) {
+	t.Helper()
+	pg, err := postgresServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "d" + strings.ToLower(strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return -1
+	}, t.Name()))
+	if err := pg.CreateDatabase(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	if err := localstack.InstallAWOOOI(t.Context(), pg.DSN(name)); err != nil {
+		t.Fatal(err)
+	}
+	return pg.DSN(name)
+}
+
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
+// syncBuffer is a bytes.Buffer that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// running is the whole program in this process, on a free port.
+type running struct {
+	*app
+	t      *testing.T
+	conf   string // path of the configuration
+	logs   *syncBuffer
+	stdout *syncBuffer
+	stop   func()
+}
+
+// start runs the program on a configuration; its state directory is that of the configuration's file.
+func start(t *testing.T, yaml string) *running {
+	t.Helper()
+	dir := t.TempDir()
+	return startIn(t, dir, yaml, roleAll)
+}
+
+func startIn(t *testing.T, dir, yaml, role string) *running {
+	t.Helper()
+	r := &running{t: t, conf: filepath.Join(dir, "config.yaml"), logs: &syncBuffer{}, stdout: &syncBuffer{}}
+	r.write(yaml)
+	load := func() (*config.Config, error) {
+		c, err := config.Load(r.conf)
+		if err != nil {
+			return nil, err
+		}
+		c.Web.ListenAddresses = []string{"127.0.0.1:0"}
+		c.State.Path = filepath.Join(dir, "data")
+		return c, nil
+	}
+	c, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.logs, testWriter{t}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	ctx, cancel := context.WithCancel(context.Background())
+	if r.app, err = newApp(ctx, c, appOptions{Role: role, Load: load, Stdout: r.stdout}, log); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.serve(ctx) }()
+	var once sync.Once
+	r.stop = func() {
+		once.Do(func() {
+			cancel()
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(stopWithin + 5*time.Second):
+				t.Error("the program did not stop")
+			}
+		})
+	}
+	t.Cleanup(func() {
+		r.stop()
+		for _, secret := range []string{plantedToken, plantedDoor, plantedPassword} {
+			if strings.Contains(r.logs.String(), secret) || strings.Contains(r.stdout.String(), secret) {
+				t.Errorf("the output shows the secret %s", secret)
+			}
+		}
+	})
+	return r
+}
+
+// testWriter passes logs on to the test, so that a failing one shows them.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	// A test that is over must not be logged to; the buffer has the text anyway.
+	if w.t.Context().Err() == nil {
+		w.t.Log(strings.TrimSpace(string(p)))
+	}
+	return len(p), nil
+}
+
+func (r *running) write(yaml string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.conf, []byte(yaml), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *running) url(path string) string { return "http://" + r.addr() + path }
+
+// get returns the status and body of a page, which must not show a secret.
+func (r *running) get(path string) (int, string) {
+	r.t.Helper()
+	resp, err := http.Get(r.url(path))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, secret := range []string{plantedToken, plantedDoor, plantedPassword} {
+		if strings.Contains(string(b), secret) {
+			r.t.Errorf("%s shows the secret %s", path, secret)
+		}
+	}
+	return resp.StatusCode, string(b)
+}
+
+// post sends a webhook body to the program's door and returns the status.
+func (r *running) post(body string) int {
+	r.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, r.url(webhookPath), strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+plantedDoor)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// eventually polls a condition of a running server for at most half a minute.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func botAPI(t *testing.T) *localstack.BotAPI {
+	t.Helper()
+	bot, err := localstack.NewBotAPI(localstack.BotAPIOptions{Token: plantedToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bot.Close() })
+	return bot
+}
+
+// messages waits for the n-th message and returns all.
+func messages(t *testing.T, bot *localstack.BotAPI, n int) []localstack.BotMessage {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := bot.Wait(ctx, n); err != nil {
+		t.Fatalf("telegram has %d messages, want %d: %v", len(bot.Messages()), n, err)
+	}
+	return bot.Messages()
+}
+
+// receiver is the configuration of a chat at the fake Telegram, and of the door.
+func receiver(bot *localstack.BotAPI) string {
+	return fmt.Sprintf("webhook: {bearer_token: %s}\nreceivers: [{name: oncall, telegram: {bot_token: %q, chat_id: \"-100123\", api_url: %q}}]\n",
+		plantedDoor, plantedToken, bot.URL())
+}
+
+// playbooks is AWOOOI's API, answering a number that may be changed.
+func playbooks(t *testing.T) (url string, number *atomic.Int64) {
+	t.Helper()
+	number = &atomic.Int64{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"total": %d}`, number.Load())
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, number
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+)
+
+// unreachablePatience is how long a due report waits for a Prometheus that answers nothing, before it goes out without
+// data: as of the due time the figures are the same later, and a chat is better served by a late report than by an
+// empty one.
+const unreachablePatience = 15 * time.Minute
+
+// texts makes the messages of deliveries and pages, always by the configuration of the moment.
+type texts struct {
+	reading atomic.Pointer[reading]
+	store   *store.Store
+	now     func() time.Time
+}
+
+// Compose makes the message of a delivery when it is first tried.
+func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	switch d.Kind {
+	case reporter.DeliveryReport:
+		name, due, err := report.ParseSubject(d.Subject)
+		if err != nil {
+			return reporter.Message{}, err
+		}
+		_, msg, err := t.Report(ctx, name, due)
+		var unreachable *report.UnreachableError
+		if errors.As(err, &unreachable) {
+			if t.now().Sub(d.CreatedAt) < unreachablePatience {
+				return reporter.Message{}, &reporter.RetryAfterError{After: time.Minute, Err: err}
+			}
+			return msg, nil
+		}
+		return msg, err
+	case reporter.DeliveryPostmortem:
+		in, err := t.store.Incident(ctx, d.Subject)
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
+		}
+		return t.Postmortem(ctx, in)
+	case reporter.DeliveryNotice:
+		id, err := strconv.ParseInt(d.Subject, 10, 64)
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("notice of %q: %w", d.Subject, err)
+		}
+		of, err := t.store.Delivery(ctx, id)
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("notice of delivery %d: %w", id, err)
+		}
+		r := t.reading.Load()
+		return r.render.Notice(of, r.cfg.Locale, r.cfg.Zone)
+	}
+	return reporter.Message{}, fmt.Errorf("delivery of kind %q cannot be composed", d.Kind)
+}
+
+// Report builds a report and its message. Beside an *report.UnreachableError both are whole, without data.
+func (t *texts) Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
+	r := t.reading.Load()
+	d, err := r.definition(name)
+	if err != nil {
+		return reporter.Report{}, reporter.Message{}, err
+	}
+	rep, err := r.builder.Build(ctx, d, at)
+	var unreachable *report.UnreachableError
+	if err != nil && !errors.As(err, &unreachable) {
+		return rep, reporter.Message{}, err
+	}
+	msg, renderErr := r.render.Report(rep)
+	if renderErr != nil {
+		return rep, msg, renderErr
+	}
+	return rep, msg, err
+}
+
+// Postmortem builds the message of an incident.
+func (t *texts) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Message, error) {
+	r := t.reading.Load()
+	return r.render.Postmortem(r.postmortem.Build(ctx, in))
+}
+
+// Reports names the reports there are.
+func (t *texts) Reports() []string {
+	var names []string
+	for _, d := range t.reading.Load().definitions {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+// pageTexts shows a report without data on its page, where the reasons stand, rather than failing.
+type pageTexts struct{ *texts }
+
+func (p pageTexts) Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
+	rep, msg, err := p.texts.Report(ctx, name, at)
+	var unreachable *report.UnreachableError
+	if errors.As(err, &unreachable) {
+		return rep, msg, nil
+	}
+	return rep, msg, err
+}

@@ -1,0 +1,162 @@
+// Package redis is the source of KPIs out of Redis: one reading command comes in, its answer goes out as rows.
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+)
+
+// countKeys is our own command: how many keys match a pattern, by SCAN.
+const countKeys = "COUNT_KEYS"
+
+// mostKeys bounds a COUNT_KEYS; a keyspace larger than that should keep its count itself.
+const mostKeys = 1_000_000
+
+// arguments is the number of arguments of each command that is allowed: those that read and give a number, or a table
+// of names and numbers. A key that is not there is a real 0 to those that count, as Redis has no empty collections;
+// to GET and HGET it is an error.
+var arguments = map[string]int{
+	"GET": 1, "STRLEN": 1, "EXISTS": 1, "SCARD": 1, "LLEN": 1, "ZCARD": 1, "ZCOUNT": 3, "HLEN": 1, "XLEN": 1,
+	"HGET": 2, "HGETALL": 1, "PFCOUNT": 1, "DBSIZE": 0, countKeys: 1,
+}
+
+// Config is which Redis.
+type Config struct {
+	Name string
+	URL  secret.Text // redis://user:password@host:port/db, or rediss://
+}
+
+// Source asks one Redis.
+type Source struct{ client *redis.Client }
+
+// Open prepares the source; it connects when it is first asked. The error is a URL that cannot be read, and shows
+// nothing of it.
+func Open(c Config) (*Source, error) {
+	o, err := redis.ParseURL(c.URL.Reveal())
+	if err != nil {
+		return nil, errors.New("redis: the URL cannot be parsed, want redis://user:password@host:port/db")
+	}
+	o.ClientName = "awoooi-reporter"
+	o.PoolSize = 3
+	o.MaxRetries = -1 // the next scrape is the retry
+	o.ContextTimeoutEnabled = true
+	o.DialTimeout = 3 * time.Second
+	return &Source{client: redis.NewClient(o)}, nil
+}
+
+// Check refuses commands that write, or that are not known to be cheap.
+func Check(q kpi.Query) error {
+	if len(q.Redis) == 0 {
+		return fmt.Errorf("query %q: redis: no command", q.Name)
+	}
+	name := strings.ToUpper(q.Redis[0])
+	want, ok := arguments[name]
+	if !ok {
+		return fmt.Errorf("query %q: redis: command %s is not allowed, there are %v", q.Name, name, slices.Sorted(maps.Keys(arguments)))
+	}
+	if have := len(q.Redis) - 1; have != want {
+		return fmt.Errorf("query %q: redis: %s wants %d arguments, has %d", q.Name, name, want, have)
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (s *Source) Close() { s.client.Close() }
+
+// Connections counts the pool's connections by state.
+func (s *Source) Connections() map[string]float64 {
+	st := s.client.PoolStats()
+	return map[string]float64{"idle": float64(st.IdleConns), "in_use": float64(st.TotalConns - st.IdleConns)}
+}
+
+// Read answers the queries.
+func (s *Source) Read(ctx context.Context, _ time.Time, queries []kpi.Query) []collector.Result {
+	return collector.Each(ctx, queries, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+		rows, err := s.ask(ctx, q)
+		if err != nil {
+			return collector.Rows{}, fmt.Errorf("redis: %w", safe(err))
+		}
+		return rows, nil
+	})
+}
+
+func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+	if err := Check(q); err != nil {
+		return collector.Rows{}, err
+	}
+	switch strings.ToUpper(q.Redis[0]) {
+	case countKeys:
+		n, err := s.count(ctx, q.Redis[1])
+		return one(n), err
+	case "HGETALL":
+		all, err := s.client.HGetAll(ctx, q.Redis[1]).Result()
+		rows := collector.Rows{Columns: []string{"key", "value"}}
+		for _, k := range slices.Sorted(maps.Keys(all)) {
+			rows.Values = append(rows.Values, []any{k, all[k]})
+		}
+		return rows, err
+	}
+	args := make([]any, len(q.Redis))
+	for n, a := range q.Redis {
+		args[n] = a
+	}
+	v, err := s.client.Do(ctx, args...).Result()
+	if errors.Is(err, redis.Nil) {
+		return collector.Rows{}, errNoKey
+	}
+	return one(v), err
+}
+
+var errNoKey = errors.New("no such key")
+
+func one(v any) collector.Rows {
+	return collector.Rows{Columns: []string{"value"}, Values: [][]any{{v}}}
+}
+
+// count walks the keyspace; SCAN may give a key twice, so they are kept to be counted once.
+func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
+	seen := map[string]struct{}{}
+	var cursor uint64
+	for {
+		keys, next, err := s.client.Scan(ctx, cursor, pattern, 1000).Result()
+		if err != nil {
+			return 0, err
+		}
+		for _, k := range keys {
+			seen[k] = struct{}{}
+		}
+		if len(seen) > mostKeys {
+			return 0, fmt.Errorf("more than %d keys match", mostKeys)
+		}
+		if cursor = next; cursor == 0 {
+			return int64(len(seen)), nil
+		}
+	}
+}
+
+// safe keeps what Redis itself or the deadline said; a network error names the address, which is the source's URL.
+func safe(err error) error {
+	var answer redis.Error
+	switch {
+	case errors.Is(err, errNoKey), errors.As(err, &answer):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case strings.HasPrefix(err.Error(), "query ") || strings.HasPrefix(err.Error(), "more than"):
+		return err
+	}
+	return errors.New("the server cannot be reached")
+}

@@ -1,0 +1,312 @@
+// Command demo shows the whole chain on real parts: it starts a throw-away PostgreSQL with 30 seeded days, Prometheus,
+// Alertmanager and a fake Telegram around the given binary, and prints the report and the postmortem as Telegram got them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+)
+
+const (
+	token = "123456:demo-token" // of the fake Telegram
+	chat  = "-1001234567890"
+)
+
+func main() {
+	binary := flag.String("binary", "bin/awoooi-reporter", "the program to show")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	if err := demo(ctx, *binary, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// stack is what is to be stopped, in order of its start.
+type stack []func() error
+
+func (s *stack) add(stop func() error) { *s = append(*s, stop) }
+
+func (s stack) stop() {
+	for n := len(s) - 1; n >= 0; n-- {
+		if err := s[n](); err != nil {
+			fmt.Fprintln(os.Stderr, "demo: stop:", err)
+		}
+	}
+}
+
+func demo(ctx context.Context, binary string, out io.Writer) error {
+	var parts stack
+	defer func() { parts.stop() }()
+	dir, err := os.MkdirTemp("", "awoooi-demo-")
+	if err != nil {
+		return err
+	}
+	parts.add(func() error { return os.RemoveAll(dir) })
+	say := func(format string, a ...any) { fmt.Fprintf(out, "» "+format+"\n", a...) }
+
+	say("PostgreSQL with the AWOOOI tables and 30 seeded days")
+	pg, err := localstack.StartPostgres(ctx, localstack.PostgresOptions{})
+	if err != nil {
+		return err
+	}
+	parts.add(pg.Stop)
+	if err := pg.CreateDatabase(ctx, "awoooi"); err != nil {
+		return err
+	}
+	dsn := pg.DSN("awoooi")
+	if err := localstack.InstallAWOOOI(ctx, dsn); err != nil {
+		return err
+	}
+	if err := localstack.SeedAWOOOI(ctx, dsn, localstack.SeedOptions{Seed: 42, Now: time.Now(), Days: 30, PerDay: 130}); err != nil {
+		return err
+	}
+
+	say("a fake Telegram, and a service that is about to break")
+	bot, err := localstack.NewBotAPI(localstack.BotAPIOptions{Token: token})
+	if err != nil {
+		return err
+	}
+	parts.add(func() error { bot.Close(); return nil })
+	svc, err := startService(ctx)
+	if err != nil {
+		return err
+	}
+	parts.add(svc.server.Close)
+
+	say("the program itself")
+	addr, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	conf := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(conf, []byte(programConfig(dir, dsn, "http://"+addr, svc.addr, bot.URL())), 0o600); err != nil {
+		return err
+	}
+	// Prometheus must know the program's address and the program Prometheus'; a file is read again, an address is not.
+	am, err := localstack.StartAlertmanager(ctx, localstack.AlertmanagerOptions{Config: alertmanagerConfig(addr)})
+	if err != nil {
+		return err
+	}
+	parts.add(am.Stop)
+	prom, err := localstack.StartPrometheus(ctx, localstack.PrometheusOptions{
+		ScrapeInterval: time.Second, Targets: []string{addr, svc.addr}, Rules: rules, AlertmanagerURL: am.URL(),
+	})
+	if err != nil {
+		return err
+	}
+	parts.add(prom.Stop)
+	say("Prometheus at %s, Alertmanager at %s", prom.URL(), am.URL())
+	env := append(os.Environ(), "AWOOOI_REPORTER_PROMETHEUS_URL="+prom.URL())
+	program, err := startProgram(ctx, binary, conf, addr, env, filepath.Join(dir, "program.log"))
+	if err != nil {
+		return err
+	}
+	parts.add(program.stop)
+	if err := until(ctx, "the program to be ready", func() bool { return answers(ctx, "http://"+addr+"/-/ready") }); err != nil {
+		return errors.Join(err, program.said())
+	}
+
+	say("the service breaks; Prometheus' rule fires, Alertmanager tells the program")
+	svc.broken.Store(true)
+	if err := until(ctx, "the incident to open", func() bool { return shows(ctx, "http://"+addr+"/incidents", "open") }); err != nil {
+		return errors.Join(err, program.said())
+	}
+	say("the incident is open; after a while the service is repaired")
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(12 * time.Second):
+	}
+	svc.broken.Store(false)
+
+	say("the daily report as of now is queued, as it would be at 08:00")
+	queue := exec.CommandContext(ctx, binary, "report", "daily", "--send", "--config.file", conf)
+	queue.Env, queue.Stderr = env, os.Stderr
+	if err := queue.Run(); err != nil {
+		return fmt.Errorf("report --send: %w", err)
+	}
+	if err := bot.Wait(ctx, 2); err != nil {
+		return errors.Join(fmt.Errorf("telegram did not get both messages: %w", err), program.said())
+	}
+	for _, m := range bot.Messages() {
+		fmt.Fprintf(out, "\n──── Telegram got, in chat %s ────\n%s\n", m.ChatID, m.Plain)
+	}
+	fmt.Fprintln(out)
+	say("done: a row in PostgreSQL ended as a line of the report, an alert as a postmortem")
+	return nil
+}
+
+func programConfig(dir, dsn, self, service, bot string) string {
+	return fmt.Sprintf(`
+external_url: %s
+state: {path: %s/data}
+sources:
+  - {name: awoooi, kind: postgres, dsn: %q}
+  - {name: awoooi_api, kind: http, url: "http://%s"}
+prometheus: {url: "http://127.0.0.1:1"} # the environment says which
+incidents:
+  min_duration: 10s # 10m in real life; nobody wants to wait that long for a demo
+  details: {source: awoooi}
+receivers:
+  - name: oncall
+    telegram: {bot_token: %q, chat_id: %q, api_url: %q}
+`, self, dir, dsn, service, token, chat, bot)
+}
+
+func alertmanagerConfig(addr string) string {
+	return fmt.Sprintf(`
+route: {receiver: awoooi-reporter, group_by: [alertname, service], group_wait: 1s, group_interval: 1s, repeat_interval: 1h}
+receivers:
+  - name: awoooi-reporter
+    webhook_configs: [{url: "http://%s/api/v1/alertmanager/webhook", send_resolved: true}]
+`, addr)
+}
+
+// The rule names an incident of the seeded database, so that its details are found there.
+const rules = `
+groups:
+  - name: demo
+    interval: 1s
+    rules:
+      - alert: CheckoutErrorRateHigh
+        expr: demo_error_ratio > 0.05
+        labels: {severity: critical, service: checkout, alert_category: application, incident_id: "{{ $labels.incident_id }}"}
+        annotations:
+          summary: checkout 的 5xx 比率超過 5%
+          runbook_url: https://runbooks.example.org/http/error-rate
+`
+
+// service is a tiny exporter that breaks on demand, and AWOOOI's API beside it.
+type service struct {
+	addr   string
+	broken atomic.Bool
+	server *http.Server
+}
+
+func startService(ctx context.Context) (*service, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &service{addr: l.Addr().String()}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		ratio := 0.002
+		if s.broken.Load() {
+			ratio = 0.31
+		}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		fmt.Fprintf(w, "# TYPE demo_error_ratio gauge\ndemo_error_ratio{incident_id=\"INC-000001\"} %g\n", ratio)
+	})
+	mux.HandleFunc("GET /api/v1/playbooks", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintln(w, `{"total": 23, "items": []}`)
+	})
+	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = s.server.Serve(l) }()
+	return s, nil
+}
+
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// program is the binary under demonstration.
+type program struct {
+	cmd *exec.Cmd
+	log string
+}
+
+func startProgram(ctx context.Context, binary, conf, addr string, env []string, log string) (*program, error) {
+	f, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	cmd := exec.CommandContext(ctx, binary, "run", "--config.file", conf, "--web.listen-address", addr)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, f, f
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%s: %w", binary, err)
+	}
+	return &program{cmd: cmd, log: log}, nil
+}
+
+func (p *program) stop() error {
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		return err
+	}
+	return p.cmd.Wait()
+}
+
+// said is the end of the program's log, as an error.
+func (p *program) said() error {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the program said:\n%s", b[max(0, len(b)-4000):])
+}
+
+// until polls a condition of a real server.
+func until(ctx context.Context, what string, is func() bool) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	wait, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for !is() {
+		select {
+		case <-wait.Done():
+			return fmt.Errorf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func answers(ctx context.Context, url string) bool {
+	_, ok := get(ctx, url)
+	return ok
+}
+
+func shows(ctx context.Context, url, text string) bool {
+	body, ok := get(ctx, url)
+	return ok && strings.Contains(body, ">"+text+"<")
+}
+
+func get(ctx context.Context, url string) (string, bool) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", false
+	}
+	resp, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		return "", false
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return string(b), err == nil && resp.StatusCode == http.StatusOK
+}

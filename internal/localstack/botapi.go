@@ -1,0 +1,365 @@
+package localstack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// BotAPIOptions says which bot the fake Telegram knows.
+type BotAPIOptions struct{ Token string }
+
+// BotMessage is a message that the fake Telegram accepted.
+type BotMessage struct {
+	ID       int
+	ChatID   string
+	ThreadID string
+	Text     string // as it was sent; of a document its caption
+	Plain    string // after parsing
+	Document string // file name
+	Content  string // of the document
+	Silent   bool
+	At       time.Time
+}
+
+// BotFault is how one call misbehaves. The zero value behaves well.
+type BotFault struct {
+	Status       int    // answer with this status rather than handling the call
+	Description  string // of that answer
+	RetryAfter   int    // seconds, in that answer
+	MigrateTo    int64  // chat id, in that answer
+	Accept       bool   // take the message before misbehaving, so that only the answer is lost
+	Hang         bool   // do not answer until the client leaves
+	Cut          bool   // read the request, then close the connection
+	CutAtOnce    bool   // close the connection without reading
+	Garbage      bool   // answer 200 with something that is not JSON
+	HalfAnAnswer bool   // answer 200 and cut the body
+}
+
+// BotAPI is a strict fake of Telegram's Bot API on a free loopback port: what the real one refuses, it refuses.
+type BotAPI struct {
+	token  string
+	url    string
+	server *http.Server
+
+	mu       sync.Mutex
+	faults   []BotFault
+	messages []BotMessage
+	calls    int
+	arrived  chan struct{} // closed and replaced at each message
+}
+
+// NewBotAPI starts the fake. It ends at Close.
+func NewBotAPI(o BotAPIOptions) (*BotAPI, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("bot api: %w", err)
+	}
+	b := &BotAPI{token: o.Token, url: "http://" + l.Addr().String(), arrived: make(chan struct{})}
+	b.server = &http.Server{Handler: http.HandlerFunc(b.serve), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = b.server.Serve(l) }()
+	return b, nil
+}
+
+// URL is the address to use as api_url.
+func (b *BotAPI) URL() string { return b.url }
+
+// Close ends the server and cuts every call.
+func (b *BotAPI) Close() { b.server.Close() }
+
+// Fail makes the next calls misbehave, one fault each.
+func (b *BotAPI) Fail(faults ...BotFault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults = append(b.faults, faults...)
+}
+
+// Messages returns what was accepted so far.
+func (b *BotAPI) Messages() []BotMessage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.messages)
+}
+
+// Calls counts all calls, those that misbehaved among them.
+func (b *BotAPI) Calls() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls
+}
+
+// Wait returns when at least n messages were accepted, or with ctx's error.
+func (b *BotAPI) Wait(ctx context.Context, n int) error {
+	for {
+		b.mu.Lock()
+		have, arrived := len(b.messages), b.arrived
+		b.mu.Unlock()
+		if have >= n {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("bot api: %d of %d messages: %w", have, n, ctx.Err())
+		case <-arrived:
+		}
+	}
+}
+
+func (b *BotAPI) next() BotFault {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	if len(b.faults) == 0 {
+		return BotFault{}
+	}
+	f := b.faults[0]
+	b.faults = b.faults[1:]
+	return f
+}
+
+func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
+	f := b.next()
+	if f.CutAtOnce {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 60<<20)
+	params, file, content, err := botParams(r)
+	if err != nil {
+		answer(w, http.StatusBadRequest, "Bad Request: "+err.Error(), BotFault{})
+		return
+	}
+	token, method, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/bot"), "/")
+	if f.Accept && ok && token == b.token {
+		b.accept(method, params, file, content)
+	}
+	switch {
+	case f.Hang:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case f.Cut:
+		panic(http.ErrAbortHandler)
+	case f.Garbage:
+		fmt.Fprint(w, "<html>gateway</html>")
+		return
+	case f.HalfAnAnswer:
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, `{"ok": true, "res`)
+		panic(http.ErrAbortHandler)
+	case f.Status != 0:
+		answer(w, f.Status, f.Description, f)
+		return
+	case !ok || !strings.HasPrefix(r.URL.Path, "/bot"):
+		answer(w, http.StatusNotFound, "Not Found", BotFault{})
+		return
+	case token != b.token:
+		answer(w, http.StatusUnauthorized, "Unauthorized", BotFault{})
+		return
+	}
+	result, fault := b.accept(method, params, file, content)
+	if fault != nil {
+		status := http.StatusBadRequest
+		if errors.Is(fault, errNoMethod) {
+			status = http.StatusNotFound
+		}
+		answer(w, status, fault.Error(), BotFault{})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"ok":true,"result":%s}`, result)
+}
+
+var errNoMethod = errors.New("Not Found") //nolint:staticcheck // Telegram's own text
+
+// accept does what the method says; its error is Telegram's description.
+func (b *BotAPI) accept(method string, params map[string]string, file, content string) (result string, err error) {
+	m := BotMessage{
+		ChatID: params["chat_id"], ThreadID: params["message_thread_id"], Document: file, Content: content,
+		Silent: params["disable_notification"] == "true", At: time.Now(),
+	}
+	limit := 4096
+	switch method {
+	case "getMe":
+		return `{"id":1,"is_bot":true,"first_name":"demo","username":"demo_bot"}`, nil
+	case "sendMessage":
+		m.Text = params["text"]
+	case "sendDocument":
+		m.Text, limit = params["caption"], 1024
+		if content == "" {
+			return "", errors.New("Bad Request: there is no document in the request") //nolint:staticcheck // as above
+		}
+	default:
+		return "", errNoMethod
+	}
+	if m.ChatID == "" {
+		return "", errors.New("Bad Request: chat_id is empty") //nolint:staticcheck // as above
+	}
+	if m.Plain = m.Text; params["parse_mode"] == "HTML" {
+		if m.Plain, err = ParseHTML(m.Text); err != nil {
+			return "", fmt.Errorf("Bad Request: can't parse entities: %w", err) //nolint:staticcheck // as above
+		}
+	}
+	if strings.TrimSpace(m.Plain) == "" && method == "sendMessage" {
+		return "", errors.New("Bad Request: message text is empty") //nolint:staticcheck // as above
+	}
+	if utf8.RuneCountInString(m.Plain) > limit {
+		return "", errors.New("Bad Request: message is too long") //nolint:staticcheck // as above
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m.ID = len(b.messages) + 1
+	b.messages = append(b.messages, m)
+	close(b.arrived)
+	b.arrived = make(chan struct{})
+	return fmt.Sprintf(`{"message_id":%d,"date":%d,"chat":{"id":%q}}`, m.ID, m.At.Unix(), m.ChatID), nil
+}
+
+func answer(w http.ResponseWriter, status int, description string, f BotFault) {
+	body := map[string]any{"ok": false, "error_code": status, "description": description}
+	params := map[string]any{}
+	if f.RetryAfter != 0 {
+		params["retry_after"] = f.RetryAfter
+	}
+	if f.MigrateTo != 0 {
+		params["migrate_to_chat_id"] = f.MigrateTo
+	}
+	if len(params) > 0 {
+		body["parameters"] = params
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// botParams reads a call's parameters from JSON, a form or a multipart form.
+func botParams(r *http.Request) (params map[string]string, file, content string, err error) {
+	params = map[string]string{}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		var body map[string]any
+		d := json.NewDecoder(r.Body)
+		d.UseNumber()
+		if err := d.Decode(&body); err != nil && !errors.Is(err, io.EOF) {
+			return nil, "", "", errors.New("the body is not JSON")
+		}
+		for k, v := range body {
+			params[k] = fmt.Sprint(v)
+		}
+		return params, "", "", nil
+	}
+	if err := r.ParseMultipartForm(60 << 20); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		return nil, "", "", errors.New("the form cannot be read")
+	}
+	for k := range r.Form {
+		params[k] = r.Form.Get(k)
+	}
+	if r.MultipartForm != nil {
+		for _, headers := range r.MultipartForm.File {
+			f, err := headers[0].Open()
+			if err != nil {
+				return nil, "", "", err
+			}
+			b, err := io.ReadAll(f)
+			if err != nil {
+				return nil, "", "", err
+			}
+			file, content = headers[0].Filename, string(b)
+		}
+	}
+	return params, file, content, nil
+}
+
+var (
+	botTag = regexp.MustCompile(`^<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s+[a-zA-Z-]+(?:\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))?)*)\s*>`)
+	botRef = regexp.MustCompile(`^&(?:#([0-9]{1,7})|#[xX]([0-9a-fA-F]{1,6})|(lt|gt|amp|quot));`)
+)
+
+var botTags = []string{
+	"b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "code", "pre", "a", "blockquote", "span", "tg-spoiler", "tg-emoji",
+}
+
+// ParseHTML reads Telegram's HTML subset as strictly as Telegram does: tags must be known, balanced and nested, and a
+// bare < is an error, while a bare & is text. https://core.telegram.org/bots/api#html-style
+func ParseHTML(s string) (plain string, err error) {
+	if !utf8.ValidString(s) {
+		return "", errors.New("strings must be encoded in UTF-8")
+	}
+	var out strings.Builder
+	var open []string
+	for at := 0; at < len(s); {
+		switch s[at] {
+		case '<':
+			m := botTag.FindStringSubmatch(s[at:])
+			if m == nil {
+				return "", fmt.Errorf("unsupported start tag at byte offset %d", at)
+			}
+			name := strings.ToLower(m[2])
+			if !slices.Contains(botTags, name) {
+				return "", fmt.Errorf("unsupported start tag %q at byte offset %d", name, at)
+			}
+			if m[1] == "" {
+				open = append(open, name)
+			} else {
+				if len(open) == 0 || open[len(open)-1] != name {
+					return "", fmt.Errorf("unmatched end tag at byte offset %d", at)
+				}
+				open = open[:len(open)-1]
+			}
+			at += len(m[0])
+		case '&':
+			m := botRef.FindStringSubmatch(s[at:])
+			if m == nil {
+				out.WriteByte('&')
+				at++
+				continue
+			}
+			out.WriteRune(botRune(m))
+			at += len(m[0])
+		default:
+			out.WriteByte(s[at])
+			at++
+		}
+	}
+	if len(open) > 0 {
+		return "", fmt.Errorf("can't find end tag corresponding to start tag %q", open[len(open)-1])
+	}
+	return out.String(), nil
+}
+
+func botRune(m []string) rune {
+	switch m[3] {
+	case "lt":
+		return '<'
+	case "gt":
+		return '>'
+	case "amp":
+		return '&'
+	case "quot":
+		return '"'
+	}
+	digits, base := m[1], 10
+	if m[2] != "" {
+		digits, base = m[2], 16
+	}
+	n, err := strconv.ParseUint(digits, base, 32)
+	if err != nil || n == 0 || n > utf8.MaxRune {
+		return utf8.RuneError
+	}
+	return rune(n)
+}
+
+// DottedHost says whether Telegram would keep a link to this address: one whose host has no dot is dropped silently.
+func DottedHost(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && strings.Contains(u.Hostname(), ".")
+}

@@ -1,0 +1,341 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// errWait ends a delivery's turn; its next attempt is stored.
+var errWait = errors.New("waits for its next attempt")
+
+// unconfiguredRetry is how often a delivery looks for its receiver, which a reload may bring back.
+const unconfiguredRetry = time.Minute
+
+// deliver takes a delivery as far as it goes now. It returns false where the receiver's later deliveries have to wait.
+func (o *Outbox) deliver(ctx context.Context, d reporter.Delivery) (goOn bool) {
+	cfg := o.config()
+	log := o.log.With("delivery", d.ID, "kind", d.Kind, "subject", d.Subject, "receiver", d.Receiver)
+	if !cfg.Now().Before(d.CreatedAt.Add(cfg.GiveUpAfter)) {
+		if d.LastError == "" {
+			d.LastError = "not sent in time"
+		}
+		return o.giveUp(ctx, d)
+	}
+	o.mu.Lock()
+	ch, ok := o.channels[d.Receiver]
+	o.mu.Unlock()
+	if !ok {
+		d.LastError = "receiver is not configured"
+		return o.postpone(ctx, d, unconfiguredRetry)
+	}
+	if d.Message == nil {
+		msg, err := o.composer.Compose(ctx, d)
+		if ctx.Err() != nil {
+			return false
+		}
+		if err != nil {
+			return o.notComposed(ctx, d, err)
+		}
+		d.Message = &msg
+	}
+	if d.Parts == nil {
+		d.Parts = ch.Split(*d.Message)
+		// The text is settled before its first send: an attempt after a restart sends the same parts.
+		if err := o.store.Save(ctx, d); err != nil {
+			log.Error("delivery was not stored", "err", err)
+			return false
+		}
+	}
+	for n := range d.Parts {
+		if d.Parts[n].SentAt.IsZero() {
+			if err := o.sendPart(ctx, ch, &d, n); err != nil {
+				return errors.Is(err, errNext)
+			}
+		}
+	}
+	d.State, d.FinishedAt, d.LastError = reporter.DeliverySent, cfg.Now().UTC(), ""
+	if !o.keep(ctx, d) {
+		return false
+	}
+	o.metrics.delivered(d)
+	log.Info("delivered", "parts", len(d.Parts), "attempts", d.Attempts+1)
+	return true
+}
+
+// errNext ends a delivery, and lets the receiver's next one go on.
+var errNext = errors.New("is over")
+
+// notComposed decides on a delivery whose message could not be made. The others of its receiver need not wait for that.
+func (o *Outbox) notComposed(ctx context.Context, d reporter.Delivery, err error) bool {
+	d.LastError = err.Error()
+	var later *reporter.RetryAfterError
+	switch {
+	case errors.Is(err, reporter.ErrNotFound):
+		return o.giveUp(ctx, d)
+	case errors.As(err, &later):
+		o.postpone(ctx, d, later.After)
+	default:
+		o.log.Error("message could not be made", "delivery", d.ID, "subject", d.Subject, "err", err)
+		o.postpone(ctx, d, o.backoff(d.Attempts))
+	}
+	return true
+}
+
+// sendPart sends one part until it is sent, or until the delivery has to wait or is over.
+func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery, n int) error {
+	part := &d.Parts[n]
+	if !part.SendingAt.IsZero() {
+		// The process ended between the send and its record: nobody knows what became of it.
+		part.Ambiguous++
+		part.SendingAt = time.Time{}
+		o.metrics.sent(d.Receiver, "ambiguous")
+	}
+	for {
+		if part.Ambiguous > 1 {
+			// A third send would rather annoy people with a copy than help them to a message.
+			o.log.Warn("part taken for sent, its answers were lost twice", "delivery", d.ID, "part", n+1)
+			return o.partSent(ctx, d, n, "")
+		}
+		to, err := o.addresses.Address(ctx, d.Receiver)
+		if err != nil {
+			o.log.Error("address of the receiver could not be read", "receiver", d.Receiver, "err", err)
+			return errWait
+		}
+		if err := o.limit(ctx, ch, to); err != nil {
+			return errWait // the process stops
+		}
+		part.SendingAt = o.config().Now().UTC()
+		if err := o.store.Save(ctx, *d); err != nil {
+			o.log.Error("delivery was not stored", "delivery", d.ID, "err", err)
+			return errWait
+		}
+		id, err := o.send(ctx, ch, *part, reporter.SendOptions{To: to, Repeat: part.Ambiguous > 0})
+		if err == nil {
+			o.metrics.sent(d.Receiver, "sent")
+			o.works(d.Receiver)
+			return o.partSent(ctx, d, n, id)
+		}
+		part.SendingAt = time.Time{}
+		if err := o.failed(ctx, d, part, err); err != nil {
+			return err
+		}
+		if !o.keep(ctx, *d) {
+			return errWait
+		}
+	}
+}
+
+// send gives a send that has begun the time to end, also when the process stops: cutting it would make it ambiguous.
+func (o *Outbox) send(ctx context.Context, ch Channel, part reporter.Part, opts reporter.SendOptions) (string, error) {
+	cfg := o.config()
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.SendTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(cfg.StopTimeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-sending.Done():
+		}
+	})
+	defer stop()
+	return ch.Send(sending, part, opts)
+}
+
+func (o *Outbox) partSent(ctx context.Context, d *reporter.Delivery, n int, id string) error {
+	part := &d.Parts[n]
+	part.SendingAt, part.SentAt, part.MessageID = time.Time{}, o.config().Now().UTC(), id
+	if !o.keep(ctx, *d) {
+		return errWait
+	}
+	return nil
+}
+
+// failed acts on a verdict. It returns nil where the part is to be sent again at once.
+func (o *Outbox) failed(ctx context.Context, d *reporter.Delivery, part *reporter.Part, err error) error {
+	d.LastError = err.Error()
+	log := o.log.With("delivery", d.ID, "receiver", d.Receiver)
+	var (
+		permanent *reporter.PermanentError
+		later     *reporter.RetryAfterError
+		moved     *reporter.MovedError
+		ambiguous *reporter.AmbiguousError
+		format    *reporter.FormatError
+	)
+	switch {
+	case errors.As(err, &permanent):
+		o.metrics.sent(d.Receiver, "permanent")
+		if permanent.Stops {
+			o.stops(d.Receiver, err)
+		}
+		if o.giveUp(ctx, *d) {
+			return errNext
+		}
+		return errWait
+	case errors.As(err, &later):
+		o.metrics.sent(d.Receiver, "retry_after")
+		log.Warn("the channel asks to wait", "after", later.After, "err", err)
+		o.postpone(ctx, *d, later.After)
+		return errWait
+	case errors.As(err, &moved):
+		o.metrics.sent(d.Receiver, "moved")
+		log.Warn("the chat has moved; set its new id in the configuration", "to", moved.To)
+		if err := o.addresses.SetAddress(ctx, d.Receiver, moved.To); err != nil {
+			log.Error("the new address was not stored", "err", err)
+			o.postpone(ctx, *d, o.backoff(d.Attempts))
+			return errWait
+		}
+		return nil
+	case errors.As(err, &ambiguous):
+		o.metrics.sent(d.Receiver, "ambiguous")
+		log.Warn("the answer to a send was lost", "err", err)
+		part.Ambiguous++
+		return nil
+	case errors.As(err, &format) && !part.Plain:
+		o.metrics.sent(d.Receiver, "format")
+		log.Error("our formatting was refused, the text goes out plain", "err", err)
+		part.Plain = true
+		return nil
+	case errors.As(err, &format):
+		o.metrics.sent(d.Receiver, "format")
+		if o.giveUp(ctx, *d) {
+			return errNext
+		}
+		return errWait
+	}
+	o.metrics.sent(d.Receiver, "error")
+	log.Warn("send failed", "attempts", d.Attempts+1, "err", err)
+	o.postpone(ctx, *d, o.backoff(d.Attempts))
+	return errWait
+}
+
+// postpone stores the next attempt, not beyond the time to give up. It returns false, for the receiver has to wait.
+func (o *Outbox) postpone(ctx context.Context, d reporter.Delivery, after time.Duration) bool {
+	cfg := o.config()
+	d.Attempts++
+	d.NextAttempt = cfg.Now().Add(after).UTC()
+	if last := d.CreatedAt.Add(cfg.GiveUpAfter); d.NextAttempt.After(last) {
+		d.NextAttempt = last
+	}
+	o.keep(ctx, d)
+	return false
+}
+
+// backoff doubles with each attempt, and varies by a quarter, so that what failed together is not tried together.
+func (o *Outbox) backoff(attempts int) time.Duration {
+	cfg := o.config()
+	d := cfg.BackoffMax
+	if attempts < 20 {
+		d = min(d, cfg.BackoffMin<<attempts)
+	}
+	return d - time.Duration(rand.Int64N(int64(d)/4+1))
+}
+
+// giveUp ends a delivery that was not sent, and tells the fallback receiver. It returns false where even that could not
+// be stored.
+func (o *Outbox) giveUp(ctx context.Context, d reporter.Delivery) bool {
+	cfg := o.config()
+	d.State, d.FinishedAt = reporter.DeliveryGivenUp, cfg.Now().UTC()
+	var notice *reporter.Delivery
+	if f := cfg.FallbackReceiver; f != "" && f != d.Receiver && d.Kind != reporter.DeliveryNotice {
+		n := reporter.NewDelivery(reporter.DeliveryNotice, strconv.FormatInt(d.ID, 10), f, cfg.Now())
+		notice = &n
+	}
+	if !o.persist(ctx, d.ID, func(ctx context.Context) error { return o.store.GiveUp(ctx, d, notice) }) {
+		return false
+	}
+	o.metrics.delivered(d)
+	o.log.Error("delivery given up", "delivery", d.ID, "kind", d.Kind, "subject", d.Subject, "receiver", d.Receiver,
+		"attempts", d.Attempts, "err", d.LastError)
+	o.Wake()
+	return true
+}
+
+// keep stores what became of a send. What was sent must not be sent again because a disk was full for a while.
+func (o *Outbox) keep(ctx context.Context, d reporter.Delivery) bool {
+	return o.persist(ctx, d.ID, func(ctx context.Context) error { return o.store.Save(ctx, d) })
+}
+
+// persist tries until it succeeds, or until the process has stopped for StopTimeout.
+func (o *Outbox) persist(ctx context.Context, id int64, save func(context.Context) error) bool {
+	cfg := o.config()
+	last := context.WithoutCancel(ctx)
+	saving, cancel := context.WithCancel(last)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(cfg.StopTimeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-saving.Done():
+		}
+	})
+	defer stop()
+	for attempt := 0; ; attempt++ {
+		err := save(saving)
+		if err == nil {
+			return true
+		}
+		if errors.Is(err, reporter.ErrNotFound) {
+			o.log.Error("delivery has vanished from the store", "delivery", id)
+			return false
+		}
+		if attempt == 0 || saving.Err() != nil {
+			o.log.Error("delivery was not stored", "delivery", id, "err", err)
+		}
+		timer := time.NewTimer(min(100*time.Millisecond<<min(attempt, 10), 10*time.Second))
+		select {
+		case <-saving.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+// limit waits for the turn of the chat, of its group and of the bot. The limits lie below Telegram's:
+// https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+func (o *Outbox) limit(ctx context.Context, ch Channel, to string) error {
+	if to == "" {
+		to = ch.Address()
+	}
+	o.mu.Lock()
+	limits, ok := o.limits[to]
+	if !ok {
+		limits = []*rate.Limiter{rate.NewLimiter(o.cfg.PerChat, 1)}
+		if strings.HasPrefix(to, "-") {
+			limits = append(limits, rate.NewLimiter(o.cfg.PerGroup, 5))
+		}
+		o.limits[to] = limits
+	}
+	o.mu.Unlock()
+	for _, l := range append(limits[:len(limits):len(limits)], o.overall) {
+		if err := l.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stops notes that a receiver refuses everything; works, that it does not.
+func (o *Outbox) stops(receiver string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stopped[receiver] = err.Error()
+}
+
+func (o *Outbox) works(receiver string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.stopped, receiver)
+}

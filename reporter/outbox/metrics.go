@@ -1,0 +1,123 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// Backlog is a store that can say what is pending.
+type Backlog interface {
+	// Pending counts pending deliveries by receiver, and says when the oldest was made; zero if there is none.
+	Pending(ctx context.Context) (byReceiver map[string]int, oldest time.Time, err error)
+}
+
+var outcomes = []string{"sent", "ambiguous", "retry_after", "permanent", "format", "moved", "error"}
+
+type metrics struct {
+	sends      *prometheus.CounterVec
+	deliveries *prometheus.CounterVec
+	lastReport prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer, o *Outbox, store Store) *metrics {
+	m := &metrics{
+		sends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awoooi_reporter_sends_total",
+			Help: "Sends of single parts, by outcome.",
+		}, []string{"receiver", "outcome"}),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awoooi_reporter_deliveries_total",
+			Help: "Deliveries that ended, by kind and outcome.",
+		}, []string{"kind", "outcome"}),
+		lastReport: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "awoooi_reporter_report_last_sent_timestamp_seconds",
+			Help: "When this process last delivered a report; 0 if it never did.",
+		}),
+	}
+	for _, kind := range []reporter.DeliveryKind{reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryNotice} {
+		for _, state := range []reporter.DeliveryState{reporter.DeliverySent, reporter.DeliveryGivenUp} {
+			m.deliveries.WithLabelValues(string(kind), string(state))
+		}
+	}
+	reg.MustRegister(m.sends, m.deliveries, m.lastReport, &state{outbox: o, store: store})
+	return m
+}
+
+func (m *metrics) initialise(receiver string) {
+	for _, outcome := range outcomes {
+		m.sends.WithLabelValues(receiver, outcome)
+	}
+}
+
+func (m *metrics) sent(receiver, outcome string) { m.sends.WithLabelValues(receiver, outcome).Inc() }
+
+func (m *metrics) delivered(d reporter.Delivery) {
+	m.deliveries.WithLabelValues(string(d.Kind), string(d.State)).Inc()
+	if d.Kind == reporter.DeliveryReport && d.State == reporter.DeliverySent {
+		m.lastReport.Set(float64(d.FinishedAt.Unix()))
+	}
+}
+
+// state collects what is true at the moment of a scrape: the backlog and the receivers that are stopped.
+type state struct {
+	outbox *Outbox
+	store  Store
+}
+
+var (
+	pendingDesc = prometheus.NewDesc("awoooi_reporter_deliveries_pending",
+		"Deliveries that wait to be sent.", []string{"receiver"}, nil)
+	oldestDesc = prometheus.NewDesc("awoooi_reporter_delivery_oldest_pending_timestamp_seconds",
+		"When the oldest pending delivery was made; absent if there is none.", nil, nil)
+	stoppedDesc = prometheus.NewDesc("awoooi_reporter_receiver_stopped",
+		"Whether the receiver refuses everything, as with a revoked token.", []string{"receiver"}, nil)
+)
+
+func (s *state) Describe(ch chan<- *prometheus.Desc) {
+	ch <- pendingDesc
+	ch <- oldestDesc
+	ch <- stoppedDesc
+}
+
+func (s *state) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	s.outbox.mu.Lock()
+	stopped := map[string]float64{}
+	for r := range s.outbox.channels {
+		stopped[r] = 0
+	}
+	for r := range s.outbox.stopped {
+		stopped[r] = 1
+	}
+	s.outbox.mu.Unlock()
+	for r, v := range stopped {
+		gauge(stoppedDesc, v, r)
+	}
+	backlog, ok := s.store.(Backlog)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	pending, oldest, err := backlog.Pending(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(pendingDesc, err) // absent, rather than a made-up 0
+		return
+	}
+	for r := range stopped {
+		gauge(pendingDesc, float64(pending[r]), r)
+		delete(pending, r)
+	}
+	for r, n := range pending { // of receivers that are no longer configured
+		gauge(pendingDesc, float64(n), r)
+	}
+	if !oldest.IsZero() {
+		gauge(oldestDesc, float64(oldest.Unix()))
+	}
+}

@@ -1,0 +1,233 @@
+// Package postmortem tells the story of an incident: an incident comes in, and what its labels, its annotations, the
+// operations database and the journal know of it goes out.
+package postmortem
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// Config is how postmortems are told.
+type Config struct {
+	Zone        *time.Location
+	Locale      string
+	ExternalURL string // of our own pages; "" leaves the link out
+	IDLabel     string // the label that names incidents
+	Now         func() time.Time
+}
+
+// Details is the operations database. reporter.ErrNotFound means that it knows nothing of the incident.
+type Details interface {
+	Details(ctx context.Context, incidentID string) (reporter.Details, error)
+}
+
+// History is the journal's memory of incidents of the same key.
+type History interface {
+	Earlier(ctx context.Context, key string, before time.Time) (reporter.Earlier, error)
+}
+
+// Builder makes postmortems.
+type Builder struct {
+	cfg     Config
+	details Details
+	history History
+	log     *slog.Logger
+}
+
+// New makes a builder; details and history may be nil.
+func New(cfg Config, details Details, history History, log *slog.Logger) *Builder {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
+	}
+	return &Builder{cfg: cfg, details: details, history: history, log: log}
+}
+
+// Build tells what is known. A database that does not answer costs its details, and a note says so.
+func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Postmortem {
+	p := reporter.Postmortem{
+		Incident: in, Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
+		Title:       cmp.Or(annotation(in, "summary"), annotation(in, "title"), label(in, "alertname")),
+		Severity:    severity(in),
+		Affected:    b.affected(in),
+		RootCause:   annotation(in, "root_cause"),
+		Action:      annotation(in, "action"),
+		Decision:    cmp.Or(annotation(in, "ai_decision"), annotation(in, "decision")),
+		Disposition: disposition(annotation(in, "resolution")),
+		Timeline:    timeline(in),
+		Links:       b.links(in),
+	}
+	if n, err := strconv.Atoi(annotation(in, "retries")); err == nil && n > 0 {
+		p.Retries = n
+	}
+	if in.Truncated > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s:%d", reporter.NoteTruncated, in.Truncated))
+	}
+	b.look(ctx, in, &p)
+	if b.history != nil {
+		if e, err := b.history.Earlier(ctx, in.Key, in.StartedAt); err != nil {
+			b.log.Warn("earlier incidents could not be counted", "incident", in.ID, "err", err)
+		} else {
+			p.Earlier = &e
+		}
+	}
+	return p
+}
+
+// look lays what the database knows over what the alerts said.
+func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Postmortem) {
+	if b.details == nil {
+		return
+	}
+	d, err := b.details.Details(ctx, in.ID)
+	if errors.Is(err, reporter.ErrNotFound) {
+		return
+	}
+	if err != nil {
+		b.log.Warn("details of the incident could not be read", "incident", in.ID, "err", err)
+		p.Notes = append(p.Notes, reporter.NoteDetailsUnavailable)
+		return
+	}
+	p.Title = cmp.Or(d.Title, p.Title)
+	p.Severity = cmp.Or(d.Severity, p.Severity)
+	p.RootCause = cmp.Or(d.RootCause, p.RootCause)
+	p.Action = cmp.Or(d.Action, p.Action)
+	p.Decision = cmp.Or(d.Decision, p.Decision)
+	p.Disposition = cmp.Or(d.Disposition, p.Disposition)
+	p.Retries = cmp.Or(d.Retries, p.Retries)
+}
+
+// annotation is the first one of that name among the incident's alerts.
+func annotation(in reporter.Incident, name string) string {
+	for _, a := range in.Alerts {
+		if v := strings.TrimSpace(a.Annotations[name]); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func label(in reporter.Incident, name string) string {
+	for _, a := range in.Alerts {
+		if v := a.Labels[name]; v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// severities, from the worst; others rank below all of them.
+var severities = []string{"critical", "page", "error", "high", "warning", "medium", "info", "low", "none"}
+
+func severity(in reporter.Incident) string {
+	worst, rank := "", len(severities)+1
+	for _, a := range in.Alerts {
+		s := a.Labels["severity"]
+		at := slices.Index(severities, strings.ToLower(s))
+		if at < 0 {
+			at = len(severities)
+		}
+		if s != "" && at < rank {
+			worst, rank = s, at
+		}
+	}
+	return worst
+}
+
+// affected is what the alerts have in common, without what is said elsewhere or says nothing of the trouble.
+func (b *Builder) affected(in reporter.Incident) []reporter.Label {
+	common := in.CommonLabels()
+	for _, name := range []string{"alertname", "severity", "alert_category", "awoooi_sample", "prometheus", "monitor", "replica", b.cfg.IDLabel} {
+		delete(common, name)
+	}
+	var out []reporter.Label
+	for _, name := range slices.Sorted(maps.Keys(common)) {
+		out = append(out, reporter.Label{Name: name, Value: common[name]})
+	}
+	return out
+}
+
+func disposition(s string) reporter.Disposition {
+	switch s = strings.ToLower(s); {
+	case strings.HasPrefix(s, "auto"):
+		return reporter.DispositionAutomatic
+	case strings.HasPrefix(s, "human"), strings.HasPrefix(s, "manual"):
+		return reporter.DispositionHuman
+	}
+	return reporter.DispositionUnknown
+}
+
+// timeline is each alert's firing and resolving, in order; what happens at once begins before it ends.
+func timeline(in reporter.Incident) []reporter.TimelineEvent {
+	common := in.CommonLabels()
+	var out []reporter.TimelineEvent
+	for _, a := range in.Alerts {
+		name := alertName(a, common)
+		out = append(out, reporter.TimelineEvent{At: a.StartsAt, Firing: true, Alert: name})
+		if !a.Firing {
+			out = append(out, reporter.TimelineEvent{At: a.EndsAt, Alert: name})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b reporter.TimelineEvent) int {
+		if c := a.At.Compare(b.At); c != 0 || a.Firing == b.Firing {
+			return c
+		}
+		if a.Firing {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// alertName is the alert's name and what tells it from the others of the incident.
+func alertName(a reporter.Alert, common map[string]string) string {
+	var own []string
+	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
+		if _, shared := common[k]; !shared && k != "alertname" {
+			own = append(own, k+"="+a.Labels[k])
+		}
+	}
+	name := cmp.Or(a.Labels["alertname"], a.Fingerprint)
+	if len(own) > 0 {
+		name += " (" + strings.Join(own, ", ") + ")"
+	}
+	return name
+}
+
+func (b *Builder) links(in reporter.Incident) []reporter.Link {
+	page := ""
+	if b.cfg.ExternalURL != "" {
+		page = strings.TrimRight(b.cfg.ExternalURL, "/") + "/incidents/" + url.PathEscape(in.ID)
+	}
+	source := ""
+	for _, a := range in.Alerts {
+		source = cmp.Or(source, a.GeneratorURL)
+	}
+	var out []reporter.Link
+	for _, l := range []reporter.Link{
+		{Kind: "page", URL: page},
+		{Kind: "runbook", URL: annotation(in, "runbook_url")},
+		{Kind: "dashboard", URL: annotation(in, "dashboard_url")},
+		{Kind: "source", URL: source},
+		{Kind: "alertmanager", URL: in.ExternalURL},
+	} {
+		if u, err := url.Parse(l.URL); err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+			out = append(out, l)
+		}
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Count is one row of a count: its labels, and its numbers by name.
+type Count struct {
+	Labels map[string]string
+	Values map[string]float64
+}
+
+// Counts answers what the journal's KPIs ask of a window, since <= t < until: alerts (by category), alerts_resolved,
+// alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than one),
+// incidents_open (now), resolution_seconds (by stat: avg, p50, p95; no rows where none was resolved).
+func (s *Store) Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error) {
+	const window = ` FROM alerts a WHERE a.starts_at >= ? AND a.starts_at < ?`
+	from, to := since.UnixMicro(), until.UnixMicro()
+	switch what {
+	case "alerts":
+		return s.alertsByCategory(ctx, from, to)
+	case "alerts_resolved":
+		return s.single(ctx, `SELECT count(*)`+window+` AND (NOT a.firing OR EXISTS (SELECT 1 FROM incidents i
+			WHERE i.id = a.incident_id AND i.state = 'resolved'))`, from, to)
+	case "alerts_converged":
+		return s.single(ctx, `SELECT count(*)`+window+` AND a.n > 0`, from, to)
+	case "alerts_grouped":
+		return s.single(ctx, `SELECT count(*)`+window+` AND EXISTS (SELECT 1 FROM alerts b
+			WHERE b.incident_id = a.incident_id AND b.n != a.n)`, from, to)
+	case "incidents_open":
+		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'open'`)
+	case "resolution_seconds":
+		return s.resolution(ctx, from, to)
+	}
+	return nil, fmt.Errorf("the journal has no count %q", what)
+}
+
+func (s *Store) single(ctx context.Context, query string, args ...any) ([]Count, error) {
+	var n float64
+	if err := s.read.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	return []Count{{Values: map[string]float64{"value": n}}}, nil
+}
+
+func (s *Store) alertsByCategory(ctx context.Context, from, to int64) ([]Count, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT category, count(*) FROM alerts
+		WHERE starts_at >= ? AND starts_at < ? GROUP BY 1 ORDER BY 1`, from, to)
+	if err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	defer rows.Close()
+	var out []Count
+	for rows.Next() {
+		var category string
+		var n float64
+		if err := rows.Scan(&category, &n); err != nil {
+			return nil, fmt.Errorf("count: %w", err)
+		}
+		out = append(out, Count{Labels: map[string]string{"category": category}, Values: map[string]float64{"value": n}})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Store) resolution(ctx context.Context, from, to int64) ([]Count, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT (ended_at - started_at) / 1e6 FROM incidents
+		WHERE state = 'resolved' AND ended_at >= ? AND ended_at < ?`, from, to)
+	if err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	defer rows.Close()
+	var seconds []float64
+	var sum float64
+	for rows.Next() {
+		var d sql.NullFloat64
+		if err := rows.Scan(&d); err != nil {
+			return nil, fmt.Errorf("count: %w", err)
+		}
+		seconds = append(seconds, d.Float64)
+		sum += d.Float64
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	if len(seconds) == 0 {
+		return nil, nil
+	}
+	slices.Sort(seconds)
+	var out []Count
+	for _, stat := range []struct {
+		name  string
+		value float64
+	}{
+		{"avg", sum / float64(len(seconds))}, {"p50", percentile(seconds, 0.5)}, {"p95", percentile(seconds, 0.95)},
+	} {
+		out = append(out, Count{Labels: map[string]string{"stat": stat.name}, Values: map[string]float64{"value": stat.value}})
+	}
+	return out, nil
+}
+
+// percentile interpolates linearly, as PostgreSQL's percentile_cont does; sorted is not empty.
+func percentile(sorted []float64, p float64) float64 {
+	at := p * float64(len(sorted)-1)
+	low := int(at)
+	if low+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[low] + (at-float64(low))*(sorted[low+1]-sorted[low])
+}

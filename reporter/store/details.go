@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// BuiltinDetailsSQL looks an incident up in the AWOOOI tables. A human's hand is an approval with a name to it; an
+// incident that was resolved without one was repaired automatically.
+const BuiltinDetailsSQL = `
+SELECT i.title, i.severity, i.root_cause, i.action, i.ai_decision AS decision, i.retry_count AS retries,
+	CASE
+		WHEN EXISTS (SELECT 1 FROM approval_records a WHERE a.incident_id = i.incident_id AND a.approved_by IS NOT NULL
+			AND UPPER(a.status::text) NOT IN ('PENDING', 'REJECTED', 'EXPIRED')) THEN 'human'
+		WHEN UPPER(i.status::text) = 'RESOLVED' THEN 'auto'
+	END AS disposition
+FROM incidents i WHERE i.incident_id = @incident_id`
+
+// DetailsConfig is one SELECT by @incident_id, and where to ask it.
+type DetailsConfig struct {
+	DSN     secret.Text
+	SQL     string
+	Timeout time.Duration
+}
+
+// DetailsLookup asks the operations database what it knows of an incident.
+type DetailsLookup struct {
+	pool    *pgxpool.Pool
+	sql     string
+	timeout time.Duration
+}
+
+// OpenDetails prepares the lookup; it connects when it is first asked. The error is a DSN that cannot be read, and
+// shows nothing of it.
+func OpenDetails(c DetailsConfig) (*DetailsLookup, error) {
+	cfg, err := pgxpool.ParseConfig(c.DSN.Reveal())
+	if err != nil {
+		return nil, errors.New("details: the DSN cannot be parsed")
+	}
+	cfg.MaxConns = 1
+	cfg.ConnConfig.ConnectTimeout = min(c.Timeout, 5*time.Second)
+	// The same query may meet another schema tomorrow; a prepared plan would outlive it.
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	params := cfg.ConnConfig.RuntimeParams
+	params["application_name"] = "awoooi-reporter"
+	params["default_transaction_read_only"] = "on"
+	params["statement_timeout"] = strconv.FormatInt(c.Timeout.Milliseconds(), 10)
+	params["lock_timeout"] = strconv.FormatInt(c.Timeout.Milliseconds()/2, 10)
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	if err != nil {
+		return nil, errors.New("details: the DSN cannot be used")
+	}
+	return &DetailsLookup{pool: pool, sql: c.SQL, timeout: c.Timeout}, nil
+}
+
+// Close ends the connection.
+func (l *DetailsLookup) Close() { l.pool.Close() }
+
+// Details returns what the first row says, by the names of its columns; reporter.ErrNotFound where there is none.
+func (l *DetailsLookup) Details(ctx context.Context, incidentID string) (reporter.Details, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	rows, err := l.pool.Query(ctx, l.sql, pgx.NamedArgs{"incident_id": incidentID})
+	if err != nil {
+		return reporter.Details{}, safe(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return reporter.Details{}, safe(err)
+		}
+		return reporter.Details{}, fmt.Errorf("details of %s: %w", incidentID, reporter.ErrNotFound)
+	}
+	values, err := rows.Values()
+	if err != nil {
+		return reporter.Details{}, safe(err)
+	}
+	known := map[string]string{}
+	for n, f := range rows.FieldDescriptions() {
+		if values[n] != nil {
+			known[strings.ToLower(f.Name)] = strings.TrimSpace(text(values[n]))
+		}
+	}
+	d := reporter.Details{
+		Title: known["title"], Severity: known["severity"], RootCause: known["root_cause"],
+		Action: known["action"], Decision: known["decision"], Disposition: disposition(known["disposition"]),
+	}
+	if f, err := strconv.ParseFloat(known["retries"], 64); err == nil && f > 0 && f < 1e6 {
+		d.Retries = int(f)
+	}
+	return d, nil
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	case interface{ Value() (any, error) }: // pgtype's numbers
+		if plain, err := v.Value(); err == nil {
+			return fmt.Sprint(plain)
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+func disposition(s string) reporter.Disposition {
+	switch s = strings.ToLower(s); {
+	case strings.HasPrefix(s, "auto"):
+		return reporter.DispositionAutomatic
+	case strings.HasPrefix(s, "human"), strings.HasPrefix(s, "manual"):
+		return reporter.DispositionHuman
+	}
+	return reporter.DispositionUnknown
+}
+
+// safe keeps what the server or the deadline said. An error of the connection names host, user and database, which are
+// nobody's business in a chat.
+func safe(err error) error {
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &pg):
+		return fmt.Errorf("details: %s (SQLSTATE %s)", pg.Message, pg.Code)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("details: %w", context.DeadlineExceeded)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("details: %w", context.Canceled)
+	}
+	return errors.New("details: the database cannot be reached")
+}

@@ -1,0 +1,287 @@
+// Package telegram is the channel into Telegram: messages come in and are split into parts, sends to the Bot API go
+// out, and each answer comes back as a verdict.
+package telegram
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// DefaultAPIURL is Telegram's own server.
+const DefaultAPIURL = "https://api.telegram.org"
+
+const (
+	maxAnswer         = 1 << 20
+	defaultRetryAfter = 30 * time.Second // of a 429 that names none
+)
+
+// Config is a bot and the chat that it talks in.
+type Config struct {
+	Token        secret.Text
+	ChatID       string
+	ThreadID     int // topic of a group; 0 is none
+	Silent       bool
+	APIURL       string
+	HTTPClient   *http.Client  // for a proxy or TLS settings; its timeout is not used
+	RetryMax     int           // tries after the first within one send; default 3
+	RetryWaitMin time.Duration // default 2 s
+	RetryWaitMax time.Duration // default 30 s
+	Timeout      time.Duration // of one try; default 30 s
+}
+
+// Channel sends to one chat.
+type Channel struct {
+	cfg  Config
+	base *url.URL
+	http *http.Client
+	log  *slog.Logger
+}
+
+// New checks the configuration and makes the channel; it does not talk to Telegram.
+func New(c Config, log *slog.Logger) (*Channel, error) {
+	if c.APIURL == "" {
+		c.APIURL = DefaultAPIURL
+	}
+	base, err := url.Parse(c.APIURL)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, errors.New("telegram: api_url: want an http or https URL")
+	}
+	if c.RetryMax == 0 {
+		c.RetryMax = 3
+	}
+	if c.RetryWaitMin == 0 {
+		c.RetryWaitMin = 2 * time.Second
+	}
+	if c.RetryWaitMax == 0 {
+		c.RetryWaitMax = 30 * time.Second
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	plain := http.Client{}
+	if c.HTTPClient != nil {
+		plain = *c.HTTPClient
+	}
+	plain.Timeout = c.Timeout
+	// A redirect would carry the token to another server.
+	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Channel{cfg: c, base: base, http: &plain, log: log}, nil
+}
+
+// Address is the chat's configured id.
+func (c *Channel) Address() string { return c.cfg.ChatID }
+
+// Check asks Telegram who the bot is, which says whether the token is good.
+func (c *Channel) Check(ctx context.Context) error {
+	_, err := c.call(ctx, "getMe", "application/json", []byte("{}"))
+	return err
+}
+
+// Send sends one part and returns the message's id, or one of the verdict errors of package reporter.
+func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
+	chat := o.To
+	if chat == "" {
+		chat = c.cfg.ChatID
+	}
+	method, contentType, body, err := c.request(part, chat, o.Repeat)
+	if err != nil {
+		return "", &reporter.PermanentError{Err: err}
+	}
+	result, err := c.call(ctx, method, contentType, body)
+	if err != nil {
+		return "", err
+	}
+	var sent struct {
+		MessageID int64 `json:"message_id"`
+	}
+	if err := json.Unmarshal(result, &sent); err != nil || sent.MessageID == 0 {
+		return "", &reporter.AmbiguousError{Err: errors.New("telegram: the answer names no message")}
+	}
+	return strconv.FormatInt(sent.MessageID, 10), nil
+}
+
+const repeatMark = "🔁 可能重複 / possible repeat"
+
+func (c *Channel) request(part reporter.Part, chat string, repeat bool) (method, contentType string, body []byte, err error) {
+	if part.Document != "" {
+		return c.documentRequest(part, chat, repeat)
+	}
+	text, mode := part.HTML, "HTML"
+	if part.Plain {
+		text, mode = plain(text), ""
+	}
+	if repeat {
+		text = repeatMark + "\n" + text
+	}
+	params := map[string]any{
+		"chat_id": chat, "text": text,
+		"link_preview_options": map[string]any{"is_disabled": true},
+	}
+	if mode != "" {
+		params["parse_mode"] = mode
+	}
+	if c.cfg.ThreadID != 0 {
+		params["message_thread_id"] = c.cfg.ThreadID
+	}
+	if c.cfg.Silent {
+		params["disable_notification"] = true
+	}
+	body, err = json.Marshal(params)
+	return "sendMessage", "application/json", body, err
+}
+
+func (c *Channel) documentRequest(part reporter.Part, chat string, repeat bool) (string, string, []byte, error) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	fields := map[string]string{"chat_id": chat}
+	if repeat {
+		fields["caption"] = repeatMark
+	}
+	if c.cfg.ThreadID != 0 {
+		fields["message_thread_id"] = strconv.Itoa(c.cfg.ThreadID)
+	}
+	if c.cfg.Silent {
+		fields["disable_notification"] = "true"
+	}
+	for k, v := range fields {
+		if err := w.WriteField(k, v); err != nil {
+			return "", "", nil, err
+		}
+	}
+	f, err := w.CreateFormFile("document", part.Document)
+	if err != nil {
+		return "", "", nil, err
+	}
+	if _, err := io.WriteString(f, part.HTML); err != nil {
+		return "", "", nil, err
+	}
+	if err := w.Close(); err != nil {
+		return "", "", nil, err
+	}
+	return "sendDocument", w.FormDataContentType(), b.Bytes(), nil
+}
+
+// call makes one call, with brief faults retried, and returns the result, or a verdict.
+func (c *Channel) call(ctx context.Context, method, contentType string, body []byte) (json.RawMessage, error) {
+	// Whether the last try's request went out whole decides between "try again" and "it may have arrived".
+	var written atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { written.Store(false) },
+		WroteRequest: func(i httptrace.WroteRequestInfo) { written.Store(i.Err == nil) },
+	})
+	u := c.base.JoinPath("bot"+c.cfg.Token.Reveal(), method)
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, u.String(), body)
+	if err != nil {
+		return nil, errors.New("telegram: the request cannot be made")
+	}
+	req.Header.Set("Content-Type", contentType)
+	client := &retryablehttp.Client{
+		HTTPClient: c.http, RetryMax: c.cfg.RetryMax, RetryWaitMin: c.cfg.RetryWaitMin, RetryWaitMax: c.cfg.RetryWaitMax,
+		Backoff:      retryablehttp.DefaultBackoff,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			switch {
+			case ctx.Err() != nil:
+				return false, ctx.Err()
+			case err != nil:
+				return !written.Load(), nil
+			}
+			return resp.StatusCode >= 500, nil
+		},
+		Logger: nil, // its texts hold the URL, and the URL the token
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		if resp != nil {
+			resp.Body.Close()
+		}
+		if written.Load() {
+			return nil, &reporter.AmbiguousError{Err: c.safe(err)}
+		}
+		return nil, c.safe(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		if resp.StatusCode < 300 {
+			return nil, &reporter.AmbiguousError{Err: c.safe(err)}
+		}
+		b = nil
+	}
+	return verdict(resp.StatusCode, b)
+}
+
+// answer is what the Bot API says: https://core.telegram.org/bots/api#making-requests
+type answer struct {
+	OK          bool            `json:"ok"`
+	Result      json.RawMessage `json:"result"`
+	Description string          `json:"description"`
+	Parameters  struct {
+		RetryAfter int   `json:"retry_after"`
+		MigrateTo  int64 `json:"migrate_to_chat_id"`
+	} `json:"parameters"`
+}
+
+func verdict(status int, body []byte) (json.RawMessage, error) {
+	var a answer
+	readable := json.Unmarshal(body, &a) == nil
+	if status >= 200 && status < 300 {
+		if readable && a.OK {
+			return a.Result, nil
+		}
+		return nil, &reporter.AmbiguousError{Err: fmt.Errorf("telegram: %d with an answer that is not Telegram's", status)}
+	}
+	if !readable || a.Description == "" {
+		a.Description = http.StatusText(status)
+	}
+	err := fmt.Errorf("telegram: %d %s", status, a.Description)
+	switch {
+	case a.Parameters.MigrateTo != 0:
+		return nil, &reporter.MovedError{To: strconv.FormatInt(a.Parameters.MigrateTo, 10), Err: err}
+	case status == http.StatusTooManyRequests:
+		after := time.Duration(a.Parameters.RetryAfter) * time.Second
+		if after <= 0 {
+			after = defaultRetryAfter
+		}
+		return nil, &reporter.RetryAfterError{After: after, Err: err}
+	case status == http.StatusBadRequest && strings.Contains(a.Description, "can't parse entities"):
+		return nil, &reporter.FormatError{Err: err}
+	case status == http.StatusBadRequest:
+		return nil, &reporter.PermanentError{Stops: strings.Contains(a.Description, "chat not found"), Err: err}
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
+		return nil, &reporter.PermanentError{Stops: true, Err: err}
+	}
+	return nil, err
+}
+
+// safe takes the URL, and so the token, out of an error of the HTTP client.
+func (c *Channel) safe(err error) error {
+	var u *url.Error
+	for errors.As(err, &u) {
+		err = u.Err
+	}
+	text := err.Error()
+	if token := c.cfg.Token.Reveal(); token != "" {
+		text = strings.ReplaceAll(text, token, "<secret>")
+		text = strings.ReplaceAll(text, url.PathEscape(token), "<secret>")
+	}
+	return errors.New("telegram: " + text)
+}

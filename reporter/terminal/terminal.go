@@ -1,0 +1,57 @@
+// Package terminal is the channel of a start without configuration: messages come in, framed plain text goes to a
+// writer.
+package terminal
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// Channel writes to one writer, one message at a time.
+type Channel struct {
+	mu   sync.Mutex
+	w    io.Writer
+	sent int
+}
+
+// New makes the channel.
+func New(w io.Writer) *Channel { return &Channel{w: w} }
+
+// Address is the same for every terminal.
+func (c *Channel) Address() string { return "terminal" }
+
+// Split makes one part, as a terminal has no limit.
+func (c *Channel) Split(msg reporter.Message) []reporter.Part {
+	return []reporter.Part{{HTML: msg.HTML}}
+}
+
+var (
+	tag     = regexp.MustCompile(`<[^<>]*>`)
+	control = regexp.MustCompile(`[\x00-\x08\x0b-\x1f\x7f-\x{9f}]`)
+)
+
+const rule = "────────────────────────────────────────"
+
+// Send writes the part, without markup and without anything that could drive the terminal.
+func (c *Channel) Send(_ context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
+	text := html.UnescapeString(tag.ReplaceAllString(part.HTML, ""))
+	text = control.ReplaceAllString(text, "")
+	if o.Repeat {
+		text = "🔁 possible repeat\n" + text
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := fmt.Fprintf(c.w, "%s\n%s\n%s\n\n", rule, strings.TrimRight(text, "\n"), rule); err != nil {
+		return "", fmt.Errorf("terminal: %w", err)
+	}
+	c.sent++
+	return strconv.Itoa(c.sent), nil
+}
