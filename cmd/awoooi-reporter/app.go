@@ -234,8 +234,7 @@ func (a *app) mux() (http.Handler, error) {
 		mux.Handle(webhookPath, a.webhook)
 	}
 	mux.Handle("GET /metrics", a.metrics())
-	mux.HandleFunc("POST /-/reload", a.handleReload)
-	mux.HandleFunc("PUT /-/reload", a.handleReload)
+	mux.HandleFunc("/-/reload", a.handleReload)
 	var checks []pages.Check
 	if a.store != nil {
 		checks = append(checks,

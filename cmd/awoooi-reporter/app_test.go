@@ -99,7 +99,7 @@ func TestReloadTakesAChangedDSNAndKeepsTheOldConfigIfTheNewIsBad(t *testing.T) {
 
 func reload(t *testing.T, r *running) int {
 	t.Helper()
-	resp, err := http.Post(r.url("/-/reload"), "", nil)
+	resp, err := client.Post(r.url("/-/reload"), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestDoorsAndPages(t *testing.T) {
 			t.Errorf("GET %s: %d, want %d: %s", path, code, want, body)
 		}
 	}
-	resp, err := http.Post(r.url(webhookPath), "application/json", strings.NewReader(`{}`))
+	resp, err := client.Post(r.url(webhookPath), "application/json", strings.NewReader(`{}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestExporterToolkitGuardsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.SetBasicAuth("sre", "test")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -441,7 +441,8 @@ groups:
 		return err == nil && in.State == reporter.IncidentOpen && time.Since(in.StartedAt) > 3*time.Second
 	})
 	number.Store(3)
-	got := messages(t, bot, 1)[0].Plain
+	message := messages(t, bot, 1)[0]
+	got := message.Plain + message.Text
 	for _, want := range []string{"INC-42", "結帳服務錯誤率過高", "連線池 <耗盡>", "kubectl rollout restart deploy/checkout", "自動修復", "TooManyPlaybooks", "runbooks.example.org"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the postmortem does not say %q:\n%s", want, got)

@@ -99,7 +99,12 @@ func restartOnly(old, c *config.Config) error {
 	return errors.Join(errs...)
 }
 
-func (a *app) handleReload(w http.ResponseWriter, _ *http.Request) {
+func (a *app) handleReload(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+		w.Header().Set("Allow", "POST, PUT")
+		http.Error(w, "want POST or PUT", http.StatusMethodNotAllowed)
+		return
+	}
 	if err := a.reload(); err != nil {
 		a.log.Error("reload failed", "err", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)

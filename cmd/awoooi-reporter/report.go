@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -47,16 +48,16 @@ func openTools(ctx context.Context, cmd *cobra.Command, o *options, figures bool
 			Dir: filepath.Join(c.State.Path, "tsdb"), Retention: c.Embedded.Retention, Timeout: c.Prometheus.Timeout, Log: log,
 		})
 		if err != nil {
-			st.Close()
+			closeQuietly(log, st)
 			return nil, fmt.Errorf("embedded database (while a process runs on it, ask that process: http://%s/reports/): %w",
 				c.Web.ListenAddresses[0], err)
 		}
 	}
 	r, err := newReading(c, st, embedded, log, time.Now)
 	if err != nil {
-		st.Close()
+		closeQuietly(log, st)
 		if embedded != nil {
-			embedded.Close()
+			closeQuietly(log, embedded)
 		}
 		return nil, err
 	}
@@ -65,13 +66,18 @@ func openTools(ctx context.Context, cmd *cobra.Command, o *options, figures bool
 	t.close = func() {
 		r.close()
 		if embedded != nil {
-			if err := embedded.Close(); err != nil {
-				log.Error("embedded database was not closed well", "err", err)
-			}
+			closeQuietly(log, embedded)
 		}
-		st.Close()
+		closeQuietly(log, st)
 	}
 	return t, nil
+}
+
+// closeQuietly closes what a command has read from; a fault there changes nothing of what was printed.
+func closeQuietly(log *slog.Logger, c io.Closer) {
+	if err := c.Close(); err != nil {
+		log.Error("state was not closed well", "err", err)
+	}
 }
 
 func reportCommand(o *options) *cobra.Command {

@@ -29,6 +29,8 @@ const (
 	plantedPassword = "planted-db-password"
 )
 
+var client = &http.Client{Timeout: time.Minute}
+
 // postgresServer is the server that the tests of this package share; each has a database of its own.
 var postgresServer = sync.OnceValues(func() (*localstack.Postgres, error) {
 	return localstack.StartPostgres(context.Background(), localstack.PostgresOptions{})
@@ -184,7 +186,7 @@ func (r *running) url(path string) string { return "http://" + r.addr() + path }
 // get returns the status and body of a page, which must not show a secret.
 func (r *running) get(path string) (int, string) {
 	r.t.Helper()
-	resp, err := http.Get(r.url(path))
+	resp, err := client.Get(r.url(path))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -209,7 +211,7 @@ func (r *running) post(body string) int {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+plantedDoor)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func Check(q kpi.Query) error {
 }
 
 // Close ends the connections.
-func (s *Source) Close() { s.client.Close() }
+func (s *Source) Close() { _ = s.client.Close() }
 
 // Connections counts the pool's connections by state.
 func (s *Source) Connections() map[string]float64 {

@@ -30,14 +30,19 @@ const (
 func main() {
 	binary := flag.String("binary", "bin/awoooi-reporter", "the program to show")
 	flag.Parse()
+	os.Exit(run(*binary))
+}
+
+func run(binary string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	if err := demo(ctx, *binary, os.Stdout); err != nil {
+	if err := demo(ctx, binary, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // stack is what is to be stopped, in order of its start.

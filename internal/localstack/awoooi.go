@@ -49,7 +49,10 @@ var seedCategories = []struct {
 
 var seedCauses = []string{"WAL 歸檔逾時，pg_wal 目錄持續成長", "部署後記憶體用量上升，觸發 OOM", "Upstream DNS answered slowly", "連線池設定過小", "憑證未自動更新"}
 
-var seedActions = []string{"systemctl restart pgbackrest-archive", "kubectl rollout undo deploy/checkout -n shop", "kubectl scale deploy/worker --replicas=6", "certbot renew --force-renewal"}
+var seedActions = []string{
+	"systemctl restart pgbackrest-archive", "kubectl rollout undo deploy/checkout -n shop",
+	"kubectl scale deploy/worker --replicas=6", "certbot renew --force-renewal",
+}
 
 // SeedAWOOOI puts realistic rows into the AWOOOI tables: a daily and weekly rhythm, statuses in both cases, repeats,
 // groups, approvals by people and by nobody. The first incident is INC-000001.

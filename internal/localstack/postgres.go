@@ -80,7 +80,8 @@ func postgresBin() (string, error) {
 			return filepath.Dir(path), nil
 		}
 	}
-	return "", errors.New("PostgreSQL's server programs (initdb, postgres) are neither on the PATH nor below /usr/lib/postgresql: run `make tools`")
+	return "", errors.New("PostgreSQL's server programs (initdb, postgres) are neither on the PATH nor below " +
+		"/usr/lib/postgresql: run `make tools`")
 }
 
 // postgresUser is whom the server runs as, since it refuses to be root.

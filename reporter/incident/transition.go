@@ -230,7 +230,7 @@ func newID(ctx context.Context, tx reporter.JournalTx, cfg Config, in reporter.I
 	sum := sha256.Sum256([]byte(in.Key + "\x00" + in.StartedAt.UTC().Format(time.RFC3339Nano)))
 	hash := base32.StdEncoding.EncodeToString(sum[:])
 	made := "INC-" + in.StartedAt.UTC().Format("20060102") + "-" + hash[:6]
-	for _, given := range givenIDs(cfg, in) {
+	if given := givenID(cfg, in); given != "" {
 		_, err := tx.Incident(ctx, given)
 		if errors.Is(err, reporter.ErrNotFound) {
 			return given, nil
@@ -239,7 +239,6 @@ func newID(ctx context.Context, tx reporter.JournalTx, cfg Config, in reporter.I
 			return "", err
 		}
 		made = given + "-" + hash[:6]
-		break
 	}
 	if _, err := tx.Incident(ctx, made); err == nil {
 		return made + "-" + hash[6:12], nil
@@ -249,16 +248,16 @@ func newID(ctx context.Context, tx reporter.JournalTx, cfg Config, in reporter.I
 	return made, nil
 }
 
-// givenIDs is the name that the first alert with one gives, or nothing.
-func givenIDs(cfg Config, in reporter.Incident) []string {
+// givenID is the name that the first alert with one gives; "" if none does.
+func givenID(cfg Config, in reporter.Incident) string {
 	if cfg.IDLabel == "" {
-		return nil
+		return ""
 	}
 	for _, a := range in.Alerts {
 		id := notInID.ReplaceAllString(cmp.Or(a.Labels[cfg.IDLabel], a.Annotations[cfg.IDLabel]), "-")
 		if id = strings.Trim(id[:min(len(id), longestID)], "-."); id != "" {
-			return []string{id}
+			return id
 		}
 	}
-	return nil
+	return ""
 }

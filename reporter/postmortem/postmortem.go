@@ -150,7 +150,9 @@ func severity(in reporter.Incident) string {
 // affected is what the alerts have in common, without what is said elsewhere or says nothing of the trouble.
 func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 	common := in.CommonLabels()
-	for _, name := range []string{"alertname", "severity", "alert_category", "awoooi_sample", "prometheus", "monitor", "replica", b.cfg.IDLabel} {
+	for _, name := range []string{
+		"alertname", "severity", "alert_category", "awoooi_sample", "prometheus", "monitor", "replica", b.cfg.IDLabel,
+	} {
 		delete(common, name)
 	}
 	var out []reporter.Label

@@ -35,10 +35,14 @@ func (r *Renderer) Notice(of reporter.Delivery, locale string, zone *time.Locati
 
 // what names the message that could not be sent.
 func (l language) what(of reporter.Delivery, zone *time.Location) string {
-	if of.Message != nil && of.Message.Title != "" {
-		return cut(clean(of.Message.Title), titleMax)
-	}
 	subject := cut(clean(of.Subject), titleMax)
+	if of.Message != nil && of.Message.Title != "" {
+		title := cut(clean(of.Message.Title), titleMax)
+		if of.Kind == reporter.DeliveryPostmortem { // people search for the incident's id
+			title += " (" + subject + ")"
+		}
+		return title
+	}
 	switch of.Kind {
 	case reporter.DeliveryReport:
 		if at := strings.LastIndexByte(subject, '@'); at >= 0 {

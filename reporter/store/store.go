@@ -56,8 +56,7 @@ func OpenSQLite(ctx context.Context, dir string, log *slog.Logger) (*Store, erro
 		return nil, err
 	}
 	if err := s.prepare(ctx); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("state file %s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }

@@ -201,10 +201,10 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 			switch {
 			case ctx.Err() != nil:
 				return false, ctx.Err()
-			case err != nil:
-				return !written.Load(), nil
+			case err == nil:
+				return resp.StatusCode >= 500, nil
 			}
-			return resp.StatusCode >= 500, nil
+			return !written.Load(), nil //nolint:nilerr // an error here would replace the one that is judged below
 		},
 		Logger: nil, // its texts hold the URL, and the URL the token
 	}
