@@ -117,7 +117,13 @@ func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query)
 	}
 	work(first)
 	wg.Wait()
-	for n := range todo { // left by connections that were lost
+	if len(todo) > 0 { // left by connections that were lost
+		// The snapshot is lost with them. A new one is milliseconds younger, which is better than no figures.
+		if conn, _, err := s.begin(ctx); err == nil {
+			work(conn)
+		}
+	}
+	for n := range todo {
 		results[n].Err = errors.New("postgres: the connection was lost")
 	}
 	return results
