@@ -1,0 +1,153 @@
+package httpjson_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/collector/httpjson"
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+)
+
+const planted = "pl4nted-p4ssword"
+
+func query(path, jq string) kpi.Query {
+	return kpi.Query{
+		Name: "q", Source: "api", HTTP: kpi.HTTPQuery{Path: path, JQ: jq}, Timeout: 5 * time.Second,
+		Metrics: []kpi.Metric{{Name: "a", Help: "b", Window: time.Hour}},
+	}.WithDefaults()
+}
+
+func open(t *testing.T, url string) *httpjson.Source {
+	t.Helper()
+	s, err := httpjson.Open(httpjson.Config{Name: "api", URL: secret.New(url), Client: &http.Client{Timeout: 5 * time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func read(t *testing.T, s *httpjson.Source, q kpi.Query) collector.Result {
+	t.Helper()
+	return s.Read(t.Context(), time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC), []kpi.Query{q})[0]
+}
+
+func TestAnswersBecomeRows(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/base/v1/x" || r.URL.RawQuery != "status=active" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, `{"total": 23, "items": [{"state": "on", "n": 1}, {"state": "off", "n": null}, {"state": "on", "n": 2.5}]}`)
+	}))
+	t.Cleanup(srv.Close)
+	s := open(t, srv.URL+"/base/")
+	for jq, want := range map[string]string{
+		".total":                          "[value] [[23]]",
+		".items | length":                 "[value] [[3]]",
+		".items[]":                        "[n state] [[1 on] [<nil> off] [2.5 on]]",
+		".items[] | {state}":              "[state] [[on] [off] [on]]",
+		`{until: $until, since: $since}`:  "[since until] [[2026-04-21T23:00:00Z 2026-04-22T00:00:00Z]]",
+		"empty":                           "[] []",
+		".total * 1000000000000000000000": "[value] [[2.3e+22]]",
+	} {
+		r := read(t, s, query("/v1/x?status=active", jq))
+		if got := fmt.Sprint(r.Rows.Columns, " ", r.Rows.Values); r.Err != nil || got != want {
+			t.Errorf("%s gives %s, %v; want %s", jq, got, r.Err, want)
+		}
+	}
+	for jq, says := range map[string]string{
+		".items":                    "cannot iterate",
+		".total | error(\"oh no\")": "oh no",
+		"{a: .items}":               "not a plain value",
+		"range(20000)":              "more than 10000 rows",
+		"def f: f; f":               "deadline",
+	} {
+		q := query("/v1/x?status=active", jq)
+		q.Timeout = 300 * time.Millisecond
+		if jq == ".items" {
+			q.HTTP.JQ = ".total[]"
+		}
+		if r := read(t, s, q); r.Err == nil || !strings.Contains(r.Err.Error(), says) {
+			t.Errorf("%s: %v, want %q", jq, r.Err, says)
+		}
+	}
+}
+
+func TestFaultsAreNamedWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	hung := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != planted {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		switch r.URL.Path {
+		case "/500":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "/html":
+			fmt.Fprint(w, "<html>")
+		case "/big":
+			_, _ = io.Copy(w, io.LimitReader(zeros{}, 11<<20))
+		case "/hang":
+			<-r.Context().Done()
+			close(hung)
+		case "/cut":
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	s := open(t, strings.Replace(srv.URL, "http://", "http://user:"+planted+"@", 1)+"?token="+planted)
+	for path, says := range map[string]string{
+		"/500": "/500 answered 500", "/html": "did not answer JSON", "/big": "more than", "/cut?token=" + planted: "EOF", "/404?token=" + planted: "JSON",
+	} {
+		r := read(t, s, query(path, "."))
+		if r.Err == nil || !strings.Contains(r.Err.Error(), says) {
+			t.Errorf("%s: %v, want %q", path, r.Err, says)
+		}
+		if r.Err != nil && strings.Contains(r.Err.Error(), planted) {
+			t.Errorf("%s: the error shows the secret: %v", path, r.Err)
+		}
+	}
+	q := query("/hang", ".")
+	q.Timeout = 100 * time.Millisecond
+	if r := read(t, s, q); r.Err == nil || !strings.Contains(r.Err.Error(), context.DeadlineExceeded.Error()) {
+		t.Errorf("hang: %v", r.Err)
+	}
+	<-hung
+	down := open(t, "http://user:"+planted+"@127.0.0.1:1")
+	if r := read(t, down, query("/", ".")); r.Err == nil || strings.Contains(r.Err.Error(), planted) {
+		t.Errorf("down: %v", r.Err)
+	}
+	for _, bad := range []string{"ftp://" + planted, "http://", "http://u:" + planted + "@h:bad"} {
+		if _, err := httpjson.Open(httpjson.Config{URL: secret.New(bad), Client: &http.Client{}}); err == nil || strings.Contains(err.Error(), planted) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	for _, jq := range []string{".[", "$nothing", "nofunction"} {
+		if httpjson.Check(query("/", jq)) == nil {
+			t.Errorf("%s passes the check", jq)
+		}
+	}
+	if err := httpjson.Check(query("/", ".a | $since")); err != nil {
+		t.Error(err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	for n := range p {
+		p[n] = '0'
+	}
+	return len(p), nil
+}

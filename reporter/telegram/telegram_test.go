@@ -1,0 +1,327 @@
+package telegram_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/telegram"
+)
+
+const planted = "123456:pl4nted-t0ken"
+
+func bot(t *testing.T) *localstack.BotAPI {
+	t.Helper()
+	b, err := localstack.NewBotAPI(localstack.BotAPIOptions{Token: planted})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func channel(tb testing.TB, url string, logs *bytes.Buffer, edits ...func(*telegram.Config)) *telegram.Channel {
+	tb.Helper()
+	cfg := telegram.Config{
+		Token: secret.New(planted), ChatID: "-100123", APIURL: url, RetryMax: 2,
+		RetryWaitMin: time.Millisecond, RetryWaitMax: 2 * time.Millisecond, Timeout: 300 * time.Millisecond,
+	}
+	for _, e := range edits {
+		e(&cfg)
+	}
+	c, err := telegram.New(cfg, slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// Every fault gets its verdict, and shows the token nowhere.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	kind := func(err error) string {
+		var (
+			permanent *reporter.PermanentError
+			later     *reporter.RetryAfterError
+			moved     *reporter.MovedError
+			ambiguous *reporter.AmbiguousError
+			format    *reporter.FormatError
+		)
+		switch {
+		case err == nil:
+			return "sent"
+		case errors.As(err, &permanent) && permanent.Stops:
+			return "stops"
+		case errors.As(err, &permanent):
+			return "permanent"
+		case errors.As(err, &later):
+			return "after " + later.After.String()
+		case errors.As(err, &moved):
+			return "moved to " + moved.To
+		case errors.As(err, &ambiguous):
+			return "ambiguous"
+		case errors.As(err, &format):
+			return "format"
+		}
+		return "retry"
+	}
+	five := localstack.BotFault{Status: 502, Description: "Bad Gateway"}
+	for name, tc := range map[string]struct {
+		faults []localstack.BotFault
+		html   string
+		token  string
+		want   string
+		calls  int
+	}{
+		"sent":                         {want: "sent", calls: 1},
+		"400":                          {faults: []localstack.BotFault{{Status: 400, Description: "Bad Request: message is too long"}}, want: "permanent", calls: 1},
+		"400 of the chat":              {faults: []localstack.BotFault{{Status: 400, Description: "Bad Request: chat not found"}}, want: "stops", calls: 1},
+		"401":                          {token: "1:wrong", want: "stops", calls: 1},
+		"403":                          {faults: []localstack.BotFault{{Status: 403, Description: "Forbidden: bot was kicked"}}, want: "stops", calls: 1},
+		"404":                          {faults: []localstack.BotFault{{Status: 404, Description: "Not Found"}}, want: "stops", calls: 1},
+		"429":                          {faults: []localstack.BotFault{{Status: 429, Description: "Too Many Requests", RetryAfter: 7300}}, want: "after 2h1m40s", calls: 1},
+		"429 without a time":           {faults: []localstack.BotFault{{Status: 429}}, want: "after 30s", calls: 1},
+		"migrated":                     {faults: []localstack.BotFault{{Status: 400, Description: "Bad Request: group chat was upgraded", MigrateTo: -100999}}, want: "moved to -100999", calls: 1},
+		"unknown tag":                  {html: "<h1>x</h1>", want: "format", calls: 1},
+		"a brief 5xx":                  {faults: []localstack.BotFault{five, five}, want: "sent", calls: 3},
+		"a long 5xx":                   {faults: []localstack.BotFault{five, five, five}, want: "retry", calls: 3},
+		"answer lost":                  {faults: []localstack.BotFault{{Cut: true, Accept: true}}, want: "ambiguous", calls: 1},
+		"no answer":                    {faults: []localstack.BotFault{{Hang: true}}, want: "ambiguous", calls: 1},
+		"garbage":                      {faults: []localstack.BotFault{{Garbage: true, Accept: true}}, want: "ambiguous", calls: 1},
+		"half an answer":               {faults: []localstack.BotFault{{HalfAnAnswer: true, Accept: true}}, want: "ambiguous", calls: 1},
+		"5xx and then the answer lost": {faults: []localstack.BotFault{five, {Cut: true}}, want: "ambiguous", calls: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := bot(t)
+			b.Fail(tc.faults...)
+			var logs bytes.Buffer
+			c := channel(t, b.URL(), &logs, func(cfg *telegram.Config) {
+				if tc.token != "" {
+					cfg.Token = secret.New(tc.token)
+				}
+			})
+			part := reporter.Part{HTML: "<b>x</b>"}
+			if tc.html != "" {
+				part.HTML = tc.html
+			}
+			id, err := c.Send(t.Context(), part, reporter.SendOptions{})
+			if got := kind(err); got != tc.want {
+				t.Errorf("verdict %q (%v), want %q", got, err, tc.want)
+			}
+			if (id != "") != (err == nil) {
+				t.Errorf("message id %q beside %v", id, err)
+			}
+			if n := b.Calls(); n != tc.calls {
+				t.Errorf("%d calls, want %d", n, tc.calls)
+			}
+			if text := fmt.Sprintf("%v %+v %#v", err, err, err) + logs.String(); strings.Contains(text, planted) || strings.Contains(text, "pl4nted") {
+				t.Errorf("shows the token: %s", text)
+			}
+		})
+	}
+}
+
+func TestServerThatIsAwayIsTriedAgainLater(t *testing.T) {
+	t.Parallel()
+	var logs bytes.Buffer
+	for _, url := range []string{"http://127.0.0.1:1", "http://nowhere.invalid", "https://127.0.0.1:1"} {
+		_, err := channel(t, url, &logs).Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{})
+		var ambiguous *reporter.AmbiguousError
+		var permanent *reporter.PermanentError
+		if err == nil || errors.As(err, &ambiguous) || errors.As(err, &permanent) {
+			t.Errorf("%s: %v", url, err)
+		}
+		if strings.Contains(fmt.Sprint(err)+logs.String(), "pl4nted") {
+			t.Errorf("shows the token: %v %s", err, &logs)
+		}
+	}
+	for _, bad := range []string{"ftp://x", "::", "api.telegram.org"} {
+		if _, err := telegram.New(telegram.Config{APIURL: bad}, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("api_url %q was accepted", bad)
+		}
+	}
+}
+
+// A redirect would hand the token to another server.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	other := bot(t)
+	srv := &http.Server{Handler: http.RedirectHandler(other.URL()+"/bot"+planted+"/sendMessage", http.StatusTemporaryRedirect)}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close() })
+	var logs bytes.Buffer
+	if _, err := channel(t, "http://"+l.Addr().String(), &logs).Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{}); err == nil {
+		t.Error("a redirect counts as sent")
+	}
+	if other.Calls() != 0 {
+		t.Error("the redirect was followed")
+	}
+}
+
+func TestWhatIsSent(t *testing.T) {
+	t.Parallel()
+	b := bot(t)
+	var logs bytes.Buffer
+	c := channel(t, b.URL(), &logs, func(cfg *telegram.Config) { cfg.ThreadID, cfg.Silent = 7, true })
+	for _, send := range []struct {
+		part reporter.Part
+		opts reporter.SendOptions
+	}{
+		{reporter.Part{HTML: "<b>a &lt; b</b>"}, reporter.SendOptions{}},
+		{reporter.Part{HTML: "<h1>a &lt; b</h1>", Plain: true}, reporter.SendOptions{To: "-100999"}},
+		{reporter.Part{HTML: "again"}, reporter.SendOptions{Repeat: true}},
+		{reporter.Part{HTML: "<html>whole</html>", Document: "報告.html"}, reporter.SendOptions{}},
+	} {
+		if _, err := c.Send(t.Context(), send.part, send.opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	got := b.Messages()
+	if got[0].Plain != "a < b" || got[0].ChatID != "-100123" || got[0].ThreadID != "7" || !got[0].Silent {
+		t.Errorf("first: %+v", got[0])
+	}
+	if got[1].Text != "a < b" || got[1].ChatID != "-100999" {
+		t.Errorf("plain: %+v", got[1])
+	}
+	if !strings.Contains(got[2].Plain, "可能重複") || !strings.HasSuffix(got[2].Plain, "again") {
+		t.Errorf("repeat: %+v", got[2])
+	}
+	if got[3].Document != "報告.html" || got[3].Content != "<html>whole</html>" || !got[3].Silent {
+		t.Errorf("document: %+v", got[3])
+	}
+}
+
+// join takes the marks off the parts and puts their text together.
+func join(tb testing.TB, parts []reporter.Part) string {
+	tb.Helper()
+	var b strings.Builder
+	for n, p := range parts {
+		plain, err := localstack.ParseHTML(p.HTML)
+		if err != nil {
+			tb.Fatalf("part %d of %d is refused: %v\n%s", n+1, len(parts), err, p.HTML)
+		}
+		if utf8.RuneCountInString(plain) > 4096 {
+			tb.Fatalf("part %d has %d code points", n+1, utf8.RuneCountInString(plain))
+		}
+		if len(p.HTML) > 30<<10 {
+			tb.Fatalf("part %d has %d bytes", n+1, len(p.HTML))
+		}
+		if len(parts) > 1 {
+			mark := fmt.Sprintf("(%d/%d)\n", n+1, len(parts))
+			if !strings.HasPrefix(plain, mark) {
+				tb.Fatalf("part %d is not marked: %.40q", n+1, plain)
+			}
+			plain = strings.TrimPrefix(plain, mark)
+		}
+		b.WriteString(plain)
+	}
+	return b.String()
+}
+
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	var logs bytes.Buffer
+	c := channel(t, "http://127.0.0.1:1", &logs)
+	line := strings.Repeat("長", 99) + "\n"
+	for name, tc := range map[string]struct {
+		html  string
+		parts int
+	}{
+		"short":                 {"<b>x</b>", 1},
+		"exactly one":           {strings.Repeat("長", 4000), 1},
+		"two by lines":          {strings.Repeat(line, 60), 2},
+		"four by lines":         {strings.Repeat(line, 155), 4},
+		"one endless line":      {strings.Repeat("x", 9000), 3},
+		"words":                 {strings.Repeat("word ", 1500), 2},
+		"entities":              {strings.Repeat("&lt;&amp;", 3000), 2},
+		"a tag over the border": {"<b>" + strings.Repeat(line, 30) + "<i>" + strings.Repeat(line, 30) + "</i></b>", 2},
+		"much markup":           {strings.Repeat("<b>x</b>\n", 6000), 3},
+		"emoji":                 {strings.Repeat("👨‍👩‍👧", 1500), 2},
+	} {
+		parts := c.Split(reporter.Message{Title: "t", HTML: tc.html})
+		if len(parts) != tc.parts {
+			t.Errorf("%s: %d parts, want %d", name, len(parts), tc.parts)
+		}
+		want, err := localstack.ParseHTML(tc.html)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := join(t, parts); got != want {
+			t.Errorf("%s: the parts together are not the text", name)
+		}
+	}
+	two := c.Split(reporter.Message{Title: "t", HTML: strings.Repeat(line, 60)})
+	if !strings.HasSuffix(two[0].HTML, "\n") {
+		t.Error("the cut is not at the end of a line")
+	}
+	long := c.Split(reporter.Message{Title: "日報 / <x>", HTML: "<b>" + strings.Repeat(line, 200) + "</b>", Summary: "<b>short</b>"})
+	if len(long) != 2 || long[0].HTML != "<b>short</b>" || long[1].Document != "日報-x.html" || !strings.Contains(long[1].HTML, line+line) {
+		t.Errorf("more than four parts: %d parts, %q, %q", len(long), long[0].HTML, long[1].Document)
+	}
+	for _, blank := range []string{"", "\n\n", "<b> </b>"} {
+		if parts := c.Split(reporter.Message{Title: "a < b", HTML: blank}); len(parts) != 1 || parts[0].HTML != "a &lt; b" {
+			t.Errorf("blank text %q: %+v", blank, parts)
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add("a\nb", 3000, 2)
+	f.Add("<&>\"'", 900, 5)
+	f.Add("日本語 ", 2500, 1)
+	var logs bytes.Buffer
+	c := channel(f, "http://127.0.0.1:1", &logs)
+	tags := [][2]string{{"", ""}, {"<b>", "</b>"}, {"<code>", "</code>"}, {`<a href="https://x.example/?a=1&amp;b=2">`, "</a>"}, {"<i><u>", "</u></i>"}, {"<pre>", "</pre>"}}
+	f.Fuzz(func(t *testing.T, text string, times, tag int) {
+		if !utf8.ValidString(text) || times < 0 || strings.ContainsRune(text, 0) {
+			return
+		}
+		times %= 3000
+		around := tags[(tag%len(tags)+len(tags))%len(tags)]
+		// One tag around all of it, and one around each piece.
+		markup := around[0] + strings.Repeat(html.EscapeString(text)+"<s>"+html.EscapeString(text)+"</s>", times) + around[1]
+		want, err := localstack.ParseHTML(markup)
+		if err != nil || utf8.RuneCountInString(want) > 15000 || len(markup) > 100_000 || strings.TrimSpace(want) == "" {
+			return
+		}
+		parts := c.Split(reporter.Message{Title: "t", HTML: markup, Summary: "s"})
+		if len(parts) == 2 && parts[1].Document != "" {
+			return
+		}
+		if got := join(t, parts); strings.Join(strings.Fields(got), "") != strings.Join(strings.Fields(want), "") {
+			t.Errorf("the parts together are not the text:\n%q\n%q", got, want)
+		}
+	})
+}
+
+func TestStopDoesNotWaitForBackoff(t *testing.T) {
+	t.Parallel()
+	var logs bytes.Buffer
+	c := channel(t, "http://127.0.0.1:1", &logs, func(cfg *telegram.Config) { cfg.RetryWaitMin, cfg.RetryWaitMax = time.Hour, time.Hour })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := c.Send(ctx, reporter.Part{HTML: "x"}, reporter.SendOptions{}); err == nil || time.Since(start) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+}
