@@ -62,7 +62,10 @@ type Part struct {
 	SentAt    time.Time
 	MessageID string // the channel's id of the sent message
 	Ambiguous int    // sends whose answer was lost
-	Plain     bool   // sent without formatting, because the channel refused ours
+	// Interrupted counts sends that the process did not live to see the end of. Most never left, so they do not count
+	// among the lost answers, but the next send is marked all the same.
+	Interrupted int
+	Plain       bool // sent without formatting, because the channel refused ours
 }
 
 // SendOptions says how a part is to be sent.

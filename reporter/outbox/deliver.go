@@ -94,7 +94,7 @@ func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery,
 	part := &d.Parts[n]
 	if !part.SendingAt.IsZero() {
 		// The process ended between the send and its record: nobody knows what became of it.
-		part.Ambiguous++
+		part.Interrupted++
 		part.SendingAt = time.Time{}
 		o.metrics.sent(d.Receiver, "ambiguous")
 	}
@@ -117,7 +117,7 @@ func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery,
 			o.log.Error("delivery was not stored", "delivery", d.ID, "err", err)
 			return errWait
 		}
-		id, err := o.send(ctx, ch, *part, reporter.SendOptions{To: to, Repeat: part.Ambiguous > 0})
+		id, err := o.send(ctx, ch, *part, reporter.SendOptions{To: to, Repeat: part.Ambiguous+part.Interrupted > 0})
 		if err == nil {
 			o.metrics.sent(d.Receiver, "sent")
 			o.works(d.Receiver)
