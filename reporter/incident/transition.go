@@ -179,6 +179,7 @@ func regroup(
 		in.Sample = slices.ContainsFunc(in.Alerts, func(a reporter.Alert) bool { return a.Labels[SampleLabel] == "true" })
 		inherit(in, stored)
 		told(in, events)
+		descend(in, stored)
 	}
 	return out
 }
@@ -199,6 +200,17 @@ func inherit(in *reporter.Incident, stored []reporter.Incident) {
 		}
 		if s.LastSeenAt.After(in.LastSeenAt) {
 			in.LastSeenAt = s.LastSeenAt
+		}
+	}
+}
+
+// descend takes over what the stored incident knew that this one was a part of, until a late resolve cut it off. It is an
+// incident of its own from now on, with an ID of its own.
+func descend(in *reporter.Incident, stored []reporter.Incident) {
+	for _, s := range stored {
+		if in.GroupKey == "" && !s.StartedAt.After(in.StartedAt) && (s.State == reporter.IncidentOpen || !s.EndedAt.Before(in.StartedAt)) {
+			in.GroupKey, in.Receiver, in.ExternalURL, in.GroupLabels = s.GroupKey, s.Receiver, s.ExternalURL, s.GroupLabels
+			in.FirstSeenAt, in.LastSeenAt = s.FirstSeenAt, s.LastSeenAt
 		}
 	}
 }

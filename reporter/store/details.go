@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -108,7 +109,7 @@ func text(v any) string {
 		return v
 	case []byte:
 		return string(v)
-	case interface{ Value() (any, error) }: // pgtype's numbers
+	case driver.Valuer: // pgtype's numbers
 		if plain, err := v.Value(); err == nil {
 			return fmt.Sprint(plain)
 		}

@@ -1,0 +1,568 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+)
+
+var day = time.Date(2026, 4, 22, 0, 0, 0, 123456000, time.UTC)
+
+func open(tb testing.TB, dir string) *store.Store {
+	tb.Helper()
+	s, err := store.OpenSQLite(tb.Context(), dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.Close() })
+	return s
+}
+
+func put(tb testing.TB, s *store.Store, ins ...reporter.Incident) {
+	tb.Helper()
+	err := s.Update(tb.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
+		for _, in := range ins {
+			if err := tx.PutIncident(ctx, in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func incident(id string, start, minutes int) reporter.Incident {
+	in := reporter.Incident{
+		ID: id, Key: "k", GroupKey: "g", Receiver: "r", ExternalURL: "http://am", GroupLabels: map[string]string{"a": "b"},
+		State: reporter.IncidentOpen, StartedAt: day.Add(time.Duration(start) * time.Minute), Truncated: 3,
+		FirstSeenAt: day, LastSeenAt: day.Add(time.Hour), Notified: true, Sample: true,
+	}
+	a := reporter.Alert{
+		Fingerprint: "f", StartsAt: in.StartedAt, Firing: true, Labels: map[string]string{"alert_category": "db", "x": "日本\x00\"'"},
+		Annotations: map[string]string{"summary": "s"}, GeneratorURL: "http://p",
+	}
+	if minutes >= 0 {
+		in.State, in.CloseReason, in.EndedAt = reporter.IncidentResolved, reporter.ClosedResolved, in.StartedAt.Add(time.Duration(minutes)*time.Minute)
+		a.Firing, a.EndsAt = false, in.EndedAt
+	}
+	in.Alerts = []reporter.Alert{a}
+	return in
+}
+
+func same(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestIncidentsSurviveARoundTripAndAReopen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	open1, closed := incident("OPEN", 0, -1), incident("CLOSED", 60, 30)
+	put(t, s, open1, closed)
+	closed.Alerts = append(closed.Alerts, reporter.Alert{Fingerprint: "z", StartsAt: day.Add(61 * time.Minute), Firing: true})
+	put(t, s, closed)
+	check := func(s *store.Store) {
+		t.Helper()
+		for _, want := range []reporter.Incident{open1, closed} {
+			got, err := s.Incident(t.Context(), want.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, want.ID, want, got)
+		}
+		all, err := s.Incidents(t.Context(), 1)
+		if err != nil || len(all) != 1 || all[0].ID != "CLOSED" {
+			t.Errorf("newest: %v, %v", all, err)
+		}
+		if _, err := s.Incident(t.Context(), "x"); !errors.Is(err, reporter.ErrNotFound) {
+			t.Errorf("missing: %v", err)
+		}
+	}
+	check(s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(open(t, dir))
+}
+
+func TestJournalTx(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1))
+	other := incident("OTHER", 0, 30)
+	other.Key = "k2"
+	put(t, s, other)
+	err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
+		found, err := tx.Incidents(ctx, "k", day.Add(30*time.Minute))
+		if err != nil {
+			return err
+		}
+		var ids []string
+		for _, in := range found {
+			ids = append(ids, in.ID)
+		}
+		if got := strings.Join(ids, " "); got != "OPEN RECENT" {
+			t.Errorf("incidents that are open or ended at the moment itself: %s", got)
+		}
+		if _, err := tx.Incident(ctx, "nothing"); !errors.Is(err, reporter.ErrNotFound) {
+			t.Errorf("missing: %v", err)
+		}
+		if err := tx.DeleteIncident(ctx, "RECENT"); err != nil {
+			return err
+		}
+		_, err = tx.Incident(ctx, "RECENT")
+		if !errors.Is(err, reporter.ErrNotFound) {
+			t.Errorf("deleted: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An error, and a panic, undo everything.
+	fault := errors.New("x")
+	undone := func(end func() error) {
+		t.Helper()
+		defer func() { _ = recover() }()
+		err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
+			if err := tx.PutIncident(ctx, incident("UNDONE", 0, 1)); err != nil {
+				return err
+			}
+			if err := tx.PutDelivery(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, "UNDONE", "r", day)); err != nil {
+				return err
+			}
+			return end()
+		})
+		if !errors.Is(err, fault) {
+			t.Errorf("error is %v", err)
+		}
+	}
+	undone(func() error { return fault })
+	undone(func() error { panic("x") })
+	if _, err := s.Incident(t.Context(), "UNDONE"); !errors.Is(err, reporter.ErrNotFound) {
+		t.Errorf("an undone incident is there: %v", err)
+	}
+	if ds, err := s.Deliveries(t.Context(), 10); err != nil || len(ds) != 0 {
+		t.Errorf("an undone delivery is there: %v, %v", ds, err)
+	}
+	earlier, err := s.Earlier(t.Context(), "k", day.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "earlier", reporter.Earlier{Days7: 1, Days30: 2}, earlier)
+}
+
+func TestDeliveries(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := open(t, t.TempDir())
+	a, b := reporter.NewDelivery(reporter.DeliveryReport, "daily@x", "oncall", day), reporter.NewDelivery(reporter.DeliveryPostmortem, "INC", "oncall", day)
+	for round, want := range []int{2, 0} {
+		if n, err := s.Enqueue(ctx, a, b); err != nil || n != want {
+			t.Fatalf("round %d: %d added, %v", round, n, err)
+		}
+	}
+	due, next, err := s.Due(ctx, day, 10)
+	if err != nil || len(due) != 2 || !next.IsZero() || due[0].Subject != "daily@x" {
+		t.Fatalf("due: %v, next %v, %v", due, next, err)
+	}
+	if due, next, err := s.Due(ctx, day.Add(-time.Microsecond), 10); err != nil || len(due) != 0 || !next.Equal(day) {
+		t.Errorf("a microsecond early: %v, %v, %v", due, next, err)
+	}
+	d := due[0]
+	d.Message = &reporter.Message{Title: "t", HTML: "<b>報告</b>", Summary: "s"}
+	d.Parts = []reporter.Part{{HTML: "1", SentAt: day, MessageID: "7"}, {HTML: "2", SendingAt: day, Ambiguous: 1, Interrupted: 2, Plain: true, Document: "d"}}
+	d.Attempts, d.LastError, d.NextAttempt = 3, "x", day.Add(time.Hour)
+	if err := s.Save(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Delivery(ctx, d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "saved", d, got)
+	// A composed delivery that waits holds its receiver; another receiver is free.
+	c := reporter.NewDelivery(reporter.DeliveryPostmortem, "INC", "other", day)
+	if _, err := s.Enqueue(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	due, next, err = s.Due(ctx, day, 10)
+	if err != nil || len(due) != 1 || due[0].Receiver != "other" || !next.Equal(d.NextAttempt) {
+		t.Errorf("while one waits: %v, %v, %v", due, next, err)
+	}
+	pending, oldest, err := s.Pending(ctx)
+	if err != nil || pending["oncall"] != 2 || pending["other"] != 1 || !oldest.Equal(day) {
+		t.Errorf("pending: %v, %v, %v", pending, oldest, err)
+	}
+	// Given up, with its notice; the notice only once.
+	d.State, d.FinishedAt = reporter.DeliveryGivenUp, day.Add(time.Hour)
+	notice := reporter.NewDelivery(reporter.DeliveryNotice, "1", "other", day)
+	for range 2 {
+		if err := s.GiveUp(ctx, d, &notice); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := s.Deliveries(ctx, 10); err != nil || len(all) != 4 || all[0].Kind != reporter.DeliveryNotice {
+		t.Errorf("after giving up: %v, %v", all, err)
+	}
+	// Cancelled by another process while it is being sent: it stays cancelled, and keeps what was sent.
+	if err := s.CancelDelivery(ctx, 2, day); err != nil {
+		t.Fatal(err)
+	}
+	sent, err := s.Delivery(ctx, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent.State, sent.Parts = reporter.DeliverySent, []reporter.Part{{HTML: "x", SentAt: day}}
+	if err := s.Save(ctx, sent); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Delivery(ctx, 2); err != nil || got.State != reporter.DeliveryCancelled || len(got.Parts) != 1 {
+		t.Errorf("cancelled: %+v, %v", got, err)
+	}
+	if err := s.CancelDelivery(ctx, 2, day); err == nil {
+		t.Error("cancelled twice")
+	}
+	if err := s.RetryDelivery(ctx, 1, day.Add(48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Delivery(ctx, 1); err != nil || got.State != reporter.DeliveryPending || !got.CreatedAt.Equal(day.Add(48*time.Hour)) || !got.FinishedAt.IsZero() || got.Parts[0].SentAt.IsZero() {
+		t.Errorf("retried: %+v, %v", got, err)
+	}
+	for _, err := range []error{s.Save(ctx, reporter.Delivery{ID: 99}), s.RetryDelivery(ctx, 99, day), s.CancelDelivery(ctx, 99, day)} {
+		if !errors.Is(err, reporter.ErrNotFound) {
+			t.Errorf("missing: %v", err)
+		}
+	}
+}
+
+func TestADueTimeIsClaimedOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stores := []*store.Store{open(t, dir), open(t, dir), open(t, dir)} // as three processes on one file
+	if _, ok, err := stores[0].LastClaim(t.Context(), "daily"); ok || err != nil {
+		t.Errorf("a claim before the first: %v, %v", ok, err)
+	}
+	var mu sync.Mutex
+	won := 0
+	var wg sync.WaitGroup
+	for n := range 30 {
+		wg.Go(func() {
+			d := reporter.NewDelivery(reporter.DeliveryReport, fmt.Sprintf("daily by %d", n), "oncall", day)
+			ok, err := stores[n%3].Claim(t.Context(), "daily", day, []reporter.Delivery{d})
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				mu.Lock()
+				won++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if ds, err := stores[0].Deliveries(t.Context(), 100); err != nil || won != 1 || len(ds) != 1 {
+		t.Errorf("%d winners, deliveries %v, %v", won, ds, err)
+	}
+	if last, ok, err := stores[1].LastClaim(t.Context(), "daily"); !ok || !last.Equal(day) || err != nil {
+		t.Errorf("last claim: %v, %v, %v", last, ok, err)
+	}
+	if ok, err := stores[0].Claim(t.Context(), "weekly", day, nil); !ok || err != nil {
+		t.Errorf("another report: %v, %v", ok, err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	for _, want := range []string{"", "-1", "-2"} {
+		if want != "" {
+			if err := s.SetAddress(t.Context(), "oncall", want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := s.Address(t.Context(), "oncall"); err != nil || got != want {
+			t.Errorf("address %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	count := func(what string) string {
+		t.Helper()
+		rows, err := s.Counts(t.Context(), what, day, day.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []string
+		for _, r := range rows {
+			parts = append(parts, fmt.Sprintf("%v%v", r.Labels, r.Values["value"]))
+		}
+		return strings.Join(parts, " ")
+	}
+	for what, want := range map[string]string{"alerts": "", "alerts_resolved": "map[]0", "alerts_converged": "map[]0", "alerts_grouped": "map[]0", "incidents_open": "map[]0", "resolution_seconds": ""} {
+		if got := count(what); got != want {
+			t.Errorf("empty journal: %s is %q, want %q", what, got, want)
+		}
+	}
+	group := incident("GROUP", 10, 20)
+	group.Alerts = append(group.Alerts,
+		reporter.Alert{Fingerprint: "2", StartsAt: day.Add(11 * time.Minute), EndsAt: day.Add(12 * time.Minute), Labels: map[string]string{"category": "net"}},
+		reporter.Alert{Fingerprint: "3", StartsAt: day.Add(12 * time.Minute), Firing: true})
+	put(t, s, group, incident("BORDER", 0, 10), incident("BEFORE", -1, 0), incident("AT-END", 60, -1), incident("OPEN", 59, -1))
+	for what, want := range map[string]string{
+		"alerts": "map[category:db]3 map[category:net]1 map[category:uncategorized]1", "alerts_resolved": "map[]4", "alerts_converged": "map[]2",
+		"alerts_grouped": "map[]3", "incidents_open": "map[]2", "resolution_seconds": "map[stat:avg]900 map[stat:p50]900 map[stat:p95]1170",
+	} {
+		if got := count(what); got != want {
+			t.Errorf("%s is %q, want %q", what, got, want)
+		}
+	}
+	if _, err := s.Counts(t.Context(), "nothing", day, day); err == nil {
+		t.Error("an unknown count is no error")
+	}
+}
+
+// What is not ours, or cannot be read, is refused and stays as it was, byte for byte.
+func TestForeignAndDamagedFilesAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		make func(t *testing.T, path string)
+		says string
+	}{
+		"not a database": {func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte(strings.Repeat("this is a diary\n", 1000)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "cannot be read"},
+		"another program's": {func(t *testing.T, path string) { execFile(t, path, "CREATE TABLE diary (entry TEXT)") }, "belongs to another program"},
+		"a newer version": {func(t *testing.T, path string) {
+			execFile(t, path, "CREATE TABLE x (y INT); PRAGMA application_id = 1096240969; PRAGMA user_version = 99")
+		}, "newer version"},
+		"damaged": {func(t *testing.T, path string) {
+			s := open(t, filepath.Dir(path))
+			for n := range 200 {
+				put(t, s, incident(fmt.Sprintf("I-%d", n), n, 1))
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for page := int64(3); page < 20; page++ {
+				if _, err := f.WriteAt([]byte(strings.Repeat("\xde\xad", 1500)), page*4096+100); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "damaged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "state.db")
+			tc.make(t, path)
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.OpenSQLite(t.Context(), dir, slog.New(slog.DiscardHandler))
+			if err == nil {
+				s.Close()
+				t.Fatal("was opened")
+			}
+			if !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), path) {
+				t.Errorf("error %v does not say %q and the path", err, tc.says)
+			}
+			after, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(before) != string(after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func execFile(t *testing.T, path, statements string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statements); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A copy of the files while the process writes, as a crash leaves them, has all that was committed.
+func TestCrashKeepsWhatWasCommitted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	for n := range 50 {
+		put(t, s, incident(fmt.Sprintf("I-%d", n), n, 1))
+	}
+	crashed := t.TempDir()
+	for _, name := range []string{"state.db", "state.db-wal"} {
+		from, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := os.Create(filepath.Join(crashed, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(to, from); err != nil {
+			t.Fatal(err)
+		}
+		from.Close()
+		to.Close()
+	}
+	all, err := open(t, crashed).Incidents(t.Context(), 1000)
+	if err != nil || len(all) != 50 {
+		t.Errorf("%d of 50 incidents, %v", len(all), err)
+	}
+}
+
+func TestManyWritersAndReaders(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a dir?with#odd%20 name")
+	one, two := open(t, dir), open(t, dir)
+	var wg sync.WaitGroup
+	for n := range 8 {
+		wg.Go(func() {
+			for i := range 20 {
+				s := []*store.Store{one, two}[i%2]
+				err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
+					return tx.PutIncident(ctx, incident(fmt.Sprintf("I-%d-%d", n, i), i, 1))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := s.Incidents(t.Context(), 5); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if all, err := one.Incidents(t.Context(), 1000); err != nil || len(all) != 160 {
+		t.Errorf("%d incidents, %v", len(all), err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "state.db"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := one.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+const planted = "pl4nted-p4ssword"
+
+func TestDetails(t *testing.T) {
+	t.Parallel()
+	pg, err := localstack.StartPostgres(t.Context(), localstack.PostgresOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pg.Stop() })
+	dsn := pg.DSN("postgres")
+	if err := localstack.InstallAWOOOI(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	if err := localstack.SeedAWOOOI(t.Context(), dsn, localstack.SeedOptions{Seed: 1, Now: time.Now(), Days: 3, PerDay: 50}); err != nil {
+		t.Fatal(err)
+	}
+	lookup := func(dsn, sql, id string) (reporter.Details, error) {
+		t.Helper()
+		l, err := store.OpenDetails(store.DetailsConfig{DSN: secret.New(dsn), SQL: sql, Timeout: 500 * time.Millisecond})
+		if err != nil {
+			return reporter.Details{}, err
+		}
+		defer l.Close()
+		return l.Details(t.Context(), id)
+	}
+	d, err := lookup(dsn, store.BuiltinDetailsSQL, "INC-000001")
+	if err != nil || d.Title == "" || d.RootCause == "" || d.Action == "" || d.Decision == "" {
+		t.Errorf("builtin: %+v, %v", d, err)
+	}
+	if _, err := lookup(dsn, store.BuiltinDetailsSQL, "nothing' OR 1=1 --"); !errors.Is(err, reporter.ErrNotFound) {
+		t.Errorf("missing: %v", err)
+	}
+	d, err = lookup(dsn, "SELECT @incident_id::text AS title, NULL AS severity, 'manual, by alice' AS disposition, 3.0::numeric AS retries, 1 AS other", "X")
+	same(t, "own SQL", reporter.Details{Title: "X", Disposition: reporter.DispositionHuman, Retries: 3}, d)
+	if err != nil {
+		t.Error(err)
+	}
+	for sql, says := range map[string]string{
+		"SELECT title FROM nowhere WHERE @incident_id <> ''":         `"nowhere" does not exist`,
+		"DELETE FROM incidents WHERE incident_id = @incident_id":     "read-only",
+		"SELECT 'x' AS title, pg_sleep(10) WHERE @incident_id <> ''": "",
+	} {
+		if _, err := lookup(dsn, sql, "X"); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for _, bad := range []string{
+		"postgres://u:" + planted + "@127.0.0.1:1/x", "postgres://u:" + planted + "@:bad:/x", "host=h port=x password=" + planted,
+		strings.Replace(dsn, "postgres@", "u:"+planted+"@", 1),
+	} {
+		if _, err := lookup(bad, "SELECT @incident_id", "X"); err == nil || strings.Contains(err.Error(), planted) {
+			t.Errorf("bad DSN: %v", err)
+		}
+	}
+}
+
+func benchmarkUpdate(b *testing.B, writers int) {
+	s := open(b, b.TempDir())
+	b.SetParallelism(max(1, writers/2))
+	var mu sync.Mutex
+	n := 0
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			mu.Lock()
+			n++
+			id := fmt.Sprintf("I-%d", n)
+			mu.Unlock()
+			err := s.Update(context.Background(), func(ctx context.Context, tx reporter.JournalTx) error {
+				return tx.PutIncident(ctx, incident(id, n, 1))
+			})
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func BenchmarkUpdate(b *testing.B)     { benchmarkUpdate(b, 1) }
+func BenchmarkUpdateBy64(b *testing.B) { benchmarkUpdate(b, 64) }

@@ -1,0 +1,251 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/webhook"
+)
+
+// sink keeps the events it was given, and whether its context outlived the request.
+type sink struct {
+	events []reporter.AlertEvent
+	calls  int
+	err    error
+	during func(ctx context.Context)
+}
+
+func (s *sink) Accept(ctx context.Context, events []reporter.AlertEvent) error {
+	s.calls++
+	s.events = append(s.events, events...)
+	if s.during != nil {
+		s.during(ctx)
+	}
+	return s.err
+}
+
+const good = `{"version": "4", "groupKey": "{}:{a=\"b\"}", "truncatedAlerts": 2, "status": "firing", "receiver": "r", "later": {"x": 1},
+	"groupLabels": {"a": "b"}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://am", "alerts": [
+	{"status": "firing", "labels": {"alertname": "A"}, "annotations": {"summary": "s"}, "startsAt": "2026-04-22T00:00:00.123456789Z",
+	 "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://p", "fingerprint": "f1"},
+	{"status": "resolved", "labels": {"alertname": "A", "x": "y"}, "annotations": {}, "startsAt": "2026-04-22T08:00:00+08:00",
+	 "endsAt": "2026-04-22T08:10:00+08:00", "generatorURL": "", "fingerprint": ""}]}`
+
+func door(t testing.TB, cfg webhook.Config, s webhook.Sink) (*webhook.Handler, *bytes.Buffer, *prometheus.Registry) {
+	t.Helper()
+	logs, reg := &bytes.Buffer{}, prometheus.NewRegistry()
+	return webhook.New(cfg, s, slog.New(slog.NewTextHandler(logs, nil)), reg), logs, reg
+}
+
+func post(h http.Handler, body string, edits ...func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	for _, e := range edits {
+		e(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestEachAlertIsAnEventByItsOwnStatus(t *testing.T) {
+	t.Parallel()
+	s := &sink{}
+	h, _, reg := door(t, webhook.Config{}, s)
+	if w := post(h, good); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	start := time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
+	group := reporter.AlertEvent{GroupKey: `{}:{a="b"}`, Receiver: "r", ExternalURL: "http://am", GroupLabels: map[string]string{"a": "b"}, Truncated: 2}
+	one, two := group, group
+	one.Fingerprint, one.Firing, one.StartsAt = "f1", true, start.Add(123456789)
+	one.Labels, one.Annotations, one.GeneratorURL = map[string]string{"alertname": "A"}, map[string]string{"summary": "s"}, "http://p"
+	two.Fingerprint, two.StartsAt, two.EndsAt = "3a1c8c5a1b1a1a3c", start, start.Add(10*time.Minute)
+	two.Labels, two.Annotations = map[string]string{"alertname": "A", "x": "y"}, map[string]string{}
+	for n := range s.events {
+		if time.Since(s.events[n].ReceivedAt) > time.Minute {
+			t.Errorf("received at %v", s.events[n].ReceivedAt)
+		}
+		s.events[n].ReceivedAt = time.Time{}
+	}
+	if len(s.events[1].Fingerprint) != 16 {
+		t.Errorf("a missing fingerprint becomes %q", s.events[1].Fingerprint)
+	}
+	two.Fingerprint = s.events[1].Fingerprint
+	if diff := cmp.Diff([]reporter.AlertEvent{one, two}, s.events); diff != "" {
+		t.Error(diff)
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v, %v", problems, err)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		body   string
+		edit   func(*http.Request)
+		code   int
+		says   string
+		noSink bool
+	}{
+		"good":                {good, nil, 200, "accepted", false},
+		"no alerts":           {`{"version": "4", "groupKey": "g", "alerts": []}`, nil, 200, "accepted", true},
+		"GET":                 {"", func(r *http.Request) { r.Method = http.MethodGet }, 405, "want POST", true},
+		"not JSON":            {"alerts!", nil, 400, "syntax error at byte 1", true},
+		"empty":               {"", nil, 400, "not an Alertmanager webhook", true},
+		"null":                {"null", nil, 400, "version", true},
+		"another version":     {strings.Replace(good, `"4"`, `"5"`, 1), nil, 400, `version is "5"`, true},
+		"no version":          {strings.Replace(good, `"version": "4",`, "", 1), nil, 400, "version", true},
+		"no group key":        {strings.Replace(good, `"groupKey"`, `"groupkei"`, 1), nil, 400, "groupKey is missing", true},
+		"unknown status":      {strings.Replace(good, `"status": "resolved"`, `"status": "suppressed"`, 1), nil, 400, "alerts[1].status", true},
+		"wrong kind":          {strings.Replace(good, `"labels": {"alertname": "A"}`, `"labels": [1]`, 1), nil, 400, "cannot be", true},
+		"no start":            {strings.Replace(good, `"2026-04-22T00:00:00.123456789Z"`, `"0001-01-01T00:00:00Z"`, 1), nil, 400, "alerts[0] has no sensible time", true},
+		"nonsense for a time": {strings.Replace(good, `"2026-04-22T00:00:00.123456789Z"`, `"soon"`, 1), nil, 400, "cannot be read", true},
+		"too large":           {good + strings.Repeat(" ", 5000), nil, 413, "larger than 4000 bytes", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &sink{}
+			h, logs, reg := door(t, webhook.Config{MaxBody: 4000}, s)
+			var edits []func(*http.Request)
+			if tc.edit != nil {
+				edits = append(edits, tc.edit)
+			}
+			w := post(h, tc.body, edits...)
+			if w.Code != tc.code || !strings.Contains(w.Body.String(), tc.says) || strings.Count(w.Body.String(), "\n") != 1 {
+				t.Errorf("%d %q, want %d and %q", w.Code, w.Body, tc.code, tc.says)
+			}
+			if (s.calls == 0) != tc.noSink {
+				t.Errorf("the sink was called %d times", s.calls)
+			}
+			if (tc.code != 200) != strings.Contains(logs.String(), "webhook refused") {
+				t.Errorf("log: %s", logs)
+			}
+			want := "# HELP awoooi_reporter_webhooks_total Webhooks received, by the status they were answered with.\n# TYPE awoooi_reporter_webhooks_total counter\n"
+			for _, code := range []int{200, 400, 401, 405, 413, 503} {
+				n := 0
+				if code == tc.code {
+					n = 1
+				}
+				want += fmt.Sprintf("awoooi_reporter_webhooks_total{code=\"%d\"} %d\n", code, n)
+			}
+			if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "awoooi_reporter_webhooks_total"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestStorageTroubleAsksForAnotherTry(t *testing.T) {
+	t.Parallel()
+	h, logs, _ := door(t, webhook.Config{}, &sink{err: errors.New("disk full at /secret/path")})
+	w := post(h, good)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "disk") {
+		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
+	}
+	if !strings.Contains(logs.String(), "disk full") {
+		t.Errorf("log: %s", logs)
+	}
+}
+
+// What was read whole is stored, also when the client has hung up meanwhile.
+func TestHangUpDoesNotCutTheSink(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	s := &sink{during: func(inner context.Context) {
+		leave()
+		if inner.Err() != nil {
+			t.Error("the sink was cut")
+		}
+		if _, bounded := inner.Deadline(); !bounded {
+			t.Error("the sink has no deadline")
+		}
+	}}
+	h, _, _ := door(t, webhook.Config{}, s)
+	post(h, good, func(r *http.Request) { *r = *r.WithContext(ctx) })
+	if s.calls != 1 {
+		t.Errorf("%d calls", s.calls)
+	}
+}
+
+func TestOnlyWhoMayPostPosts(t *testing.T) {
+	t.Parallel()
+	bearer := func(s string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", s) }
+	}
+	basic := func(u, p string) func(*http.Request) { return func(r *http.Request) { r.SetBasicAuth(u, p) } }
+	none := func(*http.Request) {}
+	token := webhook.Config{BearerToken: secret.New("t0ken")}
+	user := webhook.Config{Username: "am", Password: secret.New("pw")}
+	both := webhook.Config{BearerToken: secret.New("t0ken"), Username: "am", Password: secret.New("pw")}
+	for name, tc := range map[string]struct {
+		cfg  webhook.Config
+		edit func(*http.Request)
+		code int
+	}{
+		"open":                      {webhook.Config{}, none, 200},
+		"token":                     {token, bearer("Bearer t0ken"), 200},
+		"token, scheme in any case": {token, bearer("bearer t0ken"), 200},
+		"no token":                  {token, none, 401},
+		"wrong token":               {token, bearer("Bearer t0kem"), 401},
+		"empty token":               {token, bearer("Bearer "), 401},
+		"longer token":              {token, bearer("Bearer t0ken2"), 401},
+		"user for a token":          {token, basic("", "t0ken"), 401},
+		"user":                      {user, basic("am", "pw"), 200},
+		"wrong password":            {user, basic("am", "px"), 401},
+		"wrong user":                {user, basic("an", "pw"), 401},
+		"no user":                   {user, none, 401},
+		"empty user and password":   {user, basic("", ""), 401},
+		"token for a user":          {user, bearer("Bearer pw"), 401},
+		"empty token for a user":    {user, bearer("Bearer "), 401},
+		"both, by token":            {both, bearer("Bearer t0ken"), 200},
+		"both, by user":             {both, basic("am", "pw"), 200},
+		"both, by neither":          {both, basic("am", "t0ken"), 401},
+	} {
+		h, logs, _ := door(t, tc.cfg, &sink{})
+		w := post(h, good, tc.edit)
+		if w.Code != tc.code || (tc.code == 401) != (w.Header().Get("WWW-Authenticate") != "") {
+			t.Errorf("%s: %d, want %d", name, w.Code, tc.code)
+		}
+		if strings.Contains(logs.String()+w.Body.String(), "t0ke") {
+			t.Errorf("%s: a token is shown: %s", name, logs)
+		}
+		h.SetConfig(webhook.Config{BearerToken: secret.New("changed")})
+		if w := post(h, good, bearer("Bearer changed")); w.Code != 200 {
+			t.Errorf("%s: after a reload: %d", name, w.Code)
+		}
+	}
+}
+
+// Whatever is posted, the door neither breaks nor blames the storage.
+func FuzzWebhook(f *testing.F) {
+	f.Add(good)
+	f.Add(`{"version": "4", "groupKey": "g", "alerts": [{"status": "resolved", "startsAt": "9999-12-31T23:59:59Z"}]}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, body string) {
+		s := &sink{}
+		h, _, _ := door(t, webhook.Config{}, s)
+		if w := post(h, body); w.Code != 200 && w.Code != 400 && w.Code != 413 {
+			t.Errorf("%d for %q", w.Code, body)
+		}
+		for _, e := range s.events {
+			if e.Fingerprint == "" || e.StartsAt.IsZero() || e.Firing != e.EndsAt.IsZero() || e.StartsAt.UnixMicro() < 0 {
+				t.Errorf("event %+v", e)
+			}
+		}
+	})
+}
