@@ -60,8 +60,9 @@ type memory struct {
 
 // flight is one run that any number of scrapes wait for. It is cancelled when nobody waits any more.
 type flight struct {
+	run     *run
 	done    chan struct{}
-	snap    *snapshot
+	snap    *snapshot // once done
 	waiting int
 	cancel  context.CancelCauseFunc // with why the last one left
 }
@@ -94,15 +95,17 @@ func (c *Collector) Reload(cfg Config) {
 // Close closes the sources, after a run that is under way.
 func (c *Collector) Close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.current.retire()
+	g := c.current
+	c.mu.Unlock()
+	g.retire() // outside the lock, because a pool may take its time to close
 }
 
-// longestRun bounds a run whose scrapers wait for ever.
+// longestRun bounds a run whose scraper states a very long timeout.
 const longestRun = 5 * time.Minute
 
 // scrape returns the snapshot of a run that began after the call, or that others were waiting for at that time already.
-// It returns ctx's error when ctx ends first; the run goes on for those who still wait.
+// A scrape whose deadline passes first gets what has been answered by then, and the run goes on for those who still
+// wait; one that hung up gets an error.
 func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 	c.mu.Lock()
 	f := c.running
@@ -113,46 +116,65 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 			return nil, errors.New("the collector is closed")
 		}
 		// The run is no scraper's own: it lives as long as anybody waits for it.
-		run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-		f = &flight{done: make(chan struct{}), cancel: cancel}
+		shared, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+		f = &flight{run: newRun(g, c.now().UTC().Truncate(time.Microsecond)), done: make(chan struct{}), cancel: cancel}
 		c.running = f
-		go c.fly(run, f, g)
+		go c.fly(shared, f, runTime(ctx, g.cfg.ScrapeTimeout))
 	}
 	f.waiting++
 	c.mu.Unlock()
 
-	var err error
+	var left error
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		err = context.Cause(ctx)
+		left = context.Cause(ctx)
 	}
 	c.mu.Lock()
 	f.waiting--
-	if f.waiting == 0 {
-		f.cancel(err)
+	last := f.waiting == 0
+	if last {
+		f.cancel(left)
 		if c.running == f {
 			c.running = nil
 		}
 	}
 	c.mu.Unlock()
-	if err != nil {
-		// The run may end in the same moment, cancelled by us; what it says of the sources that did answer still counts.
+	if left == nil {
+		return f.snap, nil
+	}
+	if last {
+		// The run ends now, cancelled by us. Sources that heed it get a moment to say what they have.
 		select {
 		case <-f.done:
 			return f.snap, nil
 		case <-time.After(2 * straggle):
-			return nil, err
 		}
 	}
-	return f.snap, nil
+	if !errors.Is(left, context.DeadlineExceeded) {
+		return nil, left
+	}
+	snap := f.run.snapshot(left)
+	c.mu.Lock()
+	c.recall(snap)
+	c.mu.Unlock()
+	return snap, nil
 }
 
-func (c *Collector) fly(ctx context.Context, f *flight, g *generation) {
-	ctx, stop := context.WithTimeout(ctx, longestRun)
+// runTime is how long a run may take that a scrape under ctx starts. Those that join later share its end, so that
+// overlapping scrapes cannot keep one run, and its ageing window, alive for ever.
+func runTime(ctx context.Context, usual time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(max(time.Until(deadline), usual), longestRun)
+	}
+	return usual
+}
+
+func (c *Collector) fly(ctx context.Context, f *flight, limit time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
-	snap := g.run(ctx, c.now().UTC().Truncate(time.Microsecond))
-	g.release()
+	snap := f.run.do(ctx)
+	f.run.g.release()
 	c.mu.Lock()
 	c.remember(snap, context.Cause(ctx))
 	if c.running == f {
@@ -175,7 +197,7 @@ func (c *Collector) remember(snap *snapshot, cut error) {
 			if m.fault != "" {
 				c.log.Info("query works again", "source_name", q.source, "query", q.name)
 			}
-			m = memory{lastSuccess: snap.until}
+			m = memory{lastSuccess: latest(m.lastSuccess, q.at)}
 		case errors.Is(cut, context.Canceled): // the scrapers hung up; a deadline is another matter
 		case m.fault != q.err.Error():
 			m.fault = q.err.Error()
@@ -186,13 +208,31 @@ func (c *Collector) remember(snap *snapshot, cut error) {
 	}
 }
 
+// recall fills in the last successes of a snapshot that is not the whole run's.
+func (c *Collector) recall(snap *snapshot) {
+	for n := range snap.queries {
+		q := &snap.queries[n]
+		q.lastSuccess = c.told[queryKey{q.source, q.name}].lastSuccess
+		if q.err == nil {
+			q.lastSuccess = latest(q.lastSuccess, q.at)
+		}
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // deadline is when an answer must be ready for a scraper that gives up at its own timeout.
 func (c *Collector) deadline(r *http.Request) time.Duration {
 	c.mu.Lock()
 	cfg := c.current.cfg
 	c.mu.Unlock()
 	stated, err := strconv.ParseFloat(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
-	if err != nil || stated <= 0 || stated > longestRun.Seconds() {
+	if err != nil || !(stated > 0 && stated <= longestRun.Seconds()) { // so that NaN is refused too
 		return cfg.ScrapeTimeout
 	}
 	d := time.Duration(stated * float64(time.Second))
@@ -222,7 +262,8 @@ func metricsHandler(g prometheus.Gatherer) http.Handler {
 	})
 }
 
-// Gatherer gathers one scrape under ctx. A scrape that ctx cuts short gives what had been answered by then.
+// Gatherer gathers one scrape under ctx. A scrape whose deadline passes gives what had been answered by then; one that
+// is cancelled gives an error.
 func (c *Collector) Gatherer(ctx context.Context) prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		snap, err := c.scrape(ctx)

@@ -2,10 +2,10 @@ package collector
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +42,9 @@ func seriesOf(q kpi.Query, m kpi.Metric, rows Rows) (out []series, dropped int, 
 	}
 	at := map[string]int{}
 	for _, row := range rows.Values {
+		if len(row) != len(rows.Columns) {
+			return nil, 0, fmt.Errorf("metric %s: a row has %d values for %d columns", m.Name, len(row), len(rows.Columns))
+		}
 		if row[value] == nil {
 			if m.Optional {
 				continue
@@ -83,6 +86,11 @@ func seriesOf(q kpi.Query, m kpi.Metric, rows Rows) (out []series, dropped int, 
 		var folded int
 		out, folded = fold(out, q.MaxSeries, len(m.Labels))
 		dropped += folded
+	}
+	for _, s := range out {
+		if math.IsInf(s.value, 0) { // each row was finite, a sum need not be
+			return nil, 0, fmt.Errorf("metric %s: the sum for labels %q is not a finite number", m.Name, s.labels)
+		}
 	}
 	return out, dropped, nil
 }
@@ -141,34 +149,25 @@ func labelText(v any) (string, error) {
 func number(v any) (float64, error) {
 	var f float64
 	switch v := v.(type) {
-	case float64:
-		f = v
-	case float32:
-		f = float64(v)
-	case int:
-		f = float64(v)
-	case int16:
-		f = float64(v)
-	case int32:
-		f = float64(v)
-	case int64:
-		f = float64(v)
-	case uint64:
-		f = float64(v)
-	case bool:
-		if v {
-			f = 1
-		}
 	case time.Time:
 		f = float64(v.UnixMicro()) / 1e6
 	case time.Duration:
 		f = v.Seconds()
-	case json.Number:
-		return parse(v.String())
-	case string:
-		return parse(v)
-	default:
-		return 0, fmt.Errorf("a %T is not a number", v)
+	default: // json.Number is a string
+		switch r := reflect.ValueOf(v); {
+		case r.CanInt():
+			f = float64(r.Int())
+		case r.CanUint():
+			f = float64(r.Uint())
+		case r.CanFloat():
+			f = r.Float()
+		case r.Kind() == reflect.Bool:
+			f = truth(r.Bool())
+		case r.Kind() == reflect.String:
+			return parse(r.String())
+		default:
+			return 0, fmt.Errorf("a %T is not a number", v)
+		}
 	}
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return 0, fmt.Errorf("%v is not a finite number", f)

@@ -17,23 +17,34 @@ import (
 // generation is one configuration of the collector, with its sources open.
 type generation struct {
 	cfg     Config
-	queries map[string][]kpi.Query // by source
-	cache   map[string]cached      // by source; of good results only
-	mu      sync.Mutex             // cache and using
-	using   int                    // scrapes under way
-	retired bool                   // to be closed by the last of them
+	queries map[string][]kpi.Query   // by source
+	reads   map[string]chan struct{} // by source; one element for each read under way
+
+	mu      sync.Mutex
+	cache   map[string]part // by source; of results that gave every metric
+	using   int             // runs and reads under way
+	retired bool            // to be closed by the last of them
 }
 
-type cached struct {
-	at      time.Time
+// part is what one source gave.
+type part struct {
+	at      time.Time // the end of the windows that it was asked for
 	results []Result
 	pool    map[string]float64
 }
 
+// mostReads bounds the reads of one source that were left behind because they did not end when their scrape did.
+const mostReads = 4
+
 func newGeneration(cfg Config) *generation {
-	g := &generation{cfg: cfg, queries: map[string][]kpi.Query{}, cache: map[string]cached{}}
+	g := &generation{
+		cfg: cfg, queries: map[string][]kpi.Query{}, reads: map[string]chan struct{}{}, cache: map[string]part{},
+	}
 	for _, q := range cfg.Queries {
 		g.queries[q.Source] = append(g.queries[q.Source], q)
+	}
+	for _, s := range cfg.Sources {
+		g.reads[s.Name] = make(chan struct{}, mostReads)
 	}
 	return g
 }
@@ -49,6 +60,13 @@ func (g *generation) acquire() bool {
 	return true
 }
 
+// hold adds a use to a generation that is in use.
+func (g *generation) hold() {
+	g.mu.Lock()
+	g.using++
+	g.mu.Unlock()
+}
+
 func (g *generation) release() {
 	g.mu.Lock()
 	g.using--
@@ -59,7 +77,7 @@ func (g *generation) release() {
 	}
 }
 
-// retire closes the sources when the last scrape has ended.
+// retire closes the sources when the last run, and the last read that a run has left behind, has ended.
 func (g *generation) retire() {
 	g.mu.Lock()
 	now := !g.retired && g.using == 0
@@ -76,70 +94,121 @@ func (g *generation) close() {
 	}
 }
 
-// run asks all sources side by side and makes one snapshot.
-func (g *generation) run(ctx context.Context, until time.Time) *snapshot {
-	snap := &snapshot{until: until}
-	start := time.Now()
-	results := make([][]Result, len(g.cfg.Sources))
-	pools := make([]map[string]float64, len(g.cfg.Sources))
+// cached returns what a source gave within the TTL before until.
+func (g *generation) cached(name string, until time.Time) (part, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, ok := g.cache[name]
+	age := until.Sub(p.at)
+	return p, ok && age >= 0 && age < g.cfg.TTL
+}
+
+// run is one round of asking all sources. Their parts come in as they answer.
+type run struct {
+	g     *generation
+	until time.Time
+	start time.Time
+
+	mu    sync.Mutex
+	parts []*part // by source; nil where none has come yet
+}
+
+func newRun(g *generation, until time.Time) *run {
+	return &run{g: g, until: until, start: time.Now(), parts: make([]*part, len(g.cfg.Sources))}
+}
+
+// do asks all sources side by side, and returns when each has answered or was given up.
+func (r *run) do(ctx context.Context) *snapshot {
 	var wg sync.WaitGroup
-	for n, s := range g.cfg.Sources {
-		wg.Go(func() { results[n], pools[n] = g.ask(ctx, until, s) })
+	for n, s := range r.g.cfg.Sources {
+		wg.Go(func() {
+			if p := r.ask(ctx, s); p != nil {
+				r.mu.Lock()
+				r.parts[n] = p
+				r.mu.Unlock()
+			}
+		})
 	}
 	wg.Wait()
-	for n, s := range g.cfg.Sources {
-		snap.add(context.Cause(ctx), s, g.queries[s.Name], results[n], pools[n])
+	snap := r.snapshot(context.Cause(ctx))
+	if r.g.cfg.TTL > 0 {
+		r.keep(snap)
 	}
-	snap.duration = time.Since(start)
 	return snap
 }
 
+// keep caches the sources whose every query gave its metrics.
+func (r *run) keep(snap *snapshot) {
+	failed := map[string]bool{}
+	for _, q := range snap.queries {
+		if q.err != nil {
+			failed[q.source] = true
+		}
+	}
+	r.g.mu.Lock()
+	defer r.g.mu.Unlock()
+	for n, s := range r.g.cfg.Sources {
+		if p := r.parts[n]; p != nil && !failed[s.Name] {
+			r.g.cache[s.Name] = *p
+		}
+	}
+}
+
 // ask reads one source, from the cache where that is young enough. A source that does not heed its deadline is left
-// behind: its queries fail, and what it answers later is dropped.
-func (g *generation) ask(ctx context.Context, until time.Time, s NamedSource) ([]Result, map[string]float64) {
-	queries := g.queries[s.Name]
-	if g.cfg.TTL > 0 {
-		g.mu.Lock()
-		c, ok := g.cache[s.Name]
-		g.mu.Unlock()
-		if ok && until.Sub(c.at) < g.cfg.TTL {
-			return c.results, c.pool
-		}
+// behind: the answer is nil, its queries fail, and what it says later is dropped.
+func (r *run) ask(ctx context.Context, s NamedSource) *part {
+	if p, ok := r.g.cached(s.Name, r.until); ok {
+		return &p
 	}
-	type answer struct {
-		results []Result
-		pool    map[string]float64
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		a := answer{results: s.Source.Read(ctx, until, queries)}
-		if p, ok := s.Source.(Pool); ok {
-			a.pool = p.Connections()
-		}
-		answered <- a
-	}()
-	var a answer
+	reads := r.g.reads[s.Name]
 	select {
-	case a = <-answered:
+	case reads <- struct{}{}:
 	case <-ctx.Done():
-		// A source that heeds its deadline needs a moment to say what it has.
-		select {
-		case a = <-answered:
-		case <-time.After(straggle):
-			a.results = make([]Result, len(queries))
-			for n := range a.results {
-				a.results[n].Err = fmt.Errorf("no answer in time: %w", context.Cause(ctx))
-			}
-			return a.results, nil
+		return nil
+	}
+	r.g.hold() // a source is not closed while it is read
+	answered := make(chan *part, 1)
+	go func() {
+		p := &part{at: r.until, results: s.Source.Read(ctx, r.until, r.g.queries[s.Name])}
+		if pool, ok := s.Source.(Pool); ok {
+			p.pool = pool.Connections()
 		}
+		<-reads
+		r.g.release()
+		answered <- p
+	}()
+	select {
+	case p := <-answered:
+		return p
+	case <-ctx.Done():
 	}
-	good := !slices.ContainsFunc(a.results, func(r Result) bool { return r.Err != nil })
-	if g.cfg.TTL > 0 && good {
-		g.mu.Lock()
-		g.cache[s.Name] = cached{at: until, results: a.results, pool: a.pool}
-		g.mu.Unlock()
+	// A source that heeds its deadline needs a moment to say what it has.
+	select {
+	case p := <-answered:
+		return p
+	case <-time.After(straggle):
+		return nil
 	}
-	return a.results, a.pool
+}
+
+// snapshot is what has come in so far; cut says why the others are not waited for.
+func (r *run) snapshot(cut error) *snapshot {
+	r.mu.Lock()
+	parts := slices.Clone(r.parts)
+	r.mu.Unlock()
+	snap := &snapshot{until: r.until}
+	for n, s := range r.g.cfg.Sources {
+		p := parts[n]
+		if p == nil {
+			p = &part{results: make([]Result, len(r.g.queries[s.Name]))}
+			for n := range p.results {
+				p.results[n] = Result{Err: fmt.Errorf("no answer in time: %w", cut), Duration: time.Since(r.start)}
+			}
+		}
+		snap.add(cut, s, r.g.queries[s.Name], *p)
+	}
+	snap.duration = time.Since(r.start)
+	return snap
 }
 
 // straggle is how long an answer may come after the deadline.
@@ -159,23 +228,25 @@ type queryState struct {
 	duration     time.Duration
 	dropped      int
 	err          error
+	at           time.Time // the end of its window; earlier than the scrape's where it was cached
 	lastSuccess  time.Time // zero is never
 }
 
 type sourceState struct {
 	name, kind string
+	asked      bool // whether it has queries at all
 	up         bool
 	pool       map[string]float64
 }
 
-func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, results []Result, pool map[string]float64) {
-	state := sourceState{name: src.Name, kind: src.Kind, pool: pool}
+func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, p part) {
+	state := sourceState{name: src.Name, kind: src.Kind, asked: len(queries) > 0, pool: p.pool}
 	for n, q := range queries {
 		r := Result{Err: errors.New("the source gave no answer")}
-		if n < len(results) {
-			r = results[n]
+		if n < len(p.results) {
+			r = p.results[n]
 		}
-		qs := queryState{source: src.Name, name: q.Name, duration: r.Duration, err: r.Err}
+		qs := queryState{source: src.Name, name: q.Name, duration: r.Duration, err: r.Err, at: p.at}
 		if r.Err != nil && errors.Is(cut, context.DeadlineExceeded) && errors.Is(r.Err, context.Canceled) {
 			qs.err = fmt.Errorf("the scrape's deadline passed: %w", cut)
 		}
@@ -213,7 +284,8 @@ func constMetrics(q kpi.Query, rows Rows) (out []prometheus.Metric, dropped int,
 // The collector's own metrics.
 var (
 	upDesc = prometheus.NewDesc("awoooi_collector_up",
-		"Whether the source answered at least one query of this scrape.", []string{"source", "kind"}, nil)
+		"Whether the source answered at least one query of this scrape; absent if it has none.",
+		[]string{"source", "kind"}, nil)
 	successDesc = prometheus.NewDesc("awoooi_collector_query_success",
 		"Whether the query gave its metrics in this scrape.", []string{"source", "query"}, nil)
 	durationDesc = prometheus.NewDesc("awoooi_collector_query_duration_seconds",
@@ -223,7 +295,7 @@ var (
 	droppedDesc = prometheus.NewDesc("awoooi_collector_query_series_dropped",
 		"Rows of this scrape that were folded into another series.", []string{"source", "query"}, nil)
 	windowEndDesc = prometheus.NewDesc("awoooi_collector_window_end_timestamp_seconds",
-		"The end of every window of this scrape; rows of that moment and later are not counted.", nil, nil)
+		"The end of every window read in this scrape; rows of that moment and later are not counted.", nil, nil)
 	scrapeDurationDesc = prometheus.NewDesc("awoooi_collector_scrape_duration_seconds",
 		"How long all sources of this scrape took.", nil, nil)
 	poolDesc = prometheus.NewDesc("awoooi_collector_pool_connections",
@@ -242,7 +314,9 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		ch <- m
 	}
 	for _, src := range s.sources {
-		gauge(upDesc, truth(src.up), src.name, src.kind)
+		if src.asked { // of a source without queries nothing is known
+			gauge(upDesc, truth(src.up), src.name, src.kind)
+		}
 		for _, state := range slices.Sorted(maps.Keys(src.pool)) {
 			gauge(poolDesc, src.pool[state], src.name, state)
 		}

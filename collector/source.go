@@ -41,22 +41,41 @@ type Rows struct {
 	Values  [][]any
 }
 
-// Each answers queries side by side, for sources where each is a request of its own.
+// Each answers queries side by side, for sources where each is a request of its own. When ctx ends, those that were
+// answered keep their rows, and the others fail, even where ask does not heed its context.
 func Each(ctx context.Context, queries []kpi.Query, ask func(context.Context, kpi.Query) (Rows, error)) []Result {
-	results := make([]Result, len(queries))
-	done := make(chan int)
+	type answer struct {
+		n      int
+		result Result
+	}
+	start := time.Now()
+	answers := make(chan answer, len(queries))
 	for n, q := range queries {
 		go func() {
-			start := time.Now()
 			qctx, cancel := context.WithTimeout(ctx, q.Timeout)
 			defer cancel()
 			rows, err := ask(qctx, q)
-			results[n] = Result{Rows: rows, Err: err, Duration: time.Since(start)}
-			done <- n
+			answers <- answer{n, Result{Rows: rows, Err: err, Duration: time.Since(start)}}
 		}()
 	}
+	results := make([]Result, len(queries))
+	answered := make([]bool, len(queries))
+	take := func(a answer) { results[a.n], answered[a.n] = a.result, true }
 	for range queries {
-		<-done
+		select {
+		case a := <-answers:
+			take(a)
+		case <-ctx.Done():
+		}
+	}
+	// What came in the same moment as the end still counts.
+	for len(answers) > 0 {
+		take(<-answers)
+	}
+	for n := range results {
+		if !answered[n] {
+			results[n] = Result{Err: context.Cause(ctx), Duration: time.Since(start)}
+		}
 	}
 	return results
 }

@@ -146,7 +146,7 @@ func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	a.outbox = outbox.New(a.store, a.store, a.texts, chans, outboxConfig(c), a.log, a.registry)
+	a.outbox = outbox.New(a.store, a.store, a.texts, chans, outboxConfig(c, a.opts.Now), a.log, a.registry)
 	a.journal = incident.New(incidentConfig(c), a.store, a.log, a.registry, a.opts.Now, a.outbox.Wake)
 	a.webhook = webhook.New(webhookConfig(c), a.journal, a.log, a.registry)
 	a.scheduler, err = report.NewScheduler(report.SchedulerConfig{
@@ -156,7 +156,7 @@ func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 }
 
 func (a *app) wireCollector(c *config.Config) error {
-	qs, err := queries(c, a.log)
+	qs, err := queries(c, a.counts != nil, a.log)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,6 +108,64 @@ func reload(t *testing.T, r *running) int {
 	return resp.StatusCode
 }
 
+// At 08:00 Asia/Taipei the report goes out, once; a start before it sends nothing of the days before.
+func TestReportGoesOutAtEight(t *testing.T) {
+	t.Parallel()
+	bot := botAPI(t)
+	zone, err := time.LoadLocation("Asia/Taipei")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	ahead := time.Date(2026, 4, 22, 7, 59, 58, 0, zone).Sub(began)
+	now := func() time.Time { return time.Now().Add(ahead) }
+	r := startIn(t, t.TempDir(), receiver(bot), appOptions{Role: roleAll, Now: now})
+	got := messages(t, bot, 1)
+	if !strings.Contains(got[0].Plain, "2026-04-22 | 08:00 ~ 08:00 台北時間") || strings.Contains(got[0].Plain, "遲到") {
+		t.Errorf("at %v came:\n%s", now().In(zone), got[0].Plain)
+	}
+	if at := now(); at.Before(time.Date(2026, 4, 22, 8, 0, 0, 0, zone)) {
+		t.Errorf("it came at %v", at.In(zone))
+	}
+	ds, err := r.store.Deliveries(t.Context(), 10)
+	if err != nil || len(ds) != 1 || ds[0].Subject != "daily@2026-04-22T00:00:00Z" {
+		t.Errorf("deliveries: %+v, %v", ds, err)
+	}
+}
+
+func TestHangupReloads(t *testing.T) {
+	r := start(t, "product: Before\n")
+	stop := onHangup(t.Context(), r.app, r.log)
+	defer stop()
+	r.write("product: After\n")
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the reload", func() bool { _, page := r.get("/reports/daily"); return strings.Contains(page, "After 日度") })
+}
+
+// Each role serves what it has, and nothing of the other.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	c := startIn(t, t.TempDir(), "sources: [{name: awoooi, kind: postgres, dsn: \"host=127.0.0.1 port=1\"}]\n", appOptions{Role: roleCollector})
+	if code, text := c.get("/metrics"); code != 200 || !strings.Contains(text, "awoooi_collector_up") || strings.Contains(text, "awoooi_reporter_webhooks_total") {
+		t.Errorf("the collector's metrics: %d", code)
+	}
+	if code, _ := c.get("/incidents"); code != 404 {
+		t.Errorf("the collector's incidents: %d", code)
+	}
+	if code, _ := c.get("/-/ready"); code != 200 {
+		t.Errorf("the collector's readiness: %d", code)
+	}
+	p := startIn(t, t.TempDir(), "prometheus: {url: \"http://127.0.0.1:1\"}\n", appOptions{Role: roleReporter})
+	if code, text := p.get("/metrics"); code != 200 || strings.Contains(text, "awoooi_collector_up") || !strings.Contains(text, "awoooi_reporter_webhooks_total") {
+		t.Errorf("the reporter's metrics: %d", code)
+	}
+	if code, page := p.get("/reports/daily"); code != 200 || !strings.Contains(page, "無資料") || !strings.Contains(page, "refused") {
+		t.Errorf("a report without Prometheus: %d %s", code, page)
+	}
+}
+
 func TestDoorsAndPages(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
@@ -143,7 +202,7 @@ func TestExporterToolkitGuardsEverything(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "web.yaml"), []byte("basic_auth_users: {sre: "+string(hash)+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := startIn(t, dir, "web: {config_file: web.yaml}\n", roleAll)
+	r := startIn(t, dir, "web: {config_file: web.yaml}\n", appOptions{Role: roleAll})
 	if code, _ := r.get("/metrics"); code != http.StatusUnauthorized {
 		t.Errorf("without a password: %d", code)
 	}

@@ -325,12 +325,12 @@ func TestAcceptedSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	r := startIn(t, dir, fmt.Sprintf("webhook: {bearer_token: %s}\nreceivers: [{name: oncall, telegram: {bot_token: %q, chat_id: 1, api_url: \"http://127.0.0.1:1\"}}]\n",
-		plantedDoor, plantedToken), roleAll)
+		plantedDoor, plantedToken), appOptions{Role: roleAll})
 	if code := r.post(webhookBody("g", "KEPT", nil, began, began.Add(time.Hour))); code != 200 {
 		t.Fatalf("webhook: %d", code)
 	}
 	r.stop()
-	r = startIn(t, dir, receiver(bot), roleAll)
+	r = startIn(t, dir, receiver(bot), appOptions{Role: roleAll})
 	ds, err := r.store.Deliveries(t.Context(), 10)
 	if err != nil || len(ds) != 1 {
 		t.Fatalf("deliveries: %v, %v", ds, err)

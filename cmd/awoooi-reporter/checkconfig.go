@@ -25,7 +25,7 @@ func checkConfigCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			qs, err1 := queries(c, log)
+			qs, err1 := queries(c, true, log)
 			ss, err2 := sources(c, storeCounts{})
 			for _, s := range ss {
 				s.Source.Close()

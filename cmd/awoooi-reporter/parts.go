@@ -33,9 +33,12 @@ import (
 )
 
 // queries returns the KPI queries of a configuration, checked. A builtin query whose source is not configured is left
-// out with a warning: its figures have no data, and the others go on.
-func queries(c *config.Config, log *slog.Logger) ([]kpi.Query, error) {
+// out with a warning: its figures have no data, and the others go on. The journal is here where the reporter is.
+func queries(c *config.Config, journalHere bool, log *slog.Logger) ([]kpi.Query, error) {
 	kinds := c.SourceKinds()
+	if !journalHere {
+		delete(kinds, config.JournalSource)
+	}
 	var base []kpi.Query
 	for _, name := range c.KPISets {
 		set, err := collector.Builtin(name)
@@ -226,8 +229,8 @@ func channels(c *config.Config, stdout io.Writer, log *slog.Logger) (map[string]
 	return out, nil
 }
 
-func outboxConfig(c *config.Config) outbox.Config {
-	return outbox.Config{GiveUpAfter: c.Delivery.GiveUpAfter, FallbackReceiver: c.Delivery.FallbackReceiver}
+func outboxConfig(c *config.Config, now func() time.Time) outbox.Config {
+	return outbox.Config{GiveUpAfter: c.Delivery.GiveUpAfter, FallbackReceiver: c.Delivery.FallbackReceiver, Now: now}
 }
 
 func incidentConfig(c *config.Config) incident.Config {

@@ -58,14 +58,14 @@ func (a *app) tryReload() (err error) {
 			}
 			old := a.texts.reading.Swap(r)
 			old.close()
-			a.outbox.SetConfig(outboxConfig(c))
+			a.outbox.SetConfig(outboxConfig(c, a.opts.Now))
 			a.outbox.SetChannels(chans)
 			a.journal.SetConfig(incidentConfig(c))
 			a.webhook.SetConfig(webhookConfig(c))
 		})
 	}
 	if a.collector != nil {
-		qs, err := queries(c, a.log)
+		qs, err := queries(c, a.counts != nil, a.log)
 		if err != nil {
 			return err
 		}

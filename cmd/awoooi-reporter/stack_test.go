@@ -109,11 +109,10 @@ type running struct {
 // start runs the program on a configuration; its state directory is that of the configuration's file.
 func start(t *testing.T, yaml string) *running {
 	t.Helper()
-	dir := t.TempDir()
-	return startIn(t, dir, yaml, roleAll)
+	return startIn(t, t.TempDir(), yaml, appOptions{Role: roleAll})
 }
 
-func startIn(t *testing.T, dir, yaml, role string) *running {
+func startIn(t *testing.T, dir, yaml string, opts appOptions) *running {
 	t.Helper()
 	r := &running{t: t, conf: filepath.Join(dir, "config.yaml"), logs: &syncBuffer{}, stdout: &syncBuffer{}}
 	r.write(yaml)
@@ -131,8 +130,9 @@ func startIn(t *testing.T, dir, yaml, role string) *running {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.logs, testWriter{t}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	opts.Load, opts.Stdout = load, r.stdout
 	ctx, cancel := context.WithCancel(context.Background())
-	if r.app, err = newApp(ctx, c, appOptions{Role: role, Load: load, Stdout: r.stdout}, log); err != nil {
+	if r.app, err = newApp(ctx, c, opts, log); err != nil {
 		cancel()
 		t.Fatal(err)
 	}
