@@ -2,7 +2,9 @@ package collector_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"io"
@@ -145,6 +147,14 @@ func TestExpositionOfGoodAndBadQueries(t *testing.T) {
 	add(query("two_metrics", func(q *kpi.Query) {
 		q.Metrics = []kpi.Metric{{Name: "acme_first", Help: "First.", Value: "x"}, {Name: "acme_second", Help: "Second.", Value: "y"}}
 	}), table("x y", []any{int64(1), nil}))
+	add(query("short_row"), table("c n", []any{"a"}))
+	add(query("not_a_number_kind"), table("c n", []any{"a", []int{1}}))
+	add(query("sum_overflows", func(q *kpi.Query) { q.OnDuplicate = kpi.OnFold }), table("c n", []any{"a", 1e308}, []any{"a", 1e308}))
+	add(query("kinds"), table("c n", []any{"int8", int8(-1)}, []any{"uint", uint(2)}, []any{"uint32", uint32(3)}, []any{"float32", float32(0.5)},
+		[]any{"json", json.Number("6.25")}, []any{"duration", 1500 * time.Millisecond}))
+	add(query("two_labels_folded", func(q *kpi.Query) {
+		q.MaxSeries, q.OnOverflow, q.Metrics[0].Labels = 2, kpi.OnFold, []string{"c", "d"}
+	}), table("c d n", []any{"a", "x", 9}, []any{"b", "x", 2}, []any{"other", "x", 1}, []any{"other", "other", 4}))
 	add(query("fails"), collector.Rows{})
 	src.errs["fails"] = errors.New("relation does not exist")
 	var logs bytes.Buffer
@@ -152,7 +162,7 @@ func TestExpositionOfGoodAndBadQueries(t *testing.T) {
 	got := scrape(t, c)
 	golden(t, "faults.prom", got)
 	again := scrape(t, c)
-	for _, q := range []string{"null_value", "null_label", "not_a_number", "infinite", "wrong_column", "wrong_label", "duplicate", "overflow", "long_label", "bad_utf8", "two_metrics", "fails"} {
+	for _, q := range []string{"null_value", "null_label", "not_a_number", "infinite", "wrong_column", "wrong_label", "duplicate", "overflow", "long_label", "bad_utf8", "two_metrics", "short_row", "not_a_number_kind", "sum_overflows", "fails"} {
 		if n := strings.Count(logs.String(), "query="+q+" "); n != 1 {
 			t.Errorf("query %s is named %d times in the log, want once in two scrapes", q, n)
 		}
@@ -312,6 +322,7 @@ func TestScrapeEndsUnderTheScrapersDeadline(t *testing.T) {
 			"with fractions":            {"0.6", 600 * time.Millisecond},
 			"not stated":                {"", 10500 * time.Millisecond},
 			"nonsense":                  {"soon", 10500 * time.Millisecond},
+			"not a number":              {"NaN", 10500 * time.Millisecond},
 			"heeded by the source late": {"5", 5 * time.Second},
 		} {
 			release := make(chan struct{})
@@ -341,6 +352,193 @@ func TestScrapeEndsUnderTheScrapersDeadline(t *testing.T) {
 			synctest.Wait()
 		}
 	})
+}
+
+// The scraper that leaves first, at its own deadline, still gets what the healthy sources gave, and the other goes on.
+func TestEachScraperLeavesAtItsOwnDeadlineWithWhatIsThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		slow := &fixed{rows: map[string]collector.Rows{"late": table("c n", []any{"a", int64(1)})}, block: func(context.Context) { <-release }}
+		good := &fixed{rows: map[string]collector.Rows{"good": table("c n", []any{"a", int64(3)})}}
+		c := newCollector(t, collector.Config{
+			Sources: append(named(good), collector.NamedSource{Name: "slow", Kind: kpi.KindHTTP, Source: slow}),
+			Queries: []kpi.Query{query("good"), query("late", func(q *kpi.Query) { q.Source = "slow" })},
+		}, io.Discard, time.Now)
+		whole := make(chan string, 1)
+		go func() { whole <- scrape(t, c, "X-Prometheus-Scrape-Timeout-Seconds", "9") }()
+		synctest.Wait()
+		start := time.Now()
+		text := scrape(t, c, "X-Prometheus-Scrape-Timeout-Seconds", "2")
+		if took := time.Since(start); took != 1500*time.Millisecond {
+			t.Errorf("it left after %v, want its own deadline less the offset", took)
+		}
+		for _, want := range []string{
+			`acme_good{c="a"} 3`, `awoooi_collector_query_success{query="late",source="slow"} 0`,
+			`awoooi_collector_query_last_success_timestamp_seconds{query="good",source="db"}`, `awoooi_collector_up{kind="http",source="slow"} 0`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the first to leave does not get %s:\n%s", want, text)
+			}
+		}
+		close(release)
+		if text := <-whole; !strings.Contains(text, `acme_late{c="a"} 1`) || !strings.Contains(text, `acme_good{c="a"} 3`) {
+			t.Errorf("the one that stayed lost samples:\n%s", text)
+		}
+		if n := slow.reads.Load(); n != 1 {
+			t.Errorf("two scrapes at once read %d times", n)
+		}
+	})
+}
+
+// Scrapers that always overlap on a deaf source must not keep one run, and its ageing figures, alive.
+func TestOverlappingScrapesDoNotProlongARun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		deaf := &fixed{block: func(context.Context) { <-release }}
+		good := &fixed{rows: map[string]collector.Rows{"good": table("c n", []any{"a", int64(3)})}}
+		c := newCollector(t, collector.Config{
+			Sources: append(named(good), collector.NamedSource{Name: "deaf", Kind: kpi.KindHTTP, Source: deaf}),
+			Queries: []kpi.Query{query("good"), query("lost", func(q *kpi.Query) { q.Source = "deaf" })},
+		}, io.Discard, time.Now)
+		var wg sync.WaitGroup
+		for range 30 { // two a run, each coming before the one before has left
+			wg.Go(func() {
+				if text := scrape(t, c, "X-Prometheus-Scrape-Timeout-Seconds", "10"); !strings.Contains(text, `acme_good{c="a"} 3`) {
+					t.Errorf("the healthy source's figures are lost:\n%s", text)
+				}
+			})
+			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock, which does not wait
+		}
+		wg.Wait()
+		// 150 s of overlapping scrapes, and no run is older than 10.1 s.
+		if n := good.reads.Load(); n < 10 {
+			t.Errorf("the healthy source was read %d times in 150 s", n)
+		}
+		if n := deaf.reads.Load(); n != 4 {
+			t.Errorf("%d reads of the deaf source are left behind, want no more than 4", n)
+		}
+		c.Close()
+		if good.closed.Load() != 0 || deaf.closed.Load() != 0 {
+			t.Error("sources are closed under a read")
+		}
+		close(release)
+		synctest.Wait()
+		if good.closed.Load() != 1 || deaf.closed.Load() != 1 {
+			t.Error("sources are not closed after the last read")
+		}
+	})
+}
+
+func TestEachKeepsTheAnsweredWhenTheScrapeEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		release := make(chan struct{})
+		defer close(release)
+		queries := []kpi.Query{query("deaf"), query("good"), query("own_timeout", func(q *kpi.Query) { q.Timeout = 10 * time.Millisecond })}
+		got := collector.Each(ctx, queries, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+			switch q.Name {
+			case "deaf":
+				<-release
+			case "own_timeout":
+				<-ctx.Done()
+				return collector.Rows{}, ctx.Err()
+			}
+			return table("n", []any{1}), nil
+		})
+		if !errors.Is(got[0].Err, context.DeadlineExceeded) || got[0].Duration != time.Second {
+			t.Errorf("deaf: %+v", got[0])
+		}
+		if got[1].Err != nil || len(got[1].Rows.Values) != 1 {
+			t.Errorf("good: %+v", got[1])
+		}
+		if !errors.Is(got[2].Err, context.DeadlineExceeded) || got[2].Duration != 10*time.Millisecond {
+			t.Errorf("own timeout: %+v", got[2])
+		}
+	})
+}
+
+func TestRowFaultsAreNotCachedAndCachedResultsKeepTheirTime(t *testing.T) {
+	t.Parallel()
+	now := fixedNow
+	src := &fixed{rows: map[string]collector.Rows{"good": table("c n", []any{"a", nil})}}
+	c := newCollector(t, collector.Config{Sources: named(src), Queries: []kpi.Query{query("good")}, TTL: time.Minute}, io.Discard,
+		func() time.Time { return now })
+	scrape(t, c)
+	src.rows["good"] = table("c n", []any{"a", int64(3)})
+	text := scrape(t, c)
+	if n := src.reads.Load(); n != 2 || !strings.Contains(text, `acme_good{c="a"} 3`) {
+		t.Errorf("a row's fault was served again: %d reads\n%s", n, text)
+	}
+	now = now.Add(30 * time.Second)
+	const last = `awoooi_collector_query_last_success_timestamp_seconds{query="good",source="db"} 1.776816000123e+09`
+	if text := scrape(t, c); src.reads.Load() != 2 || !strings.Contains(text, last) {
+		t.Errorf("a cached result passes for a new success:\n%s", text)
+	}
+	now = now.Add(-time.Hour) // a clock that was set back
+	if scrape(t, c); src.reads.Load() != 3 {
+		t.Error("a result of the future is served again")
+	}
+}
+
+func TestHandlerNegotiatesAndAnswers200WithEverythingDown(t *testing.T) {
+	t.Parallel()
+	src := &fixed{errs: map[string]error{"bad": errors.New("down")}}
+	sources := append(named(src), collector.NamedSource{Name: "idle", Kind: kpi.KindRedis, Source: &fixed{}})
+	c := newCollector(t, collector.Config{Sources: sources, Queries: []kpi.Query{query("bad")}}, io.Discard, clock)
+	text := scrape(t, c, "Accept", "application/openmetrics-text; version=1.0.0")
+	if !strings.HasSuffix(text, "# EOF\n") || !strings.Contains(text, `awoooi_collector_up{kind="postgres",source="db"} 0`) {
+		t.Errorf("not OpenMetrics, or the source is not down:\n%s", text)
+	}
+	if strings.Contains(text, `awoooi_collector_up{kind="redis"`) {
+		t.Errorf("a source without queries is called up or down:\n%s", text)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	process := prometheus.NewRegistry()
+	process.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "acme_process", Help: "Of the process."}))
+	c.Handler(process).ServeHTTP(w, r)
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(z); err != nil || !strings.Contains(string(b), "\nacme_process 0\n") || !strings.Contains(string(b), "awoooi_collector_up") {
+		t.Errorf("gzip: %v\n%s", err, b)
+	}
+	w = httptest.NewRecorder()
+	collector.ProcessHandler(process).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if b := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(b, "\nacme_process 0\n") || strings.Contains(b, "awoooi_collector_") {
+		t.Errorf("process alone: %d\n%s", w.Code, b)
+	}
+}
+
+func TestReloadKeepsLastSuccessesOfQueriesThatStay(t *testing.T) {
+	t.Parallel()
+	rows := map[string]collector.Rows{"stays": table("c n", []any{"a", 1}), "goes": table("c n", []any{"a", 1})}
+	c := newCollector(t, collector.Config{Sources: named(&fixed{rows: rows}), Queries: []kpi.Query{query("stays"), query("goes")}}, io.Discard, clock)
+	scrape(t, c)
+	down := &fixed{errs: map[string]error{"stays": errors.New("down"), "goes": errors.New("down")}}
+	reload := func(names ...string) {
+		cfg := collector.Config{Sources: named(down), ScrapeTimeout: 10 * time.Second}
+		for _, n := range names {
+			cfg.Queries = append(cfg.Queries, query(n))
+		}
+		c.Reload(cfg)
+	}
+	const last = `awoooi_collector_query_last_success_timestamp_seconds{query="`
+	reload("stays")
+	if text := scrape(t, c); !strings.Contains(text, last+"stays") {
+		t.Errorf("the last success was forgotten:\n%s", text)
+	}
+	down = &fixed{errs: down.errs}
+	reload("stays", "goes")
+	if text := scrape(t, c); !strings.Contains(text, last+"stays") || strings.Contains(text, last+"goes") {
+		t.Errorf("a query that had gone kept its last success:\n%s", text)
+	}
 }
 
 func TestOnlyGoodResultsAreCached(t *testing.T) {

@@ -2,7 +2,6 @@
 package httpjson
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -54,10 +54,19 @@ func Check(q kpi.Query) error {
 	if _, err := compile(q); err != nil {
 		return fmt.Errorf("query %q: %w", q.Name, err)
 	}
-	if _, err := url.Parse(q.HTTP.Path); err != nil {
-		return fmt.Errorf("query %q: http.path cannot be parsed", q.Name)
+	if _, err := parsePath(q.HTTP.Path); err != nil {
+		return fmt.Errorf("query %q: %w", q.Name, err)
 	}
 	return nil
+}
+
+// parsePath reads a path that may hold a query string. Its errors quote nothing of it.
+func parsePath(path string) (*url.URL, error) {
+	u, err := url.Parse(path)
+	if err != nil || u.Scheme != "" || u.Host != "" {
+		return nil, errors.New("http.path cannot be used, want a path below the source's URL")
+	}
+	return u, nil
 }
 
 func compile(q kpi.Query) (*gojq.Code, error) {
@@ -117,12 +126,13 @@ func (s *Source) ask(ctx context.Context, until time.Time, q kpi.Query) (collect
 }
 
 func (s *Source) get(ctx context.Context, path string) (any, error) {
-	rel, err := url.Parse(path)
+	rel, err := parsePath(path)
 	if err != nil {
-		return nil, errors.New("http.path cannot be parsed")
+		return nil, err
 	}
-	u := s.base.JoinPath(rel.Path)
-	u.RawQuery = rel.RawQuery
+	u := s.base.JoinPath(rel.EscapedPath())
+	// The base may have a query of its own, such as an API key.
+	u.RawQuery = strings.Trim(s.base.RawQuery+"&"+rel.RawQuery, "&")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("the request cannot be made")
@@ -144,22 +154,25 @@ func (s *Source) get(ctx context.Context, path string) (any, error) {
 	if len(b) > maxBody {
 		return nil, fmt.Errorf("%s answered more than %d bytes", rel.Path, maxBody)
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
 	var doc any
-	if err := d.Decode(&doc); err != nil {
+	if err := json.Unmarshal(b, &doc); err != nil {
 		return nil, fmt.Errorf("%s did not answer JSON", rel.Path)
 	}
 	return doc, nil
 }
 
-// safe drops the URL, which may hold a password or a token.
+// safe drops the URL, which may hold a password or a token, and any other address that the client quotes, such as the
+// one that it was redirected to.
 func safe(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		if u.Timeout() && !errors.Is(err, context.DeadlineExceeded) {
 			return context.DeadlineExceeded
 		}
-		return u.Err
+		err = u.Err
+	}
+	if strings.ContainsAny(err.Error(), "?@") || strings.Contains(err.Error(), "://") {
+		return errors.New("the request failed; its error is not shown, as it quotes an address")
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,9 @@ func TestAnswersBecomeRows(t *testing.T) {
 		"def f: f; f":               "deadline",
 	} {
 		q := query("/v1/x?status=active", jq)
-		q.Timeout = 300 * time.Millisecond
+		if says == "deadline" {
+			q.Timeout = 300 * time.Millisecond
+		}
 		if jq == ".items" {
 			q.HTTP.JQ = ".total[]"
 		}
@@ -150,4 +153,73 @@ func (zeros) Read(p []byte) (int, error) {
 		p[n] = '0'
 	}
 	return len(p), nil
+}
+
+// The base's own query goes out with the path's, an encoded slash stays one, and nothing but one JSON document will do.
+func TestRequestsKeepTheBasesQueryAndRefuseTrailingText(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.EscapedPath() {
+		case "/api/a%2Fb":
+			fmt.Fprintf(w, "%q", r.URL.RawQuery)
+		case "/api/trailing":
+			fmt.Fprint(w, `{"total": 3} and more`)
+		case "/api/away":
+			w.Header().Set("Location", "http://[bad?token="+planted)
+			w.WriteHeader(http.StatusFound)
+		case "/api/loop":
+			http.Redirect(w, r, "/api/loop?token="+planted, http.StatusFound)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	s := open(t, srv.URL+"/api?key="+planted)
+	r := read(t, s, query("/a%2Fb?status=active", "."))
+	if want := "[[key=" + planted + "&status=active]]"; r.Err != nil || fmt.Sprint(r.Rows.Values) != want {
+		t.Errorf("%v, %v; want %s", r.Rows.Values, r.Err, want)
+	}
+	for _, path := range []string{"/trailing", "/away", "/loop"} {
+		if r := read(t, s, query(path, ".")); r.Err == nil || strings.Contains(r.Err.Error(), planted) {
+			t.Errorf("%s: %v", path, r.Err)
+		}
+	}
+	for _, path := range []string{"http://elsewhere.example/x", "//elsewhere.example/x", "/%zz?token=" + planted} {
+		if err := httpjson.Check(query(path, ".")); err == nil || strings.Contains(err.Error(), planted) {
+			t.Errorf("%s: the check says %v", path, err)
+		}
+		if r := read(t, s, query(path, ".")); r.Err == nil {
+			t.Errorf("%s was asked", path)
+		}
+	}
+}
+
+// The builtin set's expression takes the three shapes of the answer, and never makes a 0 out of anything else.
+func TestBuiltinPlaybooksQuery(t *testing.T) {
+	t.Parallel()
+	set, err := collector.Builtin("awoooi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(set.Queries, func(q kpi.Query) bool { return q.Name == "playbooks" })
+	q := set.Queries[at]
+	if err := httpjson.Check(q); err != nil {
+		t.Fatal(err)
+	}
+	for answer, want := range map[string]string{
+		`{"total": 23, "items": [{}]}`: "[[23]] <nil>", `[{}, {}]`: "[[2]] <nil>", `{"items": [{}, {}, {}]}`: "[[3]] <nil>",
+		`{"items": []}`: "[[0]] <nil>", `[]`: "[[0]] <nil>", `{"total": 0}`: "[[0]] <nil>",
+		`{}`: "neither a total nor", `{"detail": "moved"}`: "neither a total nor", `{"items": null}`: "neither a total nor",
+		`{"total": null}`: "neither a total nor", `null`: "neither a total nor", `"maintenance"`: "expected an object",
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.RequestURI() != "/api/v1/playbooks?status=active" {
+				http.NotFound(w, r)
+			}
+			fmt.Fprint(w, answer)
+		}))
+		t.Cleanup(srv.Close)
+		r := read(t, open(t, srv.URL), q)
+		if got := fmt.Sprint(r.Rows.Values, " ", r.Err); !strings.Contains(got, want) {
+			t.Errorf("%s gives %s, want %s", answer, got, want)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ func Open(c Config) (*Source, error) {
 	o.MaxRetries = -1 // the next scrape is the retry
 	o.ContextTimeoutEnabled = true
 	o.DialTimeout = 3 * time.Second
+	o.ReadTimeout, o.WriteTimeout = -1, -1 // the query's own timeout holds
 	return &Source{client: redis.NewClient(o)}, nil
 }
 
@@ -83,6 +85,9 @@ func (s *Source) Connections() map[string]float64 {
 // Read answers the queries.
 func (s *Source) Read(ctx context.Context, _ time.Time, queries []kpi.Query) []collector.Result {
 	return collector.Each(ctx, queries, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+		if err := Check(q); err != nil {
+			return collector.Rows{}, err
+		}
 		rows, err := s.ask(ctx, q)
 		if err != nil {
 			return collector.Rows{}, fmt.Errorf("redis: %w", safe(err))
@@ -92,9 +97,6 @@ func (s *Source) Read(ctx context.Context, _ time.Time, queries []kpi.Query) []c
 }
 
 func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
-	if err := Check(q); err != nil {
-		return collector.Rows{}, err
-	}
 	switch strings.ToUpper(q.Redis[0]) {
 	case countKeys:
 		n, err := s.count(ctx, q.Redis[1])
@@ -118,7 +120,10 @@ func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 	return one(v), err
 }
 
-var errNoKey = errors.New("no such key")
+var (
+	errNoKey   = errors.New("no such key")
+	errTooMany = fmt.Errorf("more than %d keys match", mostKeys)
+)
 
 func one(v any) collector.Rows {
 	return collector.Rows{Columns: []string{"value"}, Values: [][]any{{v}}}
@@ -137,7 +142,7 @@ func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
 			seen[k] = struct{}{}
 		}
 		if len(seen) > mostKeys {
-			return 0, fmt.Errorf("more than %d keys match", mostKeys)
+			return 0, errTooMany
 		}
 		if cursor = next; cursor == 0 {
 			return int64(len(seen)), nil
@@ -148,15 +153,14 @@ func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
 // safe keeps what Redis itself or the deadline said; a network error names the address, which is the source's URL.
 func safe(err error) error {
 	var answer redis.Error
+	var network net.Error
 	switch {
-	case errors.Is(err, errNoKey), errors.As(err, &answer):
+	case errors.Is(err, errNoKey), errors.Is(err, errTooMany), errors.As(err, &answer):
 		return err
-	case errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
-	case strings.HasPrefix(err.Error(), "query ") || strings.HasPrefix(err.Error(), "more than"):
-		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return context.DeadlineExceeded
 	}
 	return errors.New("the server cannot be reached")
 }

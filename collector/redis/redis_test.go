@@ -1,7 +1,10 @@
 package redis_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -118,5 +121,23 @@ func TestServerThatIsDownHealsAndShowsNoPassword(t *testing.T) {
 	}
 	if _, err := redis.Open(redis.Config{URL: secret.New("http://:" + planted + "@x")}); err == nil || strings.Contains(err.Error(), planted) {
 		t.Errorf("bad URL: %v", err)
+	}
+}
+
+// A server that takes connections and never answers costs the query its own timeout, and is told from one that is down.
+func TestServerThatHangsCostsTheQuerysTimeout(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	s := open(t, "redis://:"+planted+"@"+l.Addr().String())
+	q := query("DBSIZE")
+	q.Timeout = 200 * time.Millisecond
+	start := time.Now()
+	r := read(t, s, q)
+	if !errors.Is(r.Err, context.DeadlineExceeded) || time.Since(start) > 3*time.Second {
+		t.Errorf("after %v: %v", time.Since(start), r.Err)
 	}
 }

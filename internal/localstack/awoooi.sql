@@ -16,7 +16,6 @@ CREATE TABLE incidents (
 );
 CREATE INDEX incidents_created_at ON incidents (created_at);
 CREATE INDEX incidents_resolved_at ON incidents (resolved_at);
-CREATE INDEX incidents_open ON incidents (UPPER(status)) WHERE UPPER(status) NOT IN ('RESOLVED', 'CLOSED');
 
 -- The real database holds statuses in both cases.
 CREATE TYPE approval_status AS ENUM ('PENDING', 'APPROVED', 'REJECTED', 'EXPIRED', 'EXECUTION_SUCCESS', 'EXECUTION_FAILED',
