@@ -12,6 +12,9 @@ const (
 	DeliveryNotice     DeliveryKind = "notice" // says that another delivery was given up
 )
 
+// NoticeOfStop ends the subject of a notice which says that a receiver is stopped; others are of what was given up.
+const NoticeOfStop = ":stopped"
+
 // DeliveryState is pending until all parts are sent, or until it is given up or cancelled.
 type DeliveryState string
 
@@ -29,7 +32,7 @@ type Delivery struct {
 	ID          int64
 	Key         string // unique: a second delivery of the same key is the same delivery
 	Kind        DeliveryKind
-	Subject     string // report: "NAME@DUE" with DUE in RFC 3339 UTC; postmortem: incident id; notice: id of the delivery
+	Subject     string // report: "NAME@DUE" with DUE in RFC 3339 UTC; postmortem: incident id; notice: id of the delivery, and what of it
 	Receiver    string
 	State       DeliveryState
 	Message     *Message // nil until composed

@@ -17,6 +17,8 @@ type AlertEvent struct {
 	GeneratorURL string
 	Truncated    uint64 // alerts of the same group that the webhook left out
 	ReceivedAt   time.Time
+	// Presumed is set where nobody said that the alert has ended, and says why it is taken for ended at EndsAt.
+	Presumed CloseReason
 }
 
 // IncidentState is open while any alert of the incident is firing.
@@ -63,11 +65,26 @@ type Incident struct {
 type Alert struct {
 	Fingerprint  string
 	StartsAt     time.Time
-	EndsAt       time.Time // zero while firing
-	Firing       bool
+	EndsAt       time.Time   // zero while firing
+	Firing       bool        // never told resolved
+	SeenAt       time.Time   // when it was last told firing
+	PresumedAt   time.Time   // when it is presumed to have ended; zero if nothing is presumed
+	PresumedWhy  CloseReason // ClosedReconciled or ClosedExpired
 	Labels       map[string]string
 	Annotations  map[string]string
 	GeneratorURL string
+}
+
+// Ended says when the episode ended and why we know; a zero time while it is firing. What was told beats what is
+// presumed, and a firing that was told after the presumed end undoes the presumption.
+func (a Alert) Ended() (time.Time, CloseReason) {
+	switch {
+	case !a.Firing:
+		return a.EndsAt, ClosedResolved
+	case !a.PresumedAt.IsZero() && !a.SeenAt.After(a.PresumedAt):
+		return a.PresumedAt, a.PresumedWhy
+	}
+	return time.Time{}, ""
 }
 
 // Duration is alert time, never arrival time: latest endsAt less earliest startsAt, and zero while the incident is open.

@@ -22,7 +22,6 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/journal"
 	"github.com/awoooi/awoooi-reporter/internal/config"
-	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
@@ -123,8 +122,11 @@ func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Lo
 
 func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 	var err error
-	if a.store, err = store.OpenSQLite(ctx, c.State.Path, a.log); err != nil {
-		return fmt.Errorf("state: %w", err)
+	if a.store, err = openState(ctx, c, a.log); err != nil {
+		return err
+	}
+	if err := a.store.Exclusive(c.State.Path); err != nil {
+		return err
 	}
 	a.counts = storeCounts{a.store}
 	if c.Prometheus.URL == "" && a.opts.Role == roleAll {
@@ -146,11 +148,11 @@ func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	a.outbox = outbox.New(a.store, a.store, a.texts, chans, outboxConfig(c, a.opts.Now), a.log, a.registry)
-	a.journal = incident.New(incidentConfig(c), a.store, a.log, a.registry, a.opts.Now, a.outbox.Wake)
+	a.outbox = outbox.New(a.store, a.texts, chans, outboxConfig(c, a.opts.Now), a.log, a.registry)
+	a.journal = incident.New(incidentConfig(c), a.store, a.log, a.registry, a.opts.Now)
 	a.webhook = webhook.New(webhookConfig(c), a.journal, a.log, a.registry)
 	a.scheduler, err = report.NewScheduler(report.SchedulerConfig{
-		Claims: wakingClaims{a.store, a.outbox.Wake}, Definitions: r.definitions, Log: a.log, Now: a.opts.Now,
+		Claims: a.store, Definitions: r.definitions, Log: a.log, Now: a.opts.Now,
 	})
 	return err
 }
@@ -243,9 +245,12 @@ func (a *app) mux() (http.Handler, error) {
 				defer cancel()
 				return a.store.Ping(ctx)
 			}},
-			pages.Check{Name: "receivers", Err: func(context.Context) error {
-				var errs []error
-				for name, why := range a.outbox.Stopped() {
+			pages.Check{Name: "receivers", Err: func(ctx context.Context) error {
+				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+				defer cancel()
+				stopped, err := a.outbox.Stopped(ctx)
+				errs := []error{err}
+				for name, why := range stopped {
 					errs = append(errs, fmt.Errorf("%s is stopped: %s", name, why))
 				}
 				return errors.Join(errs...)
@@ -275,6 +280,7 @@ func (a *app) serve(ctx context.Context) error {
 			}
 		})
 		parts.Go(func() { a.scheduler.Run(ctx) })
+		parts.Go(func() { a.prune(ctx) })
 	}
 	if a.embedded != nil && a.collector != nil {
 		parts.Go(func() { a.embedded.RunScrapes(ctx, a.cfg.Embedded.ScrapeInterval, a.gather) })
@@ -334,20 +340,6 @@ func (a *app) close() {
 			a.log.Error("state was not closed well", "err", err)
 		}
 	}
-}
-
-// wakingClaims tells the outbox of a claimed report at once.
-type wakingClaims struct {
-	*store.Store
-	wake func()
-}
-
-func (w wakingClaims) Claim(ctx context.Context, name string, due time.Time, ds []reporter.Delivery) (bool, error) {
-	ok, err := w.Store.Claim(ctx, name, due, ds)
-	if ok && err == nil {
-		w.wake()
-	}
-	return ok, err
 }
 
 // storeCounts is the arrow from the incident journal to the collector.

@@ -221,23 +221,27 @@ func TestExporterToolkitGuardsEverything(t *testing.T) {
 	}
 }
 
-// A revoked token stops the receiver: readiness and metrics say so, and the fallback gets the notice.
+// A revoked token stops the receiver: readiness and metrics say so, the fallback gets the notice, and what waits is sent
+// once the token has been put right.
 func TestRevokedTokenIsToldToThePeople(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
-	r := start(t, fmt.Sprintf(`
+	config := func(token string) string {
+		return fmt.Sprintf(`
 webhook: {bearer_token: %s}
 delivery: {fallback_receiver: backup}
 receivers:
-  - {name: oncall, telegram: {bot_token: "1:revoked", chat_id: 1, api_url: %q}}
+  - {name: oncall, telegram: {bot_token: %q, chat_id: 1, api_url: %q}}
   - {name: backup, telegram: {bot_token: %q, chat_id: 2, api_url: %q}}
-`, plantedDoor, bot.URL(), plantedToken, bot.URL()))
+`, plantedDoor, token, bot.URL(), plantedToken, bot.URL())
+	}
+	r := start(t, config("1:revoked"))
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	if code := r.post(webhookBody("g", "LOST", nil, began, began.Add(time.Hour))); code != 200 {
 		t.Fatalf("webhook: %d", code)
 	}
 	got := messages(t, bot, 1)[0]
-	if got.ChatID != "2" || !strings.Contains(got.Plain, "發送失敗") || !strings.Contains(got.Plain, "LOST") {
+	if got.ChatID != "2" || !strings.Contains(got.Plain, "暫停發送") || !strings.Contains(got.Plain, "LOST") {
 		t.Errorf("the fallback got %q in chat %s", got.Plain, got.ChatID)
 	}
 	if code, body := r.get("/-/ready"); code != http.StatusServiceUnavailable || !strings.Contains(body, "oncall") {
@@ -247,8 +251,18 @@ receivers:
 		t.Error("/metrics does not show the stopped receiver")
 	}
 	ds, err := r.store.Deliveries(t.Context(), 10)
-	if err != nil || len(ds) != 2 || ds[1].State != reporter.DeliveryGivenUp {
+	if err != nil || len(ds) != 2 || ds[1].State != reporter.DeliveryPending {
 		t.Errorf("deliveries: %+v, %v", ds, err)
+	}
+	r.write(config(plantedToken))
+	if code := reload(t, r); code != http.StatusOK {
+		t.Fatalf("reload: %d", code)
+	}
+	if got := messages(t, bot, 2)[1]; got.ChatID != "1" || !strings.Contains(got.Plain, "LOST") {
+		t.Errorf("after the reload: %q in chat %s", got.Plain, got.ChatID)
+	}
+	if code, body := r.get("/-/ready"); code != http.StatusOK {
+		t.Errorf("/-/ready after the reload: %d %s", code, body)
 	}
 }
 

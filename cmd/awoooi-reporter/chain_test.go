@@ -338,7 +338,6 @@ func TestAcceptedSurvivesARestart(t *testing.T) {
 	if err := r.store.RetryDelivery(t.Context(), ds[0].ID, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	r.outbox.Wake()
 	if got := messages(t, bot, 1); len(got) != 1 || !strings.Contains(got[0].Plain, "KEPT") {
 		t.Errorf("messages: %+v", got)
 	}

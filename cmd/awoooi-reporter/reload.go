@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,7 +60,7 @@ func (a *app) tryReload() (err error) {
 			old := a.texts.reading.Swap(r)
 			old.close()
 			a.outbox.SetConfig(outboxConfig(c, a.opts.Now))
-			a.outbox.SetChannels(chans)
+			a.outbox.SetChannels(context.Background(), chans)
 			a.journal.SetConfig(incidentConfig(c))
 			a.webhook.SetConfig(webhookConfig(c))
 		})
@@ -93,6 +94,7 @@ func restartOnly(old, c *config.Config) error {
 	changed("web.listen_addresses", fmt.Sprint(old.Web.ListenAddresses) != fmt.Sprint(c.Web.ListenAddresses))
 	changed("web.config_file", old.Web.ConfigFile != c.Web.ConfigFile)
 	changed("state.path", old.State.Path != c.State.Path)
+	changed("state.dsn", old.State.DSN.Reveal() != c.State.DSN.Reveal())
 	changed("log", old.Log != c.Log)
 	changed("embedded", old.Embedded != c.Embedded)
 	changed("prometheus.url: from or to the embedded database", (old.Prometheus.URL == "") != (c.Prometheus.URL == ""))

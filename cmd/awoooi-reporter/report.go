@@ -38,9 +38,9 @@ func openTools(ctx context.Context, cmd *cobra.Command, o *options, figures bool
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.OpenSQLite(ctx, c.State.Path, log)
+	st, err := openState(ctx, c, log)
 	if err != nil {
-		return nil, fmt.Errorf("state: %w", err)
+		return nil, err
 	}
 	var embedded *promql.Embedded
 	if figures && c.Prometheus.URL == "" {

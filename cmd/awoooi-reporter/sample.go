@@ -57,7 +57,6 @@ func (a *app) trySample(ctx context.Context, stdout io.Writer) error {
 	if _, err := a.store.Enqueue(ctx, ds...); err != nil {
 		return err
 	}
-	a.outbox.Wake()
 	return nil
 }
 

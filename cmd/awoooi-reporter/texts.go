@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +50,8 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		}
 		return t.Postmortem(ctx, in)
 	case reporter.DeliveryNotice:
-		id, err := strconv.ParseInt(d.Subject, 10, 64)
+		number, stop := strings.CutSuffix(d.Subject, reporter.NoticeOfStop)
+		id, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
 			return reporter.Message{}, fmt.Errorf("notice of %q: %w", d.Subject, err)
 		}
@@ -58,6 +60,9 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 			return reporter.Message{}, fmt.Errorf("notice of delivery %d: %w", id, err)
 		}
 		r := t.reading.Load()
+		if stop {
+			return r.render.StopNotice(of, r.cfg.Locale, r.cfg.Zone)
+		}
 		return r.render.Notice(of, r.cfg.Locale, r.cfg.Zone)
 	}
 	return reporter.Message{}, fmt.Errorf("delivery of kind %q cannot be composed", d.Kind)

@@ -68,9 +68,12 @@ type Web struct {
 	ConfigFile      string   `mapstructure:"config_file"`
 }
 
-// State is where the reporter keeps its journal and deliveries.
+// State is where the reporter keeps its journal and deliveries: in PostgreSQL if DSN is set, else in SQLite in Path.
 type State struct {
-	Path string `mapstructure:"path"`
+	Path      string        `mapstructure:"path"`
+	DSN       secret.Text   `mapstructure:"dsn"`
+	DSNFile   string        `mapstructure:"dsn_file"`
+	Retention time.Duration `mapstructure:"retention"`
 }
 
 // Collector is how a scrape behaves.
@@ -231,6 +234,9 @@ func defaults() map[string]any {
 		"web::listen_addresses":       []string{"127.0.0.1:9787"},
 		"web::config_file":            "",
 		"state::path":                 "./data",
+		"state::dsn":                  "",
+		"state::dsn_file":             "",
+		"state::retention":            "90d",
 		"collector::timeout_offset":   "500ms",
 		"collector::scrape_timeout":   "10s",
 		"collector::ttl":              "0s",
@@ -386,6 +392,7 @@ func (c *Config) resolvePaths(dir string) {
 		*p = promconfig.JoinDir(dir, *p)
 	}
 	join(&c.Web.ConfigFile)
+	join(&c.State.DSNFile)
 	join(&c.Webhook.BearerTokenFile)
 	join(&c.Webhook.PasswordFile)
 	join(&c.Incidents.Template)
@@ -441,6 +448,7 @@ func (c *Config) readSecrets() error {
 		}
 		read(list+" "+name+": "+key, into, file)
 	}
+	read("state.dsn", &c.State.DSN, c.State.DSNFile)
 	read("webhook.bearer_token", &c.Webhook.BearerToken, c.Webhook.BearerTokenFile)
 	read("webhook.password", &c.Webhook.Password, c.Webhook.PasswordFile)
 	for n := range c.Sources {

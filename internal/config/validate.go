@@ -45,6 +45,9 @@ func (c *Config) validate() error {
 			fault("prometheus.http_config: %w", err)
 		}
 	}
+	if c.State.Retention < 24*time.Hour {
+		fault("state.retention: %v is below 24h", c.State.Retention)
+	}
 	positive("collector.scrape_timeout", c.Collector.ScrapeTimeout)
 	if c.Collector.TimeoutOffset < 0 || c.Collector.TTL < 0 {
 		fault("collector: timeout_offset and ttl must not be negative")

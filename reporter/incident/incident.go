@@ -38,23 +38,19 @@ type Store interface {
 
 // Journal applies alert events to the stored incidents.
 type Journal struct {
-	cfg    atomic.Pointer[Config]
-	store  Store
-	log    *slog.Logger
-	now    func() time.Time
-	queued func()
+	cfg   atomic.Pointer[Config]
+	store Store
+	log   *slog.Logger
+	now   func() time.Time
 
 	closed      *prometheus.CounterVec
 	postmortems prometheus.Counter
 }
 
-// New makes a journal; queued is called after each commit that queued deliveries, and may be nil.
-func New(cfg Config, store Store, log *slog.Logger, reg prometheus.Registerer, now func() time.Time, queued func()) *Journal {
-	if queued == nil {
-		queued = func() {}
-	}
+// New makes a journal.
+func New(cfg Config, store Store, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) *Journal {
 	j := &Journal{
-		store: store, log: log, now: now, queued: queued,
+		store: store, log: log, now: now,
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_incidents_closed_total",
 			Help: "Incidents that were closed, by reason.",
@@ -102,9 +98,6 @@ func (j *Journal) Accept(ctx context.Context, events []reporter.AlertEvent) erro
 		j.log.Info("incident closed", "incident", in.ID, "reason", in.CloseReason, "duration", in.Duration())
 	}
 	j.postmortems.Add(float64(len(postmortems)))
-	if len(postmortems) > 0 {
-		j.queued()
-	}
 	return nil
 }
 

@@ -109,12 +109,25 @@ func event(fp string, start, end float64) reporter.AlertEvent {
 	return e
 }
 
+// gone is presumed to have ended; seen is told firing, at that minute.
+func gone(fp string, start, end float64) reporter.AlertEvent {
+	e := event(fp, start, end)
+	e.Presumed = reporter.ClosedReconciled
+	return e
+}
+
+func seen(fp string, start, received float64) reporter.AlertEvent {
+	e := event(fp, start, -1)
+	e.ReceivedAt = at(received)
+	return e
+}
+
 var config = incident.Config{
 	By: incident.ByGroup, MinDuration: 10 * time.Minute, ReopenWithin: 15 * time.Minute, IDLabel: "incident_id", Receivers: []string{"oncall"},
 }
 
 func journal(m *memory, cfg incident.Config) *incident.Journal {
-	return incident.New(cfg, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return day }, nil)
+	return incident.New(cfg, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return day })
 }
 
 // tell gives webhooks to a new journal and returns what it keeps.
@@ -154,27 +167,30 @@ func TestHistories(t *testing.T) {
 		told hooks
 		want string
 	}{
-		"opens":                              {config, hooks{one(event("a", 0, -1))}, "0-… (0)"},
-		"closes after exactly ten minutes":   {config, hooks{one(event("a", 0, -1)), one(event("a", 0, 10))}, "0-10 (1)"},
-		"closes a microsecond before":        {config, hooks{one(event("a", 0, 10-1.0/60e6))}, "0-9.999999983333334 (0)"},
-		"only its resolve arrives":           {config, hooks{one(event("a", 0, 30))}, "0-30 (1)"},
-		"resolve told twice":                 {config, hooks{one(event("a", 0, 30)), one(event("a", 0, 30))}, "0-30 (1)"},
-		"stale firing reopens nothing":       {config, hooks{one(event("a", 0, 30)), one(event("a", 0, -1))}, "0-30 (1)"},
-		"the latest end counts":              {config, hooks{one(event("a", 0, 30)), one(event("a", 0, 28))}, "0-30 (1)"},
-		"one of two still fires":             {config, hooks{one(event("a", 0, 30), event("b", 5, -1))}, "0-… (0)"},
-		"the last one closes it":             {config, hooks{one(event("a", 0, 30), event("b", 5, -1)), one(event("b", 5, 40))}, "0-40 (1)"},
-		"fires again within 15 minutes":      {config, hooks{one(event("a", 0, 5)), one(event("a", 20, -1))}, "0-… (0)"},
-		"and the whole is long enough":       {config, hooks{one(event("a", 0, 5)), one(event("a", 20, 25))}, "0-25 (1)"},
-		"fires again after 15 minutes":       {config, hooks{one(event("a", 0, 5)), one(event("a", 20.001, 25))}, "0-5 20.001-25 (0)"},
-		"another alert within 15 minutes":    {config, hooks{one(event("a", 0, 5)), one(event("b", 12, 15))}, "0-15 (1)"},
-		"a lost resolve, then fires anew":    {config, hooks{one(event("a", 0, -1)), one(event("a", 60, -1)), one(event("a", 60, 90))}, "0-90 (1)"},
-		"startsAt moves back":                {config, hooks{one(event("a", 10, -1)), one(event("a", 5, -1)), one(event("a", 5, 30))}, "5-30 (1)"},
-		"startsAt moves on":                  {config, hooks{one(event("a", 5, -1)), one(event("a", 10, -1)), one(event("a", 10, 30))}, "5-30 (1)"},
-		"a late old episode stays apart":     {config, hooks{one(event("a", 100, 130)), one(event("a", 0, 20))}, "0-20 100-130 (2)"},
-		"a late episode bridges two":         {config, hooks{one(event("a", 0, 12)), one(event("a", 40, 60)), one(event("b", 20, 30))}, "0-60 (2)"},
-		"an end before its start is clamped": {config, hooks{one(event("a", 10, 5))}, "10-10 (0)"},
-		"by alert":                           {byAlert, hooks{one(event("a", 0, 12), event("b", 5, -1))}, "0-12 5-… (1)"},
-		"a third notified long after":        {named, hooks{one(event("a", 0, 12)), one(event("a", 20, 32)), one(event("a", 40, 52))}, "0-52 (1)"},
+		"opens":                               {config, hooks{one(event("a", 0, -1))}, "0-… (0)"},
+		"closes after exactly ten minutes":    {config, hooks{one(event("a", 0, -1)), one(event("a", 0, 10))}, "0-10 (1)"},
+		"closes a microsecond before":         {config, hooks{one(event("a", 0, 10-1.0/60e6))}, "0-9.999999983333334 (0)"},
+		"only its resolve arrives":            {config, hooks{one(event("a", 0, 30))}, "0-30 (1)"},
+		"resolve told twice":                  {config, hooks{one(event("a", 0, 30)), one(event("a", 0, 30))}, "0-30 (1)"},
+		"stale firing reopens nothing":        {config, hooks{one(event("a", 0, 30)), one(event("a", 0, -1))}, "0-30 (1)"},
+		"the latest end counts":               {config, hooks{one(event("a", 0, 30)), one(event("a", 0, 28))}, "0-30 (1)"},
+		"one of two still fires":              {config, hooks{one(event("a", 0, 30), event("b", 5, -1))}, "0-… (0)"},
+		"the last one closes it":              {config, hooks{one(event("a", 0, 30), event("b", 5, -1)), one(event("b", 5, 40))}, "0-40 (1)"},
+		"fires again within 15 minutes":       {config, hooks{one(event("a", 0, 5)), one(event("a", 20, -1))}, "0-… (0)"},
+		"and the whole is long enough":        {config, hooks{one(event("a", 0, 5)), one(event("a", 20, 25))}, "0-25 (1)"},
+		"fires again after 15 minutes":        {config, hooks{one(event("a", 0, 5)), one(event("a", 20.001, 25))}, "0-5 20.001-25 (0)"},
+		"another alert within 15 minutes":     {config, hooks{one(event("a", 0, 5)), one(event("b", 12, 15))}, "0-15 (1)"},
+		"a lost resolve, then fires anew":     {config, hooks{one(event("a", 0, -1)), one(event("a", 60, -1)), one(event("a", 60, 90))}, "0-90 (1)"},
+		"startsAt moves back":                 {config, hooks{one(event("a", 10, -1)), one(event("a", 5, -1)), one(event("a", 5, 30))}, "5-30 (1)"},
+		"startsAt moves on":                   {config, hooks{one(event("a", 5, -1)), one(event("a", 10, -1)), one(event("a", 10, 30))}, "5-30 (1)"},
+		"a late old episode stays apart":      {config, hooks{one(event("a", 100, 130)), one(event("a", 0, 20))}, "0-20 100-130 (2)"},
+		"a late episode bridges two":          {config, hooks{one(event("a", 0, 12)), one(event("a", 40, 60)), one(event("b", 20, 30))}, "0-60 (2)"},
+		"an end before its start is clamped":  {config, hooks{one(event("a", 10, 5))}, "10-10 (0)"},
+		"presumed ended":                      {config, hooks{one(event("a", 0, -1)), one(gone("a", 0, 20))}, "0-20 (1)"},
+		"seen after its presumed end":         {config, hooks{one(event("a", 0, -1)), one(gone("a", 0, 20)), one(seen("a", 0, 30))}, "0-… (1)"},
+		"told resolved after its presumption": {config, hooks{one(event("a", 0, -1)), one(gone("a", 0, 20)), one(event("a", 0, 12))}, "0-12 (1)"},
+		"by alert":                            {byAlert, hooks{one(event("a", 0, 12), event("b", 5, -1))}, "0-12 5-… (1)"},
+		"a third notified long after":         {named, hooks{one(event("a", 0, 12)), one(event("a", 20, 32)), one(event("a", 40, 52))}, "0-52 (1)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -224,19 +240,18 @@ func TestNames(t *testing.T) {
 func TestStoreThatFailsChangesNothing(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
-	queued := 0
 	reg := prometheus.NewRegistry()
-	j := incident.New(config, m, slog.New(slog.DiscardHandler), reg, func() time.Time { return day }, func() { queued++ })
+	j := incident.New(config, m, slog.New(slog.DiscardHandler), reg, func() time.Time { return day })
 	m.fail = errors.New("disk full")
 	if err := j.Accept(t.Context(), []reporter.AlertEvent{event("a", 0, 20)}); !errors.Is(err, m.fail) {
 		t.Errorf("error is %v", err)
 	}
-	if len(m.incidents)+len(m.deliveries)+queued != 0 {
+	if len(m.incidents)+len(m.deliveries) != 0 {
 		t.Error("a failed update left something")
 	}
 	m.fail = nil
-	if err := j.Accept(t.Context(), []reporter.AlertEvent{event("a", 0, 20)}); err != nil || queued != 1 {
-		t.Errorf("%v, woken %d times", err, queued)
+	if err := j.Accept(t.Context(), []reporter.AlertEvent{event("a", 0, 20)}); err != nil || len(m.deliveries) != 1 {
+		t.Errorf("%v, %d deliveries", err, len(m.deliveries))
 	}
 	const want = "# HELP awoooi_reporter_postmortems_total Incidents that lasted long enough and got their postmortem.\n" +
 		"# TYPE awoooi_reporter_postmortems_total counter\nawoooi_reporter_postmortems_total 1\n"
@@ -264,6 +279,12 @@ func history(rng *rand.Rand) (events []reporter.AlertEvent) {
 			case 0: // still firing, or a lost resolve
 			case 1: // told again, by another replica, with another end
 				events = append(events, resolved, event(fp, start, end-1))
+			case 3: // its resolve was lost, and it was presumed ended; another replica may have heard of it later
+				gone := event(fp, start, end)
+				gone.Presumed = reporter.ClosedReconciled
+				later := firing
+				later.ReceivedAt = at(end + 5*(rng.Float64()-0.5))
+				events = append(events, gone, later)
 			case 2: // moved start
 				events = append(events, event(fp, start+0.5, -1), resolved)
 			default:
@@ -309,12 +330,12 @@ func TestEveryOrderEndsInTheSameIncidents(t *testing.T) {
 	}
 }
 
-// facts leaves out what depends on arrival: the ID that an incident was first stored under, and whether its postmortem
-// went out before it was continued.
+// facts leaves out what depends on arrival: the ID that an incident was first stored under, whether its postmortem went
+// out before it was continued, and when it was heard of.
 func facts(ins []reporter.Incident) []reporter.Incident {
 	out := slices.Clone(ins)
 	for n := range out {
-		out[n].ID, out[n].Notified = "", false
+		out[n].ID, out[n].Notified, out[n].FirstSeenAt, out[n].LastSeenAt = "", false, time.Time{}, time.Time{}
 	}
 	return out
 }

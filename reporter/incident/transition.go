@@ -22,7 +22,8 @@ const SampleLabel = "awoooi_sample"
 // and the incidents are a function of that set, so that repeats, duplicates and any order end in the same incidents:
 //
 //   - An episode is a fingerprint and its startsAt. Told resolved, it is resolved, and ends at the latest endsAt told; a
-//     firing that comes late changes nothing.
+//     firing that comes late changes nothing. One that nobody told of again is presumed to have ended, until it is told
+//     firing once more, or told resolved.
 //   - A fingerprint that starts again, while an earlier episode was never told resolved, has been firing all along: the
 //     later episode says when that ended. One that starts within an episode told resolved is the same firing, told with
 //     another startsAt, and ends with it.
@@ -53,7 +54,12 @@ func tell(episodes []reporter.Alert, e reporter.AlertEvent) []reporter.Alert {
 		Fingerprint: e.Fingerprint, StartsAt: e.StartsAt.UTC().Truncate(time.Microsecond), Firing: e.Firing,
 		Labels: e.Labels, Annotations: e.Annotations, GeneratorURL: e.GeneratorURL,
 	}
-	if !e.Firing {
+	switch {
+	case e.Presumed != "":
+		a.Firing, a.PresumedAt, a.PresumedWhy = true, e.EndsAt.UTC().Truncate(time.Microsecond), e.Presumed
+	case e.Firing:
+		a.SeenAt = e.ReceivedAt.UTC().Truncate(time.Microsecond)
+	default:
 		a.EndsAt = e.EndsAt.UTC().Truncate(time.Microsecond)
 		if a.EndsAt.Before(a.StartsAt) {
 			a.EndsAt = a.StartsAt
@@ -72,11 +78,19 @@ func tell(episodes []reporter.Alert, e reporter.AlertEvent) []reporter.Alert {
 func join(a, b reporter.Alert) reporter.Alert {
 	out := richer(a, b)
 	out.Firing = a.Firing && b.Firing
-	out.EndsAt = a.EndsAt
-	if b.EndsAt.After(a.EndsAt) {
-		out.EndsAt = b.EndsAt
+	out.EndsAt, out.SeenAt = latest(a.EndsAt, b.EndsAt), latest(a.SeenAt, b.SeenAt)
+	out.PresumedAt, out.PresumedWhy = a.PresumedAt, a.PresumedWhy
+	if c := cmp.Or(b.PresumedAt.Compare(a.PresumedAt), cmp.Compare(b.PresumedWhy, a.PresumedWhy)); c > 0 {
+		out.PresumedAt, out.PresumedWhy = b.PresumedAt, b.PresumedWhy
 	}
 	return out
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // richer picks labels and annotations by their content and not by their arrival, since HA pairs and template reloads
@@ -117,6 +131,7 @@ func flat(m map[string]string) string {
 type span struct {
 	start, end time.Time // end is zero while firing
 	firing     bool
+	why        reporter.CloseReason
 	told       []reporter.Alert
 }
 
@@ -125,19 +140,21 @@ func merge(episodes []reporter.Alert) []span {
 	slices.SortFunc(episodes, func(a, b reporter.Alert) int { return a.StartsAt.Compare(b.StartsAt) })
 	var out []span
 	for _, e := range episodes {
+		end, why := e.Ended()
+		firing := end.IsZero()
 		last := len(out) - 1
 		if last < 0 || (!out[last].firing && e.StartsAt.After(out[last].end)) {
-			out = append(out, span{start: e.StartsAt, end: e.EndsAt, firing: e.Firing, told: []reporter.Alert{e}})
+			out = append(out, span{start: e.StartsAt, end: end, firing: firing, why: why, told: []reporter.Alert{e}})
 			continue
 		}
 		s := &out[last]
 		s.told = append(s.told, e)
 		switch within := !s.firing && e.StartsAt.Before(s.end); {
-		case e.Firing && within: // told with another startsAt
-		case e.Firing:
+		case firing && within: // told with another startsAt
+		case firing:
 			s.firing, s.end = true, time.Time{}
-		case s.firing || e.EndsAt.After(s.end):
-			s.firing, s.end = false, e.EndsAt
+		case s.firing || end.After(s.end):
+			s.firing, s.end, s.why = false, end, why
 		}
 	}
 	return out
@@ -154,24 +171,24 @@ func regroup(
 		last := len(out) - 1
 		if last < 0 || (out[last].State != reporter.IncidentOpen && s.start.After(reach.Add(cfg.ReopenWithin))) {
 			out = append(out, reporter.Incident{
-				Key: key, State: reporter.IncidentResolved, StartedAt: s.start, CloseReason: reporter.ClosedResolved,
+				Key: key, State: reporter.IncidentResolved, StartedAt: s.start, CloseReason: s.why,
 			})
 			reach, last = s.end, last+1
 		}
 		in := &out[last]
 		in.Alerts = append(in.Alerts, s.told...)
 		if s.firing {
-			in.State, in.CloseReason = reporter.IncidentOpen, ""
+			in.State = reporter.IncidentOpen
 		}
-		if s.end.After(reach) {
-			reach = s.end
+		if c := s.end.Compare(reach); c > 0 || c == 0 && s.why == reporter.ClosedResolved {
+			reach, in.CloseReason = s.end, s.why
 		}
 		in.EndedAt = reach
 	}
 	for n := range out {
 		in := &out[n]
 		if in.State == reporter.IncidentOpen {
-			in.EndedAt = time.Time{}
+			in.EndedAt, in.CloseReason = time.Time{}, ""
 		}
 		slices.SortFunc(in.Alerts, func(a, b reporter.Alert) int {
 			return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Fingerprint, b.Fingerprint))

@@ -49,7 +49,7 @@ func (o *Outbox) deliver(ctx context.Context, d reporter.Delivery) (goOn bool) {
 	if d.Parts == nil {
 		d.Parts = ch.Split(*d.Message)
 		// The text is settled before its first send: an attempt after a restart sends the same parts.
-		if err := o.store.Save(ctx, d); err != nil {
+		if err := o.state.Save(ctx, d); err != nil {
 			log.Error("delivery was not stored", "err", err)
 			return false
 		}
@@ -104,7 +104,7 @@ func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery,
 			o.log.Warn("part taken for sent, its answers were lost twice", "delivery", d.ID, "part", n+1)
 			return o.partSent(ctx, d, n, "")
 		}
-		to, err := o.addresses.Address(ctx, d.Receiver)
+		to, err := o.state.Address(ctx, d.Receiver)
 		if err != nil {
 			o.log.Error("address of the receiver could not be read", "receiver", d.Receiver, "err", err)
 			return errWait
@@ -113,14 +113,14 @@ func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery,
 			return errWait // the process stops
 		}
 		part.SendingAt = o.config().Now().UTC()
-		if err := o.store.Save(ctx, *d); err != nil {
+		if err := o.state.Save(ctx, *d); err != nil {
 			o.log.Error("delivery was not stored", "delivery", d.ID, "err", err)
 			return errWait
 		}
 		id, err := o.send(ctx, ch, *part, reporter.SendOptions{To: to, Repeat: part.Ambiguous+part.Interrupted > 0})
 		if err == nil {
 			o.metrics.sent(d.Receiver, "sent")
-			o.works(d.Receiver)
+			o.works(ctx, d.Receiver)
 			return o.partSent(ctx, d, n, id)
 		}
 		part.SendingAt = time.Time{}
@@ -175,7 +175,8 @@ func (o *Outbox) failed(ctx context.Context, d *reporter.Delivery, part *reporte
 	case errors.As(err, &permanent):
 		o.metrics.sent(d.Receiver, "permanent")
 		if permanent.Stops {
-			o.stops(d.Receiver, err)
+			o.stop(ctx, *d, err)
+			return errWait
 		}
 		if o.giveUp(ctx, *d) {
 			return errNext
@@ -189,7 +190,7 @@ func (o *Outbox) failed(ctx context.Context, d *reporter.Delivery, part *reporte
 	case errors.As(err, &moved):
 		o.metrics.sent(d.Receiver, "moved")
 		log.Warn("the chat has moved; set its new id in the configuration", "to", moved.To)
-		if err := o.addresses.SetAddress(ctx, d.Receiver, moved.To); err != nil {
+		if err := o.state.SetAddress(ctx, d.Receiver, moved.To); err != nil {
 			log.Error("the new address was not stored", "err", err)
 			o.postpone(ctx, *d, o.backoff(d.Attempts))
 			return errWait
@@ -220,12 +221,8 @@ func (o *Outbox) failed(ctx context.Context, d *reporter.Delivery, part *reporte
 
 // postpone stores the next attempt, not beyond the time to give up. It returns false, for the receiver has to wait.
 func (o *Outbox) postpone(ctx context.Context, d reporter.Delivery, after time.Duration) bool {
-	cfg := o.config()
 	d.Attempts++
-	d.NextAttempt = cfg.Now().Add(after).UTC()
-	if last := d.CreatedAt.Add(cfg.GiveUpAfter); d.NextAttempt.After(last) {
-		d.NextAttempt = last
-	}
+	d.NextAttempt = o.latest(d, after)
 	o.keep(ctx, d)
 	return false
 }
@@ -245,33 +242,66 @@ func (o *Outbox) backoff(attempts int) time.Duration {
 func (o *Outbox) giveUp(ctx context.Context, d reporter.Delivery) bool {
 	cfg := o.config()
 	d.State, d.FinishedAt = reporter.DeliveryGivenUp, cfg.Now().UTC()
-	var notice *reporter.Delivery
-	if f := cfg.FallbackReceiver; f != "" && f != d.Receiver && d.Kind != reporter.DeliveryNotice {
-		n := reporter.NewDelivery(reporter.DeliveryNotice, strconv.FormatInt(d.ID, 10), f, cfg.Now())
-		notice = &n
-	}
-	if !o.persist(ctx, d.ID, func(ctx context.Context) error { return o.store.GiveUp(ctx, d, notice) }) {
+	notice := o.notice(d, "")
+	if !o.persist(ctx, d.ID, func(ctx context.Context) error { return o.state.SaveAndNotify(ctx, d, notice) }) {
 		return false
 	}
 	o.metrics.delivered(d)
 	o.log.Error("delivery given up", "delivery", d.ID, "kind", d.Kind, "subject", d.Subject, "receiver", d.Receiver,
 		"attempts", d.Attempts, "err", d.LastError)
-	o.Wake()
 	return true
+}
+
+// notice is what the fallback receiver is told of a delivery; nil if nobody is to be told.
+func (o *Outbox) notice(d reporter.Delivery, of string) *reporter.Delivery {
+	cfg := o.config()
+	if cfg.FallbackReceiver == "" || cfg.FallbackReceiver == d.Receiver || d.Kind == reporter.DeliveryNotice {
+		return nil
+	}
+	n := reporter.NewDelivery(reporter.DeliveryNotice, strconv.FormatInt(d.ID, 10)+of, cfg.FallbackReceiver, cfg.Now())
+	return &n
+}
+
+// stop notes that a receiver refuses everything, and tells the fallback receiver at once. What is addressed to it waits: it
+// is tried now and again, and at once after a reload or a restart, until it is given up.
+func (o *Outbox) stop(ctx context.Context, d reporter.Delivery, err error) {
+	cfg := o.config()
+	o.log.Error("receiver is stopped: it refuses everything", "receiver", d.Receiver, "err", err)
+	if err := o.state.SetStopped(ctx, d.Receiver, err.Error(), cfg.Now()); err != nil {
+		o.log.Error("the stop was not stored", "receiver", d.Receiver, "err", err)
+	}
+	d.Attempts++
+	d.NextAttempt = o.latest(d, cfg.BackoffMax)
+	o.persist(ctx, d.ID, func(ctx context.Context) error {
+		return o.state.SaveAndNotify(ctx, d, o.notice(d, reporter.NoticeOfStop))
+	})
+}
+
+// latest is the time of the next attempt, not beyond the time to give up.
+func (o *Outbox) latest(d reporter.Delivery, after time.Duration) time.Time {
+	cfg := o.config()
+	next, last := cfg.Now().Add(after).UTC(), d.CreatedAt.Add(cfg.GiveUpAfter)
+	if next.After(last) {
+		return last
+	}
+	return next
 }
 
 // keep stores what became of a send. What was sent must not be sent again because a disk was full for a while.
 func (o *Outbox) keep(ctx context.Context, d reporter.Delivery) bool {
-	return o.persist(ctx, d.ID, func(ctx context.Context) error { return o.store.Save(ctx, d) })
+	return o.persist(ctx, d.ID, func(ctx context.Context) error { return o.state.Save(ctx, d) })
 }
 
-// persist tries until it succeeds, or until the process has stopped for StopTimeout.
+// persist tries until it succeeds, or until the process has stopped for StopTimeout. A receiver's lease that is lost
+// meanwhile does not end it, for the same database is what both are about.
 func (o *Outbox) persist(ctx context.Context, id int64, save func(context.Context) error) bool {
 	cfg := o.config()
-	last := context.WithoutCancel(ctx)
-	saving, cancel := context.WithCancel(last)
+	o.mu.Lock()
+	process := o.process
+	o.mu.Unlock()
+	saving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(process, func() {
 		timer := time.NewTimer(cfg.StopTimeout)
 		defer timer.Stop()
 		select {
@@ -327,15 +357,14 @@ func (o *Outbox) limit(ctx context.Context, ch Channel, to string) error {
 	return nil
 }
 
-// stops notes that a receiver refuses everything; works, that it does not.
-func (o *Outbox) stops(receiver string, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.stopped[receiver] = err.Error()
-}
-
-func (o *Outbox) works(receiver string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.stopped, receiver)
+// works notes that a receiver takes messages, if it was thought not to.
+func (o *Outbox) works(ctx context.Context, receiver string) {
+	stopped, err := o.state.Stopped(ctx)
+	if _, is := stopped[receiver]; is && err == nil {
+		o.log.Info("receiver works again", "receiver", receiver)
+		err = o.state.SetStopped(ctx, receiver, "", o.config().Now())
+	}
+	if err != nil {
+		o.log.Warn("the receiver's stop was not looked at", "receiver", receiver, "err", err)
+	}
 }

@@ -23,7 +23,7 @@ type metrics struct {
 	lastReport prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, o *Outbox, store Store) *metrics {
+func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 	m := &metrics{
 		sends: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_sends_total",
@@ -43,7 +43,7 @@ func newMetrics(reg prometheus.Registerer, o *Outbox, store Store) *metrics {
 			m.deliveries.WithLabelValues(string(kind), string(state))
 		}
 	}
-	reg.MustRegister(m.sends, m.deliveries, m.lastReport, &state{outbox: o, store: store})
+	reg.MustRegister(m.sends, m.deliveries, m.lastReport, &state{outbox: o})
 	return m
 }
 
@@ -65,7 +65,6 @@ func (m *metrics) delivered(d reporter.Delivery) {
 // state collects what is true at the moment of a scrape: the backlog and the receivers that are stopped.
 type state struct {
 	outbox *Outbox
-	store  Store
 }
 
 var (
@@ -92,19 +91,24 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	for r := range s.outbox.channels {
 		stopped[r] = 0
 	}
-	for r := range s.outbox.stopped {
+	s.outbox.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	refusing, err := s.outbox.state.Stopped(ctx)
+	for r := range refusing {
 		stopped[r] = 1
 	}
-	s.outbox.mu.Unlock()
-	for r, v := range stopped {
-		gauge(stoppedDesc, v, r)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(stoppedDesc, err) // absent, rather than a made-up 0
+	} else {
+		for r, v := range stopped {
+			gauge(stoppedDesc, v, r)
+		}
 	}
-	backlog, ok := s.store.(Backlog)
+	backlog, ok := s.outbox.state.(Backlog)
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
 	pending, oldest, err := backlog.Pending(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(pendingDesc, err) // absent, rather than a made-up 0

@@ -18,13 +18,26 @@ import (
 
 // Store keeps the deliveries. It may be a Backlog too, and then the backlog is in the metrics.
 type Store interface {
-	// Due returns pending deliveries to be tried now, oldest first, at most limit, and when the next one is due; zero if
-	// there is none. A receiver that was told to wait has none.
-	Due(ctx context.Context, now time.Time, limit int) (due []reporter.Delivery, next time.Time, err error)
+	// Due returns the receiver's pending deliveries to be tried now, oldest first, at most limit. One that was told to wait
+	// has none.
+	Due(ctx context.Context, receiver string, now time.Time, limit int) ([]reporter.Delivery, error)
 	// Save replaces the delivery of d's ID in one commit.
 	Save(ctx context.Context, d reporter.Delivery) error
-	// GiveUp saves d, and inserts the notice if there is one and its key is new, in one commit.
-	GiveUp(ctx context.Context, d reporter.Delivery, notice *reporter.Delivery) error
+	// SaveAndNotify saves d, and inserts the notice if there is one and its key is new, in one commit.
+	SaveAndNotify(ctx context.Context, d reporter.Delivery, notice *reporter.Delivery) error
+}
+
+// Queue says when a receiver may have something due.
+type Queue interface {
+	// Work calls drain until ctx ends, and returns when every drain has. No two drains of a receiver run at once, in any
+	// process; a drain's context ends when that can no longer be promised.
+	Work(ctx context.Context, drain func(ctx context.Context, receiver string)) error
+}
+
+// Receivers remembers what became of a receiver, whatever process sent to it.
+type Receivers interface {
+	Addresses
+	Stops
 }
 
 // Addresses remembers where chats have moved to.
@@ -32,6 +45,21 @@ type Addresses interface {
 	// Address returns "" for a receiver that never moved.
 	Address(ctx context.Context, receiver string) (string, error)
 	SetAddress(ctx context.Context, receiver, address string) error
+}
+
+// Stops remembers which receivers refuse everything.
+type Stops interface {
+	// Stopped returns them with the reason, which holds no secret.
+	Stopped(ctx context.Context) (map[string]string, error)
+	// SetStopped with a reason of "" ends a stop, and makes what waits for the receiver due.
+	SetStopped(ctx context.Context, receiver, why string, now time.Time) error
+}
+
+// State is all that an outbox needs of the state's database.
+type State interface {
+	Store
+	Queue
+	Receivers
 }
 
 // Composer makes the message of a delivery when it is first tried. A *reporter.RetryAfterError asks to be asked later,
@@ -55,20 +83,20 @@ type Config struct {
 	GiveUpAfter      time.Duration // since the delivery was made; default 24 h
 	FallbackReceiver string        // who is told of what was given up; "" is nobody
 
-	PollInterval time.Duration // for deliveries that another process stored; default 5 s
-	BackoffMin   time.Duration // default 5 s
-	BackoffMax   time.Duration // default 15 min
-	SendTimeout  time.Duration // of one part with its brief retries; default 3 min
-	StopTimeout  time.Duration // what is left of a send when the process stops; default 8 s
-	PerChat      rate.Limit    // sends a second; default 1
-	PerGroup     rate.Limit    // sends a second into a group; default 15 a minute, beside a burst of 5
-	Overall      rate.Limit    // sends a second in all; default 30
-	Now          func() time.Time
+	Turn        time.Duration // how long one drain goes on beginning deliveries; default 5 min
+	BackoffMin  time.Duration // default 5 s
+	BackoffMax  time.Duration // default 15 min
+	SendTimeout time.Duration // of one part with its brief retries; default 3 min
+	StopTimeout time.Duration // what is left of a send when the process stops; default 8 s
+	PerChat     rate.Limit    // sends a second; default 1
+	PerGroup    rate.Limit    // sends a second into a group; default 15 a minute, beside a burst of 5
+	Overall     rate.Limit    // sends a second in all; default 30
+	Now         func() time.Time
 }
 
 func (c Config) withDefaults() Config {
 	c.GiveUpAfter = cmp.Or(c.GiveUpAfter, 24*time.Hour)
-	c.PollInterval = cmp.Or(c.PollInterval, 5*time.Second)
+	c.Turn = cmp.Or(c.Turn, 5*time.Minute)
 	c.BackoffMin = cmp.Or(c.BackoffMin, 5*time.Second)
 	c.BackoffMax = cmp.Or(c.BackoffMax, 15*time.Minute)
 	c.SendTimeout = cmp.Or(c.SendTimeout, 3*time.Minute)
@@ -84,46 +112,59 @@ func (c Config) withDefaults() Config {
 
 // Outbox sends deliveries: one at a time and in order to each receiver, all receivers side by side.
 type Outbox struct {
-	store     Store
-	addresses Addresses
-	composer  Composer
-	log       *slog.Logger
-	metrics   *metrics
-	wake      chan struct{}
+	state    State
+	composer Composer
+	log      *slog.Logger
+	metrics  *metrics
 
 	mu       sync.Mutex
 	cfg      Config
 	channels map[string]Channel
-	stopped  map[string]string // receivers that refuse everything, and why
-	busy     map[string]bool   // receivers that a worker is at
 	limits   map[string][]*rate.Limiter
 	overall  *rate.Limiter
+	fault    string          // of the last reading of the deliveries
+	process  context.Context // ends when the process stops
 }
 
 // New makes an outbox; Run does its work.
 func New(
-	store Store, addresses Addresses, composer Composer, channels map[string]Channel, cfg Config, log *slog.Logger,
-	reg prometheus.Registerer,
+	state State, composer Composer, channels map[string]Channel, cfg Config, log *slog.Logger, reg prometheus.Registerer,
 ) *Outbox {
 	cfg = cfg.withDefaults()
 	o := &Outbox{
-		store: store, addresses: addresses, composer: composer, log: log, wake: make(chan struct{}, 1),
-		cfg: cfg, busy: map[string]bool{}, limits: map[string][]*rate.Limiter{},
-		overall: rate.NewLimiter(cfg.Overall, 1),
+		state: state, composer: composer, log: log, cfg: cfg, limits: map[string][]*rate.Limiter{},
+		overall: rate.NewLimiter(cfg.Overall, 1), process: context.Background(),
 	}
-	o.metrics = newMetrics(reg, o, store)
-	o.SetChannels(channels)
+	o.metrics = newMetrics(reg, o)
+	o.setChannels(channels)
 	return o
 }
 
 // SetChannels replaces the receivers' channels, also while Run is running. Receivers that were stopped are tried again.
-func (o *Outbox) SetChannels(channels map[string]Channel) {
+func (o *Outbox) SetChannels(ctx context.Context, channels map[string]Channel) {
+	o.setChannels(channels)
+	o.restart(ctx)
+}
+
+func (o *Outbox) setChannels(channels map[string]Channel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.channels = maps.Clone(channels)
-	o.stopped = map[string]string{}
 	for r := range channels {
 		o.metrics.initialise(r)
+	}
+}
+
+// restart tries receivers again that were stopped: their token or chat may have been put right.
+func (o *Outbox) restart(ctx context.Context) {
+	stopped, err := o.state.Stopped(ctx)
+	for r := range stopped {
+		if err == nil {
+			err = o.state.SetStopped(ctx, r, "", o.config().Now())
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		o.log.Error("stopped receivers are tried again later", "err", err)
 	}
 }
 
@@ -135,20 +176,8 @@ func (o *Outbox) SetConfig(cfg Config) {
 	o.cfg.FallbackReceiver = cfg.FallbackReceiver
 }
 
-// Wake lets the outbox look at once for what is due.
-func (o *Outbox) Wake() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Stopped returns the receivers that refuse everything, with the reason, which holds no secret.
-func (o *Outbox) Stopped() map[string]string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return maps.Clone(o.stopped)
-}
+func (o *Outbox) Stopped(ctx context.Context) (map[string]string, error) { return o.state.Stopped(ctx) }
 
 func (o *Outbox) config() Config {
 	o.mu.Lock()
@@ -158,76 +187,46 @@ func (o *Outbox) config() Config {
 
 // Run sends until ctx ends, and returns when the sends under way have ended too.
 func (o *Outbox) Run(ctx context.Context) error {
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	fault := ""
-	for {
-		cfg := o.config()
-		wait := cfg.PollInterval
-		due, next, err := o.store.Due(ctx, cfg.Now(), 1000)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			if fault != err.Error() {
-				o.log.Error("outbox cannot read its deliveries", "err", err)
-			}
-			fault = err.Error()
-		default:
-			fault = ""
-			for receiver, ds := range byReceiver(due) {
-				if o.begin(receiver) {
-					workers.Go(func() {
-						o.work(ctx, ds)
-						o.end(receiver)
-					})
-				}
-			}
-			if until := next.Sub(cfg.Now()); !next.IsZero() && until < wait {
-				wait = max(until, 0)
-			}
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-o.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
-
-func byReceiver(ds []reporter.Delivery) map[string][]reporter.Delivery {
-	out := map[string][]reporter.Delivery{}
-	for _, d := range ds {
-		out[d.Receiver] = append(out[d.Receiver], d)
-	}
-	return out
-}
-
-// begin claims a receiver for one worker.
-func (o *Outbox) begin(receiver string) bool {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.busy[receiver] {
-		return false
-	}
-	o.busy[receiver] = true
-	return true
-}
-
-func (o *Outbox) end(receiver string) {
-	o.mu.Lock()
-	delete(o.busy, receiver)
+	o.process = ctx
 	o.mu.Unlock()
-	o.Wake() // more may have come meanwhile
+	o.restart(ctx)
+	return o.state.Work(ctx, o.Drain)
 }
 
-// work delivers one receiver's due deliveries in order, until one has to wait.
-func (o *Outbox) work(ctx context.Context, ds []reporter.Delivery) {
-	for _, d := range ds {
-		if ctx.Err() != nil || !o.deliver(ctx, d) {
+// Drain delivers what is due for one receiver in order, until one has to wait, nothing is left, ctx ends or its turn is
+// over.
+func (o *Outbox) Drain(ctx context.Context, receiver string) {
+	cfg := o.config()
+	last := cfg.Now().Add(cfg.Turn)
+	for {
+		due, err := o.state.Due(ctx, receiver, cfg.Now(), 100)
+		if ctx.Err() != nil {
 			return
 		}
+		o.readable(err)
+		if err != nil || len(due) == 0 {
+			return
+		}
+		for _, d := range due {
+			if ctx.Err() != nil || cfg.Now().After(last) || !o.deliver(ctx, d) {
+				return
+			}
+		}
+	}
+}
+
+// readable logs a fault of the database once, and not at every look.
+func (o *Outbox) readable(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	o.mu.Lock()
+	was := o.fault
+	o.fault = text
+	o.mu.Unlock()
+	if err != nil && text != was {
+		o.log.Error("outbox cannot read its deliveries", "err", err)
 	}
 }

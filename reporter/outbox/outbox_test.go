@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type memory struct {
 	mu        sync.Mutex
 	rows      []reporter.Delivery
 	addresses map[string]string
+	stopped   map[string]string
 	down      int                // so many writes fail
 	crash     func(event string) // called around each write; may panic with errCrash
 }
@@ -60,24 +62,89 @@ func (m *memory) all() (out []reporter.Delivery) {
 	return out
 }
 
-func (m *memory) Due(_ context.Context, now time.Time, limit int) (due []reporter.Delivery, next time.Time, err error) {
+func (m *memory) Due(_ context.Context, receiver string, now time.Time, limit int) (due []reporter.Delivery, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	waits := map[string]bool{}
 	for _, d := range m.rows {
-		if d.State == reporter.DeliveryPending && d.NextAttempt.After(now) {
-			waits[d.Receiver] = waits[d.Receiver] || d.Message != nil
-			if next.IsZero() || d.NextAttempt.Before(next) {
-				next = d.NextAttempt
-			}
+		if d.Receiver != receiver || d.State != reporter.DeliveryPending {
+			continue
 		}
-	}
-	for _, d := range m.rows {
-		if d.State == reporter.DeliveryPending && !d.NextAttempt.After(now) && !waits[d.Receiver] && len(due) < limit {
+		if d.NextAttempt.After(now) {
+			if d.Message != nil {
+				return nil, nil
+			}
+			continue
+		}
+		if len(due) < limit {
 			due = append(due, clone(d))
 		}
 	}
-	return due, next, nil
+	return due, nil
+}
+
+// Work looks for due deliveries every second, and drains their receivers side by side.
+func (m *memory) Work(ctx context.Context, drain func(context.Context, string)) error {
+	var drains sync.WaitGroup
+	defer drains.Wait()
+	var mu sync.Mutex
+	busy := map[string]bool{}
+	for {
+		for _, r := range m.receivers() {
+			mu.Lock()
+			is := busy[r]
+			busy[r] = true
+			mu.Unlock()
+			if is {
+				continue
+			}
+			drains.Go(func() {
+				drain(ctx, r)
+				mu.Lock()
+				delete(busy, r)
+				mu.Unlock()
+			})
+		}
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+func (m *memory) receivers() (out []string) {
+	for _, d := range m.all() {
+		if d.State == reporter.DeliveryPending && !slices.Contains(out, d.Receiver) {
+			out = append(out, d.Receiver)
+		}
+	}
+	return out
+}
+
+func (m *memory) Stopped(context.Context) (map[string]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.stopped), nil
+}
+
+func (m *memory) SetStopped(_ context.Context, receiver, why string, now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopped == nil {
+		m.stopped = map[string]string{}
+	}
+	m.stopped[receiver] = why
+	if why == "" {
+		delete(m.stopped, receiver)
+		for n := range m.rows {
+			if d := &m.rows[n]; d.Receiver == receiver && d.State == reporter.DeliveryPending {
+				d.NextAttempt = now
+			}
+		}
+	}
+	return nil
 }
 
 func (m *memory) write(do func() error) error {
@@ -110,10 +177,13 @@ func (m *memory) Save(_ context.Context, d reporter.Delivery) error {
 	return m.write(func() error { return m.put(d) })
 }
 
-func (m *memory) GiveUp(_ context.Context, d reporter.Delivery, notice *reporter.Delivery) error {
+func (m *memory) SaveAndNotify(_ context.Context, d reporter.Delivery, notice *reporter.Delivery) error {
 	return m.write(func() error {
 		if err := m.put(d); err != nil || notice == nil {
 			return err
+		}
+		if slices.ContainsFunc(m.rows, func(d reporter.Delivery) bool { return d.Key == notice.Key }) {
+			return nil
 		}
 		n := clone(*notice)
 		n.ID = int64(len(m.rows) + 1)
@@ -230,7 +300,7 @@ func build(store *memory, composer outbox.Composer, cfg outbox.Config, chats map
 	if cfg.PerChat == 0 {
 		cfg.PerChat, cfg.PerGroup, cfg.Overall = rate.Inf, rate.Inf, rate.Inf
 	}
-	w.Outbox = outbox.New(store, store, composer, chats, cfg, slog.New(slog.NewTextHandler(w.logs, nil)), w.reg)
+	w.Outbox = outbox.New(store, composer, chats, cfg, slog.New(slog.NewTextHandler(w.logs, nil)), w.reg)
 	return w
 }
 
@@ -258,19 +328,22 @@ func TestVerdictsDecideWhatBecomesOfADelivery(t *testing.T) {
 		want    string // what arrived
 		state   reporter.DeliveryState
 		stopped bool
+		told    bool   // the fallback was, though nothing was given up
 		metric  string // outcome that is counted once
 	}{
-		"sent":                  {run: time.Second, want: "a.1, a.2", state: reporter.DeliverySent},
-		"a fault, then sent":    {script: []error{nil, x}, run: time.Minute, want: "a.1, a.2", state: reporter.DeliverySent, metric: "error"},
-		"a fault waits":         {script: []error{x}, run: 3 * time.Second, want: "", state: reporter.DeliveryPending, metric: "error"},
-		"permanent":             {script: []error{nil, &reporter.PermanentError{Err: x}}, run: time.Second, want: "a.1", state: reporter.DeliveryGivenUp, metric: "permanent"},
-		"a revoked token":       {script: []error{&reporter.PermanentError{Stops: true, Err: x}}, run: time.Second, want: "", state: reporter.DeliveryGivenUp, stopped: true, metric: "permanent"},
-		"told to wait":          {script: []error{&reporter.RetryAfterError{After: 3 * time.Hour, Err: x}}, run: 179 * time.Minute, want: "", state: reporter.DeliveryPending, metric: "retry_after"},
-		"told to wait, and did": {script: []error{&reporter.RetryAfterError{After: 3 * time.Hour, Err: x}}, run: 181 * time.Minute, want: "a.1, a.2", state: reporter.DeliverySent, metric: "retry_after"},
-		"told to wait for ever": {script: []error{&reporter.RetryAfterError{After: 300 * time.Hour, Err: x}}, run: 25 * time.Hour, want: "", state: reporter.DeliveryGivenUp, metric: "retry_after"},
-		"moved":                 {script: []error{&reporter.MovedError{To: "-99", Err: x}}, run: time.Second, want: "a.1 to -99, a.2 to -99", state: reporter.DeliverySent, metric: "moved"},
-		"ambiguous, lost":       {script: []error{&reporter.AmbiguousError{Err: x}}, run: time.Second, want: "repeat a.1, a.2", state: reporter.DeliverySent, metric: "ambiguous"},
-		"ambiguous, arrived":    {script: []error{&reporter.AmbiguousError{Err: x}}, arrives: true, run: time.Second, want: "a.1, repeat a.1, a.2", state: reporter.DeliverySent, metric: "ambiguous"},
+		"sent":                      {run: time.Second, want: "a.1, a.2", state: reporter.DeliverySent},
+		"a fault, then sent":        {script: []error{nil, x}, run: time.Minute, want: "a.1, a.2", state: reporter.DeliverySent, metric: "error"},
+		"a fault waits":             {script: []error{x}, run: time.Second, want: "", state: reporter.DeliveryPending, metric: "error"},
+		"permanent":                 {script: []error{nil, &reporter.PermanentError{Err: x}}, run: time.Second, want: "a.1", state: reporter.DeliveryGivenUp, metric: "permanent"},
+		"a revoked token":           {script: []error{&reporter.PermanentError{Stops: true, Err: x}}, run: time.Second, want: "", state: reporter.DeliveryPending, stopped: true, metric: "permanent"},
+		"a token that is put right": {script: []error{&reporter.PermanentError{Stops: true, Err: x}}, run: 16 * time.Minute, want: "a.1, a.2", state: reporter.DeliverySent, told: true, metric: "permanent"},
+		"revoked for good":          {script: slices.Repeat([]error{&reporter.PermanentError{Stops: true, Err: x}}, 1000), run: 25 * time.Hour, want: "", state: reporter.DeliveryGivenUp, stopped: true},
+		"told to wait":              {script: []error{&reporter.RetryAfterError{After: 3 * time.Hour, Err: x}}, run: 179 * time.Minute, want: "", state: reporter.DeliveryPending, metric: "retry_after"},
+		"told to wait, and did":     {script: []error{&reporter.RetryAfterError{After: 3 * time.Hour, Err: x}}, run: 181 * time.Minute, want: "a.1, a.2", state: reporter.DeliverySent, metric: "retry_after"},
+		"told to wait for ever":     {script: []error{&reporter.RetryAfterError{After: 300 * time.Hour, Err: x}}, run: 25 * time.Hour, want: "", state: reporter.DeliveryGivenUp, metric: "retry_after"},
+		"moved":                     {script: []error{&reporter.MovedError{To: "-99", Err: x}}, run: time.Second, want: "a.1 to -99, a.2 to -99", state: reporter.DeliverySent, metric: "moved"},
+		"ambiguous, lost":           {script: []error{&reporter.AmbiguousError{Err: x}}, run: time.Second, want: "repeat a.1, a.2", state: reporter.DeliverySent, metric: "ambiguous"},
+		"ambiguous, arrived":        {script: []error{&reporter.AmbiguousError{Err: x}}, arrives: true, run: time.Second, want: "a.1, repeat a.1, a.2", state: reporter.DeliverySent, metric: "ambiguous"},
 		"ambiguous twice": {script: []error{&reporter.AmbiguousError{Err: x}, &reporter.AmbiguousError{Err: x}}, arrives: true, run: time.Second,
 			want: "a.1, repeat a.1, a.2", state: reporter.DeliverySent},
 		"formatting refused": {script: []error{&reporter.FormatError{Err: x}}, run: time.Second, want: "plain a.1, a.2", state: reporter.DeliverySent, metric: "format"},
@@ -283,16 +356,16 @@ func TestVerdictsDecideWhatBecomesOfADelivery(t *testing.T) {
 				store, c, fallback := &memory{}, &chat{script: tc.script, arrives: tc.arrives}, &chat{}
 				store.add(pending("a", "oncall"))
 				w := build(store, compose(nil), outbox.Config{FallbackReceiver: "backup"}, map[string]outbox.Channel{"oncall": c, "backup": fallback})
-				w.run(t, tc.run)
+				w.run(t, tc.run+1500*time.Millisecond) // a second more lets the fallback have its turn
 				d := store.all()[0]
 				if got := c.text(); got != tc.want || d.State != tc.state {
 					t.Errorf("arrived %q, state %s (%s); want %q, %s", got, d.State, d.LastError, tc.want, tc.state)
 				}
-				if _, stopped := w.Stopped()["oncall"]; stopped != tc.stopped {
-					t.Errorf("stopped: %v", w.Stopped())
+				if _, stopped := store.stopped["oncall"]; stopped != tc.stopped {
+					t.Errorf("stopped: %v", store.stopped)
 				}
-				// The fallback is told of what was given up, and of nothing else.
-				if told, want := fallback.text() != "", tc.state == reporter.DeliveryGivenUp; told != want {
+				// The fallback is told of what was given up and of a receiver that is stopped, and of nothing else.
+				if told, want := fallback.text() != "", tc.told || tc.stopped || tc.state == reporter.DeliveryGivenUp; told != want {
 					t.Errorf("the fallback got %q", fallback.text())
 				}
 				if tc.metric != "" {
@@ -337,7 +410,7 @@ func TestOrderIsKeptAndReceiversDoNotBlockEachOther(t *testing.T) {
 		store, stuck, fine := &memory{}, &chat{script: []error{x, x, x}}, &chat{}
 		store.add(pending("a", "stuck"), pending("b", "stuck"), pending("c", "fine"), pending("d", "nobody"))
 		w := build(store, compose(nil), outbox.Config{}, map[string]outbox.Channel{"stuck": stuck, "fine": fine})
-		w.run(t, 2*time.Second)
+		w.run(t, 2500*time.Millisecond)
 		if fine.text() != "c.1, c.2" || stuck.text() != "" {
 			t.Errorf("after 2 s: fine %q, stuck %q", fine.text(), stuck.text())
 		}
@@ -353,7 +426,7 @@ func TestOrderIsKeptAndReceiversDoNotBlockEachOther(t *testing.T) {
 			t.Errorf("without a channel: %+v", d)
 		}
 		late := &chat{}
-		w.SetChannels(map[string]outbox.Channel{"stuck": stuck, "fine": fine, "nobody": late})
+		w.SetChannels(t.Context(), map[string]outbox.Channel{"stuck": stuck, "fine": fine, "nobody": late})
 		w.run(t, 2*time.Minute)
 		if late.text() != "d.1, d.2" {
 			t.Errorf("after its receiver came: %q", late.text())
@@ -523,7 +596,7 @@ func live(t *testing.T, store *memory, c *chat) {
 			store.mu, c.mu = sync.Mutex{}, sync.Mutex{}
 			w := build(store, compose(nil), outbox.Config{}, map[string]outbox.Channel{"oncall": c})
 			for range 20 {
-				w.Step(t.Context())
+				w.Drain(t.Context(), "oncall")
 				time.Sleep(10 * time.Second) //nolint:forbidigo // the bubble's clock, which does not wait
 			}
 			return true

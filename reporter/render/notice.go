@@ -13,19 +13,28 @@ const reasonMax = 300
 // Notice writes that a delivery was given up and why, which is its last error, for the fallback receiver. An empty
 // locale and a nil zone are those of the options.
 func (r *Renderer) Notice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error) {
+	return r.notice("notice_failed", of, locale, zone)
+}
+
+// StopNotice writes that a delivery waits because its receiver refuses everything, and why.
+func (r *Renderer) StopNotice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error) {
+	return r.notice("notice_stopped", of, locale, zone)
+}
+
+func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error) {
 	l, err := r.language(locale)
 	if err != nil {
 		return reporter.Message{}, fmt.Errorf("notice of delivery %d: %w", of.ID, err)
 	}
 	view := struct {
-		What, Receiver, Reason string
-		Attempts               int
-		ID                     int64
-	}{l.what(of, r.zoneOr(zone)), cut(clean(of.Receiver), shortMax), cut(clean(of.LastError), reasonMax), of.Attempts, of.ID}
+		Title, Receiver, Reason string
+		Attempts                int
+		ID                      int64
+	}{l.word(word, l.what(of, r.zoneOr(zone))), cut(clean(of.Receiver), shortMax), cut(clean(of.LastError), reasonMax), of.Attempts, of.ID}
 	if view.Reason == "" {
 		view.Reason = l.word("no_data")
 	}
-	m := reporter.Message{Title: l.word("notice_failed", view.What)}
+	m := reporter.Message{Title: view.Title}
 	if m.HTML, err = l.execute("notice.tmpl", view); err != nil {
 		return reporter.Message{}, err
 	}

@@ -18,7 +18,7 @@ type Count struct {
 // alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than one),
 // incidents_open (now), resolution_seconds (by stat: avg, p50, p95; no rows where none was resolved).
 func (s *Store) Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error) {
-	const window = ` FROM alerts a WHERE a.starts_at >= ? AND a.starts_at < ?`
+	const window = ` FROM alerts a WHERE a.starts_at >= $1 AND a.starts_at < $2`
 	from, to := since.UnixMicro(), until.UnixMicro()
 	switch what {
 	case "alerts":
@@ -27,10 +27,12 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 		return s.single(ctx, `SELECT count(*)`+window+` AND (NOT a.firing OR EXISTS (SELECT 1 FROM incidents i
 			WHERE i.id = a.incident_id AND i.state = 'resolved'))`, from, to)
 	case "alerts_converged":
-		return s.single(ctx, `SELECT count(*)`+window+` AND a.n > 0`, from, to)
+		// Each incident has one first alert, and begins with it.
+		return s.single(ctx, `SELECT (SELECT count(*)`+window+`) -
+			(SELECT count(*) FROM incidents WHERE started_at >= $1 AND started_at < $2)`, from, to)
 	case "alerts_grouped":
 		return s.single(ctx, `SELECT count(*)`+window+` AND EXISTS (SELECT 1 FROM alerts b
-			WHERE b.incident_id = a.incident_id AND b.n != a.n)`, from, to)
+			WHERE b.incident_id = a.incident_id AND (b.starts_at != a.starts_at OR b.fingerprint != a.fingerprint))`, from, to)
 	case "incidents_open":
 		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'open'`)
 	case "resolution_seconds":
@@ -41,15 +43,15 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 
 func (s *Store) single(ctx context.Context, query string, args ...any) ([]Count, error) {
 	var n float64
-	if err := s.read.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+	if err := s.reading().row(ctx, query, args...).Scan(&n); err != nil {
 		return nil, fmt.Errorf("count: %w", err)
 	}
 	return []Count{{Values: map[string]float64{"value": n}}}, nil
 }
 
 func (s *Store) alertsByCategory(ctx context.Context, from, to int64) ([]Count, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT category, count(*) FROM alerts
-		WHERE starts_at >= ? AND starts_at < ? GROUP BY 1 ORDER BY 1`, from, to)
+	rows, err := s.reading().query(ctx, `SELECT category, count(*) FROM alerts
+		WHERE starts_at >= $1 AND starts_at < $2 GROUP BY 1 ORDER BY 1`, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("count: %w", err)
 	}
@@ -70,8 +72,8 @@ func (s *Store) alertsByCategory(ctx context.Context, from, to int64) ([]Count, 
 }
 
 func (s *Store) resolution(ctx context.Context, from, to int64) ([]Count, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT (ended_at - started_at) / 1e6 FROM incidents
-		WHERE state = 'resolved' AND ended_at >= ? AND ended_at < ?`, from, to)
+	rows, err := s.reading().query(ctx, `SELECT (ended_at - started_at) / 1000000.0 FROM incidents
+		WHERE state = 'resolved' AND ended_at >= $1 AND ended_at < $2`, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("count: %w", err)
 	}

@@ -7,38 +7,62 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Update runs fn on the incident journal in one transaction: what it puts is kept together, or not at all.
-func (s *Store) Update(ctx context.Context, fn func(ctx context.Context, tx reporter.JournalTx) error) error {
-	return s.tx(ctx, func(tx *sql.Tx) error { return fn(ctx, journalTx{tx}) })
+// journalTx is one update's view of the journal, inside a transaction that it may share with others.
+type journalTx struct {
+	tx
+	store *Store
+	// alerts is what is stored of the incidents that were read or put, so that only what changes is written.
+	alerts map[string]map[alertKey]reporter.Alert
 }
 
-// querier is a database or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+// alertKey tells the alerts of one incident apart.
+type alertKey struct {
+	fingerprint string
+	start       int64
 }
 
-type journalTx struct{ q querier }
+func keyOf(a reporter.Alert) alertKey { return alertKey{a.Fingerprint, a.StartsAt.UnixMicro()} }
+
+func (t journalTx) remember(in reporter.Incident) {
+	m := make(map[alertKey]reporter.Alert, len(in.Alerts))
+	for _, a := range in.Alerts {
+		m[keyOf(a)] = a
+	}
+	t.alerts[in.ID] = m
+}
 
 const incidentColumns = `id, key, group_key, receiver, external_url, group_labels, state, started_at, ended_at,
 	close_reason, truncated, first_seen, last_seen, notified, sample`
 
 func (t journalTx) Incidents(ctx context.Context, key string, since time.Time) ([]reporter.Incident, error) {
-	return queryIncidents(ctx, t.q, `WHERE key = ? AND (state = 'open' OR ended_at >= ?) ORDER BY started_at, id`,
+	found, err := queryIncidents(ctx, t.querier, `WHERE key = $1 AND (state = 'open' OR ended_at >= $2) ORDER BY started_at, id`,
 		key, since.UnixMicro())
+	for _, in := range found {
+		t.remember(in)
+	}
+	return found, err
 }
 
 func (t journalTx) Incident(ctx context.Context, id string) (reporter.Incident, error) {
-	return oneIncident(ctx, t.q, id)
+	in, err := oneIncident(ctx, t.querier, id)
+	if err == nil || errors.Is(err, reporter.ErrNotFound) {
+		in.ID = id
+		t.remember(in)
+	}
+	return in, err
 }
 
 func (t journalTx) DeleteIncident(ctx context.Context, id string) error {
-	if _, err := t.q.ExecContext(ctx, `DELETE FROM incidents WHERE id = ?`, id); err != nil {
+	delete(t.alerts, id)
+	if _, err := t.exec(ctx, `DELETE FROM incidents WHERE id = $1`, id); err != nil {
 		return fmt.Errorf("incident %s: %w", id, err)
 	}
 	return nil
@@ -49,7 +73,13 @@ func (t journalTx) PutIncident(ctx context.Context, in reporter.Incident) error 
 	if err != nil {
 		return fmt.Errorf("incident %s: %w", in.ID, err)
 	}
-	_, err = t.q.ExecContext(ctx, `INSERT INTO incidents (`+incidentColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	if _, known := t.alerts[in.ID]; !known {
+		if _, err := t.Incident(ctx, in.ID); err != nil && !errors.Is(err, reporter.ErrNotFound) {
+			return err
+		}
+	}
+	_, err = t.exec(ctx, `INSERT INTO incidents (`+incidentColumns+`)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)
 		ON CONFLICT (id) DO UPDATE SET key=excluded.key, group_key=excluded.group_key, receiver=excluded.receiver,
 			external_url=excluded.external_url, group_labels=excluded.group_labels, state=excluded.state,
 			started_at=excluded.started_at, ended_at=excluded.ended_at, close_reason=excluded.close_reason,
@@ -61,27 +91,96 @@ func (t journalTx) PutIncident(ctx context.Context, in reporter.Incident) error 
 	if err != nil {
 		return fmt.Errorf("incident %s: %w", in.ID, err)
 	}
-	if _, err := t.q.ExecContext(ctx, `DELETE FROM alerts WHERE incident_id = ?`, in.ID); err != nil {
+	if err := t.putAlerts(ctx, in); err != nil {
 		return fmt.Errorf("alerts of %s: %w", in.ID, err)
 	}
-	for n, a := range in.Alerts {
+	return nil
+}
+
+// rowsAtOnce is how many alerts one statement inserts; both databases take well over 65535 / alertColumns.
+const (
+	rowsAtOnce   = 200
+	alertColumns = 12
+)
+
+// putAlerts writes what differs from what is stored.
+func (t journalTx) putAlerts(ctx context.Context, in reporter.Incident) error {
+	stored := t.alerts[in.ID]
+	kept := make(map[alertKey]bool, len(in.Alerts))
+	var args []any
+	flush := func() error {
+		if len(args) == 0 {
+			return nil
+		}
+		_, err := t.exec(ctx, insertAlerts(len(args)/alertColumns), args...)
+		args = args[:0]
+		return err
+	}
+	for _, a := range in.Alerts {
+		k := keyOf(a)
+		kept[k] = true
+		if have, ok := stored[k]; ok && sameAlert(have, a) {
+			continue
+		}
 		labels, err := json.Marshal(a.Labels)
 		if err != nil {
-			return fmt.Errorf("alerts of %s: %w", in.ID, err)
+			return err
 		}
 		annotations, err := json.Marshal(a.Annotations)
 		if err != nil {
-			return fmt.Errorf("alerts of %s: %w", in.ID, err)
+			return err
 		}
-		_, err = t.q.ExecContext(ctx, `INSERT INTO alerts (incident_id, n, fingerprint, starts_at, ends_at, firing, labels,
-			annotations, generator_url, category) VALUES (?,?,?,?,?,?,?,?,?,?)`,
-			in.ID, n, a.Fingerprint, a.StartsAt.UnixMicro(), micros(a.EndsAt), a.Firing, string(labels),
-			string(annotations), a.GeneratorURL, category(a))
-		if err != nil {
-			return fmt.Errorf("alerts of %s: %w", in.ID, err)
+		args = append(args, in.ID, a.Fingerprint, a.StartsAt.UnixMicro(), micros(a.EndsAt), a.Firing, micros(a.SeenAt),
+			micros(a.PresumedAt), string(a.PresumedWhy), string(labels), string(annotations), a.GeneratorURL, category(a))
+		if len(args) == rowsAtOnce*alertColumns {
+			if err := flush(); err != nil {
+				return err
+			}
 		}
 	}
+	if err := flush(); err != nil {
+		return err
+	}
+	for k := range stored {
+		if !kept[k] {
+			_, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND starts_at = $2 AND fingerprint = $3`,
+				in.ID, k.start, k.fingerprint)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	t.remember(in)
 	return nil
+}
+
+// insertAlerts is the statement for that many rows.
+func insertAlerts(rows int) string {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO alerts (incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at,
+		presumed_why, labels, annotations, generator_url, category) VALUES `)
+	for n := range rows * alertColumns {
+		switch {
+		case n == 0:
+			b.WriteString("(")
+		case n%alertColumns == 0:
+			b.WriteString("),(")
+		default:
+			b.WriteString(",")
+		}
+		b.WriteString("$" + strconv.Itoa(n+1))
+	}
+	b.WriteString(`) ON CONFLICT (incident_id, starts_at, fingerprint) DO UPDATE SET ends_at=excluded.ends_at,
+		firing=excluded.firing, seen_at=excluded.seen_at, presumed_at=excluded.presumed_at,
+		presumed_why=excluded.presumed_why, labels=excluded.labels, annotations=excluded.annotations,
+		generator_url=excluded.generator_url, category=excluded.category`)
+	return b.String()
+}
+
+func sameAlert(a, b reporter.Alert) bool {
+	return a.EndsAt.Equal(b.EndsAt) && a.Firing == b.Firing && a.SeenAt.Equal(b.SeenAt) && a.PresumedAt.Equal(b.PresumedAt) &&
+		a.PresumedWhy == b.PresumedWhy && a.GeneratorURL == b.GeneratorURL && maps.Equal(a.Labels, b.Labels) &&
+		maps.Equal(a.Annotations, b.Annotations)
 }
 
 // category is what the KPI of alerts by category counts an alert under.
@@ -90,26 +189,26 @@ func category(a reporter.Alert) string {
 }
 
 func (t journalTx) PutDelivery(ctx context.Context, d reporter.Delivery) error {
-	_, err := insertDelivery(ctx, t.q, d)
+	_, err := t.store.insertDelivery(ctx, t.tx, d)
 	return err
 }
 
 // Incident returns the incident of that ID, or reporter.ErrNotFound.
 func (s *Store) Incident(ctx context.Context, id string) (reporter.Incident, error) {
-	return oneIncident(ctx, s.read, id)
+	return oneIncident(ctx, s.reading(), id)
 }
 
 // Incidents returns the newest incidents, at most limit.
 func (s *Store) Incidents(ctx context.Context, limit int) ([]reporter.Incident, error) {
-	return queryIncidents(ctx, s.read, `ORDER BY started_at DESC, id DESC LIMIT ?`, limit)
+	return queryIncidents(ctx, s.reading(), `ORDER BY started_at DESC, id DESC LIMIT $1`, limit)
 }
 
 // Earlier counts the incidents of the key that began in the 7 and 30 days before that moment.
 func (s *Store) Earlier(ctx context.Context, key string, before time.Time) (reporter.Earlier, error) {
 	var e reporter.Earlier
 	const day = 24 * time.Hour
-	err := s.read.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE started_at >= ?), count(*) FROM incidents
-		WHERE key = ? AND started_at >= ? AND started_at < ?`,
+	err := s.reading().row(ctx, `SELECT count(*) FILTER (WHERE started_at >= $1), count(*) FROM incidents
+		WHERE key = $2 AND started_at >= $3 AND started_at < $4`,
 		before.Add(-7*day).UnixMicro(), key, before.Add(-30*day).UnixMicro(), before.UnixMicro()).Scan(&e.Days7, &e.Days30)
 	if err != nil {
 		return e, fmt.Errorf("earlier incidents: %w", err)
@@ -118,7 +217,7 @@ func (s *Store) Earlier(ctx context.Context, key string, before time.Time) (repo
 }
 
 func oneIncident(ctx context.Context, q querier, id string) (reporter.Incident, error) {
-	list, err := queryIncidents(ctx, q, `WHERE id = ?`, id)
+	list, err := queryIncidents(ctx, q, `WHERE id = $1`, id)
 	if err != nil {
 		return reporter.Incident{}, err
 	}
@@ -131,7 +230,7 @@ func oneIncident(ctx context.Context, q querier, id string) (reporter.Incident, 
 // queryIncidents reads incidents and then the alerts of each; a transaction has one connection, so the rows of the
 // first are read to their end before the next begin.
 func queryIncidents(ctx context.Context, q querier, where string, args ...any) (_ []reporter.Incident, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+incidentColumns+` FROM incidents `+where, args...)
+	rows, err := q.query(ctx, `SELECT `+incidentColumns+` FROM incidents `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("incidents: %w", err)
 	}
@@ -165,8 +264,8 @@ func queryIncidents(ctx context.Context, q querier, where string, args ...any) (
 }
 
 func queryAlerts(ctx context.Context, q querier, incident string) ([]reporter.Alert, error) {
-	rows, err := q.QueryContext(ctx, `SELECT fingerprint, starts_at, ends_at, firing, labels, annotations, generator_url
-		FROM alerts WHERE incident_id = ? ORDER BY n`, incident)
+	rows, err := q.query(ctx, `SELECT fingerprint, starts_at, ends_at, firing, seen_at, presumed_at, presumed_why,
+		labels, annotations, generator_url FROM alerts WHERE incident_id = $1 ORDER BY starts_at, fingerprint`, incident)
 	if err != nil {
 		return nil, fmt.Errorf("alerts of %s: %w", incident, err)
 	}
@@ -175,11 +274,12 @@ func queryAlerts(ctx context.Context, q querier, incident string) ([]reporter.Al
 	for rows.Next() {
 		var a reporter.Alert
 		var labels, annotations string
-		var starts, ends sql.NullInt64
-		if err := rows.Scan(&a.Fingerprint, &starts, &ends, &a.Firing, &labels, &annotations, &a.GeneratorURL); err != nil {
+		var starts, ends, seen, presumed sql.NullInt64
+		if err := rows.Scan(&a.Fingerprint, &starts, &ends, &a.Firing, &seen, &presumed, &a.PresumedWhy, &labels, &annotations,
+			&a.GeneratorURL); err != nil {
 			return nil, fmt.Errorf("alerts of %s: %w", incident, err)
 		}
-		a.StartsAt, a.EndsAt = moment(starts), moment(ends)
+		a.StartsAt, a.EndsAt, a.SeenAt, a.PresumedAt = moment(starts), moment(ends), moment(seen), moment(presumed)
 		if err := errors.Join(json.Unmarshal([]byte(labels), &a.Labels), json.Unmarshal([]byte(annotations), &a.Annotations)); err != nil {
 			return nil, fmt.Errorf("alerts of %s: %w", incident, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,61 @@ var day = time.Date(2026, 4, 22, 0, 0, 0, 123456000, time.UTC)
 func open(tb testing.TB, dir string) *store.Store {
 	tb.Helper()
 	s, err := store.OpenSQLite(tb.Context(), dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.Close() })
+	return s
+}
+
+// onBoth runs the test on SQLite and on PostgreSQL: the two are to be told apart by their names only. Each call of open is
+// another process on the same state.
+func onBoth(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		test(t, func() *store.Store { return open(t, dir) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		dsn := database(t)
+		test(t, func() *store.Store { return openPostgres(t, dsn) })
+	})
+}
+
+var server = sync.OnceValues(func() (*localstack.Postgres, error) {
+	return localstack.StartPostgres(context.Background(), localstack.PostgresOptions{})
+})
+
+var databases atomic.Int64
+
+// database makes a new one on the server that all tests share, and returns its DSN.
+func database(tb testing.TB) string {
+	tb.Helper()
+	pg, err := server()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name := fmt.Sprintf("state%d", databases.Add(1))
+	if err := pg.CreateDatabase(tb.Context(), name); err != nil {
+		tb.Fatal(err)
+	}
+	return pg.DSN(name)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if pg, err := server(); err == nil {
+		pg.Stop()
+	}
+	os.Exit(code)
+}
+
+func openPostgres(tb testing.TB, dsn string) *store.Store {
+	tb.Helper()
+	s, err := store.OpenPostgres(tb.Context(), secret.New(dsn), slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -62,6 +118,7 @@ func incident(id string, start, minutes int) reporter.Incident {
 	if minutes >= 0 {
 		in.State, in.CloseReason, in.EndedAt = reporter.IncidentResolved, reporter.ClosedResolved, in.StartedAt.Add(time.Duration(minutes)*time.Minute)
 		a.Firing, a.EndsAt = false, in.EndedAt
+		a.SeenAt, a.PresumedAt, a.PresumedWhy = day, day.Add(time.Second), reporter.ClosedReconciled
 	}
 	in.Alerts = []reporter.Alert{a}
 	return in
@@ -75,275 +132,279 @@ func same(t *testing.T, what string, want, got any) {
 }
 
 func TestIncidentsSurviveARoundTripAndAReopen(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := open(t, dir)
-	open1, closed := incident("OPEN", 0, -1), incident("CLOSED", 60, 30)
-	put(t, s, open1, closed)
-	closed.Alerts = append(closed.Alerts, reporter.Alert{Fingerprint: "z", StartsAt: day.Add(61 * time.Minute), Firing: true})
-	put(t, s, closed)
-	check := func(s *store.Store) {
-		t.Helper()
-		for _, want := range []reporter.Incident{open1, closed} {
-			got, err := s.Incident(t.Context(), want.ID)
-			if err != nil {
-				t.Fatal(err)
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		open1, closed := incident("OPEN", 0, -1), incident("CLOSED", 60, 30)
+		put(t, s, open1, closed)
+		closed.Alerts = append(closed.Alerts, reporter.Alert{Fingerprint: "z", StartsAt: day.Add(61 * time.Minute), Firing: true})
+		put(t, s, closed)
+		check := func(s *store.Store) {
+			t.Helper()
+			for _, want := range []reporter.Incident{open1, closed} {
+				got, err := s.Incident(t.Context(), want.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				same(t, want.ID, want, got)
 			}
-			same(t, want.ID, want, got)
+			all, err := s.Incidents(t.Context(), 1)
+			if err != nil || len(all) != 1 || all[0].ID != "CLOSED" {
+				t.Errorf("newest: %v, %v", all, err)
+			}
+			if _, err := s.Incident(t.Context(), "x"); !errors.Is(err, reporter.ErrNotFound) {
+				t.Errorf("missing: %v", err)
+			}
 		}
-		all, err := s.Incidents(t.Context(), 1)
-		if err != nil || len(all) != 1 || all[0].ID != "CLOSED" {
-			t.Errorf("newest: %v, %v", all, err)
+		check(s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
-		if _, err := s.Incident(t.Context(), "x"); !errors.Is(err, reporter.ErrNotFound) {
-			t.Errorf("missing: %v", err)
-		}
-	}
-	check(s)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	check(open(t, dir))
+		check(open())
+	})
 }
 
 func TestJournalTx(t *testing.T) {
-	t.Parallel()
-	s := open(t, t.TempDir())
-	put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1))
-	other := incident("OTHER", 0, 30)
-	other.Key = "k2"
-	put(t, s, other)
-	err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
-		found, err := tx.Incidents(ctx, "k", day.Add(30*time.Minute))
-		if err != nil {
-			return err
-		}
-		var ids []string
-		for _, in := range found {
-			ids = append(ids, in.ID)
-		}
-		if got := strings.Join(ids, " "); got != "OPEN RECENT" {
-			t.Errorf("incidents that are open or ended at the moment itself: %s", got)
-		}
-		if _, err := tx.Incident(ctx, "nothing"); !errors.Is(err, reporter.ErrNotFound) {
-			t.Errorf("missing: %v", err)
-		}
-		if err := tx.DeleteIncident(ctx, "RECENT"); err != nil {
-			return err
-		}
-		_, err = tx.Incident(ctx, "RECENT")
-		if !errors.Is(err, reporter.ErrNotFound) {
-			t.Errorf("deleted: %v", err)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// An error, and a panic, undo everything.
-	fault := errors.New("x")
-	undone := func(end func() error) {
-		t.Helper()
-		defer func() { _ = recover() }()
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1))
+		other := incident("OTHER", 0, 30)
+		other.Key = "k2"
+		put(t, s, other)
 		err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
-			if err := tx.PutIncident(ctx, incident("UNDONE", 0, 1)); err != nil {
+			found, err := tx.Incidents(ctx, "k", day.Add(30*time.Minute))
+			if err != nil {
 				return err
 			}
-			if err := tx.PutDelivery(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, "UNDONE", "r", day)); err != nil {
+			var ids []string
+			for _, in := range found {
+				ids = append(ids, in.ID)
+			}
+			if got := strings.Join(ids, " "); got != "OPEN RECENT" {
+				t.Errorf("incidents that are open or ended at the moment itself: %s", got)
+			}
+			if _, err := tx.Incident(ctx, "nothing"); !errors.Is(err, reporter.ErrNotFound) {
+				t.Errorf("missing: %v", err)
+			}
+			if err := tx.DeleteIncident(ctx, "RECENT"); err != nil {
 				return err
 			}
-			return end()
+			_, err = tx.Incident(ctx, "RECENT")
+			if !errors.Is(err, reporter.ErrNotFound) {
+				t.Errorf("deleted: %v", err)
+			}
+			return nil
 		})
-		if !errors.Is(err, fault) {
-			t.Errorf("error is %v", err)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	undone(func() error { return fault })
-	undone(func() error { panic("x") })
-	if _, err := s.Incident(t.Context(), "UNDONE"); !errors.Is(err, reporter.ErrNotFound) {
-		t.Errorf("an undone incident is there: %v", err)
-	}
-	if ds, err := s.Deliveries(t.Context(), 10); err != nil || len(ds) != 0 {
-		t.Errorf("an undone delivery is there: %v, %v", ds, err)
-	}
-	earlier, err := s.Earlier(t.Context(), "k", day.Add(time.Minute))
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "earlier", reporter.Earlier{Days7: 1, Days30: 2}, earlier)
+		// An error, and a panic, undo everything.
+		fault := errors.New("x")
+		undone := func(end func() error) {
+			t.Helper()
+			err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
+				if err := tx.PutIncident(ctx, incident("UNDONE", 0, 1)); err != nil {
+					return err
+				}
+				if err := tx.PutDelivery(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, "UNDONE", "r", day)); err != nil {
+					return err
+				}
+				return end()
+			})
+			if err == nil {
+				t.Error("no error")
+			}
+		}
+		undone(func() error { return fault })
+		undone(func() error { panic("x") })
+		if _, err := s.Incident(t.Context(), "UNDONE"); !errors.Is(err, reporter.ErrNotFound) {
+			t.Errorf("an undone incident is there: %v", err)
+		}
+		if ds, err := s.Deliveries(t.Context(), 10); err != nil || len(ds) != 0 {
+			t.Errorf("an undone delivery is there: %v, %v", ds, err)
+		}
+		earlier, err := s.Earlier(t.Context(), "k", day.Add(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "earlier", reporter.Earlier{Days7: 1, Days30: 2}, earlier)
+	})
 }
 
 func TestDeliveries(t *testing.T) {
-	t.Parallel()
-	ctx := t.Context()
-	s := open(t, t.TempDir())
-	a, b := reporter.NewDelivery(reporter.DeliveryReport, "daily@x", "oncall", day), reporter.NewDelivery(reporter.DeliveryPostmortem, "INC", "oncall", day)
-	for round, want := range []int{2, 0} {
-		if n, err := s.Enqueue(ctx, a, b); err != nil || n != want {
-			t.Fatalf("round %d: %d added, %v", round, n, err)
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		ctx := t.Context()
+		s := open()
+		a, b := reporter.NewDelivery(reporter.DeliveryReport, "daily@x", "oncall", day), reporter.NewDelivery(reporter.DeliveryPostmortem, "INC", "oncall", day)
+		for round, want := range []int{2, 0} {
+			if n, err := s.Enqueue(ctx, a, b); err != nil || n != want {
+				t.Fatalf("round %d: %d added, %v", round, n, err)
+			}
 		}
-	}
-	due, next, err := s.Due(ctx, day, 10)
-	if err != nil || len(due) != 2 || !next.IsZero() || due[0].Subject != "daily@x" {
-		t.Fatalf("due: %v, next %v, %v", due, next, err)
-	}
-	if due, next, err := s.Due(ctx, day.Add(-time.Microsecond), 10); err != nil || len(due) != 0 || !next.Equal(day) {
-		t.Errorf("a microsecond early: %v, %v, %v", due, next, err)
-	}
-	d := due[0]
-	d.Message = &reporter.Message{Title: "t", HTML: "<b>報告</b>", Summary: "s"}
-	d.Parts = []reporter.Part{{HTML: "1", SentAt: day, MessageID: "7"}, {HTML: "2", SendingAt: day, Ambiguous: 1, Interrupted: 2, Plain: true, Document: "d"}}
-	d.Attempts, d.LastError, d.NextAttempt = 3, "x", day.Add(time.Hour)
-	if err := s.Save(ctx, d); err != nil {
-		t.Fatal(err)
-	}
-	got, err := s.Delivery(ctx, d.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "saved", d, got)
-	// A composed delivery that waits holds its receiver; another receiver is free.
-	c := reporter.NewDelivery(reporter.DeliveryPostmortem, "INC", "other", day)
-	if _, err := s.Enqueue(ctx, c); err != nil {
-		t.Fatal(err)
-	}
-	due, next, err = s.Due(ctx, day, 10)
-	if err != nil || len(due) != 1 || due[0].Receiver != "other" || !next.Equal(d.NextAttempt) {
-		t.Errorf("while one waits: %v, %v, %v", due, next, err)
-	}
-	pending, oldest, err := s.Pending(ctx)
-	if err != nil || pending["oncall"] != 2 || pending["other"] != 1 || !oldest.Equal(day) {
-		t.Errorf("pending: %v, %v, %v", pending, oldest, err)
-	}
-	// Given up, with its notice; the notice only once.
-	d.State, d.FinishedAt = reporter.DeliveryGivenUp, day.Add(time.Hour)
-	notice := reporter.NewDelivery(reporter.DeliveryNotice, "1", "other", day)
-	for range 2 {
-		if err := s.GiveUp(ctx, d, &notice); err != nil {
+		due, err := s.Due(ctx, "oncall", day, 10)
+		if err != nil || len(due) != 2 || due[0].Subject != "daily@x" {
+			t.Fatalf("due: %v, %v", due, err)
+		}
+		if due, err := s.Due(ctx, "oncall", day.Add(-time.Microsecond), 10); err != nil || len(due) != 0 {
+			t.Errorf("a microsecond early: %v, %v", due, err)
+		}
+		d := due[0]
+		d.Message = &reporter.Message{Title: "t", HTML: "<b>報告</b>", Summary: "s"}
+		d.Parts = []reporter.Part{{HTML: "1", SentAt: day, MessageID: "7"}, {HTML: "2", SendingAt: day, Ambiguous: 1, Interrupted: 2, Plain: true, Document: "d"}}
+		d.Attempts, d.LastError, d.NextAttempt = 3, "x", day.Add(time.Hour)
+		if err := s.Save(ctx, d); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if all, err := s.Deliveries(ctx, 10); err != nil || len(all) != 4 || all[0].Kind != reporter.DeliveryNotice {
-		t.Errorf("after giving up: %v, %v", all, err)
-	}
-	// Cancelled by another process while it is being sent: it stays cancelled, and keeps what was sent.
-	if err := s.CancelDelivery(ctx, 2, day); err != nil {
-		t.Fatal(err)
-	}
-	sent, err := s.Delivery(ctx, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sent.State, sent.Parts = reporter.DeliverySent, []reporter.Part{{HTML: "x", SentAt: day}}
-	if err := s.Save(ctx, sent); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.Delivery(ctx, 2); err != nil || got.State != reporter.DeliveryCancelled || len(got.Parts) != 1 {
-		t.Errorf("cancelled: %+v, %v", got, err)
-	}
-	if err := s.CancelDelivery(ctx, 2, day); err == nil {
-		t.Error("cancelled twice")
-	}
-	if err := s.RetryDelivery(ctx, 1, day.Add(48*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.Delivery(ctx, 1); err != nil || got.State != reporter.DeliveryPending || !got.CreatedAt.Equal(day.Add(48*time.Hour)) || !got.FinishedAt.IsZero() || got.Parts[0].SentAt.IsZero() {
-		t.Errorf("retried: %+v, %v", got, err)
-	}
-	for _, err := range []error{s.Save(ctx, reporter.Delivery{ID: 99}), s.RetryDelivery(ctx, 99, day), s.CancelDelivery(ctx, 99, day)} {
-		if !errors.Is(err, reporter.ErrNotFound) {
-			t.Errorf("missing: %v", err)
-		}
-	}
-}
-
-func TestADueTimeIsClaimedOnce(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	stores := []*store.Store{open(t, dir), open(t, dir), open(t, dir)} // as three processes on one file
-	if _, ok, err := stores[0].LastClaim(t.Context(), "daily"); ok || err != nil {
-		t.Errorf("a claim before the first: %v, %v", ok, err)
-	}
-	var mu sync.Mutex
-	won := 0
-	var wg sync.WaitGroup
-	for n := range 30 {
-		wg.Go(func() {
-			d := reporter.NewDelivery(reporter.DeliveryReport, fmt.Sprintf("daily by %d", n), "oncall", day)
-			ok, err := stores[n%3].Claim(t.Context(), "daily", day, []reporter.Delivery{d})
-			if err != nil {
-				t.Error(err)
-			}
-			if ok {
-				mu.Lock()
-				won++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if ds, err := stores[0].Deliveries(t.Context(), 100); err != nil || won != 1 || len(ds) != 1 {
-		t.Errorf("%d winners, deliveries %v, %v", won, ds, err)
-	}
-	if last, ok, err := stores[1].LastClaim(t.Context(), "daily"); !ok || !last.Equal(day) || err != nil {
-		t.Errorf("last claim: %v, %v, %v", last, ok, err)
-	}
-	if ok, err := stores[0].Claim(t.Context(), "weekly", day, nil); !ok || err != nil {
-		t.Errorf("another report: %v, %v", ok, err)
-	}
-}
-
-func TestAddresses(t *testing.T) {
-	t.Parallel()
-	s := open(t, t.TempDir())
-	for _, want := range []string{"", "-1", "-2"} {
-		if want != "" {
-			if err := s.SetAddress(t.Context(), "oncall", want); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, err := s.Address(t.Context(), "oncall"); err != nil || got != want {
-			t.Errorf("address %q, %v; want %q", got, err, want)
-		}
-	}
-}
-
-func TestCounts(t *testing.T) {
-	t.Parallel()
-	s := open(t, t.TempDir())
-	count := func(what string) string {
-		t.Helper()
-		rows, err := s.Counts(t.Context(), what, day, day.Add(time.Hour))
+		got, err := s.Delivery(ctx, d.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var parts []string
-		for _, r := range rows {
-			parts = append(parts, fmt.Sprintf("%v%v", r.Labels, r.Values["value"]))
+		same(t, "saved", d, got)
+		// A composed delivery that waits holds its receiver; another receiver is free.
+		c := reporter.NewDelivery(reporter.DeliveryPostmortem, "INC", "other", day)
+		if _, err := s.Enqueue(ctx, c); err != nil {
+			t.Fatal(err)
 		}
-		return strings.Join(parts, " ")
-	}
-	for what, want := range map[string]string{"alerts": "", "alerts_resolved": "map[]0", "alerts_converged": "map[]0", "alerts_grouped": "map[]0", "incidents_open": "map[]0", "resolution_seconds": ""} {
-		if got := count(what); got != want {
-			t.Errorf("empty journal: %s is %q, want %q", what, got, want)
+		for receiver, want := range map[string]int{"oncall": 0, "other": 1} {
+			if due, err := s.Due(ctx, receiver, day, 10); err != nil || len(due) != want {
+				t.Errorf("while one waits: %s: %v, %v", receiver, due, err)
+			}
 		}
-	}
-	group := incident("GROUP", 10, 20)
-	group.Alerts = append(group.Alerts,
-		reporter.Alert{Fingerprint: "2", StartsAt: day.Add(11 * time.Minute), EndsAt: day.Add(12 * time.Minute), Labels: map[string]string{"category": "net"}},
-		reporter.Alert{Fingerprint: "3", StartsAt: day.Add(12 * time.Minute), Firing: true})
-	put(t, s, group, incident("BORDER", 0, 10), incident("BEFORE", -1, 0), incident("AT-END", 60, -1), incident("OPEN", 59, -1))
-	for what, want := range map[string]string{
-		"alerts": "map[category:db]3 map[category:net]1 map[category:uncategorized]1", "alerts_resolved": "map[]4", "alerts_converged": "map[]2",
-		"alerts_grouped": "map[]3", "incidents_open": "map[]2", "resolution_seconds": "map[stat:avg]900 map[stat:p50]900 map[stat:p95]1170",
-	} {
-		if got := count(what); got != want {
-			t.Errorf("%s is %q, want %q", what, got, want)
+		pending, oldest, err := s.Pending(ctx)
+		if err != nil || pending["oncall"] != 2 || pending["other"] != 1 || !oldest.Equal(day) {
+			t.Errorf("pending: %v, %v, %v", pending, oldest, err)
 		}
-	}
-	if _, err := s.Counts(t.Context(), "nothing", day, day); err == nil {
-		t.Error("an unknown count is no error")
-	}
+		// Given up, with its notice; the notice only once.
+		d.State, d.FinishedAt = reporter.DeliveryGivenUp, day.Add(time.Hour)
+		notice := reporter.NewDelivery(reporter.DeliveryNotice, "1", "other", day)
+		for range 2 {
+			if err := s.SaveAndNotify(ctx, d, &notice); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all, err := s.Deliveries(ctx, 10); err != nil || len(all) != 4 || all[0].Kind != reporter.DeliveryNotice {
+			t.Errorf("after giving up: %v, %v", all, err)
+		}
+		// Cancelled by another process while it is being sent: it stays cancelled, and keeps what was sent.
+		if err := s.CancelDelivery(ctx, 2, day); err != nil {
+			t.Fatal(err)
+		}
+		sent, err := s.Delivery(ctx, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent.State, sent.Parts = reporter.DeliverySent, []reporter.Part{{HTML: "x", SentAt: day}}
+		if err := s.Save(ctx, sent); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Delivery(ctx, 2); err != nil || got.State != reporter.DeliveryCancelled || len(got.Parts) != 1 {
+			t.Errorf("cancelled: %+v, %v", got, err)
+		}
+		if err := s.CancelDelivery(ctx, 2, day); err == nil {
+			t.Error("cancelled twice")
+		}
+		if err := s.RetryDelivery(ctx, 1, day.Add(48*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Delivery(ctx, 1); err != nil || got.State != reporter.DeliveryPending || !got.CreatedAt.Equal(day.Add(48*time.Hour)) || !got.FinishedAt.IsZero() || got.Parts[0].SentAt.IsZero() {
+			t.Errorf("retried: %+v, %v", got, err)
+		}
+		for _, err := range []error{s.Save(ctx, reporter.Delivery{ID: 99}), s.RetryDelivery(ctx, 99, day), s.CancelDelivery(ctx, 99, day)} {
+			if !errors.Is(err, reporter.ErrNotFound) {
+				t.Errorf("missing: %v", err)
+			}
+		}
+	})
+}
+
+func TestADueTimeIsClaimedOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		stores := []*store.Store{open(), open(), open()} // as three processes
+		if _, ok, err := stores[0].LastClaim(t.Context(), "daily"); ok || err != nil {
+			t.Errorf("a claim before the first: %v, %v", ok, err)
+		}
+		var mu sync.Mutex
+		won := 0
+		var wg sync.WaitGroup
+		for n := range 30 {
+			wg.Go(func() {
+				d := reporter.NewDelivery(reporter.DeliveryReport, fmt.Sprintf("daily by %d", n), "oncall", day)
+				ok, err := stores[n%3].Claim(t.Context(), "daily", day, []reporter.Delivery{d})
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					mu.Lock()
+					won++
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if ds, err := stores[0].Deliveries(t.Context(), 100); err != nil || won != 1 || len(ds) != 1 {
+			t.Errorf("%d winners, deliveries %v, %v", won, ds, err)
+		}
+		if last, ok, err := stores[1].LastClaim(t.Context(), "daily"); !ok || !last.Equal(day) || err != nil {
+			t.Errorf("last claim: %v, %v, %v", last, ok, err)
+		}
+		if ok, err := stores[0].Claim(t.Context(), "weekly", day, nil); !ok || err != nil {
+			t.Errorf("another report: %v, %v", ok, err)
+		}
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		for _, want := range []string{"", "-1", "-2"} {
+			if want != "" {
+				if err := s.SetAddress(t.Context(), "oncall", want); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := s.Address(t.Context(), "oncall"); err != nil || got != want {
+				t.Errorf("address %q, %v; want %q", got, err, want)
+			}
+		}
+	})
+}
+
+func TestCounts(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		count := func(what string) string {
+			t.Helper()
+			rows, err := s.Counts(t.Context(), what, day, day.Add(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parts []string
+			for _, r := range rows {
+				parts = append(parts, fmt.Sprintf("%v%v", r.Labels, r.Values["value"]))
+			}
+			return strings.Join(parts, " ")
+		}
+		for what, want := range map[string]string{"alerts": "", "alerts_resolved": "map[]0", "alerts_converged": "map[]0", "alerts_grouped": "map[]0", "incidents_open": "map[]0", "resolution_seconds": ""} {
+			if got := count(what); got != want {
+				t.Errorf("empty journal: %s is %q, want %q", what, got, want)
+			}
+		}
+		group := incident("GROUP", 10, 20)
+		group.Alerts = append(group.Alerts,
+			reporter.Alert{Fingerprint: "2", StartsAt: day.Add(11 * time.Minute), EndsAt: day.Add(12 * time.Minute), Labels: map[string]string{"category": "net"}},
+			reporter.Alert{Fingerprint: "3", StartsAt: day.Add(12 * time.Minute), Firing: true})
+		put(t, s, group, incident("BORDER", 0, 10), incident("BEFORE", -1, 0), incident("AT-END", 60, -1), incident("OPEN", 59, -1))
+		for what, want := range map[string]string{
+			"alerts": "map[category:db]3 map[category:net]1 map[category:uncategorized]1", "alerts_resolved": "map[]4", "alerts_converged": "map[]2",
+			"alerts_grouped": "map[]3", "incidents_open": "map[]2", "resolution_seconds": "map[stat:avg]900 map[stat:p50]900 map[stat:p95]1170",
+		} {
+			if got := count(what); got != want {
+				t.Errorf("%s is %q, want %q", what, got, want)
+			}
+		}
+		if _, err := s.Counts(t.Context(), "nothing", day, day); err == nil {
+			t.Error("an unknown count is no error")
+		}
+	})
 }
 
 // What is not ours, or cannot be read, is refused and stays as it was, byte for byte.
