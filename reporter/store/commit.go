@@ -113,12 +113,12 @@ func (s *Store) apply(share ...*update) (err error) {
 				return fmt.Errorf("journal lock: %w", err)
 			}
 		}
-		j := journalTx{tx: tx, store: s, alerts: map[string]map[alertKey]reporter.Alert{}}
+		j := journalTx{tx: tx, store: s, alerts: map[string]map[alertKey]reporter.Alert{}, put: map[string]reporter.Incident{}}
 		for _, u := range share {
 			if err := u.fn(ctx, j); err != nil {
 				return err
 			}
 		}
-		return nil
+		return j.flush(ctx)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ type journalTx struct {
 	store *Store
 	// alerts is what is stored of the incidents that were read or put, so that only what changes is written.
 	alerts map[string]map[alertKey]reporter.Alert
+	// put is what is to be written at the end, or before it is read, by ID: many rows go into one statement.
+	put map[string]reporter.Incident
 }
 
 // alertKey tells the alerts of one incident apart.
@@ -43,6 +46,14 @@ const incidentColumns = `id, key, group_key, receiver, external_url, group_label
 	close_reason, truncated, first_seen, last_seen, notified, sample`
 
 func (t journalTx) Incidents(ctx context.Context, key string, since time.Time) ([]reporter.Incident, error) {
+	for _, in := range t.put {
+		if in.Key == key {
+			if err := t.flush(ctx); err != nil {
+				return nil, err
+			}
+			break
+		}
+	}
 	found, err := queryIncidents(ctx, t.querier, `WHERE key = $1 AND (state = 'open' OR ended_at >= $2) ORDER BY started_at, id`,
 		key, since.UnixMicro())
 	for _, in := range found {
@@ -52,6 +63,9 @@ func (t journalTx) Incidents(ctx context.Context, key string, since time.Time) (
 }
 
 func (t journalTx) Incident(ctx context.Context, id string) (reporter.Incident, error) {
+	if in, ok := t.put[id]; ok {
+		return in, nil
+	}
 	in, err := oneIncident(ctx, t.querier, id)
 	if err == nil || errors.Is(err, reporter.ErrNotFound) {
 		in.ID = id
@@ -62,6 +76,7 @@ func (t journalTx) Incident(ctx context.Context, id string) (reporter.Incident, 
 
 func (t journalTx) DeleteIncident(ctx context.Context, id string) error {
 	delete(t.alerts, id)
+	delete(t.put, id)
 	if _, err := t.exec(ctx, `DELETE FROM incidents WHERE id = $1`, id); err != nil {
 		return fmt.Errorf("incident %s: %w", id, err)
 	}
@@ -69,112 +84,143 @@ func (t journalTx) DeleteIncident(ctx context.Context, id string) error {
 }
 
 func (t journalTx) PutIncident(ctx context.Context, in reporter.Incident) error {
-	groupLabels, err := json.Marshal(in.GroupLabels)
-	if err != nil {
-		return fmt.Errorf("incident %s: %w", in.ID, err)
-	}
 	if _, known := t.alerts[in.ID]; !known {
 		if _, err := t.Incident(ctx, in.ID); err != nil && !errors.Is(err, reporter.ErrNotFound) {
 			return err
 		}
 	}
-	_, err = t.exec(ctx, `INSERT INTO incidents (`+incidentColumns+`)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)
+	t.put[in.ID] = in
+	return nil
+}
+
+const incidentValues = 15
+
+// flush writes what was put.
+func (t journalTx) flush(ctx context.Context) error {
+	incidents := t.rows(`INSERT INTO incidents (`+incidentColumns+`) VALUES `, incidentValues, `
 		ON CONFLICT (id) DO UPDATE SET key=excluded.key, group_key=excluded.group_key, receiver=excluded.receiver,
 			external_url=excluded.external_url, group_labels=excluded.group_labels, state=excluded.state,
 			started_at=excluded.started_at, ended_at=excluded.ended_at, close_reason=excluded.close_reason,
 			truncated=excluded.truncated, first_seen=excluded.first_seen, last_seen=excluded.last_seen,
-			notified=excluded.notified, sample=excluded.sample`,
-		in.ID, in.Key, in.GroupKey, in.Receiver, in.ExternalURL, string(groupLabels), string(in.State),
-		in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), int64(in.Truncated),
-		micros(in.FirstSeenAt), micros(in.LastSeenAt), in.Notified, in.Sample)
-	if err != nil {
-		return fmt.Errorf("incident %s: %w", in.ID, err)
+			notified=excluded.notified, sample=excluded.sample`)
+	for _, id := range slices.Sorted(maps.Keys(t.put)) {
+		in := t.put[id]
+		groupLabels, err := json.Marshal(in.GroupLabels)
+		if err != nil {
+			return fmt.Errorf("incident %s: %w", in.ID, err)
+		}
+		if err := incidents.add(ctx, in.ID, in.Key, in.GroupKey, in.Receiver, in.ExternalURL, string(groupLabels),
+			string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), int64(in.Truncated),
+			micros(in.FirstSeenAt), micros(in.LastSeenAt), in.Notified, in.Sample); err != nil {
+			return fmt.Errorf("incidents: %w", err)
+		}
 	}
-	if err := t.putAlerts(ctx, in); err != nil {
-		return fmt.Errorf("alerts of %s: %w", in.ID, err)
+	if err := incidents.end(ctx); err != nil {
+		return fmt.Errorf("incidents: %w", err)
 	}
+	if err := t.flushAlerts(ctx); err != nil {
+		return fmt.Errorf("alerts: %w", err)
+	}
+	clear(t.put)
 	return nil
 }
 
-// rowsAtOnce is how many alerts one statement inserts; both databases take well over 65535 / alertColumns.
+// flushAlerts writes those alerts of the incidents that differ from what is stored.
+func (t journalTx) flushAlerts(ctx context.Context) error {
+	alerts := t.rows(`INSERT INTO alerts (incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at,
+		presumed_why, labels, annotations, generator_url, category) VALUES `, alertColumns, `
+		ON CONFLICT (incident_id, starts_at, fingerprint) DO UPDATE SET ends_at=excluded.ends_at,
+		firing=excluded.firing, seen_at=excluded.seen_at, presumed_at=excluded.presumed_at,
+		presumed_why=excluded.presumed_why, labels=excluded.labels, annotations=excluded.annotations,
+		generator_url=excluded.generator_url, category=excluded.category`)
+	for id, in := range t.put {
+		stored := t.alerts[id]
+		kept := make(map[alertKey]bool, len(in.Alerts))
+		for _, a := range in.Alerts {
+			k := keyOf(a)
+			kept[k] = true
+			if have, ok := stored[k]; ok && sameAlert(have, a) {
+				continue
+			}
+			labels, err := json.Marshal(a.Labels)
+			if err != nil {
+				return err
+			}
+			annotations, err := json.Marshal(a.Annotations)
+			if err != nil {
+				return err
+			}
+			if err := alerts.add(ctx, id, a.Fingerprint, a.StartsAt.UnixMicro(), micros(a.EndsAt), a.Firing, micros(a.SeenAt),
+				micros(a.PresumedAt), string(a.PresumedWhy), string(labels), string(annotations), a.GeneratorURL, category(a)); err != nil {
+				return err
+			}
+		}
+		for k := range stored {
+			if !kept[k] {
+				_, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND starts_at = $2 AND fingerprint = $3`,
+					id, k.start, k.fingerprint)
+				if err != nil {
+					return err
+				}
+			}
+		}
+		t.remember(in)
+	}
+	return alerts.end(ctx)
+}
+
+// rowsAtOnce is how many rows one statement inserts; both databases take well over 65535 / alertColumns.
 const (
 	rowsAtOnce   = 200
 	alertColumns = 12
 )
 
-// putAlerts writes what differs from what is stored.
-func (t journalTx) putAlerts(ctx context.Context, in reporter.Incident) error {
-	stored := t.alerts[in.ID]
-	kept := make(map[alertKey]bool, len(in.Alerts))
-	var args []any
-	flush := func() error {
-		if len(args) == 0 {
-			return nil
-		}
-		_, err := t.exec(ctx, insertAlerts(len(args)/alertColumns), args...)
-		args = args[:0]
-		return err
+// rowInserter gathers rows into statements of many.
+type rowInserter struct {
+	querier
+	head, tail string
+	columns    int
+	args       []any
+}
+
+func (q querier) rows(head string, columns int, tail string) *rowInserter {
+	return &rowInserter{querier: q, head: head, tail: tail, columns: columns}
+}
+
+func (r *rowInserter) add(ctx context.Context, row ...any) error {
+	r.args = append(r.args, row...)
+	if len(r.args) >= rowsAtOnce*r.columns {
+		return r.end(ctx)
 	}
-	for _, a := range in.Alerts {
-		k := keyOf(a)
-		kept[k] = true
-		if have, ok := stored[k]; ok && sameAlert(have, a) {
-			continue
-		}
-		labels, err := json.Marshal(a.Labels)
-		if err != nil {
-			return err
-		}
-		annotations, err := json.Marshal(a.Annotations)
-		if err != nil {
-			return err
-		}
-		args = append(args, in.ID, a.Fingerprint, a.StartsAt.UnixMicro(), micros(a.EndsAt), a.Firing, micros(a.SeenAt),
-			micros(a.PresumedAt), string(a.PresumedWhy), string(labels), string(annotations), a.GeneratorURL, category(a))
-		if len(args) == rowsAtOnce*alertColumns {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
-		return err
-	}
-	for k := range stored {
-		if !kept[k] {
-			_, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND starts_at = $2 AND fingerprint = $3`,
-				in.ID, k.start, k.fingerprint)
-			if err != nil {
-				return err
-			}
-		}
-	}
-	t.remember(in)
 	return nil
 }
 
-// insertAlerts is the statement for that many rows.
-func insertAlerts(rows int) string {
+// end inserts what has gathered.
+func (r *rowInserter) end(ctx context.Context) error {
+	if len(r.args) == 0 {
+		return nil
+	}
 	var b strings.Builder
-	b.WriteString(`INSERT INTO alerts (incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at,
-		presumed_why, labels, annotations, generator_url, category) VALUES `)
-	for n := range rows * alertColumns {
+	b.WriteString(r.head)
+	for n := range r.args {
 		switch {
 		case n == 0:
 			b.WriteString("(")
-		case n%alertColumns == 0:
+		case n%r.columns == 0:
 			b.WriteString("),(")
 		default:
 			b.WriteString(",")
 		}
-		b.WriteString("$" + strconv.Itoa(n+1))
+		if r.sqlite { // which searches a list for the name of each numbered argument
+			b.WriteString("?")
+		} else {
+			b.WriteString("$" + strconv.Itoa(n+1))
+		}
 	}
-	b.WriteString(`) ON CONFLICT (incident_id, starts_at, fingerprint) DO UPDATE SET ends_at=excluded.ends_at,
-		firing=excluded.firing, seen_at=excluded.seen_at, presumed_at=excluded.presumed_at,
-		presumed_why=excluded.presumed_why, labels=excluded.labels, annotations=excluded.annotations,
-		generator_url=excluded.generator_url, category=excluded.category`)
-	return b.String()
+	b.WriteString(")" + r.tail)
+	_, err := r.exec(ctx, b.String(), r.args...)
+	r.args = r.args[:0]
+	return err
 }
 
 func sameAlert(a, b reporter.Alert) bool {

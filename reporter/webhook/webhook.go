@@ -3,6 +3,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/alertmanager/notify/webhook"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -27,8 +29,13 @@ import (
 
 const (
 	defaultMaxBody = 10 << 20
-	acceptTimeout  = 30 * time.Second
-	version        = "4" // of Alertmanager's webhook format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+	// bodiesAtOnce is how many bytes of bodies may be in work at one time, so that memory stays bounded; a body takes some
+	// ten times its size until it is stored.
+	bodiesAtOnce = 32 << 20
+	// leastWeight is what even the smallest webhook counts for: it bounds how many are in work, here to 1024.
+	leastWeight   = bodiesAtOnce >> 10
+	acceptTimeout = 30 * time.Second
+	version       = "4" // of Alertmanager's webhook format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 )
 
 // Sink takes the events of one webhook, all or none. When it returns nil they are kept; an error means: try again.
@@ -49,6 +56,7 @@ type Handler struct {
 	cfg  atomic.Pointer[Config]
 	sink Sink
 	log  *slog.Logger
+	room *semaphore.Weighted
 
 	answers  *prometheus.CounterVec
 	alerts   *prometheus.CounterVec
@@ -59,7 +67,7 @@ type Handler struct {
 // New makes the door.
 func New(c Config, sink Sink, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{
-		sink: sink, log: log,
+		sink: sink, room: semaphore.NewWeighted(bodiesAtOnce), log: log,
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_webhooks_total", Help: "Webhooks received, by the status they were answered with.",
 		}, []string{"code"}),
@@ -101,6 +109,10 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.reason }
 
+func tooLarge(limit int64) error {
+	return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", limit)}
+}
+
 func bad(format string, a ...any) error {
 	return &refusal{http.StatusBadRequest, fmt.Sprintf(format, a...)}
 }
@@ -137,11 +149,24 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 		w.Header().Set("WWW-Authenticate", `Basic realm="awoooi-reporter", Bearer`)
 		return &refusal{http.StatusUnauthorized, "unauthorized"}
 	}
+	if r.ContentLength > cfg.MaxBody {
+		return tooLarge(cfg.MaxBody)
+	}
+	weight := min(max(r.ContentLength, leastWeight), bodiesAtOnce)
+	if r.ContentLength < 0 {
+		weight = min(cfg.MaxBody, bodiesAtOnce)
+	}
+	if !h.room.TryAcquire(weight) {
+		// Said at once, so that Alertmanager tries again rather than waits in a queue that grows.
+		w.Header().Set("Retry-After", "1")
+		return &refusal{http.StatusServiceUnavailable, "too many alerts at once, try again"}
+	}
+	defer h.room.Release(weight)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, cfg.MaxBody))
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit)}
+			return tooLarge(large.Limit)
 		}
 		return bad("the body could not be read")
 	}
@@ -198,6 +223,7 @@ func decode(body []byte, now time.Time) ([]reporter.AlertEvent, error) {
 	if m.Data == nil || m.GroupKey == "" {
 		return nil, bad("groupKey is missing")
 	}
+	hasNUL := bytes.Contains(body, []byte(`\u0000`))
 	events := make([]reporter.AlertEvent, 0, len(m.Alerts))
 	for n, a := range m.Alerts {
 		e := reporter.AlertEvent{
@@ -223,9 +249,28 @@ func decode(body []byte, now time.Time) ([]reporter.AlertEvent, error) {
 		if e.Fingerprint == "" {
 			e.Fingerprint = fingerprint(a.Labels)
 		}
+		if hasNUL {
+			withoutNUL(&e)
+		}
 		events = append(events, e)
 	}
 	return events, nil
+}
+
+// withoutNUL writes the character for what cannot be shown in place of NUL, which PostgreSQL's text does not take.
+func withoutNUL(e *reporter.AlertEvent) {
+	fix := func(s *string) { *s = strings.ReplaceAll(*s, "\x00", "\ufffd") }
+	for _, s := range []*string{&e.GroupKey, &e.Receiver, &e.ExternalURL, &e.Fingerprint, &e.GeneratorURL} {
+		fix(s)
+	}
+	for _, m := range []map[string]string{e.GroupLabels, e.Labels, e.Annotations} {
+		for k, v := range m {
+			delete(m, k)
+			fix(&k)
+			fix(&v)
+			m[k] = v
+		}
+	}
 }
 
 // sane bounds times to what a journal in microseconds, and an incident of this century, can hold.

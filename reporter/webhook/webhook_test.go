@@ -163,6 +163,57 @@ func TestStorageTroubleAsksForAnotherTry(t *testing.T) {
 }
 
 // What was read whole is stored, also when the client has hung up meanwhile.
+func TestNULBecomesTheReplacementCharacter(t *testing.T) {
+	t.Parallel()
+	s := &sink{}
+	h, _, _ := door(t, webhook.Config{}, s)
+	if w := post(h, strings.ReplaceAll(good, `"summary": "s"`, `"summary": "\u0000\u0000a\\u0000\\\u0000"`)); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if got, want := s.events[0].Annotations["summary"], "��a\\u0000\\�"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// While more is in work than memory is meant for, others are told at once to try again, and what is in work goes on.
+func TestOverloadIsRefusedEarly(t *testing.T) {
+	t.Parallel()
+	const inWork = 3 // of 10 MiB each
+	begun, release := make(chan struct{}), make(chan struct{})
+	s := &blocking{begun: begun, release: release}
+	h, _, _ := door(t, webhook.Config{}, s)
+	large := func(r *http.Request) { r.ContentLength = 10 << 20 }
+	answers := make(chan int, inWork)
+	for range inWork {
+		go func() { answers <- post(h, good, large).Code }()
+		<-begun
+	}
+	w := post(h, good, large)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("a fourth large one: %d", w.Code)
+	}
+	go func() { answers <- post(h, good).Code }()
+	<-begun // a small one still finds room
+	close(release)
+	for range inWork + 1 {
+		if code := <-answers; code != http.StatusOK {
+			t.Errorf("in work: %d", code)
+		}
+	}
+	go func() { <-begun }()
+	if w := post(h, good, large); w.Code != http.StatusOK {
+		t.Errorf("afterwards: %d", w.Code)
+	}
+}
+
+type blocking struct{ begun, release chan struct{} }
+
+func (b *blocking) Accept(context.Context, []reporter.AlertEvent) error {
+	b.begun <- struct{}{}
+	<-b.release
+	return nil
+}
+
 func TestHangUpDoesNotCutTheSink(t *testing.T) {
 	t.Parallel()
 	ctx, leave := context.WithCancel(t.Context())
