@@ -27,6 +27,8 @@ type Postmortem struct {
 const (
 	NoteTruncated          = "truncated" // followed by ":" and how many alerts Alertmanager left out
 	NoteDetailsUnavailable = "details_unavailable"
+	NoteReconciled         = "reconciled" // nobody told of the end; Alertmanager no longer knew the alert
+	NoteExpired            = "expired"    // nobody told of the end; the incident ends where it was last told of
 )
 
 // Label is one name and value.

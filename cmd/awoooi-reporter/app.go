@@ -66,6 +66,7 @@ type app struct {
 	embedded  *promql.Embedded // nil with a real Prometheus
 	collector *collector.Collector
 	journal   *incident.Journal
+	reconcile *incident.Reconciler
 	webhook   *webhook.Handler
 	outbox    *outbox.Outbox
 	scheduler *report.Scheduler
@@ -150,6 +151,11 @@ func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 	}
 	a.outbox = outbox.New(a.store, a.texts, chans, outboxConfig(c, a.opts.Now), a.log, a.registry)
 	a.journal = incident.New(incidentConfig(c), a.store, a.log, a.registry, a.opts.Now)
+	rc, err := reconcileConfig(c)
+	if err != nil {
+		return err
+	}
+	a.reconcile = incident.NewReconciler(rc, a.journal, a.store, a.log, a.registry, a.opts.Now)
 	a.webhook = webhook.New(webhookConfig(c), a.journal, a.log, a.registry)
 	a.scheduler, err = report.NewScheduler(report.SchedulerConfig{
 		Claims: a.store, Definitions: r.definitions, Log: a.log, Now: a.opts.Now,
@@ -280,6 +286,7 @@ func (a *app) serve(ctx context.Context) error {
 			}
 		})
 		parts.Go(func() { a.scheduler.Run(ctx) })
+		parts.Go(func() { a.reconcile.Run(ctx) })
 		parts.Go(func() { a.prune(ctx) })
 	}
 	if a.embedded != nil && a.collector != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -446,5 +447,80 @@ groups:
 		if !strings.Contains(got, want) {
 			t.Errorf("the postmortem does not say %q:\n%s", want, got)
 		}
+	}
+}
+
+// The alerts of an open incident resolve while Alertmanager is stopped, so that nobody ever tells of it: the reconciler finds
+// that Alertmanager no longer knows them. One that it still knows stays open.
+func TestLostResolveIsReconciledWithARealAlertmanager(t *testing.T) {
+	t.Parallel()
+	bot := botAPI(t)
+	r := start(t, receiver(bot))
+	config := fmt.Sprintf(`
+route: {receiver: awoooi, group_by: [alertname], group_wait: 100ms, group_interval: 500ms, repeat_interval: 1h}
+receivers:
+  - name: awoooi
+    webhook_configs: [{url: %q, send_resolved: true, http_config: {authorization: {credentials: %q}}}]
+`, r.url(webhookPath), plantedDoor)
+	alertmanager := func() *localstack.Alertmanager {
+		t.Helper()
+		am, err := localstack.StartAlertmanager(context.WithoutCancel(t.Context()), localstack.AlertmanagerOptions{Config: config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { am.Stop() })
+		return am
+	}
+	raise := func(am *localstack.Alertmanager, name string) {
+		t.Helper()
+		body := fmt.Sprintf(`[{"labels": {"alertname": %q, "incident_id": %q}, "startsAt": %q, "endsAt": %q}]`, name, name,
+			time.Now().Add(-time.Hour).Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339))
+		resp, err := client.Post(am.URL()+"/api/v2/alerts", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("alertmanager took the alert with %d", resp.StatusCode)
+		}
+	}
+	state := func(id string) reporter.Incident {
+		in, err := r.store.Incident(t.Context(), id)
+		if err != nil {
+			return reporter.Incident{}
+		}
+		return in
+	}
+	first := alertmanager()
+	for _, name := range []string{"GONE", "STAYS"} {
+		raise(first, name)
+		eventually(t, name, func() bool { return state(name).State == reporter.IncidentOpen })
+	}
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	second := alertmanager() // has never heard of either
+	raise(second, "STAYS")
+	r.write(receiver(bot) + fmt.Sprintf("alertmanagers: [{url: %q}]\nincidents: {reconcile_interval: 200ms, reconcile_after: 2s}\n", second.URL()))
+	if code := reload(t, r); code != http.StatusOK {
+		t.Fatalf("reload: %d", code)
+	}
+	if err := r.reconcile.Reconcile(t.Context()); err != nil { // the interval of before the reload is a minute
+		t.Fatal(err)
+	}
+	eventually(t, "the incident to close", func() bool {
+		if err := r.reconcile.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return state("GONE").State == reporter.IncidentResolved
+	})
+	if got := state("GONE").CloseReason; got != reporter.ClosedReconciled {
+		t.Errorf("closed as %s", got)
+	}
+	if got := messages(t, bot, 1)[0].Plain; !strings.Contains(got, "GONE") || !strings.Contains(got, "沒有收到解除通知") {
+		t.Errorf("the postmortem is %s", got)
+	}
+	if state("STAYS").State != reporter.IncidentOpen {
+		t.Error("an alert that Alertmanager knows was closed")
 	}
 }

@@ -35,7 +35,8 @@ func checkConfigCommand(o *options) *cobra.Command {
 			if err4 == nil {
 				r.close()
 			}
-			if err := errors.Join(err1, err2, err3, err4); err != nil {
+			_, err5 := reconcileConfig(c)
+			if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "configuration is good: %d sources, %d queries, %d reports, %d receivers\n",

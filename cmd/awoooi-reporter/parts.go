@@ -240,6 +240,30 @@ func incidentConfig(c *config.Config) incident.Config {
 	}
 }
 
+// reconcileConfig opens the APIs of the configured Alertmanagers.
+func reconcileConfig(c *config.Config) (incident.ReconcileConfig, error) {
+	out := incident.ReconcileConfig{
+		Interval: c.Incidents.ReconcileInterval, After: c.Incidents.ReconcileAfter, ExpireAfter: c.Incidents.ExpireAfter,
+	}
+	if len(c.Alertmanagers) == 0 {
+		return out, nil
+	}
+	var apis []incident.APIConfig
+	for n, a := range c.Alertmanagers {
+		client, err := httpClient(a.HTTPConfig, fmt.Sprintf("alertmanager_%d", n), 10*time.Second)
+		if err != nil {
+			return out, fmt.Errorf("alertmanagers[%d]: %w", n, err)
+		}
+		apis = append(apis, incident.APIConfig{URL: a.URL, Client: client})
+	}
+	api, err := incident.NewAPI(apis...)
+	if err != nil {
+		return out, fmt.Errorf("alertmanagers: %w", err)
+	}
+	out.Alertmanagers = api
+	return out, nil
+}
+
 func webhookConfig(c *config.Config) webhook.Config {
 	return webhook.Config{
 		BearerToken: c.Webhook.BearerToken, Username: c.Webhook.Username, Password: c.Webhook.Password,

@@ -52,6 +52,10 @@ func (a *app) tryReload() (err error) {
 		if err != nil {
 			return err
 		}
+		rc, err := reconcileConfig(c)
+		if err != nil {
+			return err
+		}
 		swaps = append(swaps, func() {
 			// The scheduler has been given these definitions before, in wireReporter or in the last reload; they parse.
 			if err := a.scheduler.SetDefinitions(r.definitions); err != nil {
@@ -62,6 +66,7 @@ func (a *app) tryReload() (err error) {
 			a.outbox.SetConfig(outboxConfig(c, a.opts.Now))
 			a.outbox.SetChannels(context.Background(), chans)
 			a.journal.SetConfig(incidentConfig(c))
+			a.reconcile.SetConfig(rc)
 			a.webhook.SetConfig(webhookConfig(c))
 		})
 	}

@@ -48,9 +48,12 @@ type Config struct {
 	Embedded    Embedded    `mapstructure:"embedded"`
 	Reports     []Report    `mapstructure:"reports"`
 	Webhook     Webhook     `mapstructure:"webhook"`
-	Incidents   Incidents   `mapstructure:"incidents"`
-	Receivers   []Receiver  `mapstructure:"receivers"`
-	Delivery    Delivery    `mapstructure:"delivery"`
+
+	Alertmanagers []Alertmanager `mapstructure:"alertmanagers"`
+
+	Incidents Incidents  `mapstructure:"incidents"`
+	Receivers []Receiver `mapstructure:"receivers"`
+	Delivery  Delivery   `mapstructure:"delivery"`
 
 	// Zone is Timezone, loaded.
 	Zone *time.Location `mapstructure:"-"`
@@ -148,15 +151,26 @@ type Webhook struct {
 	MaxBodyBytes    int64       `mapstructure:"max_body_bytes"`
 }
 
+// Alertmanager is one whose API is asked what it knows of alerts that are open here.
+type Alertmanager struct {
+	URL        string     `mapstructure:"url"`
+	HTTPConfig HTTPClient `mapstructure:"http_config"`
+}
+
 // Incidents is how alerts become incidents, and incidents postmortems.
 type Incidents struct {
 	By           string        `mapstructure:"by"`
 	MinDuration  time.Duration `mapstructure:"min_duration"`
 	ReopenWithin time.Duration `mapstructure:"reopen_within"`
-	IDLabel      string        `mapstructure:"id_label"`
-	Receivers    []string      `mapstructure:"receivers"`
-	Template     string        `mapstructure:"template"`
-	Details      Details       `mapstructure:"details"`
+
+	ReconcileInterval time.Duration `mapstructure:"reconcile_interval"`
+	ReconcileAfter    time.Duration `mapstructure:"reconcile_after"`
+	ExpireAfter       time.Duration `mapstructure:"expire_after"`
+
+	IDLabel   string   `mapstructure:"id_label"`
+	Receivers []string `mapstructure:"receivers"`
+	Template  string   `mapstructure:"template"`
+	Details   Details  `mapstructure:"details"`
 }
 
 // Details is the optional lookup of an incident in a PostgreSQL source.
@@ -225,36 +239,41 @@ func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 // a setting that is off.
 func defaults() map[string]any {
 	return map[string]any{
-		"timezone":                    "Asia/Taipei",
-		"locale":                      "zh-TW",
-		"product":                     "AWOOOI",
-		"external_url":                "",
-		"log::level":                  "info",
-		"log::format":                 "logfmt",
-		"web::listen_addresses":       []string{"127.0.0.1:9787"},
-		"web::config_file":            "",
-		"state::path":                 "./data",
-		"state::dsn":                  "",
-		"state::dsn_file":             "",
-		"state::retention":            "90d",
-		"collector::timeout_offset":   "500ms",
-		"collector::scrape_timeout":   "10s",
-		"collector::ttl":              "0s",
-		"kpi_sets":                    []string{},
-		"prometheus::url":             "",
-		"prometheus::timeout":         "30s",
-		"embedded::scrape_interval":   "15s",
-		"embedded::retention":         "40d",
-		"webhook::bearer_token":       "",
-		"webhook::bearer_token_file":  "",
-		"webhook::username":           "",
-		"webhook::password":           "",
-		"webhook::password_file":      "",
-		"webhook::max_body_bytes":     10 << 20,
-		"incidents::by":               "group",
-		"incidents::min_duration":     "10m",
-		"incidents::reopen_within":    "15m",
-		"incidents::id_label":         "incident_id",
+		"timezone":                   "Asia/Taipei",
+		"locale":                     "zh-TW",
+		"product":                    "AWOOOI",
+		"external_url":               "",
+		"log::level":                 "info",
+		"log::format":                "logfmt",
+		"web::listen_addresses":      []string{"127.0.0.1:9787"},
+		"web::config_file":           "",
+		"state::path":                "./data",
+		"state::dsn":                 "",
+		"state::dsn_file":            "",
+		"state::retention":           "90d",
+		"collector::timeout_offset":  "500ms",
+		"collector::scrape_timeout":  "10s",
+		"collector::ttl":             "0s",
+		"kpi_sets":                   []string{},
+		"prometheus::url":            "",
+		"prometheus::timeout":        "30s",
+		"embedded::scrape_interval":  "15s",
+		"embedded::retention":        "40d",
+		"webhook::bearer_token":      "",
+		"webhook::bearer_token_file": "",
+		"webhook::username":          "",
+		"webhook::password":          "",
+		"webhook::password_file":     "",
+		"webhook::max_body_bytes":    10 << 20,
+		"incidents::by":              "group",
+		"incidents::min_duration":    "10m",
+		"incidents::reopen_within":   "15m",
+		"incidents::id_label":        "incident_id",
+
+		"incidents::reconcile_interval": "1m",
+		"incidents::reconcile_after":    "5m",
+		"incidents::expire_after":       "7d",
+
 		"incidents::template":         "",
 		"incidents::details::source":  "",
 		"incidents::details::sql":     "",
@@ -401,6 +420,9 @@ func (c *Config) resolvePaths(dir string) {
 		join(&c.Sources[n].DSNFile)
 		join(&c.Sources[n].URLFile)
 		clients = append(clients, &c.Sources[n].HTTPConfig)
+	}
+	for n := range c.Alertmanagers {
+		clients = append(clients, &c.Alertmanagers[n].HTTPConfig)
 	}
 	for n := range c.Reports {
 		join(&c.Reports[n].Template)

@@ -57,6 +57,19 @@ func (c *Config) validate() error {
 	positive("embedded.retention", c.Embedded.Retention)
 	positive("delivery.give_up_after", c.Delivery.GiveUpAfter)
 	positive("incidents.details.timeout", c.Incidents.Details.Timeout)
+	positive("incidents.reconcile_interval", c.Incidents.ReconcileInterval)
+	positive("incidents.reconcile_after", c.Incidents.ReconcileAfter)
+	if c.Incidents.ExpireAfter < 0 {
+		fault("incidents.expire_after: must not be negative")
+	}
+	for n, a := range c.Alertmanagers {
+		address(fmt.Sprintf("alertmanagers[%d].url", n), a.URL)
+		if h := a.HTTPConfig.Config; h != nil {
+			if err := h.Validate(); err != nil {
+				fault("alertmanagers[%d].http_config: %w", n, err)
+			}
+		}
+	}
 	if c.Incidents.MinDuration < 0 || c.Incidents.ReopenWithin < 0 {
 		fault("incidents: min_duration and reopen_within must not be negative")
 	}

@@ -78,6 +78,11 @@ func (j *Journal) Accept(ctx context.Context, events []reporter.AlertEvent) erro
 	for _, e := range events {
 		byKey[cfg.key(e)] = append(byKey[cfg.key(e)], e)
 	}
+	return j.accept(ctx, byKey)
+}
+
+func (j *Journal) accept(ctx context.Context, byKey map[string][]reporter.AlertEvent) error {
+	cfg := *j.cfg.Load()
 	var closed, postmortems []reporter.Incident
 	err := j.store.Update(ctx, func(ctx context.Context, tx reporter.JournalTx) error {
 		closed, postmortems = nil, nil

@@ -139,8 +139,11 @@ type span struct {
 func merge(episodes []reporter.Alert) []span {
 	slices.SortFunc(episodes, func(a, b reporter.Alert) int { return a.StartsAt.Compare(b.StartsAt) })
 	var out []span
-	for _, e := range episodes {
+	for n, e := range episodes {
 		end, why := e.Ended()
+		if e.Firing && n < len(episodes)-1 && !episodes[n+1].StartsAt.After(end) {
+			end, why = time.Time{}, "" // what a later episode tells beats what is presumed of this one
+		}
 		firing := end.IsZero()
 		last := len(out) - 1
 		if last < 0 || (!out[last].firing && e.StartsAt.After(out[last].end)) {

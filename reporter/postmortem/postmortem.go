@@ -76,6 +76,13 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 	if in.Truncated > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s:%d", reporter.NoteTruncated, in.Truncated))
 	}
+	switch in.CloseReason {
+	case reporter.ClosedReconciled:
+		p.Notes = append(p.Notes, reporter.NoteReconciled)
+	case reporter.ClosedExpired:
+		p.Notes = append(p.Notes, reporter.NoteExpired)
+	case reporter.ClosedResolved:
+	}
 	b.look(ctx, in, &p)
 	if b.history != nil {
 		if e, err := b.history.Earlier(ctx, in.Key, in.StartedAt); err != nil {
@@ -179,8 +186,8 @@ func timeline(in reporter.Incident) []reporter.TimelineEvent {
 	for _, a := range in.Alerts {
 		name := alertName(a, common)
 		out = append(out, reporter.TimelineEvent{At: a.StartsAt, Firing: true, Alert: name})
-		if !a.Firing {
-			out = append(out, reporter.TimelineEvent{At: a.EndsAt, Alert: name})
+		if end, _ := a.Ended(); !end.IsZero() {
+			out = append(out, reporter.TimelineEvent{At: end, Alert: name})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b reporter.TimelineEvent) int {

@@ -196,6 +196,10 @@ func noteWords(c catalogue, note string) string {
 		return c.word("note_truncated", clean(arg))
 	case reporter.NoteDetailsUnavailable:
 		return c.word("note_details_unavailable")
+	case reporter.NoteReconciled:
+		return c.word("note_reconciled")
+	case reporter.NoteExpired:
+		return c.word("note_expired")
 	}
 	return clean(note)
 }

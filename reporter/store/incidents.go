@@ -249,6 +249,11 @@ func (s *Store) Incidents(ctx context.Context, limit int) ([]reporter.Incident, 
 	return queryIncidents(ctx, s.reading(), `ORDER BY started_at DESC, id DESC LIMIT $1`, limit)
 }
 
+// Open returns the incidents that are open, oldest first.
+func (s *Store) Open(ctx context.Context) ([]reporter.Incident, error) {
+	return queryIncidents(ctx, s.reading(), `WHERE state = 'open' ORDER BY started_at, id`)
+}
+
 // Earlier counts the incidents of the key that began in the 7 and 30 days before that moment.
 func (s *Store) Earlier(ctx context.Context, key string, before time.Time) (reporter.Earlier, error) {
 	var e reporter.Earlier

@@ -1,0 +1,76 @@
+package incident
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-openapi/runtime"
+	openapi "github.com/go-openapi/runtime/client"
+	"github.com/go-openapi/strfmt"
+	"github.com/prometheus/alertmanager/api/v2/client"
+	"github.com/prometheus/alertmanager/api/v2/client/alert"
+	"github.com/prometheus/alertmanager/api/v2/client/general"
+)
+
+// APIConfig is one Alertmanager's API.
+type APIConfig struct {
+	URL    string // without /api/v2
+	Client *http.Client
+}
+
+// API asks Alertmanagers what they know. All members of a cluster belong into it, and every cluster that posts here.
+type API struct {
+	members []member
+}
+
+type member struct {
+	url    string
+	client *client.AlertmanagerAPI
+}
+
+// NewAPI makes it; a URL that is none is an error.
+func NewAPI(configs ...APIConfig) (*API, error) {
+	a := &API{}
+	for _, c := range configs {
+		u, err := url.Parse(c.URL)
+		if err != nil || u.Host == "" {
+			return nil, errors.New("alertmanager: the url has no host")
+		}
+		base := strings.TrimSuffix(u.Path, "/") + client.DefaultBasePath
+		t := openapi.NewWithClient(u.Host, base, []string{u.Scheme}, c.Client)
+		t.Consumers["text/plain"] = runtime.TextConsumer()
+		a.members = append(a.members, member{url: u.Scheme + "://" + u.Host + u.Path, client: client.New(t, strfmt.Default)})
+	}
+	return a, nil
+}
+
+// Known returns the fingerprints of all alerts that any of the Alertmanagers has, silenced and inhibited ones among
+// them, and when the youngest of them was started. It is an error if one of them does not answer: an alert that only it
+// knows would look gone.
+func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since time.Time, err error) {
+	fingerprints = map[string]bool{}
+	for _, m := range a.members {
+		status, err := m.client.General.GetStatus(general.NewGetStatusParamsWithContext(ctx))
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, err)
+		}
+		if up := time.Time(*status.Payload.Uptime); up.After(since) {
+			since = up
+		}
+		yes := true
+		alerts, err := m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).
+			WithActive(&yes).WithSilenced(&yes).WithInhibited(&yes).WithUnprocessed(&yes))
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err)
+		}
+		for _, known := range alerts.Payload {
+			fingerprints[*known.Fingerprint] = true
+		}
+	}
+	return fingerprints, since, nil
+}

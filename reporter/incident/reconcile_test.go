@@ -1,0 +1,100 @@
+package incident_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/incident"
+)
+
+func (m *memory) Open(context.Context) (out []reporter.Incident, err error) {
+	for _, in := range m.sorted() {
+		if in.State == reporter.IncidentOpen {
+			out = append(out, in)
+		}
+	}
+	return out, nil
+}
+
+// managers know what they are told to know.
+type managers struct {
+	known []string
+	since time.Time
+	err   error
+}
+
+func (m *managers) Known(context.Context) (map[string]bool, time.Time, error) {
+	out := map[string]bool{}
+	for _, fp := range m.known {
+		out[fp] = true
+	}
+	return out, m.since, m.err
+}
+
+func TestReconcile(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	// Each step is a minute of the day at which the reconciler looks, and what it finds then.
+	type step struct {
+		at       float64
+		managers *managers
+	}
+	for name, tc := range map[string]struct {
+		steps []step
+		want  string
+		why   reporter.CloseReason
+	}{
+		"known":                         {[]step{{20, &managers{known: []string{"a"}}}, {40, &managers{known: []string{"a"}}}}, "0-… (0)", ""},
+		"gone":                          {[]step{{20, &managers{}}, {25, &managers{}}}, "0-20 (1)", reporter.ClosedReconciled},
+		"gone, but not for long":        {[]step{{20, &managers{}}, {24.9, &managers{}}}, "0-… (0)", ""},
+		"gone, and back":                {[]step{{20, &managers{}}, {23, &managers{known: []string{"a"}}}, {26, &managers{}}, {30, &managers{}}}, "0-… (0)", ""},
+		"gone while nobody answers":     {[]step{{20, &managers{}}, {22, &managers{err: down}}, {25, &managers{err: down}}}, "0-… (0)", ""},
+		"an outage is no absence":       {[]step{{20, &managers{}}, {22, &managers{err: down}}, {25, &managers{}}}, "0-20 (1)", reporter.ClosedReconciled},
+		"a restarted Alertmanager":      {[]step{{20, &managers{since: at(19)}}, {24, &managers{since: at(19)}}}, "0-… (0)", ""},
+		"one restarted again and again": {[]step{{20, &managers{since: at(19)}}, {25, &managers{since: at(23)}}, {28, &managers{since: at(27)}}}, "0-… (0)", ""},
+		"one restarted, and still gone": {[]step{{20, &managers{since: at(19)}}, {25, &managers{since: at(19)}}}, "0-20 (1)", reporter.ClosedReconciled},
+		"expired":                       {[]step{{10, nil}, {70, nil}}, "0-2 (0)", reporter.ClosedExpired},
+		"not yet expired":               {[]step{{61.9, nil}}, "0-… (0)", ""},
+		"what is known does not expire": {[]step{{70, &managers{known: []string{"a"}}}}, "0-… (0)", ""},
+		"in an outage nothing expires":  {[]step{{70, &managers{err: down}}}, "0-… (0)", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := tell(t, config, []reporter.AlertEvent{seen("a", 0, 2)})
+			j := journal(m, config)
+			var now time.Time
+			cfg := incident.ReconcileConfig{Interval: time.Minute, After: 5 * time.Minute, ExpireAfter: time.Hour}
+			r := incident.NewReconciler(cfg, j, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return now })
+			for _, s := range tc.steps {
+				now = at(s.at)
+				if s.managers != nil {
+					cfg.Alertmanagers = s.managers
+				}
+				r.SetConfig(cfg)
+				err := r.Reconcile(t.Context())
+				if failed := s.managers != nil && s.managers.err != nil; (err != nil) != failed {
+					t.Errorf("at minute %v: %v", s.at, err)
+				}
+			}
+			if got := summary(m); got != tc.want {
+				t.Errorf("incidents are %s, want %s", got, tc.want)
+			}
+			if got := m.sorted()[0].CloseReason; got != tc.why {
+				t.Errorf("closed as %q, want %q", got, tc.why)
+			}
+			// What was presumed gives way to what is told.
+			if err := j.Accept(t.Context(), []reporter.AlertEvent{event("a", 0, 15)}); err != nil {
+				t.Fatal(err)
+			}
+			if in := m.sorted()[0]; in.CloseReason != reporter.ClosedResolved || !in.EndedAt.Equal(at(15)) {
+				t.Errorf("after its resolve was told: %s at %v", in.CloseReason, in.EndedAt)
+			}
+		})
+	}
+}
