@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/journal"
+	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
@@ -71,6 +73,7 @@ type app struct {
 	outbox    *outbox.Outbox
 	scheduler *report.Scheduler
 	texts     *texts
+	guard     atomic.Pointer[auth.Guard] // of the pages
 
 	reloading   sync.Mutex
 	cfg         *config.Config // of the last good load; guarded by reloading
@@ -84,6 +87,7 @@ func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Lo
 		opts.Now = time.Now
 	}
 	a := &app{opts: opts, log: log, registry: prometheus.NewRegistry(), cfg: c, webConfig: c.Web.ConfigFile}
+	a.guard.Store(pagesGuard(c))
 	defer func() {
 		if err != nil {
 			a.close()
@@ -197,9 +201,14 @@ func (a *app) listen(ctx context.Context, c *config.Config) error {
 		a.listeners = append(a.listeners, l)
 		host, _, _ := net.SplitHostPort(addr)
 		ip := net.ParseIP(host)
-		open := a.webhook != nil && c.Web.ConfigFile == "" && c.Webhook.BearerToken.Empty() && c.Webhook.Username == ""
-		if open && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if c.Web.ConfigFile != "" || host == "localhost" || (ip != nil && ip.IsLoopback()) {
+			continue
+		}
+		if a.webhook != nil && webhookConfig(c).Open() {
 			a.log.Warn("anyone who reaches this address can post alerts: set webhook.bearer_token_file or web.config_file", "address", addr)
+		}
+		if pagesGuard(c).Open() {
+			a.log.Warn("anyone who reaches this address can read the pages and reload: set web.bearer_token_file or web.config_file", "address", addr)
 		}
 	}
 	return nil
@@ -233,16 +242,19 @@ func (a *app) mux() (http.Handler, error) {
 		return nil, fmt.Errorf("landing page: %w", err)
 	}
 
+	guarded := func(h http.Handler) http.Handler {
+		return auth.Require(func() auth.Guard { return *a.guard.Load() }, h)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", landing)
 	for _, path := range []string{"/reports/", "/incidents", "/incidents/", "/deliveries"} {
-		mux.Handle(path, pages.SecureHeaders(people))
+		mux.Handle(path, guarded(pages.SecureHeaders(people)))
 	}
 	if a.webhook != nil {
 		mux.Handle(webhookPath, a.webhook)
 	}
 	mux.Handle("GET /metrics", a.metrics())
-	mux.HandleFunc("/-/reload", a.handleReload)
+	mux.Handle("/-/reload", guarded(http.HandlerFunc(a.handleReload)))
 	var checks []pages.Check
 	if a.store != nil {
 		checks = append(checks,
@@ -251,7 +263,7 @@ func (a *app) mux() (http.Handler, error) {
 				defer cancel()
 				return a.store.Ping(ctx)
 			}},
-			pages.Check{Name: "receivers", Err: func(ctx context.Context) error {
+			pages.Check{Name: "receivers", Warns: true, Err: func(ctx context.Context) error {
 				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 				defer cancel()
 				stopped, err := a.outbox.Stopped(ctx)

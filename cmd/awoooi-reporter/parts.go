@@ -17,6 +17,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector/journal"
 	"github.com/awoooi/awoooi-reporter/collector/postgres"
 	"github.com/awoooi/awoooi-reporter/collector/redis"
+	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -266,9 +267,14 @@ func reconcileConfig(c *config.Config) (incident.ReconcileConfig, error) {
 
 func webhookConfig(c *config.Config) webhook.Config {
 	return webhook.Config{
-		BearerToken: c.Webhook.BearerToken, Username: c.Webhook.Username, Password: c.Webhook.Password,
+		Guard:   auth.Guard{BearerToken: c.Webhook.BearerToken, Username: c.Webhook.Username, Password: c.Webhook.Password},
 		MaxBody: c.Webhook.MaxBodyBytes,
 	}
+}
+
+// pagesGuard is who may see the pages and reload.
+func pagesGuard(c *config.Config) *auth.Guard {
+	return &auth.Guard{BearerToken: c.Web.BearerToken, Username: c.Web.Username, Password: c.Web.Password}
 }
 
 // reading is everything that a report or a postmortem is made with: what a reload replaces as one, so that no text is

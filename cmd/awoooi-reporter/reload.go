@@ -84,6 +84,7 @@ func (a *app) tryReload() (err error) {
 	for _, swap := range swaps {
 		swap()
 	}
+	a.guard.Store(pagesGuard(c))
 	a.cfg = c
 	return nil
 }

@@ -65,10 +65,16 @@ type Log struct {
 	Format string `mapstructure:"format"`
 }
 
-// Web is where the program listens; ConfigFile is exporter-toolkit's (TLS, basic auth).
+// Web is where the program listens; ConfigFile is exporter-toolkit's (TLS, basic auth for everything). The token and the
+// user guard the pages and the reload.
 type Web struct {
-	ListenAddresses []string `mapstructure:"listen_addresses"`
-	ConfigFile      string   `mapstructure:"config_file"`
+	ListenAddresses []string    `mapstructure:"listen_addresses"`
+	ConfigFile      string      `mapstructure:"config_file"`
+	BearerToken     secret.Text `mapstructure:"bearer_token"`
+	BearerTokenFile string      `mapstructure:"bearer_token_file"`
+	Username        string      `mapstructure:"username"`
+	Password        secret.Text `mapstructure:"password"`
+	PasswordFile    string      `mapstructure:"password_file"`
 }
 
 // State is where the reporter keeps its journal and deliveries: in PostgreSQL if DSN is set, else in SQLite in Path.
@@ -412,6 +418,8 @@ func (c *Config) resolvePaths(dir string) {
 	}
 	join(&c.Web.ConfigFile)
 	join(&c.State.DSNFile)
+	join(&c.Web.BearerTokenFile)
+	join(&c.Web.PasswordFile)
 	join(&c.Webhook.BearerTokenFile)
 	join(&c.Webhook.PasswordFile)
 	join(&c.Incidents.Template)
@@ -471,6 +479,8 @@ func (c *Config) readSecrets() error {
 		read(list+" "+name+": "+key, into, file)
 	}
 	read("state.dsn", &c.State.DSN, c.State.DSNFile)
+	read("web.bearer_token", &c.Web.BearerToken, c.Web.BearerTokenFile)
+	read("web.password", &c.Web.Password, c.Web.PasswordFile)
 	read("webhook.bearer_token", &c.Webhook.BearerToken, c.Webhook.BearerTokenFile)
 	read("webhook.password", &c.Webhook.Password, c.Webhook.PasswordFile)
 	for n := range c.Sources {

@@ -79,6 +79,9 @@ func (c *Config) validate() error {
 	if c.Webhook.MaxBodyBytes <= 0 {
 		fault("webhook.max_body_bytes: %d is not above 0", c.Webhook.MaxBodyBytes)
 	}
+	if (c.Web.Username == "") != c.Web.Password.Empty() {
+		fault("web: username and password are only of use together")
+	}
 	if (c.Webhook.Username == "") != c.Webhook.Password.Empty() {
 		fault("webhook: username and password are only of use together")
 	}

@@ -11,29 +11,33 @@ import (
 type Check struct {
 	Name string
 	Err  func(ctx context.Context) error
+	// Warns is set where the process still takes everything that it is sent: the reason is shown, and the answer stays 200.
+	// A balancer that took a process away because its bot's token was revoked would lose the alerts too.
+	Warns bool
 }
 
 // RegisterHealth adds /-/healthy, which answers 200 while the process serves, and /-/ready, which answers 503 with the
-// reasons while a check fails.
+// reasons while a check fails that does not only warn.
 func RegisterHealth(mux *http.ServeMux, checks ...Check) {
 	checks = slices.Clone(checks)
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "awoooi-reporter is healthy.")
 	})
 	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, r *http.Request) {
-		var failed []string
+		lines, code := []string{"awoooi-reporter is ready."}, http.StatusOK
 		for _, c := range checks {
-			if err := c.Err(r.Context()); err != nil {
-				failed = append(failed, fmt.Sprintf("%s: %v", c.Name, err))
+			err := c.Err(r.Context())
+			if err == nil {
+				continue
+			}
+			lines = append(lines, fmt.Sprintf("%s: %v", c.Name, err))
+			if !c.Warns {
+				lines[0], code = "awoooi-reporter is not ready.", http.StatusServiceUnavailable
 			}
 		}
-		if len(failed) == 0 {
-			fmt.Fprintln(w, "awoooi-reporter is ready.")
-			return
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-		for _, f := range failed {
-			fmt.Fprintln(w, f)
+		w.WriteHeader(code)
+		for _, l := range lines {
+			fmt.Fprintln(w, l)
 		}
 	})
 }

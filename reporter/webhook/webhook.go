@@ -5,8 +5,6 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +21,7 @@ import (
 	"github.com/prometheus/common/model"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -35,6 +33,7 @@ const (
 	// leastWeight is what even the smallest webhook counts for: it bounds how many are in work, here to 1024.
 	leastWeight   = bodiesAtOnce >> 10
 	acceptTimeout = 30 * time.Second
+	bodyTimeout   = 20 * time.Second
 	version       = "4" // of Alertmanager's webhook format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 )
 
@@ -45,10 +44,8 @@ type Sink interface {
 
 // Config says who may post. Without a token and a user the door is open; with both, either will do.
 type Config struct {
-	BearerToken secret.Text
-	Username    string
-	Password    secret.Text
-	MaxBody     int64 // bytes; default 10 MiB
+	auth.Guard
+	MaxBody int64 // bytes; default 10 MiB
 }
 
 // Handler is the door.
@@ -145,8 +142,8 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 		w.Header().Set("Allow", http.MethodPost)
 		return &refusal{http.StatusMethodNotAllowed, "want POST"}
 	}
-	if !cfg.admits(r) {
-		w.Header().Set("WWW-Authenticate", `Basic realm="awoooi-reporter", Bearer`)
+	if !cfg.Admits(r) {
+		auth.Ask(w.Header())
 		return &refusal{http.StatusUnauthorized, "unauthorized"}
 	}
 	if r.ContentLength > cfg.MaxBody {
@@ -162,6 +159,8 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 		return &refusal{http.StatusServiceUnavailable, "too many alerts at once, try again"}
 	}
 	defer h.room.Release(weight)
+	// A client that dawdles must not keep the room that others need. Where the deadline cannot be set, the server's own holds.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, cfg.MaxBody))
 	if err != nil {
 		var large *http.MaxBytesError
@@ -191,24 +190,6 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 		}
 	}
 	return nil
-}
-
-// admits compares in constant time: sums of equal length, all of them, whatever the first says.
-func (c *Config) admits(r *http.Request) bool {
-	token, user := !c.BearerToken.Empty(), c.Username != ""
-	if !token && !user {
-		return true
-	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	byToken := token && strings.EqualFold(scheme, "Bearer") && same(strings.TrimSpace(given), c.BearerToken.Reveal())
-	name, password, basic := r.BasicAuth()
-	nameIs, passwordIs := same(name, c.Username), same(password, c.Password.Reveal())
-	return byToken || (user && basic && nameIs && passwordIs)
-}
-
-func same(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
 // decode makes the events of a body. Fields that it does not know are left alone, as a later Alertmanager may send them.

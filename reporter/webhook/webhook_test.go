@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
@@ -240,9 +241,9 @@ func TestOnlyWhoMayPostPosts(t *testing.T) {
 	}
 	basic := func(u, p string) func(*http.Request) { return func(r *http.Request) { r.SetBasicAuth(u, p) } }
 	none := func(*http.Request) {}
-	token := webhook.Config{BearerToken: secret.New("t0ken")}
-	user := webhook.Config{Username: "am", Password: secret.New("pw")}
-	both := webhook.Config{BearerToken: secret.New("t0ken"), Username: "am", Password: secret.New("pw")}
+	token := webhook.Config{Guard: auth.Guard{BearerToken: secret.New("t0ken")}}
+	user := webhook.Config{Guard: auth.Guard{Username: "am", Password: secret.New("pw")}}
+	both := webhook.Config{Guard: auth.Guard{BearerToken: secret.New("t0ken"), Username: "am", Password: secret.New("pw")}}
 	for name, tc := range map[string]struct {
 		cfg  webhook.Config
 		edit func(*http.Request)
@@ -275,7 +276,7 @@ func TestOnlyWhoMayPostPosts(t *testing.T) {
 		if strings.Contains(logs.String()+w.Body.String(), "t0ke") {
 			t.Errorf("%s: a token is shown: %s", name, logs)
 		}
-		h.SetConfig(webhook.Config{BearerToken: secret.New("changed")})
+		h.SetConfig(webhook.Config{Guard: auth.Guard{BearerToken: secret.New("changed")}})
 		if w := post(h, good, bearer("Bearer changed")); w.Code != 200 {
 			t.Errorf("%s: after a reload: %d", name, w.Code)
 		}
