@@ -57,7 +57,7 @@ func NewDelivery(kind DeliveryKind, subject, receiver string, now time.Time) Del
 	}
 }
 
-// Part is one send of a delivery. A part whose SentAt is set is never sent again.
+// Part is one send of a delivery. A part whose SentAt is set is never sent again, unless a person asks for that.
 type Part struct {
 	HTML      string
 	Document  string    // file name; if set, the part is sent as a file and HTML is its content
@@ -65,6 +65,7 @@ type Part struct {
 	SentAt    time.Time
 	MessageID string // the channel's id of the sent message
 	Ambiguous int    // sends whose answer was lost
+	Uncertain bool   // not sent again because too many answers were lost; it may or may not have arrived
 	// Interrupted counts sends that the process did not live to see the end of. Most never left, so they do not count
 	// among the lost answers, but the next send is marked all the same.
 	Interrupted int

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +62,10 @@ func (o *Outbox) deliver(ctx context.Context, d reporter.Delivery) (goOn bool) {
 			}
 		}
 	}
+	if slices.ContainsFunc(d.Parts, func(p reporter.Part) bool { return p.Uncertain }) {
+		d.LastError = "the answers to two sends were lost; it may or may not have arrived"
+		return o.giveUp(ctx, d)
+	}
 	d.State, d.FinishedAt, d.LastError = reporter.DeliverySent, cfg.Now().UTC(), ""
 	if !o.keep(ctx, d) {
 		return false
@@ -68,6 +73,15 @@ func (o *Outbox) deliver(ctx context.Context, d reporter.Delivery) (goOn bool) {
 	o.metrics.delivered(d)
 	log.Info("delivered", "parts", len(d.Parts), "attempts", d.Attempts+1)
 	return true
+}
+
+// mostLost is how many answers to a part may be lost before it is not sent again. Nobody is told of a notice that is lost,
+// and a second copy of one annoys less than none.
+func mostLost(kind reporter.DeliveryKind) int {
+	if kind == reporter.DeliveryNotice {
+		return 9
+	}
+	return 1
 }
 
 // errNext ends a delivery, and lets the receiver's next one go on.
@@ -99,9 +113,9 @@ func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery,
 		o.metrics.sent(d.Receiver, "ambiguous")
 	}
 	for {
-		if part.Ambiguous > 1 {
-			// A third send would rather annoy people with a copy than help them to a message.
-			o.log.Warn("part taken for sent, its answers were lost twice", "delivery", d.ID, "part", n+1)
+		if part.Ambiguous > mostLost(d.Kind) {
+			// A third send would rather annoy people with a copy than help them to a message. A person is told instead.
+			part.Uncertain = true
 			return o.partSent(ctx, d, n, "")
 		}
 		to, err := o.state.Address(ctx, d.Receiver)

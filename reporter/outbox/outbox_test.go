@@ -345,7 +345,7 @@ func TestVerdictsDecideWhatBecomesOfADelivery(t *testing.T) {
 		"ambiguous, lost":           {script: []error{&reporter.AmbiguousError{Err: x}}, run: time.Second, want: "repeat a.1, a.2", state: reporter.DeliverySent, metric: "ambiguous"},
 		"ambiguous, arrived":        {script: []error{&reporter.AmbiguousError{Err: x}}, arrives: true, run: time.Second, want: "a.1, repeat a.1, a.2", state: reporter.DeliverySent, metric: "ambiguous"},
 		"ambiguous twice": {script: []error{&reporter.AmbiguousError{Err: x}, &reporter.AmbiguousError{Err: x}}, arrives: true, run: time.Second,
-			want: "a.1, repeat a.1, a.2", state: reporter.DeliverySent},
+			want: "a.1, repeat a.1, a.2", state: reporter.DeliveryGivenUp},
 		"formatting refused": {script: []error{&reporter.FormatError{Err: x}}, run: time.Second, want: "plain a.1, a.2", state: reporter.DeliverySent, metric: "format"},
 		"plain refused too":  {script: []error{&reporter.FormatError{Err: x}, &reporter.FormatError{Err: x}}, run: time.Second, want: "", state: reporter.DeliveryGivenUp},
 		"never":              {script: slices.Repeat([]error{x}, 1000), run: 25 * time.Hour, want: "", state: reporter.DeliveryGivenUp},

@@ -18,7 +18,7 @@ const deliveryColumns = `id, key, kind, subject, receiver, state, message, parts
 // one that has its message waits for its next attempt, the receiver waits with it: Telegram asked for that, or does not
 // answer, and order is kept.
 func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit int) ([]reporter.Delivery, error) {
-	return s.queryDeliveries(ctx, `WHERE receiver = $1 AND state = 'pending' AND next_attempt <= $2 AND NOT EXISTS (
+	return queryDeliveries(ctx, s.reading(), `WHERE receiver = $1 AND state = 'pending' AND next_attempt <= $2 AND NOT EXISTS (
 		SELECT 1 FROM deliveries w WHERE w.receiver = $1 AND w.state = 'pending' AND w.message IS NOT NULL
 			AND w.next_attempt > $2) ORDER BY id LIMIT $3`, receiver, now.UnixMicro(), limit)
 }
@@ -87,7 +87,11 @@ func (s *Store) Enqueue(ctx context.Context, ds ...reporter.Delivery) (added int
 
 // Delivery returns the delivery of that ID, or reporter.ErrNotFound.
 func (s *Store) Delivery(ctx context.Context, id int64) (reporter.Delivery, error) {
-	list, err := s.queryDeliveries(ctx, `WHERE id = $1`, id)
+	return oneDelivery(ctx, s.reading(), id)
+}
+
+func oneDelivery(ctx context.Context, q querier, id int64) (reporter.Delivery, error) {
+	list, err := queryDeliveries(ctx, q, `WHERE id = $1`, id)
 	if err != nil {
 		return reporter.Delivery{}, err
 	}
@@ -99,40 +103,52 @@ func (s *Store) Delivery(ctx context.Context, id int64) (reporter.Delivery, erro
 
 // Deliveries returns the newest deliveries, at most limit.
 func (s *Store) Deliveries(ctx context.Context, limit int) ([]reporter.Delivery, error) {
-	return s.queryDeliveries(ctx, `ORDER BY id DESC LIMIT $1`, limit)
+	return queryDeliveries(ctx, s.reading(), `ORDER BY id DESC LIMIT $1`, limit)
 }
 
 // RetryDelivery makes a delivery that was not sent due now, and its age begin anew, so that it is not given up at once.
+// Parts that may or may not have arrived are sent again, with the mark of a repeat.
 func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) error {
-	return s.change(ctx, id, "is sent already", true, `UPDATE deliveries SET state = 'pending', created_at = $1,
-		next_attempt = $1, finished_at = NULL WHERE id = $2 AND state != 'sent'`, now.UnixMicro(), id)
+	return s.tx(ctx, func(tx tx) error {
+		d, err := oneDelivery(ctx, tx.querier, id)
+		if err != nil {
+			return err
+		}
+		if d.State == reporter.DeliverySent {
+			return fmt.Errorf("delivery %d is sent already", id)
+		}
+		d.State, d.CreatedAt, d.NextAttempt, d.FinishedAt = reporter.DeliveryPending, now.UTC(), now.UTC(), time.Time{}
+		for n := range d.Parts {
+			if p := &d.Parts[n]; p.Uncertain {
+				p.Uncertain, p.SentAt, p.Ambiguous = false, time.Time{}, 0
+				p.Interrupted++
+			}
+		}
+		// A cancelled delivery stays so for whoever is sending it, but not for a person.
+		if _, err := tx.exec(ctx, `UPDATE deliveries SET state = 'pending' WHERE id = $1`, id); err != nil {
+			return fmt.Errorf("delivery %d: %w", id, err)
+		}
+		if err := saveDelivery(ctx, tx.querier, d); err != nil {
+			return err
+		}
+		return s.enqueueJob(ctx, tx, id, d.Receiver, time.Time{})
+	})
 }
 
 // CancelDelivery ends a pending delivery; parts that were sent stay sent.
 func (s *Store) CancelDelivery(ctx context.Context, id int64, now time.Time) error {
-	return s.change(ctx, id, "is not pending", false, `UPDATE deliveries SET state = 'cancelled', finished_at = $1
-		WHERE id = $2 AND state = 'pending'`, now.UnixMicro(), id)
-}
-
-// change runs an UPDATE of one delivery, and queues its job if it is to be sent; refusal is why it may match none.
-func (s *Store) change(ctx context.Context, id int64, refusal string, queue bool, query string, args ...any) error {
-	d, err := s.Delivery(ctx, id)
-	if err != nil {
+	if _, err := s.Delivery(ctx, id); err != nil {
 		return err
 	}
-	return s.tx(ctx, func(tx tx) error {
-		n, err := tx.exec(ctx, query, args...)
-		if err != nil {
-			return fmt.Errorf("delivery %d: %w", id, err)
-		}
-		if n == 0 {
-			return fmt.Errorf("delivery %d %s", id, refusal)
-		}
-		if !queue {
-			return nil
-		}
-		return s.enqueueJob(ctx, tx, id, d.Receiver, time.Time{})
-	})
+	n, err := s.writing().exec(ctx, `UPDATE deliveries SET state = 'cancelled', finished_at = $1
+		WHERE id = $2 AND state = 'pending'`, now.UnixMicro(), id)
+	if err != nil {
+		return fmt.Errorf("delivery %d: %w", id, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("delivery %d is not pending", id)
+	}
+	return nil
 }
 
 // Claim inserts (report, due) together with the deliveries, and returns false where it is claimed already.
@@ -226,8 +242,8 @@ func saveDelivery(ctx context.Context, q querier, d reporter.Delivery) error {
 	return nil
 }
 
-func (s *Store) queryDeliveries(ctx context.Context, where string, args ...any) ([]reporter.Delivery, error) {
-	rows, err := s.reading().query(ctx, `SELECT `+deliveryColumns+` FROM deliveries `+where, args...)
+func queryDeliveries(ctx context.Context, q querier, where string, args ...any) ([]reporter.Delivery, error) {
+	rows, err := q.query(ctx, `SELECT `+deliveryColumns+` FROM deliveries `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("deliveries: %w", err)
 	}

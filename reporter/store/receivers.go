@@ -66,8 +66,8 @@ func (s *Store) SetStopped(ctx context.Context, receiver, why string, now time.T
 // A lease is a process's right to send to a receiver. Its holder renews it; one that cannot stops sending leaseMargin
 // before the lease ends, which is longer than the outbox takes to end a send. Times are the database's own.
 const (
-	leaseFor    = 30 * time.Second
-	leaseRenew  = 5 * time.Second
+	leaseFor    = 20 * time.Second
+	leaseRenew  = 3 * time.Second
 	leaseMargin = 10 * time.Second
 	databaseNow = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
 )
