@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -44,6 +45,7 @@ type Source struct{ client *redis.Client }
 // Open prepares the source; it connects when it is first asked. The error is a URL that cannot be read, and shows
 // nothing of it.
 func Open(c Config) (*Source, error) {
+	silence()
 	o, err := redis.ParseURL(c.URL.Reveal())
 	if err != nil {
 		return nil, errors.New("redis: the URL cannot be parsed, want redis://user:password@host:port/db")
@@ -56,6 +58,14 @@ func Open(c Config) (*Source, error) {
 	o.ReadTimeout, o.WriteTimeout = -1, -1 // the query's own timeout holds
 	return &Source{client: redis.NewClient(o)}, nil
 }
+
+// silence ends the library's own lines on stderr, which no log level or format holds for. What they say is in the errors
+// of the queries.
+var silence = sync.OnceFunc(func() { redis.SetLogger(noLog{}) })
+
+type noLog struct{}
+
+func (noLog) Printf(context.Context, string, ...any) {}
 
 // Check refuses commands that write, or that are not known to be cheap.
 func Check(q kpi.Query) error {

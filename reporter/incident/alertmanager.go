@@ -49,6 +49,8 @@ func NewAPI(configs ...APIConfig) (*API, error) {
 	return a, nil
 }
 
+var errNotAlertmanager = errors.New("the answer is not Alertmanager's")
+
 // Known returns the fingerprints of all alerts that any of the Alertmanagers has, silenced and inhibited ones among
 // them, and when the youngest of them was started. It is an error if one of them does not answer: an alert that only it
 // knows would look gone.
@@ -58,6 +60,9 @@ func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since ti
 		status, err := m.client.General.GetStatus(general.NewGetStatusParamsWithContext(ctx))
 		if err != nil {
 			return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, err)
+		}
+		if status.Payload == nil || status.Payload.Uptime == nil {
+			return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, errNotAlertmanager)
 		}
 		if up := time.Time(*status.Payload.Uptime); up.After(since) {
 			since = up
@@ -69,6 +74,9 @@ func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since ti
 			return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err)
 		}
 		for _, known := range alerts.Payload {
+			if known == nil || known.Fingerprint == nil {
+				return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, errNotAlertmanager)
+			}
 			fingerprints[*known.Fingerprint] = true
 		}
 	}

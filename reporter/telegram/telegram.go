@@ -226,7 +226,7 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 		}
 		b = nil
 	}
-	return verdict(resp.StatusCode, b)
+	return verdict(resp.StatusCode, c.clean(b))
 }
 
 // answer is what the Bot API says: https://core.telegram.org/bots/api#making-requests
@@ -278,10 +278,17 @@ func (c *Channel) safe(err error) error {
 	for errors.As(err, &u) {
 		err = u.Err
 	}
-	text := err.Error()
-	if token := c.cfg.Token.Reveal(); token != "" {
-		text = strings.ReplaceAll(text, token, "<secret>")
-		text = strings.ReplaceAll(text, url.PathEscape(token), "<secret>")
+	return errors.New("telegram: " + string(c.clean([]byte(err.Error()))))
+}
+
+// clean takes the token out of what others say: a proxy's error may name the URL that it was asked for.
+func (c *Channel) clean(text []byte) []byte {
+	token := c.cfg.Token.Reveal()
+	_, password, _ := strings.Cut(token, ":")
+	for _, s := range []string{token, url.PathEscape(token), url.QueryEscape(token), password} {
+		if s != "" {
+			text = bytes.ReplaceAll(text, []byte(s), []byte("[secret]"))
+		}
 	}
-	return errors.New("telegram: " + text)
+	return text
 }
