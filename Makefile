@@ -3,6 +3,10 @@
 TOOLS   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/awoooi-reporter/tools
 export AWOOOI_TOOLS := $(TOOLS)
 export PATH := $(TOOLS)/bin:$(PATH)
+# The Go release that everything is built with: an older one's standard library has known holes. `make GOTOOLCHAIN=local`
+# takes the one that is there.
+GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
+export GOTOOLCHAIN
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
@@ -41,6 +45,10 @@ test: tools ## Run all tests on real servers, with the race detector.
 race: tools ## Run all tests three times in random order, to find races.
 	go test -race -count 3 -shuffle on -timeout 30m ./...
 
+.PHONY: faults
+faults: tools ## Kill processes and databases a thousand times, and count what is lost and doubled; about 20 minutes.
+	go test -v -count 1 -timeout 60m ./internal/faults -faults.kills 1000 -faults.replica-kills 100
+
 .PHONY: bench
 bench: tools ## Run the benchmarks; compare two runs with benchstat.
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
@@ -51,6 +59,12 @@ lint: ## Check format, modules, and lint.
 	golangci-lint run ./...
 	golangci-lint fmt --diff
 	go mod tidy -diff
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what the program calls.
+	@VULN=1 .ci/tools '$(TOOLS)'
+	@.ci/vulndb '$(TOOLS)/vulndb'
+	govulncheck -db 'file://$(TOOLS)/vulndb/db' ./...
 
 .PHONY: check
 check: lint test ## What every commit passes.

@@ -2,6 +2,8 @@ module github.com/awoooi/awoooi-reporter
 
 go 1.26.7
 
+toolchain go1.26.10
+
 require (
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/go-openapi/runtime v0.33.3

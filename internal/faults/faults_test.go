@@ -1,0 +1,440 @@
+package faults_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+)
+
+var (
+	kills        = flag.Int("faults.kills", 25, "how often the process on SQLite is killed")
+	replicaKills = flag.Int("faults.replica-kills", 6, "how often a replica, or the PostgreSQL under both, is killed")
+	seed         = flag.Uint64("faults.seed", 0, "of the random faults; 0 is another one each time")
+)
+
+const (
+	token     = "12345:faults"
+	receivers = 8
+	// outstanding is how many deliveries may wait before no more incidents are posted: Telegram takes one a second.
+	outstanding = 60
+	repeatMark  = "🔁"
+	// fallbackChat is told of what was given up, which is only what was ambiguous twice.
+	fallbackChat = 99
+)
+
+// program builds the binary once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "awoooi-faults")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "awoooi-reporter")
+	out, err := exec.Command("go", "build", "-o", bin, "github.com/awoooi/awoooi-reporter/cmd/awoooi-reporter").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return bin, nil
+})
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if bin, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(bin))
+	}
+	os.Exit(code)
+}
+
+// world is a running trial: one or more processes on one state, a bot, and the books of what was accepted.
+type world struct {
+	t     *testing.T
+	dir   string
+	bot   *localstack.BotAPI
+	rng   *rand.Rand
+	procs []*process
+
+	mu       sync.Mutex
+	accepted map[string]bool
+	refused  map[int]int
+}
+
+func newWorld(t *testing.T, state string, processes int) *world {
+	t.Helper()
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", s)
+	bot, err := localstack.NewBotAPI(localstack.BotAPIOptions{Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bot.Close)
+	w := &world{
+		t: t, dir: t.TempDir(), bot: bot, rng: rand.New(rand.NewPCG(s, 1)), accepted: map[string]bool{}, refused: map[int]int{},
+	}
+	var conf strings.Builder
+	fmt.Fprintf(&conf, "prometheus: {url: \"http://127.0.0.1:1\"}\nreports: [{name: daily, disabled: true}]\ndelivery: {fallback_receiver: fallback}\n%s\nreceivers:\n", state)
+	fmt.Fprintf(&conf, "  - {name: fallback, telegram: {bot_token: %q, chat_id: \"%d\", api_url: %q}}\n", token, fallbackChat, bot.URL())
+	for n := range receivers {
+		fmt.Fprintf(&conf, "  - {name: r%d, telegram: {bot_token: %q, chat_id: \"%d\", api_url: %q}}\n", n+1, token, n+1, bot.URL())
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "config.yaml"), []byte(conf.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range processes {
+		w.procs = append(w.procs, w.newProcess())
+	}
+	return w
+}
+
+// process is one process of the program, which is started again after each kill on the same address.
+type process struct {
+	w    *world
+	addr string
+	wrap []string // a command that runs the program, before the program's own arguments
+
+	cmd *exec.Cmd
+	log bytes.Buffer
+}
+
+func (w *world) newProcess() *process {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer l.Close()
+	return &process{w: w, addr: l.Addr().String()}
+}
+
+func (p *process) start() {
+	p.w.t.Helper()
+	bin, err := program()
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	args := slices.Concat(p.wrap, []string{bin, "run", "--role", "reporter",
+		"--config.file", filepath.Join(p.w.dir, "config.yaml"), "--web.listen-address", p.addr})
+	p.cmd = exec.Command(args[0], args[1:]...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.w.dir, &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		p.w.t.Fatal(err)
+	}
+}
+
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+var client = &http.Client{Timeout: 20 * time.Second}
+
+// ready waits until the process answers.
+func (p *process) ready() {
+	p.w.t.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for time.Now().Before(deadline) {
+		resp, err := client.Get("http://" + p.addr + "/-/healthy")
+		if err == nil {
+			resp.Body.Close()
+			return
+		}
+		pause(50 * time.Millisecond)
+	}
+	p.w.t.Fatalf("the program does not answer:\n%s", p.log.String())
+}
+
+// pause is how long a fault lasts, which no clock but the real one can say.
+func pause(d time.Duration) { <-time.After(d) }
+
+// post sends one resolved incident to one of the processes, and books it if it was accepted.
+func (w *world) post(id string, to *process) bool {
+	end := time.Now()
+	body := fmt.Sprintf(`{"version": "4", "groupKey": %q, "status": "resolved", "receiver": "awoooi", "groupLabels": {}, "externalURL": "http://am:9093",
+		"alerts": [{"status": "resolved", "labels": {"alertname": "Broken", "incident_id": %q}, "annotations": {}, "startsAt": %q, "endsAt": %q, "fingerprint": %q}]}`,
+		id, id, end.Add(-time.Hour).Format(time.RFC3339Nano), end.Format(time.RFC3339Nano), id)
+	resp, err := client.Post("http://"+to.addr+"/api/v1/alertmanager/webhook", "application/json", strings.NewReader(body))
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if resp.StatusCode != http.StatusOK || err != nil {
+		w.refused[resp.StatusCode]++
+		return resp.StatusCode == http.StatusOK
+	}
+	w.accepted[id] = true
+	return true
+}
+
+// feed posts incidents until ctx ends, each again and again until it is accepted, as Alertmanager does.
+func (w *world) feed(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n++ {
+		id := fmt.Sprintf("F-%06d", n)
+		for try := n; ctx.Err() == nil && !w.post(id, w.procs[try%len(w.procs)]); try++ {
+			pause(20 * time.Millisecond)
+		}
+		for ctx.Err() == nil && w.waiting() > outstanding {
+			pause(50 * time.Millisecond)
+		}
+	}
+}
+
+// waiting is about how many deliveries are still to arrive.
+func (w *world) waiting() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.accepted)*receivers - len(w.bot.Messages())
+}
+
+// trouble makes the Bot API misbehave now and then until ctx ends.
+func (w *world) trouble(ctx context.Context, rng *rand.Rand) {
+	kinds := []localstack.BotFault{
+		{Cut: true}, {Cut: true, Accept: true}, {CutAtOnce: true}, {Garbage: true}, {HalfAnAnswer: true, Accept: true},
+		{Status: 502, Description: "Bad Gateway"}, {Status: 429, Description: "Too Many Requests", RetryAfter: 1}, {Hang: true},
+	}
+	for faulted := 0; ctx.Err() == nil; {
+		pause(time.Duration(rng.IntN(300)) * time.Millisecond)
+		// At most every third call fails, or a slow trial would be all faults and no sends.
+		if calls := w.bot.Calls(); calls >= faulted+3 {
+			w.bot.Fail(kinds[rng.IntN(len(kinds))])
+			faulted = calls
+		}
+	}
+}
+
+var (
+	incidentID = regexp.MustCompile(`F-\d{6}`)
+	ofReceiver = regexp.MustCompile(`接收者: r(\d+)`)
+)
+
+// books compares what was accepted with what arrived, and fails on what was lost, or doubled without a mark.
+func (w *world) books(kills int) {
+	w.t.Helper()
+	type delivery struct{ id, chat string }
+	plain, marked, told := map[delivery]int{}, map[delivery]int{}, map[delivery]bool{}
+	count := func() (missing []delivery) {
+		clear(plain)
+		clear(marked)
+		for _, m := range w.bot.Messages() {
+			d := delivery{incidentID.FindString(m.Plain), m.ChatID}
+			if m.ChatID == fmt.Sprint(fallbackChat) {
+				if r := ofReceiver.FindStringSubmatch(m.Plain); r != nil {
+					told[delivery{d.id, r[1]}] = true
+				}
+				continue
+			}
+			if strings.Contains(m.Plain, repeatMark) {
+				marked[d]++
+			} else {
+				plain[d]++
+			}
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for id := range w.accepted {
+			for n := range receivers {
+				if d := (delivery{id, fmt.Sprint(n + 1)}); plain[d]+marked[d] == 0 && !told[d] {
+					missing = append(missing, d)
+				}
+			}
+		}
+		return missing
+	}
+	deadline := time.Now().Add(4 * time.Minute)
+	missing := count()
+	for len(missing) > 0 && time.Now().Before(deadline) {
+		pause(200 * time.Millisecond)
+		missing = count()
+	}
+	doubled, unmarked := 0, 0
+	for d, n := range plain {
+		if n > 1 {
+			unmarked++
+			w.t.Errorf("%v arrived %d times without a mark", d, n)
+		}
+		if n+marked[d] > 1 {
+			doubled++
+		}
+	}
+	for d, n := range marked {
+		if plain[d] == 0 && n > 1 {
+			doubled++
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	absent := 0 // not arrived, but a person was told
+	for d := range told {
+		if plain[d]+marked[d] == 0 {
+			absent++
+		}
+	}
+	all := len(w.accepted) * receivers
+	w.t.Logf("%d kills: accepted %d incidents for %d chats (%d deliveries), delivered %d, not delivered but a person was told %d, "+
+		"lost %d, doubled %d (%d without a mark), told of as uncertain %d, other answers %v",
+		kills, len(w.accepted), receivers, all, all-len(missing)-absent, absent, len(missing), doubled, unmarked, len(told), w.refused)
+	if len(w.accepted) == 0 {
+		w.t.Error("nothing was accepted, so nothing was tried")
+	}
+	if len(missing) > 0 {
+		tail := w.procs[0].log.String()
+		w.t.Errorf("%d deliveries are lost, among them %v; the log ends:\n%s", len(missing), missing[0], tail[max(0, len(tail)-4000):])
+	}
+}
+
+// The process is killed again and again at a random moment, also while it starts.
+func TestKillsOnSQLite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "", 1)
+	ctx, stop := context.WithCancel(t.Context())
+	p := w.procs[0]
+	p.start()
+	p.ready()
+	var feeders sync.WaitGroup
+	feeders.Go(func() { w.feed(ctx) })
+	trouble := rand.New(rand.NewPCG(w.rng.Uint64(), 2))
+	feeders.Go(func() { w.trouble(ctx, trouble) })
+	for range *kills {
+		pause(time.Duration(w.rng.IntN(1200)) * time.Millisecond)
+		p.kill()
+		p.start()
+	}
+	p.ready()
+	stop()
+	feeders.Wait()
+	w.books(*kills)
+	p.kill()
+}
+
+// Two replicas share a PostgreSQL; one of the three is killed again and again.
+func TestKillsOfReplicas(t *testing.T) {
+	t.Parallel()
+	pg, err := localstack.StartPostgres(t.Context(), localstack.PostgresOptions{Fsync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pg.Stop() })
+	w := newWorld(t, fmt.Sprintf("state: {dsn: %q}", pg.DSN("postgres")), 2)
+	ctx, stop := context.WithCancel(t.Context())
+	for _, p := range w.procs {
+		p.start()
+		p.ready()
+	}
+	var feeders sync.WaitGroup
+	feeders.Go(func() { w.feed(ctx) })
+	trouble := rand.New(rand.NewPCG(w.rng.Uint64(), 2))
+	feeders.Go(func() { w.trouble(ctx, trouble) })
+	for n := range *replicaKills {
+		pause(time.Duration(500+w.rng.IntN(2500)) * time.Millisecond)
+		if n%3 == 2 {
+			if err := pg.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			pause(time.Duration(w.rng.IntN(2000)) * time.Millisecond)
+			if err := pg.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		p := w.procs[w.rng.IntN(2)]
+		p.kill()
+		p.start()
+		p.ready()
+	}
+	stop()
+	feeders.Wait()
+	w.books(*replicaKills)
+	for _, p := range w.procs {
+		p.kill()
+	}
+}
+
+// The state's disk is full for a while: webhooks are answered 503, and once there is room they are taken, and nothing that
+// was accepted is lost.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "state: {path: /mnt/awoooi}", 1)
+	p := w.procs[0]
+	mount := "mount -t tmpfs -o size=24m tmpfs /mnt && exec \"$@\""
+	p.wrap = []string{"unshare", "--mount", "--", "sh", "-c", mount, "sh"}
+	if os.Getuid() != 0 {
+		p.wrap = []string{"unshare", "--mount", "--map-root-user", "--", "sh", "-c", mount, "sh"}
+	}
+	if out, err := exec.Command(p.wrap[0], append(p.wrap[1:len(p.wrap):len(p.wrap)], "true")...).CombinedOutput(); err != nil {
+		// A place that allows no mounts, as some containers, cannot have this fault.
+		t.Fatalf("a small file system cannot be mounted: %v: %s", err, out)
+	}
+	p.start()
+	defer p.kill()
+	p.ready()
+	for n := range 20 {
+		if !w.post(fmt.Sprintf("F-%06d", n), p) {
+			t.Fatalf("webhook %d was refused on an empty disk", n)
+		}
+	}
+	filler := fmt.Sprintf("/proc/%d/root/mnt/filler", p.cmd.Process.Pid)
+	fill(t, filler)
+	n := 20
+	for ; n < 2000; n++ {
+		if !w.post(fmt.Sprintf("F-%06d", n), p) {
+			break
+		}
+	}
+	w.mu.Lock()
+	if w.refused[http.StatusServiceUnavailable] == 0 {
+		t.Errorf("after %d webhooks on a full disk the answers are %v", n, w.refused)
+	}
+	w.mu.Unlock()
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for !w.post(fmt.Sprintf("F-%06d", n), p) {
+		if time.Now().After(deadline) {
+			t.Fatal("webhooks are refused though there is room again")
+		}
+		pause(100 * time.Millisecond)
+	}
+	w.books(0)
+}
+
+// fill writes the file until the disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, size := range []int{1 << 20, 4 << 10, 1} {
+		block := make([]byte, size)
+		for {
+			if _, err := f.Write(block); err != nil {
+				break
+			}
+		}
+	}
+	if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+		t.Logf("sync: %v", err)
+	}
+}
