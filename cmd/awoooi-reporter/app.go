@@ -208,7 +208,7 @@ func (a *app) listen(ctx context.Context, c *config.Config) error {
 			a.log.Warn("anyone who reaches this address can post alerts: set webhook.bearer_token_file or web.config_file", "address", addr)
 		}
 		if pagesGuard(c).Open() {
-			a.log.Warn("anyone who reaches this address can read the pages and reload: set web.bearer_token_file or web.config_file", "address", addr)
+			a.log.Warn("anyone who reaches this address can read the pages and reload: set web.username or web.config_file", "address", addr)
 		}
 	}
 	return nil

@@ -143,7 +143,7 @@ func TestReplicasSendEverythingOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ahead := time.Date(2026, 4, 22, 7, 59, 45, 0, zone).Sub(time.Now())
+	ahead := time.Until(time.Date(2026, 4, 22, 7, 59, 45, 0, zone))
 	now := func() time.Time { return time.Now().Add(ahead) }
 	yaml := receiver(bot) + fmt.Sprintf("state: {dsn: %q}\n", database(t))
 	var replicas []*running
