@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -280,7 +281,21 @@ func oneIncident(ctx context.Context, q querier, id string) (reporter.Incident, 
 
 // queryIncidents reads incidents and then the alerts of each; a transaction has one connection, so the rows of the
 // first are read to their end before the next begin.
-func queryIncidents(ctx context.Context, q querier, where string, args ...any) (_ []reporter.Incident, err error) {
+func queryIncidents(ctx context.Context, q querier, where string, args ...any) ([]reporter.Incident, error) {
+	out, err := queryIncidentRows(ctx, q, where, args...)
+	if err != nil {
+		return nil, err
+	}
+	for n := range out {
+		if out[n].Alerts, err = queryAlerts(ctx, q, out[n].ID, math.MaxInt64); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// queryIncidentRows reads incidents without their alerts.
+func queryIncidentRows(ctx context.Context, q querier, where string, args ...any) ([]reporter.Incident, error) {
 	rows, err := q.query(ctx, `SELECT `+incidentColumns+` FROM incidents `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("incidents: %w", err)
@@ -306,17 +321,13 @@ func queryIncidents(ctx context.Context, q querier, where string, args ...any) (
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, fmt.Errorf("incidents: %w", err)
 	}
-	for n := range out {
-		if out[n].Alerts, err = queryAlerts(ctx, q, out[n].ID); err != nil {
-			return nil, err
-		}
-	}
 	return out, nil
 }
 
-func queryAlerts(ctx context.Context, q querier, incident string) ([]reporter.Alert, error) {
+// queryAlerts reads the first alerts of an incident, at most limit.
+func queryAlerts(ctx context.Context, q querier, incident string, limit int64) ([]reporter.Alert, error) {
 	rows, err := q.query(ctx, `SELECT fingerprint, starts_at, ends_at, firing, seen_at, presumed_at, presumed_why,
-		labels, annotations, generator_url FROM alerts WHERE incident_id = $1 ORDER BY starts_at, fingerprint`, incident)
+		labels, annotations, generator_url FROM alerts WHERE incident_id = $1 ORDER BY starts_at, fingerprint LIMIT $2`, incident, limit)
 	if err != nil {
 		return nil, fmt.Errorf("alerts of %s: %w", incident, err)
 	}

@@ -1,0 +1,5 @@
+-- The pages list incidents by state and age, and find deliveries by state and by what they are of.
+CREATE INDEX incidents_listed ON incidents (state, started_at, id);
+DROP INDEX incidents_state;
+CREATE INDEX deliveries_state ON deliveries (state, id);
+CREATE INDEX deliveries_subject ON deliveries (kind, subject);
