@@ -48,6 +48,7 @@ type Collector struct {
 	current *generation
 	running *flight
 	told    map[queryKey]memory
+	last    *snapshot // of the last whole run; nil before the first one, and after a reload
 }
 
 type queryKey struct{ source, query string }
@@ -88,6 +89,7 @@ func (c *Collector) Reload(cfg Config) {
 		}
 	}
 	c.told = kept
+	c.last = nil
 	c.mu.Unlock()
 	old.retire()
 }
@@ -177,6 +179,9 @@ func (c *Collector) fly(ctx context.Context, f *flight, limit time.Duration) {
 	f.run.g.release()
 	c.mu.Lock()
 	c.remember(snap, context.Cause(ctx))
+	if f.run.g == c.current && !errors.Is(context.Cause(ctx), context.Canceled) {
+		c.last = snap
+	}
 	if c.running == f {
 		c.running = nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,8 @@ type Reconciler struct {
 	missing map[episode]time.Time // since when no Alertmanager has known it
 	fault   string
 
+	outcome atomic.Pointer[Outcome]
+
 	success  prometheus.Gauge
 	failures prometheus.Counter
 }
@@ -84,6 +87,20 @@ func (r *Reconciler) SetConfig(cfg ReconcileConfig) {
 	r.cfg = cfg
 }
 
+// Outcome is what became of one comparison. Err holds no secret.
+type Outcome struct {
+	At  time.Time // zero: there was none yet
+	Err error
+}
+
+// Outcome returns that of the last comparison.
+func (r *Reconciler) Outcome() Outcome {
+	if o := r.outcome.Load(); o != nil {
+		return *o
+	}
+	return Outcome{}
+}
+
 // Run reconciles at each interval until ctx ends.
 func (r *Reconciler) Run(ctx context.Context) {
 	for {
@@ -116,6 +133,8 @@ func (r *Reconciler) note(err error) {
 	was := r.fault
 	r.fault = text
 	r.mu.Unlock()
+	o := Outcome{At: r.now(), Err: err}
+	r.outcome.Store(&o)
 	if err != nil && text != was {
 		r.log.Warn("open incidents were not reconciled", "err", err)
 	}

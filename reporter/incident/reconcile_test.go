@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,4 +98,31 @@ func TestReconcile(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestOutcomeIsThatOfTheLastComparison(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	synctest.Test(t, func(t *testing.T) {
+		m := tell(t, config, []reporter.AlertEvent{seen("a", 0, 2)})
+		cfg := incident.ReconcileConfig{Interval: time.Minute, After: time.Hour, Alertmanagers: &managers{err: down}}
+		r := incident.NewReconciler(cfg, journal(m, config), m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), time.Now)
+		ctx, stop := context.WithCancel(t.Context())
+		go r.Run(ctx)
+		is := func(what string, at time.Time, err error) {
+			t.Helper()
+			synctest.Wait()
+			if o := r.Outcome(); !o.At.Equal(at) || !errors.Is(o.Err, err) {
+				t.Errorf("%s: %v at %v, want %v at %v", what, o.Err, o.At, err, at)
+			}
+		}
+		is("at first", time.Time{}, nil)
+		<-time.After(time.Minute)
+		is("while nobody answers", time.Now(), down)
+		cfg.Alertmanagers = &managers{known: []string{"a"}}
+		r.SetConfig(cfg)
+		<-time.After(time.Minute)
+		is("after an answer", time.Now(), nil)
+		stop()
+	})
 }

@@ -151,4 +151,3 @@ func inJSON(s string) string {
 	}
 	return string(b[1 : len(b)-1])
 }
-

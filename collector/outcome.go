@@ -1,0 +1,37 @@
+package collector
+
+import "time"
+
+// Outcome is what became of one query in the last run that asked it.
+type Outcome struct {
+	Source, Kind, Query string
+	At                  time.Time     // the end of its window; zero if it was not asked yet
+	Duration            time.Duration // of the read
+	Dropped             int           // rows that were folded into another series
+	LastSuccess         time.Time     // zero is never
+	Err                 error         // nil if it gave its metrics; holds no secret
+}
+
+// Outcomes returns the last outcome of every configured query, by source in the order of the configuration, and nil
+// where there is no query. A run that was cut short because its scrapers hung up says nothing and is left out.
+func (c *Collector) Outcomes() []Outcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := map[queryKey]queryState{}
+	if c.last != nil {
+		for _, q := range c.last.queries {
+			known[queryKey{q.source, q.name}] = q
+		}
+	}
+	var out []Outcome
+	for _, s := range c.current.cfg.Sources {
+		for _, q := range c.current.queries[s.Name] {
+			o := Outcome{Source: s.Name, Kind: s.Kind, Query: q.Name, LastSuccess: c.told[queryKey{s.Name, q.Name}].lastSuccess}
+			if k, ok := known[queryKey{s.Name, q.Name}]; ok {
+				o.At, o.Duration, o.Dropped, o.Err = c.last.until, k.duration, k.dropped, k.err
+			}
+			out = append(out, o)
+		}
+	}
+	return out
+}

@@ -1,0 +1,61 @@
+package collector_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+)
+
+func TestOutcomesAreThoseOfTheLastWholeRun(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	src := &fixed{rows: map[string]collector.Rows{"good": table("c n", []any{"a", 1}), "bad": table("c n")}, errs: map[string]error{}}
+	cfg := collector.Config{Sources: named(src), Queries: []kpi.Query{query("good"), query("bad")}}
+	now := fixedNow
+	c := newCollector(t, cfg, io.Discard, func() time.Time { return now })
+	is := func(what string, want ...collector.Outcome) {
+		t.Helper()
+		if diff := cmp.Diff(want, c.Outcomes(), cmpopts.EquateErrors()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	outcome := func(name string, at, success time.Time, err error) collector.Outcome {
+		o := collector.Outcome{Source: "db", Kind: kpi.KindPostgres, Query: name, At: at.Truncate(time.Microsecond), LastSuccess: success.Truncate(time.Microsecond), Err: err}
+		if !at.IsZero() {
+			o.Duration = 25 * time.Millisecond
+		}
+		return o
+	}
+	never := time.Time{}
+	is("before the first scrape", outcome("good", never, never, nil), outcome("bad", never, never, nil))
+	scrape(t, c)
+	first := now
+	is("after a good one", outcome("good", first, first, nil), outcome("bad", first, first, nil))
+	src.errs["bad"] = down
+	now = now.Add(time.Minute)
+	scrape(t, c)
+	is("after a fault", outcome("good", now, now, nil), outcome("bad", now, first, down))
+
+	// A scraper that hangs up tells nothing of the sources.
+	hungUp, hangUp := context.WithCancel(t.Context())
+	src.block = func(context.Context) { hangUp() }
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil).WithContext(hungUp)
+	c.Handler(prometheus.NewRegistry()).ServeHTTP(httptest.NewRecorder(), r)
+	is("after a scraper that hung up", outcome("good", now, now, nil), outcome("bad", now, first, down))
+
+	src.block = nil
+	cfg.Queries = []kpi.Query{query("good"), query("new")}
+	c.Reload(cfg)
+	is("after a reload", outcome("good", never, now, nil), outcome("new", never, never, nil))
+}
