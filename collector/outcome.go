@@ -9,6 +9,7 @@ type Outcome struct {
 	Duration            time.Duration // of the read
 	Dropped             int           // rows that were folded into another series
 	LastSuccess         time.Time     // zero is never
+	Up                  bool          // whether the source answered any query of that run
 	Err                 error         // nil if it gave its metrics; holds no secret
 }
 
@@ -18,7 +19,11 @@ func (c *Collector) Outcomes() []Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := map[queryKey]queryState{}
+	up := map[string]bool{}
 	if c.last != nil {
+		for _, s := range c.last.sources {
+			up[s.name] = s.up
+		}
 		for _, q := range c.last.queries {
 			known[queryKey{q.source, q.name}] = q
 		}
@@ -26,7 +31,8 @@ func (c *Collector) Outcomes() []Outcome {
 	var out []Outcome
 	for _, s := range c.current.cfg.Sources {
 		for _, q := range c.current.queries[s.Name] {
-			o := Outcome{Source: s.Name, Kind: s.Kind, Query: q.Name, LastSuccess: c.told[queryKey{s.Name, q.Name}].lastSuccess}
+			o := Outcome{Source: s.Name, Kind: s.Kind, Query: q.Name, Up: up[s.Name]}
+			o.LastSuccess = c.told[queryKey{s.Name, q.Name}].lastSuccess
 			if k, ok := known[queryKey{s.Name, q.Name}]; ok {
 				o.At, o.Duration, o.Dropped, o.Err = c.last.until, k.duration, k.dropped, k.err
 			}

@@ -33,7 +33,7 @@ func TestOutcomesAreThoseOfTheLastWholeRun(t *testing.T) {
 	outcome := func(name string, at, success time.Time, err error) collector.Outcome {
 		o := collector.Outcome{Source: "db", Kind: kpi.KindPostgres, Query: name, At: at.Truncate(time.Microsecond), LastSuccess: success.Truncate(time.Microsecond), Err: err}
 		if !at.IsZero() {
-			o.Duration = 25 * time.Millisecond
+			o.Duration, o.Up = 25*time.Millisecond, true
 		}
 		return o
 	}

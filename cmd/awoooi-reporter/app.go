@@ -218,37 +218,25 @@ func (a *app) listen(ctx context.Context, c *config.Config) error {
 func (a *app) addr() string { return a.listeners[0].Addr().String() }
 
 func (a *app) mux() (http.Handler, error) {
-	people := http.NewServeMux()
-	links := []web.LandingLinks{}
-	if a.texts != nil {
-		pages.New(a.store, pageTexts{a.texts}, func() *time.Location { return a.texts.reading.Load().cfg.Zone }, a.log, a.opts.Now).
-			Register(people)
-		for _, name := range a.texts.Reports() {
-			links = append(links, web.LandingLinks{Address: "/reports/" + name, Text: "Report " + name, Description: "as of now"})
-		}
-		links = append(links,
-			web.LandingLinks{Address: "/incidents", Text: "Incidents", Description: "and their postmortems"},
-			web.LandingLinks{Address: "/deliveries", Text: "Deliveries", Description: "what was sent, and what was not"})
-	}
-	links = append(links,
-		web.LandingLinks{Address: "/metrics", Text: "Metrics"},
-		web.LandingLinks{Address: "/-/healthy", Text: "Health"},
-		web.LandingLinks{Address: "/-/ready", Text: "Readiness"})
-	landing, err := web.NewLandingPage(web.LandingConfig{
-		Name: "awoooi-reporter", Description: "KPI gauges, daily reports and postmortems",
-		Version: version.Version, Links: links, Profiling: "false",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("landing page: %w", err)
-	}
-
 	guarded := func(h http.Handler) http.Handler {
 		return auth.Require(func() auth.Guard { return *a.guard.Load() }, h)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", landing)
-	for _, path := range []string{"/reports/", "/incidents", "/incidents/", "/deliveries"} {
-		mux.Handle(path, guarded(pages.SecureHeaders(people)))
+	if a.texts != nil {
+		people := http.NewServeMux()
+		a.pages().Register(people)
+		mux.Handle("/", guarded(pages.SecureHeaders(people)))
+	} else { // A collector alone has nothing to show that its metrics do not.
+		landing, err := web.NewLandingPage(web.LandingConfig{
+			Name: "awoooi-reporter", Description: "KPI gauges", Version: version.Version, Profiling: "false",
+			Links: []web.LandingLinks{
+				{Address: "/metrics", Text: "Metrics"}, {Address: "/-/healthy", Text: "Health"}, {Address: "/-/ready", Text: "Readiness"},
+			},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("landing page: %w", err)
+		}
+		mux.Handle("/", landing)
 	}
 	if a.webhook != nil {
 		mux.Handle(webhookPath, a.webhook)

@@ -93,23 +93,33 @@ func (t *texts) Postmortem(ctx context.Context, in reporter.Incident) (reporter.
 	return r.render.Postmortem(r.postmortem.Build(ctx, in))
 }
 
-// Reports names the reports there are.
-func (t *texts) Reports() []string {
-	var names []string
-	for _, d := range t.reading.Load().definitions {
-		names = append(names, d.Name)
-	}
-	return names
-}
-
-// pageTexts shows a report without data on its page, where the reasons stand, rather than failing.
+// pageTexts builds what pages show, which are not messages that are late or fail.
 type pageTexts struct{ *texts }
 
+// Report shows a report without data, for the page tells the reasons, and never as late, for nothing is sent.
 func (p pageTexts) Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
 	rep, msg, err := p.texts.Report(ctx, name, at)
 	var unreachable *report.UnreachableError
-	if errors.As(err, &unreachable) {
-		return rep, msg, nil
+	if err != nil && !errors.As(err, &unreachable) {
+		return rep, msg, err
 	}
-	return rep, msg, err
+	if rep.Late() > 0 {
+		rep.Built = rep.Due
+		msg, err = p.reading.Load().render.Report(rep)
+		return rep, msg, err
+	}
+	return rep, msg, nil
+}
+
+// Postmortem builds the postmortem of an incident with its message.
+func (p pageTexts) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error) {
+	r := p.reading.Load()
+	pm := r.postmortem.Build(ctx, in)
+	msg, err := r.render.Postmortem(pm)
+	return pm, msg, err
+}
+
+// Markdown writes a postmortem as a document.
+func (p pageTexts) Markdown(pm reporter.Postmortem) (string, error) {
+	return p.reading.Load().render.Markdown(pm)
 }

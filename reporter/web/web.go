@@ -1,17 +1,23 @@
-// Package web serves the reporter's pages for people: incidents, reports and deliveries come in from the store and the
-// builders, server-rendered HTML goes out.
+// Package web serves the reporter's pages for people: what the store, the builders and the parts know comes in,
+// server-rendered HTML goes out.
 package web
 
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -19,163 +25,280 @@ import (
 //go:embed templates/*.html
 var files embed.FS
 
-// listed is how many incidents or deliveries a page shows, newest first.
-const listed = 100
+//go:embed style.css
+var style string
 
-// Store is what the pages read. Errors are shown as 500, without their text; reporter.ErrNotFound as 404.
+const (
+	// pageTime bounds the making of a page.
+	pageTime = 25 * time.Second
+	// listed is how many incidents or deliveries one page lists.
+	listed = 30
+)
+
+// Store is what the pages read and change. Errors are shown as 500, without their text; reporter.ErrNotFound as 404.
 type Store interface {
-	Incidents(ctx context.Context, limit int) ([]reporter.Incident, error)
+	Incidents
+	Deliveries
+	Actions
+}
+
+// Incidents is the journal.
+type Incidents interface {
+	ListIncidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error)
 	Incident(ctx context.Context, id string) (reporter.Incident, error)
-	Deliveries(ctx context.Context, limit int) ([]reporter.Delivery, error)
+}
+
+// Deliveries is what was sent, or is to be.
+type Deliveries interface {
+	ListDeliveries(ctx context.Context, f reporter.DeliveryFilter) ([]reporter.Delivery, error)
+	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
+	// ReportDeliveries returns those of the report's latest due times before that moment, at most limit due times.
+	ReportDeliveries(ctx context.Context, report string, before time.Time, limit int) ([]reporter.Delivery, error)
+}
+
+// Actions is what people can do. An error beside a delivery that is as it was before means that it cannot be done.
+type Actions interface {
+	RetryDelivery(ctx context.Context, id int64, now time.Time) error
+	CancelDelivery(ctx context.Context, id int64, now time.Time) error
 }
 
 // Texts builds what a page shows.
 type Texts interface {
 	// Report builds the named report as of at, with its message. reporter.ErrNotFound: there is no such report.
 	Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error)
-	// Postmortem builds the message of an incident, open ones included.
-	Postmortem(ctx context.Context, in reporter.Incident) (reporter.Message, error)
-	// Reports names the configured reports.
-	Reports() []string
+	// Postmortem builds that of an incident with its message, open ones included.
+	Postmortem(ctx context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error)
+	// Markdown writes a postmortem as a document.
+	Markdown(p reporter.Postmortem) (string, error)
+}
+
+// Pictures is what Texts may be too: it draws what a page shows beside the text, as PNG. reporter.ErrNotFound: there is
+// nothing to draw.
+type Pictures interface {
+	ReportPicture(ctx context.Context, name string, at time.Time) ([]byte, error)
+	IncidentPicture(ctx context.Context, in reporter.Incident) ([]byte, error)
+}
+
+// Settings is how the pages look.
+type Settings struct {
+	Zone        *time.Location
+	Locale      string // "zh-TW", "en"; one without a catalogue is shown in English
+	Product     string
+	ExternalURL string // where browsers reach the pages; "" is not known
+	Version     string
+}
+
+// Config is what the pages are made of.
+type Config struct {
+	Store    Store
+	Texts    Texts
+	Status   Status
+	Settings func() Settings // asked at each request, since a reload may change it
+	// Protected says whether a request that has come in had to show whose it is.
+	Protected func(r *http.Request) bool
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Pages is the set of pages.
 type Pages struct {
-	store Store
-	texts Texts
-	zone  func() *time.Location
-	log   *slog.Logger
-	now   func() time.Time
-	tmpl  *template.Template
+	cfg        Config
+	tmpl       *template.Template
+	catalogues map[string]catalogue
 }
 
-// New builds the pages; zone is asked at each request, since a reload may change it.
-func New(store Store, texts Texts, zone func() *time.Location, log *slog.Logger, now func() time.Time) *Pages {
-	p := &Pages{store: store, texts: texts, zone: zone, log: log, now: now}
-	p.tmpl = template.Must(template.New("").Funcs(template.FuncMap{
-		"time": func(t time.Time) string {
-			if t.IsZero() {
-				return "—"
-			}
-			return t.In(zone()).Format("2006-01-02 15:04:05")
-		},
-		"duration": func(in reporter.Incident) time.Duration { return in.Duration().Round(time.Second) },
-	}).ParseFS(files, "templates/*.html"))
-	return p
+// New builds the pages.
+func New(cfg Config) *Pages {
+	catalogues, err := loadCatalogues()
+	if err != nil {
+		panic(err) // the files are a part of the program
+	}
+	return &Pages{cfg: cfg, catalogues: catalogues, tmpl: template.Must(template.ParseFS(files, "templates/*.html"))}
 }
 
 // Register adds the pages to mux.
 func (p *Pages) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /reports/{name}", p.report)
-	mux.HandleFunc("GET /incidents", p.incidents)
-	mux.HandleFunc("GET /incidents/{id}", p.incident)
-	mux.HandleFunc("GET /deliveries", p.deliveries)
-}
-
-type page struct {
-	Title    string
-	Reports  []string
-	Zone     string
-	Text     template.HTML
-	Report   *reporter.Report
-	NoData   []reporter.Figure
-	Incident *reporter.Incident
-	List     any
-}
-
-func (p *Pages) show(w http.ResponseWriter, r *http.Request, name string, data page) {
-	data.Reports, data.Zone = p.texts.Reports(), p.zone().String()
-	var b bytes.Buffer
-	if err := p.tmpl.ExecuteTemplate(&b, name, data); err != nil {
-		p.fail(w, r, err)
-		return
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /":                             p.nowhere,
+		"GET /{$}":                          p.overview,
+		"GET /reports":                      p.reports,
+		"GET /reports/{name}":               p.report,
+		"GET /reports/{name}/trend.png":     p.reportPicture,
+		"GET /incidents":                    p.incidents,
+		"GET /incidents/{id}":               p.incident,
+		"GET /incidents/{id}/graph.png":     p.incidentPicture,
+		"GET /incidents/{id}/postmortem.md": p.markdown,
+		"GET /deliveries":                   p.deliveries,
+		"GET /deliveries/{id}":              p.delivery,
+		"POST /deliveries/{id}/{action}":    p.act,
+		"GET /sources":                      p.sources,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+			defer cancel()
+			h(w, r.WithContext(ctx))
+		})
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(b.Bytes())
 }
+
+func (p *Pages) nowhere(w http.ResponseWriter, r *http.Request) { p.fail(w, r, reporter.ErrNotFound) }
 
 // SecureHeaders lets next's pages load nothing but themselves, and keeps them out of frames and caches.
 func SecureHeaders(next http.Handler) http.Handler {
+	sum := sha256.Sum256([]byte(style))
+	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; "+
-			"frame-ancestors 'none'; form-action 'self'; base-uri 'none'")
+		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		// With no-referrer a browser hides the origin of our own forms too, which tells them from those of others.
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
 }
 
+// page is what a template sees: the words and settings of the request, and the page's own content.
+type page struct {
+	words
+	Settings
+	Section string // of the navigation
+	Title   string
+	Body    any
+	now     time.Time
+}
+
+func (p *Pages) page(section, title string) *page {
+	s := p.cfg.Settings()
+	v := &page{words: words{p.catalogues[s.Locale], p.catalogues[baseLocale]}, Settings: s, Section: section, now: p.cfg.Now()}
+	v.Title = v.T(title)
+	return v
+}
+
+// Style is the style sheet, whose sum the policy of SecureHeaders names.
+func (v *page) Style() template.CSS { return template.CSS(style) } //nolint:gosec // it is our own
+
+// stamp is a moment as a template shows it.
+type stamp struct{ ISO, Text, Relative string }
+
+// At shows a moment in the zone of the pages; nil for the zero time.
+func (v *page) At(t time.Time) *stamp {
+	if t.IsZero() {
+		return nil
+	}
+	return &stamp{t.UTC().Format(time.RFC3339), t.In(v.Zone).Format("2006-01-02 15:04:05"), v.relative(t, v.now)}
+}
+
+// Now is when the page was made.
+func (v *page) Now() *stamp { return v.At(v.now) }
+
+// Filter is a path with a query of the pairs that have a value.
+func (v *page) Filter(path string, pairs ...string) string { return address(path, pairs...) }
+
+// ZoneName names the zone for people.
+func (v *page) ZoneName() string {
+	if v.Zone.String() == "Asia/Taipei" {
+		return v.T("taipei_time")
+	}
+	return v.Zone.String()
+}
+
+// IncidentPath is the page of an incident, whatever characters its id has.
+func (v *page) IncidentPath(id string) string { return "/incidents/" + url.PathEscape(id) }
+
+// ReportPath is the page of a report as of a due time.
+func (v *page) ReportPath(name string, due time.Time) string {
+	return "/reports/" + url.PathEscape(name) + "?at=" + url.QueryEscape(due.In(v.Zone).Format(time.RFC3339))
+}
+
+// ReportHome is the page of a report.
+func (v *page) ReportHome(name string) string { return "/reports/" + url.PathEscape(name) }
+
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, name string, v *page) {
+	p.write(w, r, http.StatusOK, name, v)
+}
+
+func (p *Pages) write(w http.ResponseWriter, r *http.Request, code int, name string, v *page) {
+	var b bytes.Buffer
+	if err := p.tmpl.ExecuteTemplate(&b, name, v); err != nil {
+		p.cfg.Log.Error("page failed", "path", r.URL.Path, "err", err)
+		http.Error(w, v.T("failed"), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(code)
+	w.Write(b.Bytes())
+}
+
+// refuse answers with a page that says why, in the words of a key.
+func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, code int, key string, args ...any) {
+	v := p.page("", "error_"+strconv.Itoa(code))
+	v.Body = v.T(key, args...)
+	p.write(w, r, code, "error.html", v)
+}
+
+// fail answers what cannot be shown. What the reason is, is for the log.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, reporter.ErrNotFound):
-		http.Error(w, "not found", http.StatusNotFound)
+		p.refuse(w, r, http.StatusNotFound, "not_found")
+	case errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		p.cfg.Log.Error("page took too long", "path", r.URL.Path, "err", err)
+		p.refuse(w, r, http.StatusServiceUnavailable, "too_slow")
 	case r.Context().Err() != nil: // the client has left
 	default:
-		p.log.Error("page failed", "path", r.URL.Path, "err", err)
-		http.Error(w, "the page could not be made; the log says why", http.StatusInternalServerError)
+		p.cfg.Log.Error("page failed", "path", r.URL.Path, "err", err)
+		p.refuse(w, r, http.StatusInternalServerError, "failed")
 	}
-}
-
-func (p *Pages) report(w http.ResponseWriter, r *http.Request) {
-	at := p.now()
-	if s := r.URL.Query().Get("at"); s != "" {
-		var err error
-		if at, err = time.Parse(time.RFC3339, s); err != nil {
-			http.Error(w, "at: want a time such as 2026-04-22T08:00:00+08:00", http.StatusBadRequest)
-			return
-		}
-	}
-	rep, msg, err := p.texts.Report(r.Context(), r.PathValue("name"), at)
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	p.show(w, r, "report.html", page{Title: msg.Title, Text: markup(msg.HTML), Report: &rep, NoData: noData(rep)})
-}
-
-func noData(rep reporter.Report) []reporter.Figure {
-	var out []reporter.Figure
-	for _, f := range rep.Figures {
-		if len(f.Samples) == 0 {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
-	list, err := p.store.Incidents(r.Context(), listed)
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	p.show(w, r, "incidents.html", page{Title: "Incidents", List: list})
-}
-
-func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
-	in, err := p.store.Incident(r.Context(), r.PathValue("id"))
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	msg, err := p.texts.Postmortem(r.Context(), in)
-	if err != nil {
-		p.fail(w, r, fmt.Errorf("postmortem: %w", err))
-		return
-	}
-	p.show(w, r, "incident.html", page{Title: in.ID, Text: markup(msg.HTML), Incident: &in})
-}
-
-func (p *Pages) deliveries(w http.ResponseWriter, r *http.Request) {
-	list, err := p.store.Deliveries(r.Context(), listed)
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	p.show(w, r, "deliveries.html", page{Title: "Deliveries", List: list})
 }
 
 // markup trusts a rendered message: the renderer has escaped every value in it, and only it makes messages.
 func markup(html string) template.HTML { return template.HTML(html) } //nolint:gosec // see above
+
+// storable says whether a text of a request can be the text of a row: PostgreSQL takes neither NUL nor bytes that are no
+// UTF-8, and an error of its own would be no answer.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// picture makes an image of PNG bytes that stands in the page itself; "" for none.
+func picture(png []byte) template.URL {
+	if len(png) == 0 {
+		return ""
+	}
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)) //nolint:gosec // base64 of an image
+}
+
+// drawn returns a picture for a page. One that could not be drawn costs itself only.
+func (p *Pages) drawn(r *http.Request, draw func(Pictures) ([]byte, error)) template.URL {
+	pictures, ok := p.cfg.Texts.(Pictures)
+	if !ok {
+		return ""
+	}
+	png, err := draw(pictures)
+	if err != nil && !errors.Is(err, reporter.ErrNotFound) && r.Context().Err() == nil {
+		p.cfg.Log.Warn("picture was not drawn", "path", r.URL.Path, "err", err)
+	}
+	return picture(png)
+}
+
+// servePicture answers with a picture alone.
+func (p *Pages) servePicture(w http.ResponseWriter, r *http.Request, draw func(Pictures) ([]byte, error)) {
+	pictures, ok := p.cfg.Texts.(Pictures)
+	if !ok {
+		p.fail(w, r, reporter.ErrNotFound)
+		return
+	}
+	png, err := draw(pictures)
+	if err == nil && len(png) == 0 {
+		err = fmt.Errorf("picture: %w", reporter.ErrNotFound)
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "image/png")
+	w.Header().Set("Content-Length", strconv.Itoa(len(png)))
+	w.Write(png)
+}

@@ -3,35 +3,105 @@ package web_test
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"html"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/web"
 )
 
-var day = time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
+var (
+	day  = time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
+	zone = time.FixedZone("Asia/Taipei", 8*60*60)
+)
 
-type world struct{ err error }
+// world is all that the pages read: what is not set is a quiet day.
+type world struct {
+	err       error
+	incidents []reporter.IncidentRow
+	incident  *reporter.Incident
+	listed    []reporter.Delivery
+	filter    *reporter.DeliveryFilter
+	sought    *reporter.IncidentFilter
+	past      []reporter.Delivery
+	parts     web.Parts
+	reportErr error
+	did       *[]string
+	refusal   error
+	locale    string
+	external  string
+	protected bool
+}
 
-func (w world) Incidents(context.Context, int) ([]reporter.Incident, error) {
-	return []reporter.Incident{incident("<b>X</b>/1")}, w.err
+func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
+	if w.sought != nil {
+		*w.sought = f
+	}
+	rows := w.incidents
+	if len(rows) > f.Limit {
+		rows = rows[:f.Limit]
+	}
+	return rows, w.err
 }
 
 func (w world) Incident(_ context.Context, id string) (reporter.Incident, error) {
-	if id == "gone" {
-		return reporter.Incident{}, reporter.ErrNotFound
+	switch {
+	case w.err != nil:
+		return reporter.Incident{}, w.err
+	case id == "gone":
+		return reporter.Incident{}, fmt.Errorf("incident %s: %w", id, reporter.ErrNotFound)
+	case w.incident != nil:
+		return *w.incident, nil
 	}
-	return incident(id), w.err
+	return resolved(id), nil
 }
 
-func (w world) Deliveries(context.Context, int) ([]reporter.Delivery, error) {
-	return []reporter.Delivery{{ID: 7, Kind: reporter.DeliveryReport, Subject: "daily", State: reporter.DeliveryGivenUp, LastError: "<i>401</i>"}}, w.err
+func (w world) ListDeliveries(_ context.Context, f reporter.DeliveryFilter) ([]reporter.Delivery, error) {
+	if w.filter != nil {
+		*w.filter = f
+	}
+	list := w.listed
+	if len(list) > f.Limit {
+		list = list[:f.Limit]
+	}
+	return slices.Clone(list), w.err
+}
+
+func (w world) Delivery(_ context.Context, id int64) (reporter.Delivery, error) {
+	for _, d := range w.listed {
+		if d.ID == id {
+			return d, w.err
+		}
+	}
+	return reporter.Delivery{}, errors.Join(w.err, fmt.Errorf("delivery %d: %w", id, reporter.ErrNotFound))
+}
+
+func (w world) ReportDeliveries(context.Context, string, time.Time, int) ([]reporter.Delivery, error) {
+	return w.past, w.err
+}
+
+func (w world) RetryDelivery(_ context.Context, id int64, now time.Time) error {
+	*w.did = append(*w.did, fmt.Sprint("retry ", id, " ", now.Equal(day)))
+	return w.refusal
+}
+
+func (w world) CancelDelivery(_ context.Context, id int64, now time.Time) error {
+	*w.did = append(*w.did, fmt.Sprint("cancel ", id, " ", now.Equal(day)))
+	return w.refusal
 }
 
 func (w world) Report(_ context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
@@ -39,78 +109,251 @@ func (w world) Report(_ context.Context, name string, at time.Time) (reporter.Re
 		return reporter.Report{}, reporter.Message{}, reporter.ErrNotFound
 	}
 	rep := reporter.Report{Name: name, Due: at, Figures: map[string]reporter.Figure{
-		"alerts": {Name: "alerts", Samples: []reporter.Sample{{Value: 1}}},
+		"alerts": {Name: "alerts", Expr: "sum(a)", Samples: []reporter.Sample{{Value: 1}}},
 		"lost":   reporter.NoData("lost", "sum(x < 1)", at, "no sample"),
 	}}
-	return rep, reporter.Message{Title: "Daily", HTML: "<b>ok</b> &lt;3"}, w.err
+	return rep, reporter.Message{Title: "Daily", HTML: "<b>ok</b> &lt;3"}, errors.Join(w.err, w.reportErr)
 }
 
-func (w world) Postmortem(_ context.Context, in reporter.Incident) (reporter.Message, error) {
-	return reporter.Message{Title: in.ID, HTML: "<b>story</b>"}, w.err
+func (w world) Postmortem(_ context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error) {
+	pm := reporter.Postmortem{Incident: in, Title: "The <i>disk</i>", Earlier: &reporter.Earlier{Days7: 2, Days30: 5}}
+	for n, a := range in.Alerts {
+		pm.Timeline = append(pm.Timeline, reporter.TimelineEvent{At: a.StartsAt, Firing: true, Alert: fmt.Sprint("<alert> ", n)})
+	}
+	return pm, reporter.Message{Title: in.ID, HTML: "<b>story</b>"}, w.err
 }
 
-func (world) Reports() []string { return []string{"daily"} }
+func (w world) Markdown(pm reporter.Postmortem) (string, error) {
+	return "# " + pm.Incident.ID + "\n", w.err
+}
 
-func incident(id string) reporter.Incident {
+func (w world) Parts(context.Context) web.Parts { return w.parts }
+
+func (world) Reports() []web.Plan {
+	return []web.Plan{{Name: "daily", Schedule: "0 8 * * *", Zone: "Asia/Taipei", Next: day.Add(time.Hour), Receivers: []string{"oncall"}}}
+}
+
+func (world) Receivers() []web.Receiver {
+	return []web.Receiver{{Name: "oncall", Kind: "telegram"}, {Name: "<b>", Kind: "terminal"}}
+}
+
+// drawing is a world with pictures.
+type drawing struct {
+	world
+	png []byte
+	bad error
+}
+
+func (d drawing) ReportPicture(context.Context, string, time.Time) ([]byte, error) {
+	return d.png, d.bad
+}
+func (d drawing) IncidentPicture(context.Context, reporter.Incident) ([]byte, error) {
+	return d.png, d.bad
+}
+
+func resolved(id string) reporter.Incident {
 	return reporter.Incident{
-		ID: id, State: reporter.IncidentResolved, StartedAt: day, EndedAt: day.Add(10 * time.Minute), Sample: true,
-		Alerts: []reporter.Alert{{Fingerprint: "f", StartsAt: day, Firing: true, Labels: map[string]string{"x": "<script>"}}},
+		ID: id, Key: "k", State: reporter.IncidentResolved, StartedAt: day, EndedAt: day.Add(10 * time.Minute), Sample: true,
+		CloseReason: reporter.ClosedReconciled, GroupLabels: map[string]string{"cluster": "<prod>"}, Truncated: 3,
+		Alerts: []reporter.Alert{{
+			Fingerprint: "f", StartsAt: day, Firing: true, GeneratorURL: "javascript:alert(1)",
+			Labels:      map[string]string{"alertname": "Disk", "severity": "critical", "x": "<script>"},
+			Annotations: map[string]string{"summary": "db-3 <full>"},
+		}},
 	}
 }
 
-func serve(w world, path string) *httptest.ResponseRecorder {
+func sent(id int64, subject, html string) reporter.Delivery {
+	return reporter.Delivery{
+		ID: id, Kind: reporter.DeliveryReport, Subject: subject, Receiver: "oncall", State: reporter.DeliverySent,
+		Message: &reporter.Message{Title: "Daily", HTML: html}, CreatedAt: day, FinishedAt: day,
+		Parts: []reporter.Part{{HTML: html, SentAt: day, MessageID: "m1"}},
+	}
+}
+
+func pages(w world, texts web.Texts) (http.Handler, *strings.Builder) {
+	var logs strings.Builder
 	mux := http.NewServeMux()
-	zone := time.FixedZone("Asia/Taipei", 8*60*60)
-	web.New(w, w, func() *time.Location { return zone }, slog.New(slog.NewTextHandler(io.Discard, nil)), func() time.Time { return day }).Register(mux)
+	locale := w.locale
+	if locale == "" {
+		locale = "en"
+	}
+	web.New(web.Config{
+		Store: w, Texts: texts, Status: w,
+		Settings: func() web.Settings {
+			return web.Settings{Zone: zone, Locale: locale, Product: "ACME", ExternalURL: w.external, Version: "1.2.3"}
+		},
+		Protected: func(*http.Request) bool { return w.protected },
+		Log:       slog.New(slog.NewTextHandler(&logs, nil)), Now: func() time.Time { return day },
+	}).Register(mux)
 	web.RegisterHealth(mux, web.Check{Name: "state", Err: func(context.Context) error { return w.err }})
+	return web.SecureHeaders(mux), &logs
+}
+
+func serve(w world, path string) *httptest.ResponseRecorder {
+	h, _ := pages(w, w)
 	r := httptest.NewRecorder()
-	web.SecureHeaders(mux).ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
+	h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
 	return r
 }
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	for path, tc := range map[string]struct {
+	open := resolved("OPEN")
+	open.State, open.EndedAt, open.CloseReason = reporter.IncidentOpen, time.Time{}, ""
+	rows := []reporter.IncidentRow{{Incident: open, Count: 1}, {Incident: resolved("<b>X</b>/1"), Count: 1000, More: true}}
+	given := reporter.Delivery{
+		ID: 7, Kind: reporter.DeliveryPostmortem, Subject: "a/b", Receiver: "oncall", State: reporter.DeliveryGivenUp, LastError: "<i>401</i>",
+		Attempts: 4, CreatedAt: day, FinishedAt: day,
+		Parts: []reporter.Part{{SentAt: day}, {Document: "whole.html", Ambiguous: 2, Interrupted: 1, Uncertain: true, Plain: true}},
+	}
+	waiting := reporter.Delivery{
+		ID: 8, Kind: reporter.DeliveryReport, Subject: "daily@2026-04-22T00:00:00Z", Receiver: "oncall", State: reporter.DeliveryPending,
+		Attempts: 1, CreatedAt: day, NextAttempt: day.Add(5 * time.Minute),
+	}
+	notice := reporter.Delivery{ID: 9, Kind: reporter.DeliveryNotice, Subject: "7:stopped", Receiver: "backup", State: reporter.DeliveryCancelled}
+	w := world{incidents: rows, listed: []reporter.Delivery{given, waiting, notice}}
+	past := world{
+		past:   []reporter.Delivery{sent(2, "daily@2026-04-21T00:00:00Z", "<b>old</b>"), sent(1, "daily@2026-04-20T00:00:00Z", "<b>older</b>")},
+		listed: []reporter.Delivery{waiting, sent(2, "daily@2026-04-21T00:00:00Z", "<b>old</b>")},
+	}
+	trouble := world{listed: []reporter.Delivery{given}, parts: web.Parts{
+		Collector: true, Oldest: day.Add(-time.Hour), Stopped: map[string]string{"oncall": "Unauthorized <b>"}, Pending: map[string]int{"oncall": 3, "former": 1},
+		Queries: []web.Query{
+			{Source: "db", Kind: "postgres", Name: "good", At: day, LastSuccess: day, Duration: 12 * time.Millisecond, Dropped: 2, Up: true},
+			{Source: "db", Kind: "postgres", Name: "bad", At: day, LastSuccess: day.Add(-time.Hour), Up: true, Fault: "column <x> is NULL"},
+			{Source: "api", Kind: "http", Name: "never"},
+		},
+		Figures: web.Figures{URL: "http://prom:9090", Newest: day.Add(-time.Hour)}, Alertmanagers: []string{"http://am:9093"},
+		Compared: day.Add(-time.Minute), CompareFault: "connection refused", LastWebhook: day.Add(-2 * time.Hour), Open: 1,
+	}}
+	well := world{parts: web.Parts{Collector: true, Figures: web.Figures{Embedded: true, Newest: day}}}
+
+	for name, tc := range map[string]struct {
+		w    world
+		path string
 		code int
 		says []string
 		not  string
 	}{
-		"/reports/daily":                         {200, []string{"<b>ok</b> &lt;3", "sum(x &lt; 1)", "no sample", "2026-04-22 08:00:00"}, "<td>alerts</td>"},
-		"/reports/daily?at=2026-04-01T08:00:00Z": {200, []string{"2026-04-01 16:00:00"}, ""},
-		"/reports/daily?at=noon":                 {400, []string{"want a time"}, ""},
-		"/reports/x":                             {404, []string{"not found"}, ""},
-		"/incidents":                             {200, []string{"&lt;b&gt;X&lt;/b&gt;/1", "/incidents/%3cb%3eX%3c/b%3e/1", "10m0s", "sample"}, "<b>X"},
-		"/incidents/A":                           {200, []string{"<b>story</b>", "x=&lt;script&gt;", "firing"}, "<script>"},
-		"/incidents/gone":                        {404, []string{"not found"}, ""},
-		"/deliveries":                            {200, []string{"given_up", "&lt;i&gt;401"}, "<i>401"},
-		"/-/healthy":                             {200, []string{"healthy"}, ""},
-		"/-/ready":                               {200, []string{"ready"}, ""},
+		"overview, all well":                     {well, "/", 200, []string{"All is well", "No incident is open", "No delivery yet", `href="/metrics"`, `href="/-/ready"`, "1.2.3", "daily"}, "attention"},
+		"overview, an empty database of figures": {world{}, "/", 200, []string{"has no sample of the collector"}, "All is well"},
+		"overview, troubles": {trouble, "/", 200, []string{
+			"Needs attention: 6", "Receiver oncall is stopped: Unauthorized &lt;b&gt;", "waiting for 1 h", "Source db: 1 queries failed",
+			"newest figures are 1 h old", "not compared with Alertmanager: connection refused", "was not sent to oncall", "<b>4</b>",
+		}, "Source api"},
+		"overview, figures not to be read": {world{parts: web.Parts{Figures: web.Figures{Fault: "refused"}, Fault: "disk"}}, "/", 200,
+			[]string{"Figures cannot be read: refused", "state cannot be read"}, "disk"},
+
+		"reports":       {past, "/reports", 200, []string{"daily", "0 8 * * *", "2026-04-22 09:00:00", `/reports/daily?at=2026-04-21T08%3A00%3A00%2B08%3A00`, "sent"}, ""},
+		"reports, none": {world{}, "/reports", 200, []string{"None was sent yet"}, ""},
+		"report":        {past, "/reports/daily", 200, []string{"<b>ok</b> &lt;3", "sum(x &lt; 1)", "no sample", "2026-04-22 08:00:00", "2026-04-20 08:00:00", `value="2026-04-22T08:00"`}, "As it was sent"},
+		"report as it was sent": {past, "/reports/daily?at=2026-04-21T08:00:00%2B08:00", 200,
+			[]string{"As it was sent", "<b>old</b>", "Evaluated again now", "<b>ok</b>", "Not written yet", "As of now"}, "the text is the same"},
+		"report at a time of a form":        {past, "/reports/daily?at=2026-04-01T08:00", 200, []string{"2026-04-01 08:00:00"}, ""},
+		"report at a time with a lost plus": {past, "/reports/daily?at=2026-04-01T08:00:00+08:00", 200, []string{"2026-04-01 08:00:00"}, ""},
+		"report sent as it is now": {world{past: past.past, listed: []reporter.Delivery{sent(1, "daily@2026-04-21T00:00:00Z", "<b>ok</b> &lt;3")}},
+			"/reports/daily?at=2026-04-21T00:00:00Z", 200, []string{"the text is the same"}, ""},
+		"report that cannot be evaluated": {world{past: past.past, listed: past.listed, reportErr: errors.New("secret")}, "/reports/daily?at=2026-04-21T00:00:00Z", 200,
+			[]string{"<b>old</b>", "the log says why"}, "secret"},
+		"report at no time":                {world{}, "/reports/daily?at=noon", 400, []string{"want a time"}, ""},
+		"report before no time":            {world{}, "/reports/daily?before=noon", 400, []string{"want a time"}, ""},
+		"report of no name":                {world{}, "/reports/x", 404, []string{"no such page"}, ""},
+		"report of no name, with a past":   {past, "/reports/x", 200, []string{"not configured any more", "2026-04-20 08:00:00"}, ""},
+		"report of a name that is no text": {past, "/reports/%ff", 404, []string{"no such page"}, ""},
+
+		"incidents": {w, "/incidents", 200, []string{"db-3 &lt;full&gt;", "/incidents/%3Cb%3EX%3C%2Fb%3E%2F1", "lasted 10 min", "sample", "cluster=&lt;prod&gt;",
+			"more than 1000", `class="badge bad">critical`}, "<b>X"},
+		"incidents, none":           {world{}, "/incidents", 200, []string{"No incident yet", "/api/v1/alertmanager/webhook"}, ""},
+		"incidents, none found":     {world{}, "/incidents?q=x", 200, []string{"Nothing matches"}, "No incident yet"},
+		"incidents of no state":     {world{}, "/incidents?state=x", 400, []string{"state"}, ""},
+		"incidents by what no text": {world{}, "/incidents?q=%00", 400, []string{"not readable"}, ""},
+		"incidents by much text":    {world{}, "/incidents?q=" + strings.Repeat("x", 201), 400, []string{"longer than 200"}, ""},
+		"incidents after nothing":   {world{}, "/incidents?after=x", 400, []string{"no such page"}, ""},
+		"incidents after no time":   {world{}, "/incidents?after=open~x~y", 400, []string{"no such page"}, ""},
+
+		"incident": {w, "/incidents/A", 200, []string{"<b>story</b>", "x=&lt;script&gt;", "The &lt;i&gt;disk&lt;/i&gt;", "&lt;alert&gt; 0", "does not know the alert any more",
+			"/incidents/A/postmortem.md", "3 alerts, by Alertmanager", "2 in 7 days, 5 in 30 days", "OPEN", "2026-04-22 08:10:00"}, "javascript:"},
+		"incident, open":            {world{incident: &open}, "/incidents/OPEN", 200, []string{"What is known so far", "sent when the incident has ended", "firing"}, "Postmortem</h2>"},
+		"incident, short":           {world{}, "/incidents/A", 200, []string{"shorter than incidents.min_duration", "None is known"}, ""},
+		"incident that is gone":     {w, "/incidents/gone", 404, []string{"no such page"}, ""},
+		"incident of no text":       {w, "/incidents/a%00", 404, []string{"no such page"}, ""},
+		"incident, page of nothing": {w, "/incidents/A?alerts=2", 400, []string{"no such page"}, ""},
+		"incident, no page":         {w, "/incidents/A?alerts=x", 400, []string{"no such page"}, ""},
+
+		"deliveries": {w, "/deliveries", 200, []string{"given up", "&lt;i&gt;401", "1 of 2 parts sent", "failed attempts: 4", "next attempt", "2026-04-22 08:05:00",
+			"Postmortem of a/b", "/incidents/a%2Fb", "Report daily as of 2026-04-22 08:00", "Notice of delivery 7", "/deliveries/7", "allowed from this machine itself only", "&lt;b&gt;</option>"}, "<i>401"},
+		"deliveries, after an action":   {w, "/deliveries?done=retry&delivery=7", 200, []string{"Delivery 7 is tried now"}, ""},
+		"deliveries, after a cancel":    {w, "/deliveries?done=cancel&delivery=7", 200, []string{"Delivery 7 was cancelled"}, ""},
+		"deliveries, after nothing":     {w, "/deliveries?done=%3Cb%3E&delivery=x", 200, []string{"given up"}, `role="status"`},
+		"deliveries, none":              {world{}, "/deliveries", 200, []string{"No delivery yet"}, ""},
+		"deliveries, none found":        {world{}, "/deliveries?state=sent", 200, []string{"Nothing matches"}, ""},
+		"deliveries of no state":        {world{}, "/deliveries?state=x", 400, []string{"state"}, ""},
+		"deliveries of a former one":    {w, "/deliveries?receiver=former", 200, []string{"<option selected>former</option>"}, ""},
+		"deliveries before nothing":     {world{}, "/deliveries?before=x", 400, []string{"no such page"}, ""},
+		"deliveries of what is no text": {world{}, "/deliveries?receiver=%ff", 400, []string{"not readable"}, ""},
+		"delivery": {w, "/deliveries/7", 200, []string{"Delivery 7", "Part 2", "as the file whole.html", "may or may not have arrived", "answers lost: 2",
+			"interrupted: 1", "without formatting", "not yet"}, ""},
+		"delivery as it was sent": {past, "/deliveries/2", 200, []string{"<b>old</b>", "m1"}, "Try now"},
+		"delivery of no id":       {w, "/deliveries/1", 404, []string{"no such page"}, ""},
+		"delivery of no number":   {w, "/deliveries/x", 404, []string{"no such page"}, ""},
+
+		"sources": {trouble, "/sources", 200, []string{"column &lt;x&gt; is NULL", "12 ms", "not asked yet", "http://prom:9090", "http://am:9093", "connection refused",
+			"Unauthorized &lt;b&gt;", "waiting: 3", "former", "not configured", "0 8 * * *", "2 h ago", "up"}, "down<"},
+		"sources, no collector":  {world{}, "/sources", 200, []string{"has no collector", "none since the start", "alertmanagers is not set"}, ""},
+		"sources, source down":   {world{parts: web.Parts{Collector: true, Queries: []web.Query{{Source: "db", Name: "q", At: day, Fault: "refused"}}}}, "/sources", 200, []string{"down", "refused"}, ""},
+		"sources, unknown state": {world{parts: web.Parts{Fault: "disk"}}, "/sources", 200, []string{"state cannot be read"}, "disk"},
+
+		"nowhere": {world{}, "/nowhere", 404, []string{"no such page"}, ""},
+		"healthy": {world{}, "/-/healthy", 200, []string{"healthy"}, ""},
+		"ready":   {world{}, "/-/ready", 200, []string{"ready"}, ""},
 	} {
-		r := serve(world{}, path)
+		r := serve(tc.w, tc.path)
 		body := r.Body.String()
 		if r.Code != tc.code {
-			t.Errorf("%s: %d, want %d", path, r.Code, tc.code)
+			t.Errorf("%s: %d, want %d", name, r.Code, tc.code)
 		}
 		for _, want := range tc.says {
 			if !strings.Contains(body, want) {
-				t.Errorf("%s does not say %q:\n%s", path, want, body)
+				t.Errorf("%s does not say %q:\n%s", name, want, content(body))
 			}
 		}
-		if tc.not != "" && strings.Contains(body, tc.not) {
-			t.Errorf("%s says %q", path, tc.not)
+		if tc.not != "" && strings.Contains(content(body), tc.not) {
+			t.Errorf("%s says %q:\n%s", name, tc.not, content(body))
 		}
-		if !strings.Contains(r.Header().Get("Content-Security-Policy"), "default-src 'none'") {
-			t.Errorf("%s: no content security policy", path)
+		for key, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+		} {
+			if !strings.Contains(r.Header().Get(key), want) {
+				t.Errorf("%s: %s is %q", name, key, r.Header().Get(key))
+			}
+		}
+		if strings.Contains(body, "%!") {
+			t.Errorf("%s: an argument is missing:\n%s", name, content(body))
 		}
 	}
+}
+
+// content is a page without its head.
+func content(body string) string {
+	_, rest, _ := strings.Cut(body, "</head>")
+	return rest
 }
 
 func TestTroubleIsNotShownToStrangers(t *testing.T) {
 	t.Parallel()
 	w := world{err: errors.New("disk at /secret")}
-	for _, path := range []string{"/reports/daily", "/incidents", "/incidents/A", "/deliveries"} {
-		if r := serve(w, path); r.Code != 500 || strings.Contains(r.Body.String(), "/secret") {
+	for _, path := range []string{
+		"/", "/reports", "/reports/daily", "/incidents", "/incidents/A", "/incidents/A/postmortem.md", "/deliveries", "/deliveries/1",
+	} {
+		h, logs := pages(w, w)
+		r := httptest.NewRecorder()
+		h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
+		if r.Code != 500 && path != "/deliveries/1" || strings.Contains(r.Body.String(), "/secret") {
 			t.Errorf("%s: %d %s", path, r.Code, r.Body)
+		}
+		if r.Code == 500 && !strings.Contains(logs.String(), "/secret") {
+			t.Errorf("%s: the log does not say why: %s", path, logs)
 		}
 	}
 	if r := serve(w, "/-/ready"); r.Code != 503 || !strings.Contains(r.Body.String(), "state: ") {
@@ -118,5 +361,269 @@ func TestTroubleIsNotShownToStrangers(t *testing.T) {
 	}
 	if r := serve(w, "/-/healthy"); r.Code != 200 {
 		t.Errorf("/-/healthy: %d", r.Code)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	did := []string{}
+	w := world{listed: []reporter.Delivery{sent(1, "x@y", "x")}, did: &did}
+	for _, path := range []string{"/", "/reports", "/reports/daily", "/incidents", "/incidents/A", "/incidents/A/postmortem.md", "/deliveries", "/deliveries/1", "/sources"} {
+		h, _ := pages(w, w)
+		get, head, post := httptest.NewRecorder(), httptest.NewRecorder(), httptest.NewRecorder()
+		h.ServeHTTP(get, httptest.NewRequest(http.MethodGet, path, nil))
+		h.ServeHTTP(head, httptest.NewRequest(http.MethodHead, path, nil))
+		h.ServeHTTP(post, httptest.NewRequest(http.MethodPost, path, nil))
+		if head.Code != 200 || head.Header().Get("Content-Length") != get.Header().Get("Content-Length") || get.Header().Get("Content-Length") != fmt.Sprint(get.Body.Len()) {
+			t.Errorf("HEAD %s: %d, length %s of %d", path, head.Code, head.Header().Get("Content-Length"), get.Body.Len())
+		}
+		if post.Code != 405 || !strings.Contains(post.Header().Get("Allow"), "GET") {
+			t.Errorf("POST %s: %d, Allow: %s", path, post.Code, post.Header().Get("Allow"))
+		}
+	}
+	if r := serve(w, "/deliveries/1/retry"); r.Code != 404 || len(did) != 0 {
+		t.Errorf("GET of an action: %d, did %v", r.Code, did)
+	}
+}
+
+func TestLinksLeadToIncidentsOfAnyID(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{
+		"INC-1", "a/b", "a//b", "../x", "a b", "a%2Fb", "a?b#c", "日本", `"quoted"`, "<b>", "a+b&c=d", "a\\b", "a;b", "a\nb", "...",
+	} {
+		in := resolved(id)
+		r := serve(world{incidents: []reporter.IncidentRow{{Incident: in, Count: 1}}}, "/incidents")
+		m := regexp.MustCompile(`<a class="title" href="([^"]+)"`).FindStringSubmatch(r.Body.String())
+		if m == nil {
+			t.Errorf("%q: no link", id)
+			continue
+		}
+		m[1] = html.UnescapeString(m[1])
+		got := ""
+		w := idWorld{&got}
+		mux := http.NewServeMux()
+		mux.Handle("GET /incidents/{id}", w)
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, m[1], nil))
+		if rec.Code != 200 || got != id {
+			t.Errorf("%q: its link %s leads to %q (%d)", id, m[1], got, rec.Code)
+		}
+		page := serve(world{}, m[1])
+		if page.Code != 200 {
+			t.Errorf("%q: its page answers %d", id, page.Code)
+		}
+		file := serve(world{}, m[1]+"/postmortem.md")
+		if file.Code != 200 || !strings.HasPrefix(file.Body.String(), "# "+id) {
+			t.Errorf("%q: its Markdown answers %d: %s", id, file.Code, file.Body)
+		}
+	}
+}
+
+type idWorld struct{ id *string }
+
+func (w idWorld) ServeHTTP(_ http.ResponseWriter, r *http.Request) { *w.id = r.PathValue("id") }
+
+func TestMarkdownIsAFile(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"INC-1":                  "postmortem-INC-1.md",
+		"a/../b \"c\"\n":         "postmortem-a-..-b--c--.md",
+		"事件 1":                   "postmortem-事件-1.md",
+		strings.Repeat("長", 300): "postmortem-" + strings.Repeat("長", 100) + ".md",
+		"..":                     "postmortem-.md",
+	} {
+		in := resolved(id)
+		r := serve(world{incident: &in}, "/incidents/x/postmortem.md")
+		h := r.Header()
+		if r.Code != 200 || h.Get("Content-Type") != "text/markdown; charset=utf-8" {
+			t.Errorf("%q: %d, %s", id, r.Code, h.Get("Content-Type"))
+		}
+		if got := attachment(t, h.Get("Content-Disposition")); got != want {
+			t.Errorf("%q: the file is %q, want %q", id, got, want)
+		}
+	}
+	if r := serve(world{}, "/incidents/gone/postmortem.md"); r.Code != 404 {
+		t.Errorf("of no incident: %d", r.Code)
+	}
+}
+
+// Pages of lists lead to each other, and keep the filter.
+func TestPaging(t *testing.T) {
+	t.Parallel()
+	var rows []reporter.IncidentRow
+	var ds []reporter.Delivery
+	var past []reporter.Delivery
+	for n := range 40 {
+		in := resolved(fmt.Sprintf("I~%02d", n))
+		in.StartedAt = day.Add(-time.Duration(n) * time.Hour)
+		rows = append(rows, reporter.IncidentRow{Incident: in, Count: 1})
+		d := sent(int64(100-n), "daily@"+day.AddDate(0, 0, -n).Format(time.RFC3339), "x")
+		ds, past = append(ds, d), append(past, d)
+	}
+	var sought reporter.IncidentFilter
+	var filter reporter.DeliveryFilter
+	w := world{incidents: rows, listed: ds, past: past, sought: &sought, filter: &filter}
+	next := func(path string) string {
+		t.Helper()
+		r := serve(w, path)
+		m := regexp.MustCompile(`<a href="([^"]+)" rel="next"`).FindStringSubmatch(r.Body.String())
+		if m == nil {
+			t.Fatalf("%s: no next page: %s", path, content(r.Body.String()))
+		}
+		address, _, _ := strings.Cut(html.UnescapeString(m[1]), "#")
+		return address
+	}
+	r := serve(w, next("/incidents?state=resolved&q=a%26b"))
+	want := reporter.IncidentCursor{State: reporter.IncidentResolved, StartedAt: day.Add(-29 * time.Hour), ID: "I~29"}
+	if sought.After == nil || sought.After.ID != want.ID || !sought.After.StartedAt.Equal(want.StartedAt) || sought.After.State != want.State ||
+		sought.State != reporter.IncidentResolved || sought.Text != "a&b" {
+		t.Errorf("the second page of incidents asks for %+v after %+v", sought, sought.After)
+	}
+	if !strings.Contains(r.Body.String(), "First page") {
+		t.Error("the second page of incidents does not lead back")
+	}
+	serve(w, next("/deliveries?state=sent&receiver=oncall"))
+	if filter.Before != 71 || filter.State != reporter.DeliverySent || filter.Receiver != "oncall" {
+		t.Errorf("the second page of deliveries asks for %+v", filter)
+	}
+	if got := next("/reports/daily"); got != "/reports/daily?before="+url.QueryEscape(day.AddDate(0, 0, -19).Format(time.RFC3339)) {
+		t.Errorf("the second page of past reports is %s", got)
+	}
+	in := resolved("STORM")
+	for n := range 120 {
+		a := in.Alerts[0]
+		a.Fingerprint, a.Labels = fmt.Sprint("print", n), map[string]string{"n": fmt.Sprint("number-", n, ".")}
+		in.Alerts = append(in.Alerts, a)
+	}
+	w.incident = &in
+	second := serve(w, next("/incidents/STORM")).Body.String()
+	if strings.Contains(second, "n=number-48.") || !strings.Contains(second, "n=number-49.") || !strings.Contains(second, "n=number-98.") || strings.Contains(second, "n=number-99.") {
+		t.Error("the second page of alerts holds others than the 51st to the 100th")
+	}
+	if !strings.Contains(second, "51–100 of 121") || !strings.Contains(second, "… 91 more …") {
+		t.Error("the second page of alerts does not say where it is, or the timeline how much it leaves out")
+	}
+}
+
+func TestPictures(t *testing.T) {
+	t.Parallel()
+	get := func(d drawing, path string) *httptest.ResponseRecorder {
+		h, _ := pages(d.world, d)
+		r := httptest.NewRecorder()
+		h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
+		return r
+	}
+	for page, file := range map[string]string{"/reports/daily": "/reports/daily/trend.png", "/incidents/A": "/incidents/A/graph.png"} {
+		for name, tc := range map[string]struct {
+			d     drawing
+			shown bool
+			code  int
+		}{
+			"drawn":       {drawing{png: []byte("PNG")}, true, 200},
+			"none":        {drawing{bad: fmt.Errorf("picture: %w", reporter.ErrNotFound)}, false, 404},
+			"in trouble":  {drawing{bad: errors.New("no font")}, false, 500},
+			"without any": {drawing{}, false, 404},
+		} {
+			r := get(tc.d, page)
+			if r.Code != 200 || strings.Contains(r.Body.String(), `src="data:image/png;base64,UE5H"`) != tc.shown {
+				t.Errorf("%s, %s: %d\n%s", page, name, r.Code, content(r.Body.String()))
+			}
+			r = get(tc.d, file)
+			if r.Code != tc.code || (tc.code == 200 && (r.Body.String() != "PNG" || r.Header().Get("Content-Type") != "image/png")) {
+				t.Errorf("%s, %s: %d %s", file, name, r.Code, r.Body)
+			}
+		}
+		if r := serve(world{}, file); r.Code != 404 {
+			t.Errorf("%s where nobody draws: %d", file, r.Code)
+		}
+	}
+}
+
+// Every key that a page uses is in the language that stands in for the others, and those have no key of their own.
+func TestCataloguesAreComplete(t *testing.T) {
+	t.Parallel()
+	read := func(name string) map[string]string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c map[string]string
+		if err := yaml.Unmarshal(b, &c); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return c
+	}
+	base := read("locales/en.yaml")
+	locales, err := filepath.Glob("locales/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verb := regexp.MustCompile(`%[a-z]`)
+	for _, name := range locales {
+		c := read(name)
+		for key, words := range c {
+			if fmt.Sprint(verb.FindAllString(words, -1)) != fmt.Sprint(verb.FindAllString(base[key], -1)) {
+				t.Errorf("%s: %q takes other arguments than in English: %q", name, key, words)
+			}
+		}
+		if path.Base(name) == "zh-TW.yaml" {
+			for key := range base {
+				if c[key] == "" {
+					t.Errorf("%s: %q is missing", name, key)
+				}
+			}
+		}
+	}
+	used := regexp.MustCompile(`\bT\(?\s?"([a-z_0-9]+)"|refuse\(w, r, [^,]+, "([a-z_0-9]+)"|(?:page|add)\("[^"]*", "([a-z_0-9]+)"`)
+	count := 0
+	for _, pattern := range []string{"*.go", "templates/*.html"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range used.FindAllStringSubmatch(string(b), -1) {
+				key := m[1] + m[2] + m[3]
+				if strings.HasSuffix(key, "_") { // the rest follows from a value; those are below
+					continue
+				}
+				if _, ok := base[key]; !ok {
+					t.Errorf("%s uses the words %q, which are not there", name, key)
+				}
+				count++
+			}
+		}
+	}
+	if count < 150 {
+		t.Errorf("only %d uses of words were found", count)
+	}
+	for _, key := range []string{"state_pending", "state_sent", "state_given_up", "state_cancelled", "why_resolved", "why_reconciled", "why_expired",
+		"error_400", "error_403", "error_404", "error_409", "error_500", "error_503"} {
+		if base[key] == "" {
+			t.Errorf("the words %q are not there", key)
+		}
+	}
+}
+
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	for locale, want := range map[string][]string{
+		"zh-TW": {`lang="zh-Hant-TW"`, "事件", "時間為Asia/Taipei。"},
+		"en":    {`lang="en"`, "Incidents"},
+		"tlh":   {`lang="en"`, "Incidents"}, // nobody has written it
+	} {
+		body := serve(world{locale: locale}, "/incidents").Body.String()
+		for _, w := range want {
+			if !strings.Contains(strings.ReplaceAll(body, "台北時間", "Asia/Taipei"), w) {
+				t.Errorf("%s does not say %q", locale, w)
+			}
+		}
 	}
 }

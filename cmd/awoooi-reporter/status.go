@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/version"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+	pages "github.com/awoooi/awoooi-reporter/reporter/web"
+)
+
+// probeTime bounds the question that tells whether the figures can be read.
+const probeTime = 3 * time.Second
+
+// newestSample asks for the time of the newest sample of any collector: no report can be newer than that.
+const newestSample = "max(timestamp(awoooi_collector_window_end_timestamp_seconds))"
+
+// pages makes the pages for people.
+func (a *app) pages() *pages.Pages {
+	return pages.New(pages.Config{
+		Store: a.store, Texts: pageTexts{a.texts}, Status: status{a}, Settings: a.pageSettings,
+		Protected: a.protected, Log: a.log, Now: a.opts.Now,
+	})
+}
+
+func (a *app) pageSettings() pages.Settings {
+	c := a.texts.reading.Load().cfg
+	return pages.Settings{
+		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version,
+	}
+}
+
+// protected says whether a request that has come in had to show whose it is: by web's own guard, by a user of
+// exporter-toolkit's file, or by a client certificate.
+func (a *app) protected(r *http.Request) bool {
+	return !a.guard.Load().Open() || hasUsers(a.webConfig) || (r.TLS != nil && len(r.TLS.VerifiedChains) > 0)
+}
+
+// hasUsers reads exporter-toolkit's file as the toolkit does, at each request: it heeds changes of the users at once.
+func hasUsers(file string) bool {
+	if file == "" {
+		return false
+	}
+	var c struct {
+		Users map[string]string `yaml:"basic_auth_users"`
+	}
+	b, err := os.ReadFile(file)
+	return err == nil && yaml.Unmarshal(b, &c) == nil && len(c.Users) > 0
+}
+
+// status tells the pages how the parts are.
+type status struct{ *app }
+
+// Parts asks the state, the database of the figures and the parts in this process.
+func (s status) Parts(ctx context.Context) pages.Parts {
+	out := pages.Parts{Collector: s.collector != nil, LastWebhook: s.webhook.Last()}
+	var probe sync.WaitGroup
+	probe.Go(func() { out.Figures = s.figures(ctx) })
+	if s.collector != nil {
+		for _, o := range s.collector.Outcomes() {
+			q := pages.Query{
+				Source: o.Source, Kind: o.Kind, Name: o.Query, At: o.At, LastSuccess: o.LastSuccess,
+				Duration: o.Duration, Dropped: o.Dropped, Up: o.Up,
+			}
+			if o.Err != nil {
+				q.Fault = o.Err.Error()
+			}
+			out.Queries = append(out.Queries, q)
+		}
+	}
+	for _, am := range s.texts.reading.Load().cfg.Alertmanagers {
+		out.Alertmanagers = append(out.Alertmanagers, withoutUser(am.URL))
+	}
+	o := s.reconcile.Outcome()
+	out.Compared = o.At
+	if o.Err != nil {
+		out.CompareFault = o.Err.Error()
+	}
+	var errs [3]error
+	out.Pending, out.Oldest, errs[0] = s.store.Pending(ctx)
+	out.Stopped, errs[1] = s.store.Stopped(ctx)
+	open, err := s.store.Counts(ctx, "incidents_open", time.Time{}, time.Time{})
+	errs[2] = err
+	if len(open) == 1 {
+		out.Open = int(open[0].Values["value"])
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		out.Fault = err.Error()
+	}
+	probe.Wait()
+	return out
+}
+
+// figures asks whether the figures can be read, and how new they are.
+func (s status) figures(ctx context.Context) pages.Figures {
+	r := s.texts.reading.Load()
+	out := pages.Figures{Embedded: s.embedded != nil && r.cfg.Prometheus.URL == "", URL: withoutUser(r.cfg.Prometheus.URL)}
+	asked, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	start := time.Now()
+	samples, err := r.querier.Query(asked, newestSample, s.opts.Now())
+	out.Took = time.Since(start)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		out.Fault = "no answer within " + probeTime.String()
+	case err != nil:
+		out.Fault = err.Error()
+	case len(samples) == 1:
+		out.Newest = time.UnixMilli(int64(samples[0].Value * 1000))
+	}
+	return out
+}
+
+// Reports says when each report is due.
+func (s status) Reports() []pages.Plan {
+	var out []pages.Plan
+	for _, d := range s.texts.reading.Load().definitions {
+		p := pages.Plan{Name: d.Name, Schedule: d.Schedule, Zone: d.Zone.String(), Receivers: d.Receivers}
+		// It was parsed when the configuration was loaded.
+		if schedule, err := report.ParseSchedule(d.Schedule, d.Zone); err == nil {
+			p.Next, _ = schedule.Next(s.opts.Now())
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Receivers lists the configured receivers.
+func (s status) Receivers() []pages.Receiver {
+	var out []pages.Receiver
+	for _, r := range s.texts.reading.Load().cfg.Receivers {
+		kind := "terminal"
+		if r.Telegram != nil {
+			kind = "telegram"
+		}
+		out = append(out, pages.Receiver{Name: r.Name, Kind: kind})
+	}
+	return out
+}
+
+// withoutUser is an address without its user, password and query, which may hold a token.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}

@@ -1,0 +1,308 @@
+package web
+
+import (
+	"cmp"
+	"errors"
+	"html/template"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// deliveryStates are those that a list may be filtered by, in the order of their tabs.
+var deliveryStates = []reporter.DeliveryState{
+	reporter.DeliveryPending, reporter.DeliverySent, reporter.DeliveryGivenUp, reporter.DeliveryCancelled,
+}
+
+// deliveryRow is one delivery of a list.
+type deliveryRow struct {
+	P         *page
+	D         reporter.Delivery
+	What      string
+	Of        string // address of what it is of; "" for none
+	Sent, All int    // parts; All is 0 before they are made
+	Acting    acting
+}
+
+// Stuck says that the delivery waits longer than for its turn.
+func (d deliveryRow) Stuck() bool {
+	return d.D.State == reporter.DeliveryPending && d.D.Attempts > 0 && d.D.NextAttempt.After(d.P.now)
+}
+
+// CanRetry says whether a person may ask for another attempt.
+func (d deliveryRow) CanRetry() bool { return d.D.State != reporter.DeliverySent }
+
+// CanCancel says whether there is something to cancel.
+func (d deliveryRow) CanCancel() bool { return d.D.State == reporter.DeliveryPending }
+
+func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
+	out := make([]deliveryRow, 0, len(ds))
+	for _, d := range ds {
+		row := deliveryRow{P: v, D: d, All: len(d.Parts), Acting: a}
+		for _, part := range d.Parts {
+			if !part.SentAt.IsZero() {
+				row.Sent++
+			}
+		}
+		switch d.Kind {
+		case reporter.DeliveryReport:
+			row.What = d.Subject
+			if name, due, ok := reportSubject(d.Subject); ok {
+				row.What = v.T("report_of", name, due.In(v.Zone).Format("2006-01-02 15:04"))
+				row.Of = v.ReportPath(name, due)
+			}
+		case reporter.DeliveryPostmortem:
+			row.What, row.Of = v.T("postmortem_of", d.Subject), v.IncidentPath(d.Subject)
+		case reporter.DeliveryNotice:
+			of := strings.TrimSuffix(d.Subject, reporter.NoticeOfStop)
+			row.What = v.T("notice_of", of)
+			if _, err := strconv.ParseInt(of, 10, 64); err == nil {
+				row.Of = "/deliveries/" + of
+			}
+		}
+		if d.Message != nil && d.Message.Title != "" {
+			row.What = d.Message.Title
+		}
+		row.What = cmp.Or(row.What, string(d.Kind)+" "+d.Subject)
+		out = append(out, row)
+	}
+	return out
+}
+
+// reportSubject takes NAME@DUE apart.
+func reportSubject(subject string) (name string, due time.Time, ok bool) {
+	at := strings.LastIndexByte(subject, '@')
+	if at < 0 {
+		return "", time.Time{}, false
+	}
+	due, err := time.Parse(time.RFC3339, subject[at+1:])
+	return subject[:at], due, err == nil
+}
+
+type deliveriesBody struct {
+	Rows            []deliveryRow
+	States          []reporter.DeliveryState
+	State, Receiver string
+	Receivers       []string
+	First, Next     string
+	Acting          acting
+	Done            string // the words of what was just done; "" for nothing
+}
+
+func (p *Pages) deliveries(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f := reporter.DeliveryFilter{
+		State: reporter.DeliveryState(q.Get("state")), Receiver: q.Get("receiver"), Limit: listed + 1,
+	}
+	if f.State != "" && !slices.Contains(deliveryStates, f.State) {
+		p.refuse(w, r, http.StatusBadRequest, "bad_state", q.Get("state"))
+		return
+	}
+	if !storable(f.Receiver) {
+		p.refuse(w, r, http.StatusBadRequest, "bad_text", longestFilter)
+		return
+	}
+	if s := q.Get("before"); s != "" {
+		var err error
+		if f.Before, err = strconv.ParseInt(s, 10, 64); err != nil || f.Before < 1 {
+			p.refuse(w, r, http.StatusBadRequest, "bad_page")
+			return
+		}
+	}
+	list, err := p.cfg.Store.ListDeliveries(r.Context(), f)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := p.page("deliveries", "deliveries")
+	body := deliveriesBody{
+		States: deliveryStates, State: string(f.State), Receiver: f.Receiver,
+		Acting: p.acting(r, address("/deliveries", "state", string(f.State), "receiver", f.Receiver, "before", q.Get("before"))),
+		Done:   v.done(q),
+	}
+	for _, known := range p.cfg.Status.Receivers() {
+		body.Receivers = append(body.Receivers, known.Name)
+	}
+	if f.Receiver != "" && !slices.Contains(body.Receivers, f.Receiver) {
+		body.Receivers = append(body.Receivers, f.Receiver)
+	}
+	if f.Before > 0 {
+		body.First = address("/deliveries", "state", body.State, "receiver", body.Receiver)
+	}
+	if len(list) > listed {
+		list = list[:listed]
+		body.Next = address("/deliveries", "state", body.State, "receiver", body.Receiver,
+			"before", strconv.FormatInt(list[listed-1].ID, 10))
+	}
+	body.Rows = v.deliveryRows(list, body.Acting)
+	v.Body = body
+	p.show(w, r, "deliveries.html", v)
+}
+
+// done says in words what a redirect after an action says in its query.
+func (v *page) done(q url.Values) string {
+	id, err := strconv.ParseInt(q.Get("delivery"), 10, 64)
+	if err != nil {
+		return ""
+	}
+	switch q.Get("done") {
+	case "retry":
+		return v.T("retried", id)
+	case "cancel":
+		return v.T("cancelled_now", id)
+	}
+	return ""
+}
+
+type deliveryBody struct {
+	Row    deliveryRow
+	Text   template.HTML
+	Parts  []partRow
+	Done   string
+	Acting acting
+}
+
+type partRow struct {
+	reporter.Part
+	Number int
+}
+
+func (p *Pages) delivery(w http.ResponseWriter, r *http.Request) {
+	d, err := p.theDelivery(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := p.page("deliveries", "")
+	v.Title = v.T("delivery_number", d.ID)
+	body := deliveryBody{Acting: p.acting(r, r.URL.EscapedPath()), Done: v.done(r.URL.Query())}
+	body.Row = v.deliveryRows([]reporter.Delivery{d}, body.Acting)[0]
+	if d.Message != nil {
+		body.Text = markup(d.Message.HTML)
+	}
+	for n, part := range d.Parts {
+		body.Parts = append(body.Parts, partRow{part, n + 1})
+	}
+	v.Body = body
+	p.show(w, r, "delivery.html", v)
+}
+
+func (p *Pages) theDelivery(r *http.Request) (reporter.Delivery, error) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return reporter.Delivery{}, reporter.ErrNotFound
+	}
+	return p.cfg.Store.Delivery(r.Context(), id)
+}
+
+// acting is whether the request's sender may act, and where an action leads back to.
+type acting struct {
+	May  bool
+	Open bool // only because the request comes from this machine
+	Back string
+}
+
+func (p *Pages) acting(r *http.Request, back string) acting {
+	protected := p.cfg.Protected(r)
+	return acting{May: protected || local(r), Open: !protected, Back: back}
+}
+
+// local says whether a request was made on this machine, to this machine. A proxy here would make everybody's requests
+// look so, and shows itself by its headers; a page elsewhere whose name leads here is told by that name.
+func local(r *http.Request) bool {
+	for _, h := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	to := r.Host
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		to = host
+	}
+	to = strings.Trim(to, "[]")
+	ip, own := net.ParseIP(from), net.ParseIP(to)
+	return ip != nil && ip.IsLoopback() && (to == "localhost" || own != nil && own.IsLoopback())
+}
+
+// sameSite refuses what another site's page made a browser send: basic authentication goes along with that.
+func (p *Pages) sameSite(r *http.Request) error {
+	protection := http.NewCrossOriginProtection()
+	if u, err := url.Parse(p.cfg.Settings().ExternalURL); err == nil && u.Host != "" {
+		// Behind a proxy the Host header may be another one than in the browser's address.
+		if err := protection.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			p.cfg.Log.Warn("external_url is not trusted for actions", "err", err)
+		}
+	}
+	return protection.Check(r)
+}
+
+// act does what a button asks for, and leads back to where it stood.
+func (p *Pages) act(w http.ResponseWriter, r *http.Request) {
+	action := r.PathValue("action")
+	do, done := p.cfg.Store.RetryDelivery, "delivery retried by hand"
+	switch action {
+	case "retry":
+	case "cancel":
+		do, done = p.cfg.Store.CancelDelivery, "delivery cancelled by hand"
+	default:
+		p.fail(w, r, reporter.ErrNotFound)
+		return
+	}
+	if !p.acting(r, "").May {
+		p.refuse(w, r, http.StatusForbidden, "act_needs_auth")
+		return
+	}
+	if err := p.sameSite(r); err != nil {
+		p.refuse(w, r, http.StatusForbidden, "act_from_elsewhere")
+		return
+	}
+	d, err := p.theDelivery(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	if err := do(r.Context(), d.ID, p.cfg.Now()); err != nil {
+		p.notDone(w, r, action, err)
+		return
+	}
+	user, _, _ := r.BasicAuth()
+	p.cfg.Log.Info(done, "delivery", d.ID, "subject", d.Subject, "receiver", d.Receiver, "user", user, "from", r.RemoteAddr)
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	http.Redirect(w, r, backTo(r.PostFormValue("back"), action, d.ID), http.StatusSeeOther)
+}
+
+// notDone tells an action that is impossible in the delivery's state from trouble.
+func (p *Pages) notDone(w http.ResponseWriter, r *http.Request, action string, err error) {
+	if d, again := p.theDelivery(r); again == nil && !errors.Is(err, reporter.ErrNotFound) {
+		row := deliveryRow{D: d}
+		if (action == "retry" && !row.CanRetry()) || (action == "cancel" && !row.CanCancel()) {
+			v := p.page("", "")
+			p.refuse(w, r, http.StatusConflict, "not_possible", d.ID, v.T("state_"+string(d.State)))
+			return
+		}
+	}
+	p.fail(w, r, err)
+}
+
+// backTo is the page that the button stood on, if it is one of ours, at the delivery.
+func backTo(back, action string, id int64) string {
+	u, err := url.Parse(back)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") ||
+		strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, `\`) {
+		u = &url.URL{Path: "/deliveries"}
+	}
+	q := u.Query()
+	q.Set("done", action)
+	q.Set("delivery", strconv.FormatInt(id, 10))
+	return u.EscapedPath() + "?" + q.Encode() + "#d" + strconv.FormatInt(id, 10)
+}

@@ -1,0 +1,352 @@
+package web
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"html/template"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	alertsListed   = 50 // on one page of an incident
+	timelineEnds   = 15 // events shown at either end
+	similarListed  = 10
+	severityShown  = 3
+	longestFilter  = 200 // characters
+	fileNameLength = 100 // characters
+)
+
+// incidentRow is one incident of a list.
+type incidentRow struct {
+	P          *page
+	In         reporter.Incident
+	Title      string
+	Severities []string
+	Labels     []string
+	Count      string
+}
+
+func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
+	out := make([]incidentRow, 0, len(rows))
+	for _, r := range rows {
+		row := incidentRow{P: v, In: r.Incident, Title: titleOf(r.Incident), Severities: severitiesOf(r.Incident)}
+		for _, k := range slices.Sorted(maps.Keys(r.Incident.GroupLabels)) {
+			if k != "alertname" || r.Incident.GroupLabels[k] != row.Title {
+				row.Labels = append(row.Labels, k+"="+r.Incident.GroupLabels[k])
+			}
+		}
+		row.Count = v.T("alert_count", r.Count)
+		if r.More {
+			row.Count = v.T("alert_count_more", r.Count)
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// titleOf is what the first alert that says something says.
+func titleOf(in reporter.Incident) string {
+	for _, name := range []string{"summary", "title"} {
+		for _, a := range in.Alerts {
+			if s := strings.TrimSpace(a.Annotations[name]); s != "" {
+				return s
+			}
+		}
+	}
+	for _, a := range in.Alerts {
+		if s := a.Labels["alertname"]; s != "" {
+			return s
+		}
+	}
+	return in.ID
+}
+
+// severitiesOf are those that the alerts have, in order of appearance.
+func severitiesOf(in reporter.Incident) []string {
+	var out []string
+	for _, a := range in.Alerts {
+		if s := a.Labels["severity"]; s != "" && len(out) < severityShown && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Tone is the colour of a severity.
+func (v *page) Tone(severity string) string {
+	switch strings.ToLower(severity) {
+	case "critical", "page", "error", "high", "emergency", "fatal":
+		return "bad"
+	case "warning", "medium", "warn":
+		return "warn"
+	}
+	return "plain"
+}
+
+type incidentsBody struct {
+	Rows        []incidentRow
+	State, Text string
+	Filtered    bool
+	First, Next string // addresses of pages; "" for none
+}
+
+func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f := reporter.IncidentFilter{Limit: listed + 1, Text: strings.TrimSpace(q.Get("q"))}
+	switch state := reporter.IncidentState(q.Get("state")); state {
+	case "", reporter.IncidentOpen, reporter.IncidentResolved:
+		f.State = state
+	default:
+		p.refuse(w, r, http.StatusBadRequest, "bad_state", q.Get("state"))
+		return
+	}
+	if !storable(f.Text) || len([]rune(f.Text)) > longestFilter {
+		p.refuse(w, r, http.StatusBadRequest, "bad_text", longestFilter)
+		return
+	}
+	if s := q.Get("after"); s != "" {
+		after, err := parseCursor(s)
+		if err != nil {
+			p.refuse(w, r, http.StatusBadRequest, "bad_page")
+			return
+		}
+		f.After = &after
+	}
+	rows, err := p.cfg.Store.ListIncidents(r.Context(), f)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := p.page("incidents", "incidents")
+	body := incidentsBody{State: string(f.State), Text: f.Text, Filtered: f.State != "" || f.Text != ""}
+	if f.After != nil {
+		body.First = address("/incidents", "state", body.State, "q", body.Text)
+	}
+	if len(rows) > listed {
+		rows = rows[:listed]
+		last := rows[listed-1].Incident
+		body.Next = address("/incidents", "state", body.State, "q", body.Text, "after", cursorText(last))
+	}
+	body.Rows = v.incidentRows(rows)
+	v.Body = body
+	p.show(w, r, "incidents.html", v)
+}
+
+// address is a path with a query of the pairs that have a value.
+func address(path string, pairs ...string) string {
+	q := url.Values{}
+	for n := 0; n < len(pairs); n += 2 {
+		if pairs[n+1] != "" {
+			q.Set(pairs[n], pairs[n+1])
+		}
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+func cursorText(in reporter.Incident) string {
+	return fmt.Sprintf("%s~%d~%s", in.State, in.StartedAt.UnixMicro(), in.ID)
+}
+
+func parseCursor(s string) (reporter.IncidentCursor, error) {
+	parts := strings.SplitN(s, "~", 3)
+	if len(parts) != 3 || !storable(s) {
+		return reporter.IncidentCursor{}, errors.New("not a place in the list")
+	}
+	micros, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		return reporter.IncidentCursor{}, fmt.Errorf("not a place in the list: %w", err)
+	}
+	return reporter.IncidentCursor{State: reporter.IncidentState(parts[0]), StartedAt: time.UnixMicro(micros), ID: parts[2]}, nil
+}
+
+type incidentBody struct {
+	In         reporter.Incident
+	P          reporter.Postmortem
+	Severities []string
+	Text       template.HTML
+	Picture    template.URL
+	Timeline   []timelineRow
+	Alerts     []alertRow
+	Count      int
+	From, To   int
+	Prev, Next string
+	Deliveries []deliveryRow
+	Acting     acting
+	Similar    []incidentRow
+	Markdown   string
+	Done       string // the words of what was just done; "" for nothing
+}
+
+// timelineRow is an event, or how many are left out.
+type timelineRow struct {
+	reporter.TimelineEvent
+	Skipped int
+}
+
+type alertRow struct {
+	reporter.Alert
+	Name   string
+	Ended  time.Time
+	Why    reporter.CloseReason
+	Labels []reporter.Label
+	Notes  []reporter.Label
+	Source string
+}
+
+// theIncident finds the incident of the path. What cannot be an id is not found.
+func (p *Pages) theIncident(r *http.Request) (reporter.Incident, error) {
+	id := r.PathValue("id")
+	if !storable(id) {
+		return reporter.Incident{}, fmt.Errorf("incident: %w", reporter.ErrNotFound)
+	}
+	return p.cfg.Store.Incident(r.Context(), id)
+}
+
+func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
+	in, err := p.theIncident(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	pm, msg, err := p.cfg.Texts.Postmortem(r.Context(), in)
+	if err != nil {
+		p.fail(w, r, fmt.Errorf("postmortem: %w", err))
+		return
+	}
+	v := p.page("incidents", "")
+	v.Title = cmp.Or(pm.Title, in.ID)
+	path := v.IncidentPath(in.ID)
+	body := incidentBody{
+		In: in, P: pm, Text: markup(msg.HTML), Timeline: timelineRows(pm.Timeline), Count: len(in.Alerts),
+		Severities: severitiesOf(in), Acting: p.acting(r, path), Markdown: path + "/postmortem.md",
+		Done: v.done(r.URL.Query()),
+	}
+	body.Picture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
+	number, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("alerts"), "1"))
+	if pages := (len(in.Alerts) + alertsListed - 1) / alertsListed; err != nil || number < 1 || (number > 1 && number > pages) {
+		p.refuse(w, r, http.StatusBadRequest, "bad_page")
+		return
+	}
+	from := (number - 1) * alertsListed
+	to := min(from+alertsListed, len(in.Alerts))
+	body.From, body.To = from+1, to
+	for _, a := range in.Alerts[from:to] {
+		body.Alerts = append(body.Alerts, alertOf(a))
+	}
+	if number > 1 {
+		body.Prev = address(path, "alerts", strconv.Itoa(number-1))
+	}
+	if to < len(in.Alerts) {
+		body.Next = address(path, "alerts", strconv.Itoa(number+1))
+	}
+	ds, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{
+		Kind: reporter.DeliveryPostmortem, Subject: in.ID, Limit: listed,
+	})
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	body.Deliveries = v.deliveryRows(ds, body.Acting)
+	similar, err := p.cfg.Store.ListIncidents(r.Context(), reporter.IncidentFilter{Key: in.Key, Limit: similarListed + 1})
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	similar = slices.DeleteFunc(similar, func(o reporter.IncidentRow) bool { return o.Incident.ID == in.ID })
+	body.Similar = v.incidentRows(similar[:min(len(similar), similarListed)])
+	v.Body = body
+	p.show(w, r, "incident.html", v)
+}
+
+func alertOf(a reporter.Alert) alertRow {
+	row := alertRow{Alert: a, Name: cmp.Or(a.Labels["alertname"], a.Fingerprint), Labels: pairs(a.Labels), Notes: pairs(a.Annotations)}
+	row.Ended, row.Why = a.Ended()
+	if u, err := url.Parse(a.GeneratorURL); err == nil && u.Host != "" && u.User == nil && (u.Scheme == "http" || u.Scheme == "https") {
+		row.Source = a.GeneratorURL
+	}
+	return row
+}
+
+func pairs(m map[string]string) []reporter.Label {
+	var out []reporter.Label
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, reporter.Label{Name: k, Value: m[k]})
+	}
+	return out
+}
+
+// timelineRows keeps both ends of a long timeline.
+func timelineRows(events []reporter.TimelineEvent) []timelineRow {
+	out := make([]timelineRow, 0, min(len(events), 2*timelineEnds+1))
+	for n, e := range events {
+		switch left := len(events) - 2*timelineEnds; {
+		case left <= 1 || n < timelineEnds || n >= len(events)-timelineEnds:
+			out = append(out, timelineRow{TimelineEvent: e})
+		case n == timelineEnds:
+			out = append(out, timelineRow{Skipped: left})
+		}
+	}
+	return out
+}
+
+// markdown serves the postmortem as a file for people to fill in.
+func (p *Pages) markdown(w http.ResponseWriter, r *http.Request) {
+	in, err := p.theIncident(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	pm, _, err := p.cfg.Texts.Postmortem(r.Context(), in)
+	if err != nil {
+		p.fail(w, r, fmt.Errorf("postmortem: %w", err))
+		return
+	}
+	text, err := p.cfg.Texts.Markdown(pm)
+	if err != nil {
+		p.fail(w, r, fmt.Errorf("postmortem: %w", err))
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/markdown; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(in.ID)}))
+	w.Write([]byte(text))
+}
+
+// fileName makes the name of a Markdown file that every system takes.
+func fileName(id string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsLetter(r), unicode.IsDigit(r), strings.ContainsRune("-_.", r):
+			return r
+		}
+		return '-'
+	}, id)
+	if runes := []rune(name); len(runes) > fileNameLength {
+		name = string(runes[:fileNameLength])
+	}
+	return "postmortem-" + strings.TrimRight(name, ".") + ".md"
+}
+
+func (p *Pages) incidentPicture(w http.ResponseWriter, r *http.Request) {
+	in, err := p.theIncident(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.servePicture(w, r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
+}

@@ -1,0 +1,158 @@
+package web
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	overviewListed = 5
+	// recently is how long a delivery that was given up is news.
+	recently = 24 * time.Hour
+	// staleAfter is how old the newest sample of our collector may be before people are told; PromQL's own lookback.
+	staleAfter = 5 * time.Minute
+	// waitsLong is how old the oldest pending delivery may be before people are told.
+	waitsLong = 10 * time.Minute
+)
+
+// trouble is what is wrong, and where more is said of it.
+type trouble struct{ Text, Path string }
+
+type overviewBody struct {
+	Parts    Parts
+	Troubles []trouble
+	Open     []incidentRow
+	Reports  []reportRow
+	Pending  int
+	Waiting  []deliveryRow
+	Latest   []deliveryRow
+	GivenUp  []deliveryRow
+}
+
+func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
+	v := p.page("overview", "overview")
+	var body overviewBody
+	open, err := p.cfg.Store.ListIncidents(r.Context(), reporter.IncidentFilter{State: reporter.IncidentOpen, Limit: overviewListed})
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	body.Open = v.incidentRows(open)
+	for into, state := range map[*[]deliveryRow]reporter.DeliveryState{
+		&body.Latest: "", &body.Waiting: reporter.DeliveryPending, &body.GivenUp: reporter.DeliveryGivenUp,
+	} {
+		ds, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{State: state, Limit: overviewListed})
+		if err != nil {
+			p.fail(w, r, err)
+			return
+		}
+		*into = v.deliveryRows(ds, acting{})
+	}
+	body.GivenUp = slices.DeleteFunc(body.GivenUp, func(d deliveryRow) bool { return v.now.Sub(d.D.FinishedAt) > recently })
+	if body.Reports, err = p.reportRows(r, v); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	body.Parts = p.cfg.Status.Parts(r.Context())
+	for _, n := range body.Parts.Pending {
+		body.Pending += n
+	}
+	body.Troubles = append(v.troubles(body.Parts), v.lost(body.GivenUp)...)
+	v.Body = body
+	p.show(w, r, "overview.html", v)
+}
+
+func (v *page) lost(given []deliveryRow) []trouble {
+	var out []trouble
+	for _, d := range given {
+		out = append(out, trouble{v.T("trouble_given_up", d.What, d.D.Receiver), "/deliveries?state=given_up"})
+	}
+	return out
+}
+
+// troubles is what people should know of the parts, in one line each.
+func (v *page) troubles(s Parts) []trouble {
+	var out []trouble
+	add := func(path, key string, args ...any) { out = append(out, trouble{v.T(key, args...), path}) }
+	if s.Fault != "" {
+		add("/sources", "trouble_state")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Stopped)) {
+		add("/sources#receivers", "trouble_stopped", name, s.Stopped[name])
+	}
+	if !s.Oldest.IsZero() && v.now.Sub(s.Oldest) > waitsLong {
+		add("/deliveries?state=pending", "trouble_waits", v.Dur(v.now.Sub(s.Oldest)))
+	}
+	failed := map[string]int{}
+	for _, q := range s.Queries {
+		if q.Fault != "" {
+			failed[q.Source]++
+		}
+	}
+	for _, source := range slices.Sorted(maps.Keys(failed)) {
+		add("/sources#queries", "trouble_source", source, failed[source])
+	}
+	switch {
+	case s.Figures.Fault != "":
+		add("/sources#figures", "trouble_figures", s.Figures.Fault)
+	case s.Figures.Newest.IsZero():
+		add("/sources#figures", "trouble_no_samples")
+	case v.now.Sub(s.Figures.Newest) > staleAfter:
+		add("/sources#figures", "trouble_stale", v.Dur(v.now.Sub(s.Figures.Newest)))
+	}
+	if s.CompareFault != "" {
+		add("/sources#alertmanagers", "trouble_alertmanagers", s.CompareFault)
+	}
+	return out
+}
+
+type sourcesBody struct {
+	Parts     Parts
+	Sources   []sourceRow
+	Receivers []receiverRow
+	Reports   []Plan
+}
+
+// sourceRow is a source with its queries.
+type sourceRow struct {
+	Name, Kind string
+	Asked, Up  bool
+	Queries    []Query
+}
+
+type receiverRow struct {
+	Receiver
+	Stopped    string
+	Pending    int
+	Configured bool
+}
+
+func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
+	v := p.page("sources", "sources")
+	body := sourcesBody{Parts: p.cfg.Status.Parts(r.Context()), Reports: p.cfg.Status.Reports()}
+	for _, q := range body.Parts.Queries {
+		if n := len(body.Sources); n == 0 || body.Sources[n-1].Name != q.Source {
+			body.Sources = append(body.Sources, sourceRow{Name: q.Source, Kind: q.Kind})
+		}
+		s := &body.Sources[len(body.Sources)-1]
+		s.Asked = s.Asked || !q.At.IsZero()
+		s.Up = q.Up
+		s.Queries = append(s.Queries, q)
+	}
+	known := map[string]bool{}
+	for _, rc := range p.cfg.Status.Receivers() {
+		known[rc.Name] = true
+		body.Receivers = append(body.Receivers, receiverRow{rc, body.Parts.Stopped[rc.Name], body.Parts.Pending[rc.Name], true})
+	}
+	for _, name := range slices.Sorted(maps.Keys(body.Parts.Pending)) {
+		if !known[name] { // what waits for a receiver that was taken out of the configuration
+			body.Receivers = append(body.Receivers, receiverRow{Receiver{Name: name}, body.Parts.Stopped[name], body.Parts.Pending[name], false})
+		}
+	}
+	v.Body = body
+	p.show(w, r, "sources.html", v)
+}

@@ -1,0 +1,64 @@
+package web
+
+import (
+	"context"
+	"time"
+)
+
+// Status says how the parts of the program are. No text of it holds a secret.
+type Status interface {
+	// Parts asks those that can be asked, in a few seconds at most.
+	Parts(ctx context.Context) Parts
+	// Reports lists the configured reports.
+	Reports() []Plan
+	// Receivers lists the configured receivers.
+	Receivers() []Receiver
+}
+
+// Plan is when a report is due.
+type Plan struct {
+	Name      string
+	Schedule  string // crontab(5)
+	Zone      string
+	Next      time.Time // zero: not within five years
+	Receivers []string
+}
+
+// Receiver is who messages are sent to; Kind is "telegram" or "terminal".
+type Receiver struct{ Name, Kind string }
+
+// Parts is how the parts are.
+type Parts struct {
+	Collector     bool // whether this process has one
+	Queries       []Query
+	Figures       Figures
+	Alertmanagers []string // addresses without credentials
+	Compared      time.Time
+	CompareFault  string // why the last comparison with the Alertmanagers failed
+	LastWebhook   time.Time
+	Open          int               // incidents
+	Pending       map[string]int    // deliveries by receiver
+	Oldest        time.Time         // of the pending ones
+	Stopped       map[string]string // receivers that refuse everything, with the reason
+	Fault         string            // why the state could not be read
+}
+
+// Query is the last outcome of one of the collector's queries.
+type Query struct {
+	Source, Kind, Name string
+	At                 time.Time // zero: not asked yet
+	LastSuccess        time.Time
+	Duration           time.Duration
+	Dropped            int
+	Up                 bool // whether the source answered any query of that run
+	Fault              string
+}
+
+// Figures is where the reports' figures are read.
+type Figures struct {
+	Embedded bool
+	URL      string    // without credentials; "" with Embedded, or where there is nothing to read
+	Newest   time.Time // of the samples of our collector; zero: there are none
+	Took     time.Duration
+	Fault    string
+}
