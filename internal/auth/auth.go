@@ -33,8 +33,11 @@ func (g Guard) Admits(r *http.Request) bool {
 	return byToken || (user && basic && nameIs && passwordIs)
 }
 
-// Ask tells the client how to come in.
-func Ask(h http.Header) { h.Set("WWW-Authenticate", `Basic realm="awoooi-reporter", Bearer`) }
+// Ask tells the client how to come in, in a line for each way: Chromium asks nobody for a password where a line holds two.
+func Ask(h http.Header) {
+	h.Set("WWW-Authenticate", `Basic realm="awoooi-reporter", charset="UTF-8"`)
+	h.Add("WWW-Authenticate", "Bearer")
+}
 
 // Require lets through to h whom the guard of the moment admits.
 func Require(guard func() Guard, h http.Handler) http.Handler {
