@@ -82,6 +82,12 @@ type sentText struct {
 	Deliveries []deliveryRow
 }
 
+// noData is the figures that have none for the same reason.
+type noData struct {
+	Reason  string
+	Figures []reporter.Figure
+}
+
 type figureRow struct {
 	reporter.Figure
 	Value string
@@ -98,7 +104,8 @@ type reportBody struct {
 	Same       bool   // as what was sent
 	Fault      string // why there is no text
 	Picture    template.URL
-	NoData     []reporter.Figure
+	NoData     []noData
+	Lost       int // figures without data
 	Figures    []figureRow
 	Dues       []dueRow
 	Older      string
@@ -222,7 +229,13 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 		f := rep.Figures[key]
 		value, ok := f.Value()
 		if !ok {
-			body.NoData = append(body.NoData, f)
+			n := slices.IndexFunc(body.NoData, func(d noData) bool { return d.Reason == f.Reason })
+			if n < 0 {
+				n = len(body.NoData)
+				body.NoData = append(body.NoData, noData{Reason: f.Reason})
+			}
+			body.NoData[n].Figures = append(body.NoData[n].Figures, f)
+			body.Lost++
 			continue
 		}
 		body.Figures = append(body.Figures, figureRow{f, number(value)})

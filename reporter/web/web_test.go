@@ -239,7 +239,7 @@ func TestPages(t *testing.T) {
 		"overview, all well":                     {well, "/", 200, []string{"All is well", "No incident is open", "No delivery yet", `href="/metrics"`, `href="/-/ready"`, "1.2.3", "daily"}, "attention"},
 		"overview, an empty database of figures": {world{}, "/", 200, []string{"has no sample of the collector"}, "All is well"},
 		"overview, troubles": {trouble, "/", 200, []string{
-			"Needs attention: 6", "Receiver oncall is stopped: Unauthorized &lt;b&gt;", "waiting for 1 h", "Source db: 1 queries failed",
+			"Needs attention: 6", "Receiver oncall is stopped: Unauthorized &lt;b&gt;", "waiting for 1 h", "Source db: failed queries: 1",
 			"newest figures are 1 h old", "not compared with Alertmanager: connection refused", "was not sent to oncall", "<b>4</b>",
 		}, "Source api"},
 		"overview, figures not to be read": {world{parts: web.Parts{Figures: web.Figures{Fault: "refused"}, Fault: "disk"}}, "/", 200,
