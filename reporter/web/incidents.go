@@ -181,6 +181,7 @@ type incidentBody struct {
 	Picture    template.URL
 	Timeline   []timelineRow
 	Alerts     []alertRow
+	Common     []reporter.Label // labels of every alert; each alert's row has its own only
 	Count      int
 	From, To   int
 	Prev, Next string
@@ -244,8 +245,13 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	from := (number - 1) * alertsListed
 	to := min(from+alertsListed, len(in.Alerts))
 	body.From, body.To = from+1, to
+	var common map[string]string
+	if len(in.Alerts) > 1 {
+		common = in.CommonLabels()
+	}
+	body.Common = pairs(common, nil)
 	for _, a := range in.Alerts[from:to] {
-		body.Alerts = append(body.Alerts, alertOf(a))
+		body.Alerts = append(body.Alerts, alertOf(a, common))
 	}
 	if number > 1 {
 		body.Prev = address(path, "alerts", strconv.Itoa(number-1))
@@ -272,8 +278,10 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "incident.html", v)
 }
 
-func alertOf(a reporter.Alert) alertRow {
-	row := alertRow{Alert: a, Name: cmp.Or(a.Labels["alertname"], a.Fingerprint), Labels: pairs(a.Labels), Notes: pairs(a.Annotations)}
+func alertOf(a reporter.Alert, common map[string]string) alertRow {
+	row := alertRow{
+		Alert: a, Name: cmp.Or(a.Labels["alertname"], a.Fingerprint), Labels: pairs(a.Labels, common), Notes: pairs(a.Annotations, nil),
+	}
 	row.Ended, row.Why = a.Ended()
 	if u, err := url.Parse(a.GeneratorURL); err == nil && u.Host != "" && u.User == nil && (u.Scheme == "http" || u.Scheme == "https") {
 		row.Source = a.GeneratorURL
@@ -281,9 +289,13 @@ func alertOf(a reporter.Alert) alertRow {
 	return row
 }
 
-func pairs(m map[string]string) []reporter.Label {
+// pairs are those of m in order of name, but for those of without.
+func pairs(m, without map[string]string) []reporter.Label {
 	var out []reporter.Label
 	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if _, is := without[k]; is {
+			continue
+		}
 		out = append(out, reporter.Label{Name: k, Value: m[k]})
 	}
 	return out
