@@ -1,0 +1,173 @@
+package chart
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/go-analyze/charts/chartdraw"
+	"github.com/go-analyze/charts/chartdraw/drawing"
+	"github.com/golang/freetype/truetype"
+)
+
+// dpi makes the library's points pixels.
+const dpi = 72
+
+// maxRunes bounds the text that is measured: more never fits into a picture.
+const maxRunes = 200
+
+// pen measures and draws text and rules with the embedded font.
+type pen struct {
+	chartdraw.Renderer
+	font *truetype.Font
+}
+
+// newPen makes a pen that only measures.
+func newPen() (*pen, error) {
+	font, err := loadFont()
+	if err != nil {
+		return nil, err
+	}
+	r := chartdraw.PNG(1, 1)
+	r.SetDPI(dpi)
+	return &pen{Renderer: r, font: font}, nil
+}
+
+func (p *pen) width(s string, size float64) int {
+	p.SetFont(p.font)
+	p.SetFontSize(size)
+	return p.MeasureText(s).Width()
+}
+
+// text draws from x on the baseline y.
+func (p *pen) text(s string, x, y int, size float64, color drawing.Color) {
+	p.SetFont(p.font)
+	p.SetFontSize(size)
+	p.SetFontColor(color)
+	p.Text(s, x, y)
+}
+
+func (p *pen) rule(x0, y0, x1, y1 int, color drawing.Color, width float64, dash []float64) {
+	p.SetStrokeColor(color)
+	p.SetStrokeWidth(width)
+	p.SetStrokeDashArray(dash)
+	p.MoveTo(x0, y0)
+	p.LineTo(x1, y1)
+	p.Stroke()
+}
+
+func (p *pen) fill(left, top, right, bottom int, color drawing.Color) {
+	p.SetFillColor(color)
+	p.MoveTo(left, top)
+	p.LineTo(right, top)
+	p.LineTo(right, bottom)
+	p.LineTo(left, bottom)
+	p.Close()
+	p.Fill()
+}
+
+// cut makes a text one line of at most width pixels: what does not fit is replaced by "…".
+func (p *pen) cut(s string, size float64, width int) string {
+	s = oneLine(s)
+	if p.width(s, size) <= width {
+		return s
+	}
+	runes := []rune(s)
+	n := sort.Search(len(runes), func(n int) bool { return p.width(string(runes[:n+1])+"…", size) > width })
+	return strings.TrimRight(string(runes[:n]), " ") + "…"
+}
+
+// oneLine takes out what has no shape of its own: controls become spaces, and marks that only tell a shaping engine
+// what to do (joiners, directions, variation selectors) go.
+func oneLine(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n == maxRunes {
+			b.WriteRune('…')
+			break
+		}
+		switch {
+		case unicode.IsControl(r), unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp):
+			r = ' '
+		case unicode.In(r, unicode.Cf, unicode.Variation_Selector):
+			continue
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// entry is one place in the legend, x pixels from the left.
+type entry struct {
+	x     int
+	text  string
+	note  string // Follows the text, muted.
+	noteX int
+	color drawing.Color
+	bare  bool // Without a swatch.
+}
+
+const swatch = 34
+
+// legend lays the names of the series out in rows. At most a third of the width is a name's, where there are three or
+// more, so there are never more than three rows.
+func (p *pen) legend(pic picture) [][]entry {
+	const gap = 30
+	if len(pic.lines) == 1 && pic.more == 0 && oneLine(pic.lines[0].name) == "" {
+		return nil // The title says what it is.
+	}
+	var all []entry
+	for i, l := range pic.lines {
+		e := entry{color: palette[i]}
+		room := (Width-2*margin)/min(len(pic.lines), 3) - gap - swatch
+		noteWidth := 0
+		if l.empty() && pic.noData != "" {
+			e.note = p.cut(pic.noData, labelSize, room/2)
+			noteWidth = p.width(e.note, labelSize) + 10
+		}
+		e.text = p.cut(l.name, labelSize, room-noteWidth)
+		all = append(all, e)
+	}
+	if pic.more > 0 {
+		all = append(all, entry{text: "+" + strconv.Itoa(pic.more), color: muted, bare: true})
+	}
+	var rows [][]entry
+	x := Width
+	for _, e := range all {
+		width := p.width(e.text, labelSize)
+		e.noteX = width + 10
+		if e.note != "" {
+			width = e.noteX + p.width(e.note, labelSize)
+		}
+		if !e.bare {
+			width += swatch
+		}
+		if x+width > Width-margin {
+			rows, x = append(rows, nil), margin
+		}
+		e.x = x
+		rows[len(rows)-1] = append(rows[len(rows)-1], e)
+		x += width + gap
+	}
+	return rows
+}
+
+// entry draws one place of the legend in the row whose top is y.
+func (p *pen) entry(e entry, y int) {
+	base := y + labelSize
+	x := e.x
+	if !e.bare {
+		middle := base - labelSize*3/8
+		p.rule(x, middle, x+swatch-10, middle, e.color, lineWidth+3, nil)
+		x += swatch
+	}
+	color := ink
+	if e.bare {
+		color = muted
+	}
+	p.text(e.text, x, base, labelSize, color)
+	p.text(e.note, x+e.noteX, base, labelSize, muted)
+}

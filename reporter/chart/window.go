@@ -1,0 +1,192 @@
+package chart
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/go-analyze/charts/chartdraw"
+)
+
+// Point is a sample. A V of NaN is no data; so is infinity, which has no place on an axis.
+type Point struct {
+	T time.Time
+	V float64
+}
+
+// TimeSeries is samples in any order, as a range query answers them: absent where there was nothing.
+type TimeSeries struct {
+	Name   string
+	Points []Point
+}
+
+// Incident is what a window was opened for. Its time is shaded; a zero Start is none, a zero End has not ended.
+type Incident struct {
+	Start, End           time.Time
+	StartLabel, EndLabel string // Written above the two marks; empty leaves them out.
+}
+
+// Threshold is a value that the series should not cross.
+type Threshold struct {
+	Value float64
+	Label string // Written on the line; empty leaves it out.
+}
+
+// Window is a picture of series over time.
+type Window struct {
+	Title      string
+	Start, End time.Time      // Samples outside are not drawn.
+	Zone       *time.Location // Of the times that are written; nil is UTC.
+	Step       time.Duration  // Of the range query; 0 is the smallest distance. Beyond 1.5 steps between samples is a gap.
+	Unit       string         // Written above the vertical axis.
+	Series     []TimeSeries   // The first MaxSeries are drawn.
+	Incident   Incident
+	Threshold  *Threshold
+	NoData     string // Words for a series without any data, e.g. 無資料; empty leaves them out.
+}
+
+// maxUnit is the room for the unit in pixels.
+const maxUnit = 160
+
+// PNG draws the window. The vertical axis starts at 0 unless the values lie close together far from it. The error is
+// ErrNoData where no series has a value between Start and End, or says that End is not after Start.
+func (w Window) PNG() ([]byte, error) {
+	if !w.End.After(w.Start) {
+		return nil, fmt.Errorf("chart: window ends at %s, not after its start", w.End.UTC().Format(time.RFC3339))
+	}
+	if w.Zone == nil {
+		w.Zone = time.UTC
+	}
+	drawn := w.Series[:min(len(w.Series), MaxSeries)]
+	lines := w.lines(drawn)
+	values, whole, ok := bounds(lines)
+	if !ok {
+		return nil, ErrNoData
+	}
+	p, err := newPen()
+	if err != nil {
+		return nil, err
+	}
+	threshold := w.Threshold != nil && known(w.Threshold.Value)
+	if threshold {
+		values = values.include(w.Threshold.Value)
+	}
+	pic := picture{
+		title: w.Title, noData: w.NoData,
+		unit:    p.cut(w.Unit, labelSize, maxUnit),
+		caption: w.caption(),
+		x:       span{0, w.End.Sub(w.Start).Seconds()},
+		xTicks:  timeTicks(w.Start, w.End, w.Zone),
+		y:       newScale(fromZero(values), whole),
+		lines:   lines,
+		more:    len(w.Series) - len(drawn),
+		strip:   labelSize + 18,
+		right:   20,
+	}
+	if !w.Incident.Start.IsZero() {
+		pic.under = append(pic.under, w.incident)
+	}
+	if threshold {
+		pic.under = append(pic.under, w.threshold)
+	}
+	return pic.png(p)
+}
+
+// lines are the series' runs between Start and End, in seconds after Start.
+func (w Window) lines(drawn []TimeSeries) []line {
+	kept := make([][]Point, len(drawn))
+	step := w.Step
+	for i, s := range drawn {
+		points := make([]Point, 0, len(s.Points))
+		for _, p := range s.Points {
+			if !p.T.Before(w.Start) && !p.T.After(w.End) {
+				points = append(points, p)
+			}
+		}
+		slices.SortStableFunc(points, func(a, b Point) int { return a.T.Compare(b.T) })
+		for j := 1; w.Step <= 0 && j < len(points); j++ {
+			if d := points[j].T.Sub(points[j-1].T); d > 0 && (step <= 0 || d < step) {
+				step = d
+			}
+		}
+		kept[i] = points
+	}
+	lines := make([]line, len(drawn))
+	for i, points := range kept {
+		l := line{name: drawn[i].Name}
+		gap := true
+		var before time.Time
+		for _, p := range points {
+			if !known(p.V) {
+				gap = true
+				continue
+			}
+			if gap || float64(p.T.Sub(before)) > 1.5*float64(step) {
+				l.runs, gap = append(l.runs, nil), false
+			}
+			last := len(l.runs) - 1
+			l.runs[last] = append(l.runs[last], point{p.T.Sub(w.Start).Seconds(), p.V})
+			before = p.T
+		}
+		lines[i] = l
+	}
+	return lines
+}
+
+// caption says of which days, and in whose time, the clock below the axis is.
+func (w Window) caption() string {
+	start, end := w.Start.In(w.Zone), w.End.In(w.Zone)
+	days := start.Format(time.DateOnly)
+	if last := end.Format(time.DateOnly); last != days {
+		days += " – " + last
+	}
+	return days + " (UTC" + end.Format("-07:00") + ")"
+}
+
+// incident shades the time of the incident and marks its start and end, where they are in the window.
+func (w Window) incident(p *pen, area chartdraw.Box, at func(x, y float64) (int, int)) {
+	whole := w.End.Sub(w.Start).Seconds()
+	from, to := w.Incident.Start.Sub(w.Start).Seconds(), math.Inf(1)
+	if !w.Incident.End.IsZero() {
+		to = w.Incident.End.Sub(w.Start).Seconds()
+	}
+	if from > whole || to < 0 || to < from {
+		return
+	}
+	left, _ := at(math.Max(from, 0), 0)
+	right, _ := at(math.Min(to, whole), 0)
+	p.fill(left, area.Top, max(right, left+1), area.Bottom, shade)
+	// The labels stand outside of the shade, away from each other, or inside where the picture ends.
+	base := area.Top - 20
+	taken := max(area.Left, margin+p.width(p.cut(w.Unit, labelSize, maxUnit), labelSize)+20)
+	if from >= 0 {
+		p.rule(left, area.Top-10, left, area.Bottom, alarm, 3, []float64{10, 6})
+		label := p.cut(w.Incident.StartLabel, labelSize, Width/3)
+		x := left - p.width(label, labelSize)/2
+		if to <= whole {
+			x = left - p.width(label, labelSize) + 10
+		}
+		x = max(x, taken)
+		p.text(label, x, base, labelSize, alarm)
+		taken = x + p.width(label, labelSize) + 20
+	}
+	if to <= whole {
+		p.rule(right, area.Top-10, right, area.Bottom, alarm, 3, []float64{10, 6})
+		label := p.cut(w.Incident.EndLabel, labelSize, Width/3)
+		x := max(taken, min(right-10, Width-margin-p.width(label, labelSize)))
+		p.text(p.cut(label, labelSize, Width-x), x, base, labelSize, alarm)
+	}
+}
+
+// threshold draws the line, and its label where the axis begins.
+func (w Window) threshold(p *pen, area chartdraw.Box, at func(x, y float64) (int, int)) {
+	_, y := at(0, w.Threshold.Value)
+	p.rule(area.Left, y, area.Right, y, alarm, 3, []float64{4, 8})
+	label := p.cut(w.Threshold.Label, labelSize, area.Width()/2)
+	base := y - 10
+	if base-labelSize < area.Top {
+		base = y + labelSize + 4
+	}
+	p.text(label, area.Left+12, base, labelSize, alarm)
+}
