@@ -2,6 +2,7 @@ package chart
 
 import (
 	"cmp"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"maps"
@@ -14,46 +15,40 @@ const maxColors = 128
 // paletted is the picture in its most frequent colours, half of the size as a PNG. Pictures of flat colours have few
 // others, all of them shades at the edges of shapes: they become the nearest of those kept.
 func paletted(img *image.RGBA) *image.Paletted {
-	counts := map[color.RGBA]int{}
-	eachRun(img, func(c color.RGBA, _, n int) { counts[c] += n })
-	colors := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int {
-		return cmp.Or(
-			cmp.Compare(counts[b], counts[a]),
-			cmp.Compare(a.R, b.R), cmp.Compare(a.G, b.G), cmp.Compare(a.B, b.B), cmp.Compare(a.A, b.A),
-		)
+	counts := map[uint32]int{}
+	eachRun(img, func(pixel uint32, _, n int) { counts[pixel] += n })
+	pixels := slices.SortedFunc(maps.Keys(counts), func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
 	})
-	kept := make(color.Palette, min(len(colors), maxColors))
-	index := make(map[color.RGBA]uint8, len(colors))
-	for i, c := range colors {
-		if i < len(kept) {
-			kept[i], index[c] = c, uint8(i)
+	kept := make(color.Palette, 0, maxColors)
+	index := make(map[uint32]uint8, len(pixels))
+	for i, pixel := range pixels {
+		c := color.RGBA{R: uint8(pixel), G: uint8(pixel >> 8), B: uint8(pixel >> 16), A: uint8(pixel >> 24)}
+		if i < maxColors {
+			kept = append(kept, c)
 		}
-	}
-	for _, c := range colors[len(kept):] {
-		index[c] = uint8(kept.Index(c))
+		index[pixel] = uint8(kept.Index(c))
 	}
 	out := image.NewPaletted(img.Rect, kept)
-	eachRun(img, func(c color.RGBA, at, n int) {
-		i := index[c]
-		for j := range n {
+	eachRun(img, func(pixel uint32, at, n int) {
+		i := index[pixel]
+		for j := range out.Pix[at : at+n] {
 			out.Pix[at+j] = i
 		}
 	})
 	return out
 }
 
-// eachRun calls f for each n neighbouring pixels of one colour, the first of them the picture's pixel number at.
-func eachRun(img *image.RGBA, f func(c color.RGBA, at, n int)) {
-	pixel := func(i int) color.RGBA {
-		p := img.Pix[4*i : 4*i+4 : 4*i+4]
-		return color.RGBA{R: p[0], G: p[1], B: p[2], A: p[3]}
-	}
-	for i, all := 0, len(img.Pix)/4; i < all; {
-		c, n := pixel(i), 1
-		for i+n < all && pixel(i+n) == c {
+// eachRun calls f for each n neighbouring pixels of one colour, the first of them the picture's pixel number at. A pixel
+// is its red, green, blue and alpha from the lowest byte up.
+func eachRun(img *image.RGBA, f func(pixel uint32, at, n int)) {
+	all := len(img.Pix) / 4
+	for i := 0; i < all; {
+		pixel, n := binary.LittleEndian.Uint32(img.Pix[4*i:]), 1
+		for i+n < all && binary.LittleEndian.Uint32(img.Pix[4*(i+n):]) == pixel {
 			n++
 		}
-		f(c, i, n)
+		f(pixel, i, n)
 		i += n
 	}
 }
