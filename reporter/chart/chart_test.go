@@ -173,7 +173,13 @@ func TestMissingSamplesAreAGap(t *testing.T) {
 			t.Errorf("%s: %d pixels of the line beside the gap", name, n)
 		}
 	}
-	// Twice the step says that samples two steps apart are one run.
+	// A sample of NaN is a gap even where the step would bridge it.
+	nans.Step = time.Hour
+	data, err = nans.PNG()
+	if n := count(decode(t, data, err), palette[0], middle); n != 0 {
+		t.Errorf("NaN and a long step: %d pixels of the line in the gap, want none", n)
+	}
+	// Absent samples are none where the step is longer.
 	every := hours(flat)
 	every.Step = time.Hour
 	every.Series[0].Points = append(every.Series[0].Points[:41:41], every.Series[0].Points[80:]...)
