@@ -204,8 +204,9 @@ func golden(t *testing.T, name, got string) {
 func TestBuiltinSetsAreGood(t *testing.T) {
 	t.Parallel()
 	want := []string{
-		"awoooi_alerts", "awoooi_alerts_auto_resolved", "awoooi_alerts_converged", "awoooi_alerts_grouped", "awoooi_alerts_human_approved",
-		"awoooi_alerts_resolved", "awoooi_incident_resolution_seconds", "awoooi_incidents_open", "awoooi_knowledge_entries_created",
+		"awoooi_alerts", "awoooi_alerts_auto_resolved", "awoooi_alerts_by_name", "awoooi_alerts_converged", "awoooi_alerts_grouped", "awoooi_alerts_human_approved",
+		"awoooi_alerts_resolved", "awoooi_incident_resolution_seconds",
+		"awoooi_incidents_oldest_open_timestamp_seconds", "awoooi_incidents_open", "awoooi_incidents_resolved", "awoooi_knowledge_entries_created",
 		"awoooi_playbooks_active", "awoooi_repairs_failed", "awoooi_repairs_succeeded",
 	}
 	kinds := map[string]string{"awoooi": kpi.KindPostgres, "awoooi_api": kpi.KindHTTP, "journal": kpi.KindJournal}

@@ -9,13 +9,15 @@ type DeliveryKind string
 const (
 	DeliveryReport     DeliveryKind = "report"
 	DeliveryPostmortem DeliveryKind = "postmortem"
+	DeliveryFiring     DeliveryKind = "firing" // says that an incident has begun
+	DeliveryDigest     DeliveryKind = "digest" // many postmortems in one
 	DeliveryNotice     DeliveryKind = "notice" // says that another delivery was given up
 )
 
 // NoticeOfStop ends the subject of a notice which says that a receiver is stopped; others are of what was given up.
 const NoticeOfStop = ":stopped"
 
-// DeliveryState is pending until all parts are sent, or until it is given up or cancelled.
+// DeliveryState is pending until all parts are sent, or until it is given up, cancelled or merged into another.
 type DeliveryState string
 
 // The states of a delivery.
@@ -24,15 +26,18 @@ const (
 	DeliverySent      DeliveryState = "sent"
 	DeliveryGivenUp   DeliveryState = "given_up"
 	DeliveryCancelled DeliveryState = "cancelled"
+	DeliveryMerged    DeliveryState = "merged"
 )
 
 // Delivery is one message for one receiver. It is stored before anyone is told that it was accepted, first without its
 // message (Subject says of what), then with it, then with its parts as they are sent.
 type Delivery struct {
-	ID          int64
-	Key         string // unique: a second delivery of the same key is the same delivery
-	Kind        DeliveryKind
-	Subject     string // report: "NAME@DUE" with DUE in RFC 3339 UTC; postmortem: incident id; notice: id of the delivery, and what of it
+	ID   int64
+	Key  string // unique: a second delivery of the same key is the same delivery
+	Kind DeliveryKind
+	// Subject is what it is about. Of a report "NAME@DUE" with DUE in RFC 3339 UTC, of a postmortem or the notice of a firing
+	// the incident's id, of a digest the id of its first delivery, of a notice the id of the delivery and what of it.
+	Subject     string
 	Receiver    string
 	State       DeliveryState
 	Message     *Message // nil until composed
@@ -42,6 +47,7 @@ type Delivery struct {
 	CreatedAt   time.Time
 	NextAttempt time.Time
 	FinishedAt  time.Time
+	MergedInto  int64 // the digest that it went out with; 0 is none
 }
 
 // DeliveryKey makes the unique key of a delivery.
@@ -61,6 +67,8 @@ func NewDelivery(kind DeliveryKind, subject, receiver string, now time.Time) Del
 type Part struct {
 	HTML      string
 	Document  string    // file name; if set, the part is sent as a file and HTML is its content
+	Picture   []byte    `json:",omitempty"` // a PNG; if set, it is sent with HTML as its caption
+	Buttons   []Button  `json:",omitempty"` // links under the text
 	SendingAt time.Time // when the send now under way, or lost, began; zero once its outcome is known
 	SentAt    time.Time
 	MessageID string // the channel's id of the sent message
@@ -74,6 +82,7 @@ type Part struct {
 
 // SendOptions says how a part is to be sent.
 type SendOptions struct {
-	To     string // where the chat has moved to; "" is its configured address
-	Repeat bool   // the send before may have arrived: mark this one visibly
+	To      string // where the chat has moved to; "" is its configured address
+	Repeat  bool   // the send before may have arrived: mark this one visibly
+	ReplyTo string // the channel's id of the message that this one answers; "" is none
 }

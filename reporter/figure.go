@@ -13,12 +13,31 @@ type Figure struct {
 	At      time.Time // evaluation time, UTC
 	Samples []Sample
 	Reason  string
+	// Days and DaysKnown are set where the figure is the sum of so many days: how many were asked for, and how many had
+	// data. A sum of a part of the days is less than the truth, and is shown with both.
+	Days, DaysKnown int
 }
+
+// Partial says that the figure is a sum in which days are missing.
+func (f Figure) Partial() bool { return f.DaysKnown < f.Days }
 
 // Sample is one element of an instant vector; a scalar result is a sample without labels.
 type Sample struct {
 	Labels map[string]string
 	Value  float64
+}
+
+// Point is the value of a series at one moment.
+type Point struct {
+	At    time.Time
+	Value float64
+}
+
+// Series is one element of a range query's answer: its points are in order of time, and where it had no value there is
+// no point.
+type Series struct {
+	Labels map[string]string
+	Points []Point
 }
 
 // NoData builds the figure of a query that gave nothing, for the given reason.

@@ -6,4 +6,10 @@ type Message struct {
 	Title   string // one line of plain text, for notices, file names and pages
 	HTML    string
 	Summary string // HTML subset; stands for the text where the whole is too long for the channel
+	// Picture is a PNG that belongs to the text; nil is none. The text is whole without it.
+	Picture []byte   `json:",omitempty"`
+	Buttons []Button `json:",omitempty"` // links that a channel may show as buttons; the text has them too
 }
+
+// Button is a link with a caption. Its URL is http or https, with a host that has a dot.
+type Button struct{ Text, URL string }

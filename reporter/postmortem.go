@@ -14,13 +14,19 @@ type Postmortem struct {
 	RootCause   string
 	Action      string
 	Decision    string // what the AI decided, as the platform recorded it
-	Timeline    []TimelineEvent
-	Links       []Link
-	Earlier     *Earlier // nil where the journal could not be asked
-	Notes       []string // what was left out and why, for people (for example alerts that Alertmanager truncated)
-	Locale      string
-	Zone        *time.Location
-	Built       time.Time
+	// TrueStart is when the condition began to hold, which is earlier than the first alert by the rule's "for"; zero where
+	// Prometheus does not know it.
+	TrueStart time.Time
+	// Acknowledged is when somebody took the incident on; zero where that is not known.
+	Acknowledged time.Time
+	Timeline     []TimelineEvent
+	Links        []Link
+	Earlier      *Earlier // nil where the journal could not be asked
+	Similar      []Similar
+	Notes        []string // what was left out and why, for people (for example alerts that Alertmanager truncated)
+	Locale       string
+	Zone         *time.Location
+	Built        time.Time
 }
 
 // Notes that the builder writes, for the renderer to put into words; any other note is a text of its own.
@@ -55,7 +61,47 @@ type TimelineEvent struct {
 type Link struct{ Kind, URL string }
 
 // Earlier counts the incidents of the same key that began in the days before this one.
-type Earlier struct{ Days7, Days30 int }
+type Earlier struct {
+	Days7, Days30 int
+	// Resolved is how many of the 30 days' are over, and MeanResolve how long these took on average.
+	Resolved    int
+	MeanResolve time.Duration
+}
+
+// Similar is an incident before this one that has much in common with it.
+type Similar struct {
+	ID        string
+	Title     string
+	StartedAt time.Time
+	Duration  time.Duration
+	Page      string // address of its page; "" where our pages have none
+}
+
+// Digest is many incidents that were closed together, in one message.
+type Digest struct {
+	Incidents []DigestEntry // the longest first
+	Locale    string
+	Zone      *time.Location
+	Built     time.Time
+	Page      string // address of the list of incidents; ""
+}
+
+// DigestEntry is one incident of a digest.
+type DigestEntry struct {
+	Similar
+	Severity string
+	EndedAt  time.Time
+	Sample   bool
+}
+
+// Graph is what an expression did around an incident.
+type Graph struct {
+	Title      string // the expression, for people
+	Start, End time.Time
+	Step       time.Duration // between the points
+	Series     []Series
+	Threshold  *float64 // what the alert compares with; nil if it is not that simple
+}
 
 // Details is what the operations database knows of one incident; empty fields are unknown.
 type Details struct {
@@ -66,4 +112,6 @@ type Details struct {
 	Decision    string
 	Disposition Disposition
 	Retries     int
+	// Acknowledged is when somebody took the incident on.
+	Acknowledged time.Time
 }

@@ -12,9 +12,22 @@ type Report struct {
 	Built   time.Time
 	Zone    *time.Location
 	Figures map[string]Figure
+	Trend   *Trend // nil where the report shows none
 	Health  HealthThresholds
 	// Template is the path of a user's own template file; empty means the builtin of the report's kind.
 	Template string
+}
+
+// Trend is how figures went over the days up to the due time, the oldest first.
+type Trend struct {
+	Days    []time.Time // when each day's value was asked for, UTC
+	Figures []TrendFigure
+}
+
+// TrendFigure is one line of a trend; NaN is a day without data.
+type TrendFigure struct {
+	Name   string
+	Values []float64 // one for each day
 }
 
 // HealthThresholds grades the repair success rate: at or above Excellent and Good, both within 0..1.

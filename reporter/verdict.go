@@ -48,5 +48,8 @@ type FormatError struct{ Err error }
 func (e *FormatError) Error() string { return fmt.Sprintf("formatting refused: %v", e.Err) }
 func (e *FormatError) Unwrap() error { return e.Err }
 
+// ErrObsolete means that a message is not worth sending any more: what it would say is over.
+var ErrObsolete = errors.New("obsolete")
+
 // ErrNotFound means that the store, or a database asked for details, has nothing of that id.
 var ErrNotFound = errors.New("not found")

@@ -23,8 +23,12 @@ type Counts interface {
 	Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error)
 }
 
-// Names are the counts there are. alerts has the label category, resolution_seconds the label stat (avg, p50, p95).
-var Names = []string{"alerts", "alerts_resolved", "alerts_converged", "alerts_grouped", "incidents_open", "resolution_seconds"}
+// Names are the counts there are. alerts has the label category, alerts_by_name the label name, resolution_seconds the
+// label stat (avg, p50, p95).
+var Names = []string{
+	"alerts", "alerts_by_name", "alerts_resolved", "alerts_converged", "alerts_grouped", "incidents_open",
+	"incidents_oldest_open", "incidents_resolved", "resolution_seconds",
+}
 
 // Source asks the journal.
 type Source struct{ counts Counts }

@@ -124,12 +124,14 @@ type Report struct {
 	Schedule  string        `mapstructure:"schedule"`
 	Timezone  string        `mapstructure:"timezone"`
 	Lookback  time.Duration `mapstructure:"lookback"`
+	Months    int           `mapstructure:"lookback_months"`
 	CatchUp   time.Duration `mapstructure:"catch_up"`
 	Title     string        `mapstructure:"title"`
 	Locale    string        `mapstructure:"locale"`
 	Template  string        `mapstructure:"template"`
 	Health    Health        `mapstructure:"health"`
 	Figures   []Figure      `mapstructure:"figures"`
+	Trend     *Trend        `mapstructure:"trend"`
 	Receivers []string      `mapstructure:"receivers"`
 	Disabled  bool          `mapstructure:"disabled"`
 }
@@ -140,11 +142,18 @@ type Health struct {
 	Good      float64 `mapstructure:"good"`
 }
 
-// Figure is one PromQL expression of a report; Compare asks it again that long before.
+// Figure is one PromQL expression of a report; Compare asks it again that long before, EachDay at each day of the lookback.
 type Figure struct {
-	Name    string        `mapstructure:"name"`
-	Expr    string        `mapstructure:"expr"`
-	Compare time.Duration `mapstructure:"compare"`
+	Name    string          `mapstructure:"name"`
+	Expr    string          `mapstructure:"expr"`
+	Compare []time.Duration `mapstructure:"compare"`
+	EachDay bool            `mapstructure:"each_day"`
+}
+
+// Trend is a report's picture; without figures there is none.
+type Trend struct {
+	Days    int      `mapstructure:"days"`
+	Figures []string `mapstructure:"figures"`
 }
 
 // Webhook is Alertmanager's door.
@@ -173,10 +182,21 @@ type Incidents struct {
 	ReconcileAfter    time.Duration `mapstructure:"reconcile_after"`
 	ExpireAfter       time.Duration `mapstructure:"expire_after"`
 
+	DigestWindow time.Duration `mapstructure:"digest_window"`
+	DigestFrom   int           `mapstructure:"digest_from"`
+	FiringNotice bool          `mapstructure:"firing_notice"`
+
 	IDLabel   string   `mapstructure:"id_label"`
 	Receivers []string `mapstructure:"receivers"`
 	Template  string   `mapstructure:"template"`
+	Graph     Graph    `mapstructure:"graph"`
 	Details   Details  `mapstructure:"details"`
+}
+
+// Graph is a postmortem's picture.
+type Graph struct {
+	Disabled bool   `mapstructure:"disabled"`
+	KPI      string `mapstructure:"kpi"` // PromQL, shown beside the alert's own expression; "" leaves it out
 }
 
 // Details is the optional lookup of an incident in a PostgreSQL source.
@@ -253,6 +273,11 @@ func defaults() map[string]any {
 		"log::format":                "logfmt",
 		"web::listen_addresses":      []string{"127.0.0.1:9787"},
 		"web::config_file":           "",
+		"web::bearer_token":          "",
+		"web::bearer_token_file":     "",
+		"web::username":              "",
+		"web::password":              "",
+		"web::password_file":         "",
 		"state::path":                "./data",
 		"state::dsn":                 "",
 		"state::dsn_file":            "",
@@ -279,6 +304,13 @@ func defaults() map[string]any {
 		"incidents::reconcile_interval": "1m",
 		"incidents::reconcile_after":    "5m",
 		"incidents::expire_after":       "7d",
+
+		"incidents::digest_window": "1m",
+		"incidents::digest_from":   5,
+		"incidents::firing_notice": false,
+
+		"incidents::graph::disabled": false,
+		"incidents::graph::kpi":      "sum(max by (category) (awoooi_alerts))",
 
 		"incidents::template":         "",
 		"incidents::details::source":  "",

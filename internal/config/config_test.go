@@ -169,7 +169,7 @@ func TestExampleIsTheManualOfEveryKey(t *testing.T) {
 	if got := c.Prometheus.HTTPConfig.Value().HTTPHeaders.Headers; len(got) != 1 {
 		t.Errorf("http_headers: %v", got)
 	}
-	if strings.Join(c.Incidents.Receivers, ",") != "oncall" || c.Reports[0].Figures[0].Compare != 24*time.Hour {
+	if strings.Join(c.Incidents.Receivers, ",") != "oncall" || c.Reports[0].Figures[0].Compare[0] != 24*time.Hour {
 		t.Errorf("lists are off: %+v", c.Reports)
 	}
 	for _, key := range config.Keys() {

@@ -59,6 +59,9 @@ func (c *Config) validate() error {
 	positive("incidents.details.timeout", c.Incidents.Details.Timeout)
 	positive("incidents.reconcile_interval", c.Incidents.ReconcileInterval)
 	positive("incidents.reconcile_after", c.Incidents.ReconcileAfter)
+	if c.Incidents.DigestWindow < 0 || c.Incidents.DigestFrom < 0 || c.Incidents.DigestFrom == 1 {
+		fault("incidents: digest_window must not be negative, and digest_from is 0 or at least 2")
+	}
 	if c.Incidents.ExpireAfter < 0 {
 		fault("incidents.expire_after: must not be negative")
 	}
@@ -217,8 +220,8 @@ func (c *Config) validateReports() error {
 				fault("%s: figure %q: names must be there and differ", key, f.Name)
 			}
 			figures[f.Name] = true
-			if strings.TrimSpace(f.Expr) == "" || f.Compare < 0 {
-				fault("%s: figure %q: expr is missing or compare is negative", key, f.Name)
+			if strings.TrimSpace(f.Expr) == "" {
+				fault("%s: figure %q: expr is missing", key, f.Name)
 			}
 		}
 	}

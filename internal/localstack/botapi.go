@@ -1,10 +1,12 @@
 package localstack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image/png"
 	"io"
 	"net"
 	"net/http"
@@ -26,13 +28,19 @@ type BotMessage struct {
 	ID       int
 	ChatID   string
 	ThreadID string
-	Text     string // as it was sent; of a document its caption
+	ReplyTo  int // id of the message that it answers
+	Buttons  []BotButton
+	Text     string // as it was sent; of a document or a photo its caption
 	Plain    string // after parsing
 	Document string // file name
 	Content  string // of the document
+	Photo    []byte
 	Silent   bool
 	At       time.Time
 }
+
+// BotButton is one button of an inline keyboard that leads to an address.
+type BotButton struct{ Text, URL string }
 
 // BotFault is how one call misbehaves. The zero value behaves well.
 type BotFault struct {
@@ -194,6 +202,11 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 		return `{"id":1,"is_bot":true,"first_name":"demo","username":"demo_bot"}`, nil
 	case "sendMessage":
 		m.Text = params["text"]
+	case "sendPhoto":
+		m.Text, limit, m.Photo, m.Document, m.Content = params["caption"], 1024, []byte(content), "", ""
+		if err := checkPhoto(m.Photo); err != nil {
+			return "", err
+		}
 	case "sendDocument":
 		m.Text, limit = params["caption"], 1024
 		if content == "" {
@@ -201,6 +214,12 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 		}
 	default:
 		return "", errNoMethod
+	}
+	if m.ReplyTo, err = replyTo(params["reply_parameters"]); err != nil {
+		return "", err
+	}
+	if m.Buttons, err = buttons(params["reply_markup"]); err != nil {
+		return "", err
 	}
 	if m.ChatID == "" {
 		return "", errors.New("Bad Request: chat_id is empty") //nolint:staticcheck // as above
@@ -223,6 +242,57 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	close(b.arrived)
 	b.arrived = make(chan struct{})
 	return fmt.Sprintf(`{"message_id":%d,"date":%d,"chat":{"id":%q}}`, m.ID, m.At.Unix(), m.ChatID), nil
+}
+
+// checkPhoto refuses what Telegram does: https://core.telegram.org/bots/api#sendphoto
+func checkPhoto(b []byte) error {
+	c, err := png.DecodeConfig(bytes.NewReader(b))
+	switch {
+	case err != nil:
+		return errors.New("Bad Request: IMAGE_PROCESS_FAILED") //nolint:staticcheck // Telegram's own text
+	case c.Width+c.Height > 10000 || c.Width > 20*c.Height || c.Height > 20*c.Width:
+		return errors.New("Bad Request: PHOTO_INVALID_DIMENSIONS") //nolint:staticcheck // as above
+	case len(b) > 10<<20:
+		return errors.New("Bad Request: file is too big") //nolint:staticcheck // as above
+	}
+	return nil
+}
+
+func replyTo(s string) (int, error) {
+	if s == "" {
+		return 0, nil
+	}
+	var p struct {
+		MessageID int `json:"message_id"`
+	}
+	if err := json.Unmarshal([]byte(s), &p); err != nil || p.MessageID == 0 {
+		return 0, errors.New("Bad Request: can't parse reply parameters JSON object") //nolint:staticcheck // as above
+	}
+	return p.MessageID, nil
+}
+
+func buttons(s string) (out []BotButton, err error) {
+	if s == "" {
+		return nil, nil
+	}
+	var markup struct {
+		Keyboard [][]struct {
+			Text string `json:"text"`
+			URL  string `json:"url"`
+		} `json:"inline_keyboard"`
+	}
+	if err := json.Unmarshal([]byte(s), &markup); err != nil || len(markup.Keyboard) == 0 {
+		return nil, errors.New("Bad Request: can't parse reply keyboard markup JSON object") //nolint:staticcheck // as above
+	}
+	for _, row := range markup.Keyboard {
+		for _, b := range row {
+			if b.Text == "" || !DottedHost(b.URL) {
+				return nil, errors.New("Bad Request: inline keyboard button URL is invalid: Wrong HTTP URL") //nolint:staticcheck // as above
+			}
+			out = append(out, BotButton(b))
+		}
+	}
+	return out, nil
 }
 
 func answer(w http.ResponseWriter, status int, description string, f BotFault) {
@@ -254,6 +324,13 @@ func botParams(r *http.Request) (params map[string]string, file, content string,
 		}
 		for k, v := range body {
 			params[k] = fmt.Sprint(v)
+			if _, ok := v.(map[string]any); ok { // an object stays JSON, as it is in a form
+				b, err := json.Marshal(v)
+				if err != nil {
+					return nil, "", "", err
+				}
+				params[k] = string(b)
+			}
 		}
 		return params, "", "", nil
 	}

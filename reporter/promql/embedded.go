@@ -40,6 +40,7 @@ type EmbeddedConfig struct {
 	Timeout   time.Duration // of one query; default DefaultTimeout
 	Job       string        // label "job" of every series; default "awoooi-reporter"
 	Instance  string        // label "instance" of every series; default "embedded"
+	Reload    time.Duration // how often old blocks are looked for; default 1 min, at least 1 s
 	Log       *slog.Logger
 }
 
@@ -76,6 +77,7 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	opts.MinBlockDuration = headRange.Milliseconds()
 	// Blocks grow to a tenth of the retention, as in Prometheus: fewer files, and old data still goes in small steps.
 	opts.MaxBlockDuration = max(headRange, cfg.Retention/10).Milliseconds()
+	opts.BlockReloadInterval = cfg.Reload
 	opts.StripeSize = 1 << 10 // hundreds of series, not millions
 	db, err := tsdb.Open(cfg.Dir, cfg.Log, nil, opts, nil)
 	if err != nil {
@@ -258,6 +260,43 @@ func (e *Embedded) Query(ctx context.Context, expr string, at time.Time) ([]repo
 	default:
 		return nil, notAFigure(string(res.Value.Type()))
 	}
+}
+
+// QueryRange evaluates expr at each step from start to end, by the same rules as HTTP.QueryRange.
+func (e *Embedded) QueryRange(
+	ctx context.Context, expr string, start, end time.Time, step time.Duration,
+) ([]reporter.Series, error) {
+	q, err := e.engine.NewRangeQuery(ctx, e.db, nil, expr, start, end, step)
+	if err != nil {
+		return nil, fmt.Errorf("embedded query: %w", err)
+	}
+	defer q.Close()
+	res := q.Exec(ctx)
+	if res.Err != nil {
+		return nil, fmt.Errorf("embedded query: %w", res.Err)
+	}
+	warnings, _ := res.Warnings.AsStrings(expr, 0, 0)
+	if err := partial(warnings); err != nil {
+		return nil, err
+	}
+	matrix, err := res.Matrix()
+	if err != nil {
+		return nil, fmt.Errorf("embedded query: %w", err)
+	}
+	out := make([]reporter.Series, 0, len(matrix))
+	for _, s := range matrix {
+		if len(s.Histograms) > 0 {
+			return nil, errHistogram
+		}
+		series := reporter.Series{Labels: s.Metric.Map()}
+		for _, p := range s.Floats {
+			if !math.IsNaN(p.F) {
+				series.Points = append(series.Points, reporter.Point{At: time.UnixMilli(p.T).UTC(), Value: p.F})
+			}
+		}
+		out = append(out, series)
+	}
+	return out, nil
 }
 
 // RunScrapes gathers at once and then every interval, until ctx ends. What a failed gathering still gave is stored, and

@@ -126,6 +126,36 @@ func TestEmbeddedKeepsToTheRulesOfFigures(t *testing.T) {
 	}
 }
 
+func TestEmbeddedRangesHaveGaps(t *testing.T) {
+	t.Parallel()
+	e := openEmbedded(t, t.TempDir())
+	defer closeEmbedded(t, e)
+	start := time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
+	for n, v := range []map[string]float64{{"a": 1, "b": 5}, {"a": 2}, {"a": math.NaN()}, {"a": 4, "b": 8}} {
+		appendAt(t, e, start.Add(time.Duration(n)*time.Minute), alerts(t, v))
+	}
+	got, err := e.QueryRange(t.Context(), "max by (category) (awoooi_alerts)", start, start.Add(3*time.Minute), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(n int, v float64) reporter.Point {
+		return reporter.Point{At: start.Add(time.Duration(n) * time.Minute), Value: v}
+	}
+	want := []reporter.Series{
+		{Labels: map[string]string{"category": "a"}, Points: []reporter.Point{at(0, 1), at(1, 2), at(3, 4)}},
+		{Labels: map[string]string{"category": "b"}, Points: []reporter.Point{at(0, 5), at(3, 8)}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got, err := e.QueryRange(t.Context(), "nothing", start, start.Add(time.Minute), time.Minute); err != nil || len(got) != 0 {
+		t.Errorf("a range of nothing is %v, %v", got, err)
+	}
+	if _, err := e.QueryRange(t.Context(), "sum(", start, start.Add(time.Minute), time.Minute); err == nil {
+		t.Error("a bad expression is no error")
+	}
+}
+
 func TestVanishedSeriesIsAbsentAtOnce(t *testing.T) {
 	t.Parallel()
 	e := openEmbedded(t, t.TempDir())
@@ -216,7 +246,7 @@ func TestEmbeddedRetention(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	open := func() *promql.Embedded {
-		e, err := promql.OpenEmbedded(promql.EmbeddedConfig{Dir: dir, Job: "job", Instance: "i", Retention: 6 * time.Hour})
+		e, err := promql.OpenEmbedded(promql.EmbeddedConfig{Dir: dir, Job: "job", Instance: "i", Retention: 6 * time.Hour, Reload: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -102,6 +103,42 @@ func (h *HTTP) Query(ctx context.Context, expr string, at time.Time) ([]reporter
 		return nil, notAFigure(v.Type().String())
 	}
 }
+
+// QueryRange evaluates expr at each step from start to end, both included, by the same rules as Query. NaN is no point.
+func (h *HTTP) QueryRange(ctx context.Context, expr string, start, end time.Time, step time.Duration) ([]reporter.Series, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	value, warnings, _, err := h.api.QueryRange(ctx, expr, v1.Range{Start: start, End: end, Step: step}, v1.WithTimeout(h.timeout))
+	if err != nil {
+		return nil, fmt.Errorf("prometheus query: %w", withoutURL(err))
+	}
+	if err := partial(warnings); err != nil {
+		return nil, err
+	}
+	matrix, ok := value.(model.Matrix)
+	if !ok {
+		return nil, errNoMatrix
+	}
+	out := make([]reporter.Series, 0, len(matrix))
+	for _, s := range matrix {
+		if len(s.Histograms) > 0 {
+			return nil, errHistogram
+		}
+		series := reporter.Series{Labels: make(map[string]string, len(s.Metric))}
+		for name, value := range s.Metric {
+			series.Labels[string(name)] = string(value)
+		}
+		for _, p := range s.Values {
+			if !math.IsNaN(float64(p.Value)) {
+				series.Points = append(series.Points, reporter.Point{At: p.Timestamp.Time().UTC(), Value: float64(p.Value)})
+			}
+		}
+		out = append(out, series)
+	}
+	return out, nil
+}
+
+var errNoMatrix = errors.New("prometheus query: the answer to a range query is not a range")
 
 var errHistogram = errors.New("the result is a native histogram, want numbers: use histogram_quantile or the like")
 

@@ -18,6 +18,10 @@ func (v *PostmortemView) escapeMarkdown(action string) {
 	for n := range v.Notes {
 		v.Notes[n] = escapeMarkdown(v.Notes[n])
 	}
+	for n := range v.Similar {
+		s := &v.Similar[n]
+		s.ID, s.Title = escapeMarkdown(s.ID), escapeMarkdown(s.Title)
+	}
 	for n := range v.Links {
 		link := &v.Links[n]
 		if link.Clickable {

@@ -30,7 +30,11 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 		Title, Receiver, Reason string
 		Attempts                int
 		ID                      int64
-	}{l.word(word, l.what(of, r.zoneOr(zone))), cut(clean(of.Receiver), shortMax), cut(clean(of.LastError), reasonMax), of.Attempts, of.ID}
+		Page                    *Link
+	}{l.word(word, l.what(of, r.zoneOr(zone))), cut(clean(of.Receiver), shortMax), cut(clean(of.LastError), reasonMax), of.Attempts, of.ID, nil}
+	if r.externalURL != "" && of.ID != 0 {
+		view.Page = pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", of.ID))
+	}
 	if view.Reason == "" {
 		view.Reason = l.word("no_data")
 	}
@@ -39,6 +43,9 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 		return reporter.Message{}, err
 	}
 	m.Summary = m.HTML
+	if view.Page != nil && view.Page.Clickable {
+		m.Buttons = []reporter.Button{{Text: view.Page.Word, URL: view.Page.URL}}
+	}
 	return m, nil
 }
 

@@ -2,7 +2,10 @@ package render
 
 import (
 	"fmt"
+	"html/template"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,30 +27,45 @@ const (
 	urlMax       = 2000
 	urlTextMax   = 300
 	timelineEnds = 10 // events kept at either end
+	digestMax    = 20 // incidents listed
+	buttonsMax   = 3
 )
 
 // PostmortemView is what a postmortem's template sees, as its dot. Empty fields are not known, and are to be left out.
 type PostmortemView struct {
-	Product     string
-	Sample      bool
-	ID          string
-	Title       string
-	Severity    string
-	Affected    string
-	Period      string
-	ZoneName    string
-	Duration    string
-	Disposition string
-	Retries     int
-	Closed      string
-	RootCause   string
-	Action      string
-	Decision    string
-	Timeline    []Event
-	Earlier     *reporter.Earlier
-	Links       []Link
-	Notes       []string
-	Built       string
+	Product  string
+	Sample   bool
+	ID       string
+	Title    string
+	Severity string
+	Affected string
+	Period   string
+	ZoneName string
+	Duration string
+	// TrueStart is when the condition began to hold, and Before how long before the first alert that was.
+	TrueStart, Before string
+	// Acknowledged is when somebody took the incident on, and ToAcknowledge how long that took.
+	Acknowledged, ToAcknowledge string
+	Disposition                 string
+	Retries                     int
+	Closed                      string
+	RootCause                   string
+	Action                      string
+	Decision                    string
+	Timeline                    []Event
+	Earlier                     *reporter.Earlier
+	MeanResolve                 string // of the earlier ones that are over; "" where there are none
+	Similar                     []SimilarView
+	Links                       []Link
+	Notes                       []string
+	Built                       string
+}
+
+// SimilarView is an incident in a list of others. Its Page is nil where our pages have no address.
+type SimilarView struct {
+	ID, Title, Started, Duration, Severity string
+	Sample                                 bool
+	Page                                   *Link
 }
 
 // Event is one line of the timeline: an event, or how many are left out.
@@ -63,6 +81,8 @@ type Link struct {
 	Word      string
 	URL       string
 	Clickable bool
+
+	kind string
 }
 
 // Postmortem writes a postmortem.
@@ -84,6 +104,7 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 	if m.Summary, err = l.execute("postmortem_head.tmpl", v); err != nil {
 		return reporter.Message{}, err
 	}
+	m.Buttons = buttons(v.Links)
 	if r.own != "" {
 		if m.HTML, err = l.executeFile(r.own, v); err == nil {
 			return m, nil
@@ -92,6 +113,113 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 	}
 	m.HTML, err = l.execute("postmortem.tmpl", v)
 	return m, err
+}
+
+// buttons are the links that are worth one: those that a channel takes, but for where the alerts came from.
+func buttons(links []Link) []reporter.Button {
+	var out []reporter.Button
+	for _, link := range links {
+		if link.Clickable && slices.Contains([]string{"page", "runbook", "dashboard"}, link.kind) && len(out) < buttonsMax {
+			out = append(out, reporter.Button{Text: link.Word, URL: link.URL})
+		}
+	}
+	return out
+}
+
+// Firing writes that an incident has begun.
+func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
+	l, err := r.language(p.Locale)
+	if err != nil {
+		return reporter.Message{}, fmt.Errorf("firing %s: %w", p.Incident.ID, err)
+	}
+	v := r.postmortemView(l, p)
+	v.shorten(l, p)
+	v.Period = p.Incident.StartedAt.In(r.zoneOr(p.Zone)).Format(minuteLayout)
+	name := v.Title
+	if name == "" {
+		name = v.ID
+	}
+	m := reporter.Message{Title: l.word("firing") + ": " + name, Buttons: buttons(v.Links)}
+	if m.HTML, err = l.execute("firing.tmpl", struct {
+		PostmortemView
+		Alerts int
+	}{v, len(p.Incident.Alerts)}); err != nil {
+		return reporter.Message{}, err
+	}
+	m.Summary = m.HTML
+	return m, nil
+}
+
+// Digest writes of many incidents: the longest ones, and how many more there are.
+func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
+	l, err := r.language(d.Locale)
+	if err != nil {
+		return reporter.Message{}, fmt.Errorf("digest: %w", err)
+	}
+	zone := r.zoneOr(d.Zone)
+	view := struct {
+		Title, Period, ZoneName, Product, Built string
+		Severities                              []Share
+		Incidents                               []SimilarView
+		More                                    int
+		Sample                                  bool
+		Page                                    *Link
+	}{
+		Title: l.word("digest", len(d.Incidents)), ZoneName: l.zone(zone), Product: l.word("product", r.product),
+		Built: d.Built.In(zone).Format(minuteLayout), Page: pageLink(l, "list", d.Page),
+	}
+	var first, last time.Time
+	severities := map[string]int{}
+	for n, e := range d.Incidents {
+		if first.IsZero() || e.StartedAt.Before(first) {
+			first = e.StartedAt
+		}
+		if e.EndedAt.After(last) {
+			last = e.EndedAt
+		}
+		severity := cut(clean(e.Severity), shortMax)
+		if severity == "" {
+			severity = l.word("no_data")
+		}
+		severities[severity]++
+		view.Sample = view.Sample || e.Sample
+		if n < digestMax {
+			view.Incidents = append(view.Incidents, similarView(l, e.Similar, zone))
+			view.Incidents[n].Severity = cut(clean(e.Severity), shortMax)
+		}
+	}
+	view.More = len(d.Incidents) - len(view.Incidents)
+	view.Period = period(reporter.Incident{StartedAt: first, EndedAt: last}, zone)
+	for _, name := range slices.Sorted(maps.Keys(severities)) {
+		view.Severities = append(view.Severities, Share{Name: name, Number: fmt.Sprint(severities[name])})
+	}
+	m := reporter.Message{Title: view.Title}
+	if view.Page != nil && view.Page.Clickable {
+		m.Buttons = []reporter.Button{{Text: view.Page.Word, URL: view.Page.URL}}
+	}
+	if m.HTML, err = l.execute("digest.tmpl", view); err != nil {
+		return reporter.Message{}, err
+	}
+	m.Summary = "<b>" + template.HTMLEscapeString(view.Title) + "</b>"
+	return m, nil
+}
+
+func similarView(l language, s reporter.Similar, zone *time.Location) SimilarView {
+	v := SimilarView{
+		ID: cut(clean(s.ID), idMax), Title: cut(clean(s.Title), shortMax), Started: s.StartedAt.In(zone).Format(minuteLayout),
+		Page: pageLink(l, "page", s.Page),
+	}
+	if s.Duration > 0 {
+		v.Duration = l.duration(s.Duration)
+	}
+	return v
+}
+
+func pageLink(l language, kind, address string) *Link {
+	if link, ok := newLink(l, reporter.Link{Kind: kind, URL: address}); ok {
+		return &link
+	}
+	return nil
 }
 
 // CheckPostmortemTemplate tries a postmortem's template file as CheckTemplate does a report's.
@@ -109,9 +237,11 @@ func CheckPostmortemTemplate(file string) error {
 		},
 		Title: "HighErrorRate", Severity: "critical", Affected: []reporter.Label{{Name: "service", Value: "api"}},
 		Disposition: reporter.DispositionAutomatic, Retries: 1, RootCause: "x", Action: "x", Decision: "x",
-		Timeline: make([]reporter.TimelineEvent, 2*timelineEnds+1), Earlier: &reporter.Earlier{Days7: 1, Days30: 2},
-		Links: []reporter.Link{{Kind: "source", URL: "https://example.org/"}, {Kind: "page", URL: "http://localhost/"}},
-		Notes: []string{"x"}, Built: start.Add(time.Hour),
+		Timeline: make([]reporter.TimelineEvent, 2*timelineEnds+1), TrueStart: start.Add(-time.Minute),
+		Acknowledged: start.Add(time.Minute), Similar: []reporter.Similar{{ID: "INC-0", Title: "x", StartedAt: start}},
+		Earlier: &reporter.Earlier{Days7: 1, Days30: 2, Resolved: 2, MeanResolve: time.Hour},
+		Links:   []reporter.Link{{Kind: "source", URL: "https://example.org/"}, {Kind: "page", URL: "http://localhost/"}},
+		Notes:   []string{"x"}, Built: start.Add(time.Hour),
 	}
 	for _, name := range Locales() {
 		l := r.languages[name]
@@ -166,6 +296,19 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	case reporter.ClosedExpired:
 		v.Closed = l.word("closed_expired")
 	case reporter.ClosedResolved: // the ordinary end, which needs no words
+	}
+	if before := in.StartedAt.Sub(p.TrueStart); !p.TrueStart.IsZero() && before >= time.Second {
+		v.TrueStart, v.Before = p.TrueStart.In(zone).Format(time.DateTime), l.duration(before)
+	}
+	if !p.Acknowledged.IsZero() {
+		v.Acknowledged = p.Acknowledged.In(zone).Format(minuteLayout)
+		v.ToAcknowledge = l.duration(p.Acknowledged.Sub(in.StartedAt))
+	}
+	if p.Earlier != nil && p.Earlier.Resolved > 0 {
+		v.MeanResolve = l.duration(p.Earlier.MeanResolve)
+	}
+	for _, s := range p.Similar {
+		v.Similar = append(v.Similar, similarView(l, s, zone))
 	}
 	v.Affected = affected(p.Affected)
 	layout := time.TimeOnly
@@ -246,7 +389,7 @@ func newLink(l language, link reporter.Link) (Link, bool) {
 		address = u.String()
 	}
 	clickable := (u.Scheme == "http" || u.Scheme == "https") && strings.Contains(strings.Trim(u.Hostname(), "."), ".")
-	return Link{Word: word, URL: address, Clickable: clickable}, true
+	return Link{Word: word, URL: address, Clickable: clickable, kind: link.Kind}, true
 }
 
 // shorten cuts the view to what fits a message.

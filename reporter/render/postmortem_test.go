@@ -34,7 +34,12 @@ func fullPostmortem(t *testing.T) reporter.Postmortem {
 			{Kind: "source", URL: "https://prometheus.example.org/graph?g0.expr=up+%3D%3D+0&g0.tab=1"},
 			{Kind: "runbook", URL: "http://wiki:8080/runbook"}, {Kind: "page", URL: "https://reporter.example.org/incidents/1"},
 		},
-		Earlier: &reporter.Earlier{Days7: 2, Days30: 5}, Notes: []string{"Alertmanager left out 3 alerts."},
+		TrueStart: start.Add(-5 * time.Minute), Acknowledged: start.Add(4 * time.Minute),
+		Similar: []reporter.Similar{
+			{ID: "INC-20260420-007", Title: "HighErrorRate: web 5xx > 5%", StartedAt: start.Add(-48 * time.Hour), Duration: 23 * time.Minute, Page: "https://reporter.example.org/incidents/7"},
+			{ID: "INC-20260401-001", StartedAt: start.Add(-21 * 24 * time.Hour), Page: "http://localhost/incidents/1"},
+		},
+		Earlier: &reporter.Earlier{Days7: 2, Days30: 5, Resolved: 4, MeanResolve: 23*time.Minute + 15*time.Second}, Notes: []string{"Alertmanager left out 3 alerts."},
 		Locale: "zh-TW", Zone: taipei(t), Built: end.Add(time.Minute),
 	}
 }
@@ -70,6 +75,7 @@ func TestPostmortemText(t *testing.T) {
 			p.Affected = []reporter.Label{{Name: hostile, Value: hostile}}
 			p.Timeline[0].Alert = hostile
 			p.Notes = []string{hostile}
+			p.Similar[0].ID, p.Similar[0].Title, p.Similar[0].Page = hostile, hostile, "https://example.org/\"><b>"
 			p.Links = []reporter.Link{
 				{Kind: "source", URL: "javascript:alert(1)"}, {Kind: "source", URL: "https://user:pw@example.org/"},
 				{Kind: "runbook", URL: `https://example.org/"><b>&x=<y>`}, {Kind: hostile, URL: "http://localhost/"},
@@ -102,6 +108,66 @@ func TestPostmortemText(t *testing.T) {
 				}
 				golden(t, "postmortem_"+name+"."+locale+".md", md)
 			})
+		}
+	}
+}
+
+func TestFiringAndDigestText(t *testing.T) {
+	t.Parallel()
+	r := newRenderer(t)
+	p := fullPostmortem(t)
+	in := p.Incident
+	digest := func(n int) reporter.Digest {
+		d := reporter.Digest{Locale: "zh-TW", Zone: taipei(t), Built: in.EndedAt, Page: "https://reporter.example.org/incidents"}
+		for i := range n {
+			d.Incidents = append(d.Incidents, reporter.DigestEntry{
+				Similar: reporter.Similar{
+					ID: fmt.Sprintf("INC-%03d", i), Title: fmt.Sprintf("NodeDown <%d>", i), StartedAt: in.StartedAt.Add(time.Duration(i) * time.Second),
+					Duration: time.Hour - time.Duration(i)*time.Second, Page: fmt.Sprintf("https://reporter.example.org/incidents/INC-%03d", i),
+				},
+				Severity: []string{"critical", "warning", ""}[i%3], EndedAt: in.StartedAt.Add(time.Hour), Sample: n == 2,
+			})
+		}
+		return d
+	}
+	for name, write := range map[string]func(locale string) (reporter.Message, error){
+		"firing": func(locale string) (reporter.Message, error) {
+			p := p
+			p.Locale = locale
+			p.Incident.State, p.Incident.EndedAt = reporter.IncidentOpen, time.Time{}
+			p.Incident.Alerts = make([]reporter.Alert, 3)
+			return r.Firing(p)
+		},
+		"digest_storm": func(locale string) (reporter.Message, error) {
+			d := digest(200)
+			d.Locale = locale
+			return r.Digest(d)
+		},
+		"digest_sample": func(locale string) (reporter.Message, error) {
+			d := digest(2)
+			d.Locale, d.Page = locale, ""
+			return r.Digest(d)
+		},
+	} {
+		for _, locale := range []string{"zh-TW", "en"} {
+			m, err := write(locale)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+"."+locale+".html", m.HTML)
+			wellFormed(t, name, m.HTML)
+			wellFormed(t, name, m.Summary)
+			if utf8.RuneCountInString(render.Plain(m.HTML)) > 4000 {
+				t.Errorf("%s is too long for one message", name)
+			}
+			for _, b := range m.Buttons {
+				if !strings.HasPrefix(b.URL, "https://") || b.Text == "" {
+					t.Errorf("%s: button %+v", name, b)
+				}
+			}
+			if want := map[string]int{"firing": 1, "digest_storm": 1}[name]; len(m.Buttons) != want {
+				t.Errorf("%s has %d buttons, want %d", name, len(m.Buttons), want)
+			}
 		}
 	}
 }
@@ -146,9 +212,31 @@ func TestFieldsAreCutByCharactersBeforeTheyAreEscaped(t *testing.T) {
 
 func tail(s string) string { return s[max(0, len(s)-20):] }
 
+// plainRenderer has no pages to link to.
+func plainRenderer(t *testing.T) *render.Renderer {
+	t.Helper()
+	r, err := render.New(render.Options{Zone: taipei(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestNoticeLeadsToItsDelivery(t *testing.T) {
+	t.Parallel()
+	m, err := newRenderer(t).Notice(reporter.Delivery{ID: 8, Kind: reporter.DeliveryReport, Subject: "x"}, "en", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = "https://reporter.example.org/deliveries/8"
+	if !strings.Contains(m.HTML, `<a href="`+page+`">`) || len(m.Buttons) != 1 || m.Buttons[0].URL != page {
+		t.Errorf("the notice is %s with %+v", m.HTML, m.Buttons)
+	}
+}
+
 func TestNotice(t *testing.T) {
 	t.Parallel()
-	r := newRenderer(t)
+	r := plainRenderer(t)
 	tests := map[string]struct {
 		of   reporter.Delivery
 		want string

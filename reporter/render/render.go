@@ -27,18 +27,22 @@ type Options struct {
 	Locale  string         // of notices, and where a report or postmortem names none; default "zh-TW"
 	Zone    *time.Location // likewise; default UTC
 	Log     *slog.Logger
+	// ExternalURL is where our pages are; "" leaves links to them out.
+	ExternalURL string
 	// PostmortemTemplate is the path of a user's own template file for postmortems; empty is the builtin one.
 	PostmortemTemplate string
 }
 
 // Renderer writes messages. It is safe for concurrent use.
 type Renderer struct {
-	product   string
-	locale    string
-	zone      *time.Location
-	log       *slog.Logger
-	own       string // template file of postmortems
-	languages map[string]language
+	product string
+	locale  string
+	zone    *time.Location
+	log     *slog.Logger
+	own     string // template file of postmortems
+
+	externalURL string // without a slash at its end
+	languages   map[string]language
 }
 
 // language is a catalogue with the builtin templates bound to it. html/template escapes every value by its place, in
@@ -53,7 +57,8 @@ type language struct {
 func New(o Options) (*Renderer, error) {
 	r := &Renderer{
 		product: o.Product, locale: o.Locale, zone: o.Zone, log: o.Log, own: o.PostmortemTemplate,
-		languages: map[string]language{},
+		externalURL: strings.TrimRight(o.ExternalURL, "/"),
+		languages:   map[string]language{},
 	}
 	if r.product == "" {
 		r.product = defaultProduct

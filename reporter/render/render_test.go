@@ -81,7 +81,7 @@ func wellFormed(t *testing.T, what, markup string) {
 
 func newRenderer(t *testing.T) *render.Renderer {
 	t.Helper()
-	r, err := render.New(render.Options{Zone: taipei(t)})
+	r, err := render.New(render.Options{Zone: taipei(t), ExternalURL: "https://reporter.example.org/"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +175,56 @@ func TestReportText(t *testing.T) {
 			r.Title = hostile
 			r.Figures = figures(with(seed(), map[string]float64{"alerts_by_category/" + hostile: 70}))
 		},
+		"daily_full": func(r *reporter.Report) {
+			r.Figures = figures(with(seed(), map[string]float64{
+				"alerts_before": 116, "alerts_before2": 131, "repairs_succeeded_before": 41, "repairs_succeeded_before2": 38, "repairs_failed_before": 4, "repairs_failed_before2": 4,
+				"incidents_open": 3, "incidents_open_before": 2, "resolved_incidents": 17, "resolution_median": 1394.5,
+				"incidents_oldest": float64(r.Due.Add(-51 * time.Hour).Unix()), "alerts_by_name/HighErrorRate": 20, "alerts_by_name/NodeDown": 9,
+				"alerts_by_name/Disk <full>": 5, "alerts_by_name/A": 4, "alerts_by_name/B": 3, "alerts_by_name/C": 2, "alerts_by_name/other": 40,
+			}))
+			for name, f := range r.Figures {
+				switch {
+				case strings.HasSuffix(name, "_before"):
+					f.At = r.Due.Add(-24 * time.Hour)
+				case strings.HasSuffix(name, "_before2"):
+					f.At = r.Due.Add(-7 * 24 * time.Hour)
+				}
+				r.Figures[name] = f
+			}
+		},
+		"quiet": func(r *reporter.Report) { // Nothing happened, and all of it is known.
+			zeros := map[string]float64{"incidents_open": 0, "resolved_incidents": 0}
+			for _, name := range []string{
+				"alerts", "auto_resolved", "human_approved", "converged", "grouped", "repairs_succeeded", "repairs_failed", "knowledge_entries", "playbooks",
+			} {
+				zeros[name] = 0
+			}
+			r.Figures = figures(zeros)
+			for _, name := range []string{"alerts_by_name", "alerts_by_category", "resolution_median", "incidents_oldest"} {
+				r.Figures[name] = reporter.NoData(name, "x", r.Due, "the query has an empty result")
+			}
+		},
+		"weekly_partial": func(r *reporter.Report) {
+			r.Since = r.Due.Add(-7 * 24 * time.Hour)
+			for name, f := range r.Figures {
+				f.Days, f.DaysKnown = 7, 7
+				if name == "alerts" || name == "converged" {
+					f.DaysKnown = 6
+				}
+				r.Figures[name] = f
+			}
+			r.Figures["grouped"] = reporter.Figure{Name: "grouped", Days: 7, Reason: "the query has an empty result"}
+		},
+		"monthly_over": func(r *reporter.Report) {
+			r.Due = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+			r.Since = time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+			r.Built = r.Due
+			f := r.Figures["alerts_before"]
+			f.At = r.Due.Add(-30 * 24 * time.Hour)
+			r.Figures["alerts_before"] = f
+			f.At = r.Due.Add(-36 * time.Hour)
+			r.Figures["alerts_before2"] = f
+		},
 		"weekly_utc": func(r *reporter.Report) {
 			r.Zone, r.Since = time.UTC, r.Due.Add(-7*24*time.Hour)
 		},
@@ -206,7 +256,7 @@ func TestReportText(t *testing.T) {
 // The text that the design shows, letter by letter.
 func TestSeedReportIsTheDocumentedText(t *testing.T) {
 	t.Parallel()
-	m, err := newRenderer(t).Report(newReport(t, seed()))
+	m, err := plainRenderer(t).Report(newReport(t, seed()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +34,9 @@ func (r *Renderer) Report(rep reporter.Report) (reporter.Message, error) {
 	m := reporter.Message{Title: view.Headline + " " + view.Date}
 	if m.Summary, err = l.execute("report_summary.tmpl", view); err != nil {
 		return reporter.Message{}, err
+	}
+	if view.Page != nil && view.Page.Clickable {
+		m.Buttons = append(m.Buttons, reporter.Button{Text: view.Page.Word, URL: view.Page.URL})
 	}
 	if rep.Template != "" {
 		if m.HTML, err = l.executeFile(rep.Template, view); err == nil {
@@ -71,13 +76,51 @@ func sampleReport(zone *time.Location) reporter.Report {
 	}
 	for _, name := range []string{
 		"alerts", "resolved", "auto_resolved", "human_approved", "converged", "grouped", "repairs_succeeded",
-		"repairs_failed", "knowledge_entries", "playbooks", "incidents_open",
+		"repairs_failed", "knowledge_entries", "playbooks", "incidents_open", "incidents_oldest", "resolution_median",
+		"resolved_incidents", "alerts_by_name",
 	} {
-		for _, name := range []string{name, name + beforeSuffix} {
-			rep.Figures[name] = reporter.Figure{Name: name, Samples: []reporter.Sample{{Value: 1}}}
+		for n, name := range []string{name, name + beforeSuffix, name + beforeSuffix + "2"} {
+			at := due.Add(-[]time.Duration{0, day, 7 * day}[n])
+			rep.Figures[name] = reporter.Figure{Name: name, At: at, Samples: []reporter.Sample{{Value: 1}}}
 		}
 	}
 	return rep
+}
+
+// TrendWords returns what a report's picture says: its title, the names of its figures and the days, in the report's zone.
+func (r *Renderer) TrendWords(rep reporter.Report) (title string, figures, days []string, err error) {
+	l, err := r.language(rep.Locale)
+	if err != nil {
+		return "", nil, nil, fmt.Errorf("report %s: %w", rep.Name, err)
+	}
+	zone := r.zoneOr(rep.Zone)
+	for _, at := range rep.Trend.Days {
+		days = append(days, at.In(zone).Format("01-02"))
+	}
+	for _, f := range rep.Trend.Figures {
+		word, err := l.t("figure_" + f.Name)
+		if err != nil { // one of the user's own
+			word = f.Name
+		}
+		figures = append(figures, word)
+	}
+	product := cut(clean(rep.Title), shortMax)
+	if product == "" {
+		product = r.product
+	}
+	return product + " " + l.word("trend", len(rep.Trend.Days)), figures, days, nil
+}
+
+// GraphWords are what pictures say.
+type GraphWords struct{ Began, Ended, NoData string }
+
+// GraphWords returns the words of a locale.
+func (r *Renderer) GraphWords(locale string) (GraphWords, error) {
+	l, err := r.language(locale)
+	if err != nil {
+		return GraphWords{}, fmt.Errorf("graph: %w", err)
+	}
+	return GraphWords{Began: l.word("began"), Ended: l.word("resolved"), NoData: l.word("no_data")}, nil
 }
 
 // ReportView is what a report's template sees, as its dot.
@@ -91,6 +134,7 @@ type ReportView struct {
 	Late     string // how late the report is, empty if it is not
 	Built    string // 2006-01-02 15:04
 	Health   Health
+	Page     *Link // of the report as of its due time; nil where external_url is not set
 	Report   reporter.Report
 
 	words language
@@ -114,19 +158,25 @@ func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 	}
 	headline, clock := "headline", "15:04"
 	span := rep.Due.Sub(rep.Since)
-	switch span {
-	case 24 * time.Hour:
+	switch {
+	case span == day:
 		headline = "headline_daily"
-	case 7 * 24 * time.Hour:
+	case since.AddDate(0, 0, 7).Equal(due):
 		headline = "headline_weekly"
+	case since.AddDate(0, 1, 0).Equal(due):
+		headline = "headline_monthly"
 	}
-	if span > 24*time.Hour {
+	if span > day {
 		clock = "01-02 15:04"
 	}
 	v := ReportView{
 		Headline: l.word(headline, title), Product: l.word("product", title), Date: due.Format(time.DateOnly),
 		Since: since.Format(clock), Until: due.Format(clock), ZoneName: l.zone(zone), Built: built.Format(minuteLayout),
 		Report: rep, words: l,
+	}
+	if r.externalURL != "" {
+		page := r.externalURL + "/reports/" + url.PathEscape(rep.Name) + "?at=" + url.QueryEscape(rep.Due.UTC().Format(time.RFC3339))
+		v.Page = pageLink(l, "report", page)
 	}
 	if late := rep.Late(); late >= lateFrom {
 		v.Late = l.duration(late)
@@ -158,6 +208,47 @@ func (v ReportView) health() Health {
 func (v ReportView) Known(name string) bool {
 	_, ok := v.Report.Figure(name).Value()
 	return ok
+}
+
+// Asked says whether the report asks for the figure at all.
+func (v ReportView) Asked(name string) bool {
+	_, ok := v.Report.Figures[name]
+	return ok
+}
+
+// Duration returns the figure, which is in seconds, as a duration, or the words for no data.
+func (v ReportView) Duration(name string) string {
+	value, ok := v.Report.Figure(name).Value()
+	if !ok || value < 0 || value > maxSeconds {
+		return v.words.word("no_data")
+	}
+	return v.words.duration(time.Duration(value * float64(time.Second)))
+}
+
+// Age returns how long before the due time the figure was, which is in seconds since 1970, or nothing where it has no data.
+func (v ReportView) Age(name string) string {
+	value, ok := v.Report.Figure(name).Value()
+	if !ok || value < 0 || value > maxSeconds {
+		return ""
+	}
+	return v.words.duration(v.Report.Due.Sub(time.UnixMilli(int64(value * 1000))))
+}
+
+// maxSeconds keeps durations and times within what their types hold.
+const maxSeconds = 9e9
+
+// NoneOf returns what stands for an empty list of parts of the figure: — where the figure is 0, else the words for no data.
+func (v ReportView) NoneOf(name string) string {
+	if v.Zero(name) {
+		return notApplicable
+	}
+	return v.words.word("no_data")
+}
+
+// Zero says whether the figure is known to be 0.
+func (v ReportView) Zero(name string) bool {
+	value, ok := v.Report.Figure(name).Value()
+	return ok && value == 0
 }
 
 // Number returns the figure, or the words for no data.
@@ -203,13 +294,16 @@ func (v ReportView) Rate(name string, of ...string) string {
 }
 
 // Change returns how the figure differs from its earlier value, or nothing where either is not known.
-func (v ReportView) Change(name string) string {
-	now, ok := v.Report.Figure(name).Value()
-	before, known := v.Report.Figure(name + beforeSuffix).Value()
-	if !ok || !known {
+func (v ReportView) Change(name string) string { return v.change(name, name+beforeSuffix) }
+
+func (v ReportView) change(name, before string) string {
+	figure, earlier := v.Report.Figure(name), v.Report.Figure(before)
+	now, ok := figure.Value()
+	then, known := earlier.Value()
+	if !ok || !known || figure.Partial() || earlier.Partial() {
 		return ""
 	}
-	switch difference := number(now - before); {
+	switch difference := number(now - then); {
 	case difference == "0":
 		return "± 0"
 	case difference[0] == '-':
@@ -219,10 +313,41 @@ func (v ReportView) Change(name string) string {
 	}
 }
 
-// Beside returns what stands in brackets behind a figure, with a space before it: its rate of the others, if any are
-// named, and its change.
+// Changes returns how the figure differs from each of its earlier values that is known. A comparison with the lookback
+// before stands alone, others say over what time they are.
+func (v ReportView) Changes(name string) []string {
+	var out []string
+	for n := 1; ; n++ {
+		before := name + beforeSuffix
+		if n > 1 {
+			before += strconv.Itoa(n)
+		}
+		f, ok := v.Report.Figures[before]
+		if !ok {
+			return out
+		}
+		change := v.change(name, before)
+		switch over := v.Report.Due.Sub(f.At); {
+		case change == "":
+		case f.At.Equal(v.Report.Since), f.At.IsZero(), n == 1 && over == day:
+			out = append(out, change)
+		case over == 7*day:
+			out = append(out, v.words.word("change_week", change))
+		default:
+			out = append(out, v.words.word("change_over", v.words.duration(over), change))
+		}
+	}
+}
+
+const day = 24 * time.Hour
+
+// Beside returns what stands in brackets behind a figure, with a space before it: of how many days it is where some are
+// missing, its rate of the others, if any are named, and its changes.
 func (v ReportView) Beside(name string, of ...string) string {
 	var parts []string
+	if f := v.Report.Figure(name); f.Partial() && f.DaysKnown > 0 {
+		parts = append(parts, v.words.word("partial", f.DaysKnown, f.Days))
+	}
 	known := v.Known(name)
 	for _, n := range of {
 		known = known && v.Known(n)
@@ -230,9 +355,7 @@ func (v ReportView) Beside(name string, of ...string) string {
 	if len(of) > 0 && known {
 		parts = append(parts, v.Rate(name, of...))
 	}
-	if change := v.Change(name); change != "" {
-		parts = append(parts, change)
-	}
+	parts = append(parts, v.Changes(name)...)
 	if len(parts) == 0 {
 		return ""
 	}
@@ -276,6 +399,12 @@ func (v ReportView) Largest(name string, n int) []Share {
 		shares = append(shares, Share{v.words.word("other"), v.orNoData(rest)})
 	}
 	return shares
+}
+
+// Top is Largest without the rest, for a figure whose parts are too many to speak of all.
+func (v ReportView) Top(name string, n int) []Share {
+	shares := v.Largest(name, n)
+	return shares[:min(len(shares), n)]
 }
 
 func (v ReportView) orNoData(value float64) string {

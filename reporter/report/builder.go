@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,61 +56,189 @@ func NewBuilder(cfg BuilderConfig) *Builder {
 // the reason; the error is ctx's, or an *UnreachableError beside a report that may be sent nevertheless.
 func (b *Builder) Build(ctx context.Context, d Definition, due time.Time) (reporter.Report, error) {
 	due = due.UTC()
-	var wanted []reporter.Figure
+	since := d.Since(due)
+	plan := newPlan()
+	type wanted struct {
+		name, expr string
+		at         time.Time
+		days       []time.Time // nil where one moment is asked
+	}
+	var all []wanted
+	want := func(name string, f FigureDefinition, at time.Time) {
+		w := wanted{name: name, expr: f.Expr, at: at}
+		if f.EachDay {
+			w.days = days(at, at.Add(since.Sub(due)), d.zone())
+		}
+		for _, at := range append(w.days, at) {
+			plan.add(f.Expr, at)
+		}
+		all = append(all, w)
+	}
+	exprs := map[string]string{}
 	for _, f := range d.Figures {
-		wanted = append(wanted, reporter.Figure{Name: f.Name, Expr: f.Expr, At: due})
-		if f.Compare != 0 {
-			wanted = append(wanted, reporter.Figure{Name: f.Name + BeforeSuffix, Expr: f.Expr, At: due.Add(-f.Compare)})
+		exprs[f.Name] = f.Expr
+		want(f.Name, f, due)
+		for n, back := range f.Compare {
+			want(beforeName(f.Name, n), f, due.Add(-back))
 		}
 	}
-	figures, faults := make([]reporter.Figure, len(wanted)), make([]error, len(wanted))
-	var group errgroup.Group
-	group.SetLimit(queriesAtOnce)
-	for n, f := range wanted {
-		group.Go(func() error {
-			figures[n], faults[n] = b.ask(ctx, f)
-			return nil
-		})
+	var trendDays []time.Time
+	if len(d.Trend.Figures) > 0 {
+		trendDays = days(due, due.In(d.zone()).AddDate(0, 0, -d.Trend.Days), d.zone())
+		slices.Reverse(trendDays)
+		for _, name := range d.Trend.Figures {
+			for _, at := range trendDays {
+				plan.add(exprs[name], at)
+			}
+		}
 	}
-	_ = group.Wait() // no function of the group returns an error
+	b.answer(ctx, plan)
 	if err := ctx.Err(); err != nil {
 		return reporter.Report{}, fmt.Errorf("report %s: %w", d.Name, err)
 	}
 	r := reporter.Report{
-		Name: d.Name, Title: d.Title, Locale: d.Locale, Due: due, Since: due.Add(-d.Lookback), Built: b.cfg.Now().UTC(),
-		Zone: d.Zone, Figures: make(map[string]reporter.Figure, len(figures)), Health: d.Health, Template: d.Template,
+		Name: d.Name, Title: d.Title, Locale: d.Locale, Due: due, Since: since, Built: b.cfg.Now().UTC(),
+		Zone: d.Zone, Figures: make(map[string]reporter.Figure, len(all)), Health: d.Health, Template: d.Template,
 	}
-	for _, f := range figures {
-		r.Figures[f.Name] = f
-	}
-	for _, fault := range faults {
-		if fault == nil {
-			return r, nil
+	for _, w := range all {
+		if w.days == nil {
+			r.Figures[w.name] = plan.figure(w.name, w.expr, w.at)
+		} else {
+			r.Figures[w.name] = plan.sum(w.name, w.expr, w.at, w.days)
 		}
 	}
-	if len(faults) == 0 {
-		return r, nil
+	if len(trendDays) > 0 {
+		r.Trend = &reporter.Trend{Days: trendDays}
+		for _, name := range d.Trend.Figures {
+			line := reporter.TrendFigure{Name: name}
+			for _, at := range trendDays {
+				value, ok := plan.figure(name, exprs[name], at).Value()
+				if !ok {
+					value = math.NaN()
+				}
+				line.Values = append(line.Values, value)
+			}
+			r.Trend.Figures = append(r.Trend.Figures, line)
+		}
 	}
-	return r, &UnreachableError{Err: faults[0]}
+	if fault := plan.unanswered(); fault != nil {
+		return r, &UnreachableError{Err: fault}
+	}
+	return r, nil
 }
 
-// ask returns the figure, and why it could not be asked for.
-func (b *Builder) ask(ctx context.Context, f reporter.Figure) (reporter.Figure, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
-	defer cancel()
-	samples, err := b.cfg.Querier.Query(ctx, f.Expr, f.At)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %v", b.cfg.Timeout)
+func (d Definition) zone() *time.Location {
+	if d.Zone == nil {
+		return time.UTC
 	}
-	if err != nil {
-		return reporter.NoData(f.Name, f.Expr, f.At, err.Error()), err
+	return d.Zone
+}
+
+// question is one expression at one moment. Figures that ask the same share its answer.
+type question struct {
+	expr string
+	at   time.Time
+}
+
+// plan is all that a report asks, in order, and the answers.
+type plan struct {
+	order   []question
+	answers map[question]answer
+}
+
+type answer struct {
+	samples []reporter.Sample
+	err     error
+}
+
+func newPlan() *plan { return &plan{answers: map[question]answer{}} }
+
+func (p *plan) add(expr string, at time.Time) {
+	q := question{expr, at.UTC()}
+	if _, ok := p.answers[q]; !ok {
+		p.answers[q] = answer{}
+		p.order = append(p.order, q)
 	}
-	if len(samples) == 0 {
-		return reporter.NoData(f.Name, f.Expr, f.At, "the query has an empty result"), nil
+}
+
+// figure is the answer as a figure, without data where there is none.
+func (p *plan) figure(name, expr string, at time.Time) reporter.Figure {
+	a := p.answers[question{expr, at.UTC()}]
+	switch {
+	case a.err != nil:
+		return reporter.NoData(name, expr, at, a.err.Error())
+	case len(a.samples) == 0:
+		return reporter.NoData(name, expr, at, "the query has an empty result")
 	}
-	f.Samples = samples
+	f := reporter.Figure{Name: name, Expr: expr, At: at, Samples: a.samples}
 	if _, ok := f.Value(); !ok {
 		f.Reason = "the result is not a finite number"
 	}
-	return f, nil
+	return f
+}
+
+// sum adds up the days' samples by their labels. Days without data are counted, so that the sum says that they are
+// missing.
+func (p *plan) sum(name, expr string, at time.Time, days []time.Time) reporter.Figure {
+	out := reporter.Figure{Name: name, Expr: expr, At: at, Days: len(days)}
+	places := map[string]int{}
+	for _, day := range days {
+		f := p.figure(name, expr, day)
+		if _, ok := f.Value(); !ok {
+			out.Reason = f.Reason
+			continue
+		}
+		out.DaysKnown++
+		for _, s := range f.Samples {
+			key := fmt.Sprint(s.Labels) // fmt prints maps in order of their keys
+			n, ok := places[key]
+			if !ok {
+				n = len(out.Samples)
+				places[key] = n
+				out.Samples = append(out.Samples, reporter.Sample{Labels: s.Labels})
+			}
+			out.Samples[n].Value += s.Value
+		}
+	}
+	return out
+}
+
+// unanswered returns an error where not one question was answered; nil where nothing was asked.
+func (p *plan) unanswered() error {
+	for _, q := range p.order {
+		if p.answers[q].err == nil {
+			return nil
+		}
+	}
+	if len(p.order) == 0 {
+		return nil
+	}
+	return p.answers[p.order[0]].err
+}
+
+// answer asks all questions of the plan.
+func (b *Builder) answer(ctx context.Context, p *plan) {
+	answers := make([]answer, len(p.order))
+	var group errgroup.Group
+	group.SetLimit(queriesAtOnce)
+	for n, q := range p.order {
+		group.Go(func() error {
+			answers[n].samples, answers[n].err = b.ask(ctx, q)
+			return nil
+		})
+	}
+	_ = group.Wait() // no function of the group returns an error
+	for n, q := range p.order {
+		p.answers[q] = answers[n]
+	}
+}
+
+func (b *Builder) ask(ctx context.Context, q question) ([]reporter.Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
+	defer cancel()
+	samples, err := b.cfg.Querier.Query(ctx, q.expr, q.at)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %v", b.cfg.Timeout)
+	}
+	return samples, err
 }

@@ -3,7 +3,9 @@ package report_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
@@ -53,8 +56,8 @@ func TestEachFigureIsOnItsOwn(t *testing.T) {
 		Name: "daily", Title: "AWOOOI", Zone: zone(t, "Asia/Taipei"), Lookback: 24 * time.Hour, Locale: "en", Template: "t",
 		Health: report.DefaultHealth,
 		Figures: []report.FigureDefinition{
-			{Name: "alerts", Expr: "known", Compare: 24 * time.Hour}, {Name: "zero", Expr: "zero"}, {Name: "nan", Expr: "nan"},
-			{Name: "refused", Expr: "refused"}, {Name: "empty", Expr: "empty", Compare: time.Hour},
+			{Name: "alerts", Expr: "known", Compare: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}}, {Name: "zero", Expr: "zero"}, {Name: "nan", Expr: "nan"},
+			{Name: "refused", Expr: "refused"}, {Name: "empty", Expr: "empty", Compare: []time.Duration{time.Hour}},
 		},
 	}
 	got, err := b.Build(t.Context(), d, due.In(d.Zone))
@@ -75,7 +78,7 @@ func TestEachFigureIsOnItsOwn(t *testing.T) {
 		}
 	}
 	want := map[string]view{
-		"alerts": {128, true, ""}, "alerts_before": {116, true, ""}, "zero": {0, true, ""},
+		"alerts": {128, true, ""}, "alerts_before": {116, true, ""}, "alerts_before2": {0, false, "the query has an empty result"}, "zero": {0, true, ""},
 		"nan":          {0, false, "the result is not a finite number"},
 		"refused":      {0, false, "bad_data: no"},
 		"empty":        {0, false, "the query has an empty result"},
@@ -143,8 +146,8 @@ func TestSlowQueriesRunSideBySideAndTimeOut(t *testing.T) {
 			}),
 		})
 		d := report.Definition{Zone: time.UTC}
-		for range 8 {
-			d.Figures = append(d.Figures, report.FigureDefinition{Name: "f", Expr: "x"})
+		for n := range 8 {
+			d.Figures = append(d.Figures, report.FigureDefinition{Name: "f", Expr: fmt.Sprint("x", n)})
 		}
 		start := time.Now()
 		r, err := b.Build(t.Context(), d, due)
@@ -160,24 +163,135 @@ func TestSlowQueriesRunSideBySideAndTimeOut(t *testing.T) {
 	})
 }
 
-func TestBuiltinDailyIsValid(t *testing.T) {
+// A weekly figure is the sum of its days. One whose days are not all known says of how many it is, and a trend has a gap.
+func TestFiguresOfManyDays(t *testing.T) {
 	t.Parallel()
+	taipei := zone(t, "Asia/Taipei")
+	q := fakeQuerier(func(_ context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
+		back := int(due.Sub(at).Hours()) / 24
+		if at != due.AddDate(0, 0, -back) {
+			return nil, fmt.Errorf("asked at %v", at)
+		}
+		switch {
+		case expr == "gap" && (back == 2 || back == 4):
+			return nil, nil
+		case expr == "never":
+			return nil, nil
+		case expr == "labels":
+			return []reporter.Sample{{Labels: map[string]string{"c": "a"}, Value: 1}, {Labels: map[string]string{"c": fmt.Sprint(back % 2)}, Value: 10}}, nil
+		}
+		return number(float64(100 + back)), nil
+	})
+	b := report.NewBuilder(report.BuilderConfig{Querier: q})
+	d := report.Definition{
+		Name: "weekly", Zone: taipei, Lookback: 7 * 24 * time.Hour,
+		Figures: []report.FigureDefinition{
+			{Name: "all", Expr: "all", EachDay: true, Compare: []time.Duration{7 * 24 * time.Hour}}, {Name: "gap", Expr: "gap", EachDay: true},
+			{Name: "never", Expr: "never", EachDay: true}, {Name: "labels", Expr: "labels", EachDay: true}, {Name: "now", Expr: "now"},
+		},
+		Trend: report.TrendDefinition{Days: 5, Figures: []string{"all", "gap"}},
+	}
+	r, err := b.Build(t.Context(), d, due)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		value       float64
+		known       bool
+		days, ofAll int
+	}{
+		"all": {721, true, 7, 7}, "all_before": {770, true, 7, 7}, "gap": {515, true, 5, 7}, "never": {0, false, 0, 7},
+		"labels": {77, true, 7, 7}, "now": {100, true, 0, 0},
+	} {
+		f := r.Figure(name)
+		if v, known := f.Value(); v != want.value || known != want.known || f.DaysKnown != want.days || f.Days != want.ofAll {
+			t.Errorf("%s is %v (%v) of %d in %d days, want %+v", name, v, known, f.DaysKnown, f.Days, want)
+		}
+	}
+	byLabel := map[string]float64{}
+	for _, s := range r.Figure("labels").Samples {
+		byLabel[s.Labels["c"]] += s.Value
+	}
+	if diff := cmp.Diff(map[string]float64{"a": 7, "0": 40, "1": 30}, byLabel); diff != "" {
+		t.Error(diff)
+	}
+	nan := math.NaN()
+	want := &reporter.Trend{
+		Days:    []time.Time{due.AddDate(0, 0, -4), due.AddDate(0, 0, -3), due.AddDate(0, 0, -2), due.AddDate(0, 0, -1), due},
+		Figures: []reporter.TrendFigure{{Name: "all", Values: []float64{104, 103, 102, 101, 100}}, {Name: "gap", Values: []float64{nan, 103, nan, 101, 100}}},
+	}
+	if diff := cmp.Diff(want, r.Trend, cmpopts.EquateNaNs()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Days are days of the zone: where the clocks change, the hour stays.
+func TestDaysAcrossAClockChange(t *testing.T) {
+	t.Parallel()
+	berlin := zone(t, "Europe/Berlin")
+	var mu sync.Mutex
+	var asked []string
+	q := fakeQuerier(func(_ context.Context, _ string, at time.Time) ([]reporter.Sample, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, at.In(berlin).Format("01-02 15:04"))
+		return number(1), nil
+	})
+	d := report.Definition{
+		Name: "x", Zone: berlin, Lookback: 3 * 24 * time.Hour, Figures: []report.FigureDefinition{{Name: "a", Expr: "a", EachDay: true}},
+	}
+	if _, err := report.NewBuilder(report.BuilderConfig{Querier: q}).Build(t.Context(), d, time.Date(2026, 3, 30, 8, 0, 0, 0, berlin)); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(asked)
+	if diff := cmp.Diff([]string{"03-28 08:00", "03-29 08:00", "03-30 08:00"}, asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCalendarMonths(t *testing.T) {
+	t.Parallel()
+	d := report.Definition{Zone: zone(t, "Asia/Taipei"), Months: 1}
+	for due, want := range map[string]string{
+		"2026-03-01T08:00:00+08:00": "2026-02-01T08:00:00+08:00",
+		"2026-01-01T08:00:00+08:00": "2025-12-01T08:00:00+08:00",
+		"2024-03-31T08:00:00+08:00": "2024-02-29T08:00:00+08:00",
+		"2026-05-31T08:00:00+08:00": "2026-04-30T08:00:00+08:00",
+	} {
+		at, err := time.Parse(time.RFC3339, due)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Since(at).In(d.Zone).Format(time.RFC3339); got != want {
+			t.Errorf("a month before %s is %s, want %s", due, got, want)
+		}
+	}
+}
+
+func TestBuiltinsAreValid(t *testing.T) {
+	t.Parallel()
+	for _, name := range report.Builtins {
+		d, err := report.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Validate(); err != nil {
+			t.Error(err)
+		}
+		for _, f := range d.Figures {
+			if err := report.CheckExpr(f.Expr); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 	d, err := report.Builtin("daily")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Validate(); err != nil {
-		t.Error(err)
-	}
-	for _, f := range d.Figures {
-		if err := report.CheckExpr(f.Expr); err != nil {
-			t.Error(err)
-		}
-	}
 	if d.Zone.String() != "Asia/Taipei" || d.CatchUp != 12*time.Hour || d.Lookback != 24*time.Hour || d.Health != report.DefaultHealth {
 		t.Errorf("settings are %+v", d)
 	}
-	if _, err := report.Builtin("weekly"); err == nil {
+	if _, err := report.Builtin("hourly"); err == nil {
 		t.Error("a report that is not builtin was found")
 	}
 }
@@ -192,11 +306,14 @@ func TestFaultsOfADefinition(t *testing.T) {
 		"no figures":  {"name: x\nschedule: 0 8 * * *", "no figures"},
 		"twice":       {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}, {name: a, expr: c}]", `"a" is there twice`},
 		"taken by a compared figure": {
-			"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: 1h}, {name: a_before, expr: c}]", `"a_before" is there twice`,
+			"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: [1h]}, {name: a_before, expr: c}]", `"a_before" is there twice`,
 		},
-		"no expression": {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a}]", "expr is missing"},
-		"health":        {"name: x\nschedule: 0 8 * * *\nhealth: {good: 0.9, excellent: 0.8}\nfigures: [{name: a, expr: b}]", "good 0.9"},
-		"catch up":      {"name: x\nschedule: 0 8 * * *\ncatch_up: -1h\nfigures: [{name: a, expr: b}]", "negative"},
+		"no expression":         {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a}]", "expr is missing"},
+		"health":                {"name: x\nschedule: 0 8 * * *\nhealth: {good: 0.9, excellent: 0.8}\nfigures: [{name: a, expr: b}]", "good 0.9"},
+		"trend of nothing":      {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]\ntrend: {days: 7, figures: [z]}", `no figure "z"`},
+		"trend of a day":        {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]\ntrend: {days: 1, figures: [a]}", "days 1"},
+		"a negative comparison": {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: [-1h]}]", "not above 0"},
+		"catch up":              {"name: x\nschedule: 0 8 * * *\ncatch_up: -1h\nfigures: [{name: a, expr: b}]", "negative"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

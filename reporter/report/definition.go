@@ -2,10 +2,11 @@ package report
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // zones are known wherever the binary runs
@@ -16,7 +17,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// BeforeSuffix makes the name of the figure that holds a compared figure's earlier value.
+// BeforeSuffix makes the name of the figure that holds a compared figure's earlier value; those of further comparisons
+// are numbered from 2 on.
 const BeforeSuffix = "_before"
 
 // Definition is one report: when it is due, what it asks, how it looks and who gets it.
@@ -26,20 +28,31 @@ type Definition struct {
 	Schedule  string // crontab(5), five fields, in Zone
 	Zone      *time.Location
 	Lookback  time.Duration // what the figures speak of, for the headline
+	Months    int           // if not 0, the lookback is so many calendar months instead
 	CatchUp   time.Duration // how old a missed due time may be to be sent still
 	Figures   []FigureDefinition
 	Locale    string
 	Template  string // path of a template file; empty is the builtin
 	Health    reporter.HealthThresholds
+	Trend     TrendDefinition
 	Receivers []string
 }
 
-// FigureDefinition is one PromQL expression. Where Compare is not 0, it is evaluated at that much before the due time
-// too, as the figure Name + BeforeSuffix.
+// FigureDefinition is one PromQL expression. For each of Compare it is evaluated at that much before the due time too, as
+// the figures Name + BeforeSuffix, Name + BeforeSuffix + "2" and so on.
 type FigureDefinition struct {
 	Name    string
 	Expr    string
-	Compare time.Duration
+	Compare []time.Duration
+	// EachDay evaluates the expression at the due time and at the same hour of each day of the lookback, and sums the
+	// values: what a gauge with a window of a day says of a week.
+	EachDay bool
+}
+
+// TrendDefinition is the picture of a report: figures over so many days up to the due time. Without figures there is none.
+type TrendDefinition struct {
+	Days    int
+	Figures []string
 }
 
 // Defaults of a definition.
@@ -51,18 +64,32 @@ const (
 	DefaultTitle    = "AWOOOI"
 )
 
+const (
+	day = 24 * time.Hour
+	// longestLookback and maxTrendDays bound how many queries one report asks.
+	longestLookback = 366 * 24 * time.Hour
+	maxTrendDays    = 62
+)
+
 // DefaultHealth grades a repair success rate of 80 % as excellent and one of 50 % as good.
 var DefaultHealth = reporter.HealthThresholds{Excellent: 0.8, Good: 0.5}
 
-//go:embed daily.yaml
-var dailyYAML []byte
+//go:embed daily.yaml weekly.yaml monthly.yaml
+var builtin embed.FS
 
-// Builtin returns the definition of that name that the program brings along; there is "daily".
+// Builtins names the definitions that the program brings along.
+var Builtins = []string{"daily", "weekly", "monthly"}
+
+// Builtin returns the definition of that name that the program brings along.
 func Builtin(name string) (Definition, error) {
-	if name != "daily" {
-		return Definition{}, fmt.Errorf("report %q: not builtin, there is daily", name)
+	if !slices.Contains(Builtins, name) {
+		return Definition{}, fmt.Errorf("report %q: not builtin, there are %s", name, strings.Join(Builtins, ", "))
 	}
-	return Parse(dailyYAML)
+	b, err := builtin.ReadFile(name + ".yaml")
+	if err != nil {
+		return Definition{}, fmt.Errorf("report %q: %w", name, err)
+	}
+	return Parse(b)
 }
 
 // Parse reads one definition in the format of the builtin ones. Unknown keys are errors, defaults are filled in; it is
@@ -74,6 +101,7 @@ func Parse(b []byte) (Definition, error) {
 		Schedule string         `yaml:"schedule"`
 		Zone     string         `yaml:"zone"`
 		Lookback time.Duration  `yaml:"lookback"`
+		Months   int            `yaml:"lookback_months"`
 		CatchUp  *time.Duration `yaml:"catch_up"`
 		Locale   string         `yaml:"locale"`
 		Template string         `yaml:"template"`
@@ -83,10 +111,15 @@ func Parse(b []byte) (Definition, error) {
 		} `yaml:"health"`
 		Receivers []string `yaml:"receivers"`
 		Figures   []struct {
-			Name    string        `yaml:"name"`
-			Expr    string        `yaml:"expr"`
-			Compare time.Duration `yaml:"compare"`
+			Name    string          `yaml:"name"`
+			Expr    string          `yaml:"expr"`
+			Compare []time.Duration `yaml:"compare"`
+			EachDay bool            `yaml:"each_day"`
 		} `yaml:"figures"`
+		Trend struct {
+			Days    int      `yaml:"days"`
+			Figures []string `yaml:"figures"`
+		} `yaml:"trend"`
 	}
 	y.Zone = DefaultZone
 	dec := yaml.NewDecoder(bytes.NewReader(b))
@@ -99,7 +132,8 @@ func Parse(b []byte) (Definition, error) {
 		return Definition{}, fmt.Errorf("report %q: zone: %w", y.Name, err)
 	}
 	d := Definition{
-		Name: y.Name, Title: y.Title, Schedule: y.Schedule, Zone: zone, Lookback: y.Lookback, CatchUp: DefaultCatchUp,
+		Name: y.Name, Title: y.Title, Schedule: y.Schedule, Zone: zone, Lookback: y.Lookback, Months: y.Months,
+		CatchUp: DefaultCatchUp, Trend: TrendDefinition(y.Trend),
 		Locale: y.Locale, Template: y.Template, Receivers: y.Receivers,
 		Health: reporter.HealthThresholds{Excellent: y.Health.Excellent, Good: y.Health.Good},
 	}
@@ -107,7 +141,7 @@ func Parse(b []byte) (Definition, error) {
 		d.CatchUp = *y.CatchUp
 	}
 	for _, f := range y.Figures {
-		d.Figures = append(d.Figures, FigureDefinition{Name: f.Name, Expr: f.Expr, Compare: f.Compare})
+		d.Figures = append(d.Figures, FigureDefinition(f))
 	}
 	return d.WithDefaults(), nil
 }
@@ -127,6 +161,37 @@ func (d Definition) WithDefaults() Definition {
 		d.Health = DefaultHealth
 	}
 	return d
+}
+
+// Since returns where the lookback of a report due at that time begins.
+func (d Definition) Since(due time.Time) time.Time {
+	if d.Months != 0 {
+		return monthsBefore(due.In(d.zone()), d.Months).UTC()
+	}
+	if n := int(d.Lookback / day); n > 1 && d.Lookback%day == 0 {
+		return due.In(d.zone()).AddDate(0, 0, -n).UTC() // days of the calendar, some of which have 23 or 25 hours
+	}
+	return due.Add(-d.Lookback).UTC()
+}
+
+// monthsBefore is the same day and hour so many months before; in a month that has no such day, its last.
+func monthsBefore(t time.Time, months int) time.Time {
+	first := time.Date(t.Year(), t.Month()-time.Month(months), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
+	last := first.AddDate(0, 1, -1).Day()
+	return first.AddDate(0, 0, min(t.Day(), last)-1)
+}
+
+// days returns the due time and the same hour of each day before it, as long as that is after since, the latest first.
+func days(due, since time.Time, zone *time.Location) []time.Time {
+	var out []time.Time
+	local := due.In(zone)
+	for n := 0; ; n++ {
+		t := local.AddDate(0, 0, -n)
+		if !t.After(since) {
+			return out
+		}
+		out = append(out, t.UTC())
+	}
 }
 
 // A report's name is a part of delivery keys and file names.
@@ -152,6 +217,20 @@ func (d Definition) Validate() error {
 	if d.Lookback <= 0 {
 		fault("lookback %v: want more than 0", d.Lookback)
 	}
+	if d.Months < 0 || d.Months > 12 {
+		fault("lookback_months %d is outside 0..12", d.Months)
+	}
+	if d.Lookback > longestLookback {
+		fault("lookback %v is longer than %v", d.Lookback, longestLookback)
+	}
+	if t := d.Trend; len(t.Figures) > 0 && (t.Days < 2 || t.Days > maxTrendDays) {
+		fault("trend: days %d is outside 2..%d", t.Days, maxTrendDays)
+	}
+	for _, name := range d.Trend.Figures {
+		if !slices.ContainsFunc(d.Figures, func(f FigureDefinition) bool { return f.Name == name }) {
+			fault("trend: there is no figure %q", name)
+		}
+	}
 	if d.CatchUp < 0 {
 		fault("catch_up %v is negative", d.CatchUp)
 	}
@@ -169,8 +248,10 @@ func (d Definition) Validate() error {
 		if strings.TrimSpace(f.Expr) == "" {
 			fault("figure %q: expr is missing", f.Name)
 		}
-		if f.Compare < 0 {
-			fault("figure %q: compare %v is negative", f.Name, f.Compare)
+		for _, c := range f.Compare {
+			if c <= 0 {
+				fault("figure %q: compare %v is not above 0", f.Name, c)
+			}
 		}
 		for _, name := range f.names() {
 			if seen[name] {
@@ -183,10 +264,18 @@ func (d Definition) Validate() error {
 }
 
 func (f FigureDefinition) names() []string {
-	if f.Compare == 0 {
-		return []string{f.Name}
+	names := []string{f.Name}
+	for n := range f.Compare {
+		names = append(names, beforeName(f.Name, n))
 	}
-	return []string{f.Name, f.Name + BeforeSuffix}
+	return names
+}
+
+func beforeName(name string, n int) string {
+	if n == 0 {
+		return name + BeforeSuffix
+	}
+	return fmt.Sprint(name, BeforeSuffix, n+1)
 }
 
 // CheckExpr parses an expression as Prometheus does. Servers that extend PromQL take more, so that its error is only a

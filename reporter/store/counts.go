@@ -14,15 +14,18 @@ type Count struct {
 	Values map[string]float64
 }
 
-// Counts answers what the journal's KPIs ask of a window, since <= t < until: alerts (by category), alerts_resolved,
-// alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than one),
-// incidents_open (now), resolution_seconds (by stat: avg, p50, p95; no rows where none was resolved).
+// Counts answers what the journal's KPIs ask of a window, since <= t < until: alerts (by category), alerts_by_name,
+// alerts_resolved, alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than
+// one), incidents_open (now), incidents_oldest_open (when the oldest of them began, in seconds since 1970; no row where
+// none is open), incidents_resolved, resolution_seconds (by stat: avg, p50, p95; no rows where none was resolved).
 func (s *Store) Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error) {
 	const window = ` FROM alerts a WHERE a.starts_at >= $1 AND a.starts_at < $2`
 	from, to := since.UnixMicro(), until.UnixMicro()
 	switch what {
 	case "alerts":
-		return s.alertsByCategory(ctx, from, to)
+		return s.alertsBy(ctx, "category", from, to)
+	case "alerts_by_name":
+		return s.alertsBy(ctx, "name", from, to)
 	case "alerts_resolved":
 		return s.single(ctx, `SELECT count(*)`+window+` AND (NOT a.firing OR EXISTS (SELECT 1 FROM incidents i
 			WHERE i.id = a.incident_id AND i.state = 'resolved'))`, from, to)
@@ -35,6 +38,10 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 			WHERE b.incident_id = a.incident_id AND (b.starts_at != a.starts_at OR b.fingerprint != a.fingerprint))`, from, to)
 	case "incidents_open":
 		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'open'`)
+	case "incidents_oldest_open":
+		return s.oldestOpen(ctx)
+	case "incidents_resolved":
+		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'resolved' AND ended_at >= $1 AND ended_at < $2`, from, to)
 	case "resolution_seconds":
 		return s.resolution(ctx, from, to)
 	}
@@ -49,8 +56,20 @@ func (s *Store) single(ctx context.Context, query string, args ...any) ([]Count,
 	return []Count{{Values: map[string]float64{"value": n}}}, nil
 }
 
-func (s *Store) alertsByCategory(ctx context.Context, from, to int64) ([]Count, error) {
-	rows, err := s.reading().query(ctx, `SELECT category, count(*) FROM alerts
+func (s *Store) oldestOpen(ctx context.Context) ([]Count, error) {
+	var started sql.NullInt64
+	if err := s.reading().row(ctx, `SELECT min(started_at) FROM incidents WHERE state = 'open'`).Scan(&started); err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	if !started.Valid {
+		return nil, nil
+	}
+	return []Count{{Values: map[string]float64{"value": float64(started.Int64) / 1e6}}}, nil
+}
+
+// alertsBy counts by one of the columns of alerts.
+func (s *Store) alertsBy(ctx context.Context, column string, from, to int64) ([]Count, error) {
+	rows, err := s.reading().query(ctx, `SELECT `+column+`, count(*) FROM alerts
 		WHERE starts_at >= $1 AND starts_at < $2 GROUP BY 1 ORDER BY 1`, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("count: %w", err)
@@ -58,12 +77,12 @@ func (s *Store) alertsByCategory(ctx context.Context, from, to int64) ([]Count, 
 	defer rows.Close()
 	var out []Count
 	for rows.Next() {
-		var category string
+		var value string
 		var n float64
-		if err := rows.Scan(&category, &n); err != nil {
+		if err := rows.Scan(&value, &n); err != nil {
 			return nil, fmt.Errorf("count: %w", err)
 		}
-		out = append(out, Count{Labels: map[string]string{"category": category}, Values: map[string]float64{"value": n}})
+		out = append(out, Count{Labels: map[string]string{column: value}, Values: map[string]float64{"value": n}})
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("count: %w", err)

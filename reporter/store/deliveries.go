@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 const deliveryColumns = `id, key, kind, subject, receiver, state, message, parts, attempts, last_error, created_at,
-	next_attempt, finished_at`
+	next_attempt, finished_at, merged_into`
 
 // Due returns the receiver's pending deliveries whose next attempt is not after now, oldest first, at most limit. While
 // one that has its message waits for its next attempt, the receiver waits with it: Telegram asked for that, or does not
@@ -125,7 +126,7 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) erro
 			}
 		}
 		// A cancelled delivery stays so for whoever is sending it, but not for a person.
-		if _, err := tx.exec(ctx, `UPDATE deliveries SET state = 'pending' WHERE id = $1`, id); err != nil {
+		if _, err := tx.exec(ctx, `UPDATE deliveries SET state = 'pending', merged_into = NULL WHERE id = $1`, id); err != nil {
 			return fmt.Errorf("delivery %d: %w", id, err)
 		}
 		if err := saveDelivery(ctx, tx.querier, d); err != nil {
@@ -149,6 +150,68 @@ func (s *Store) CancelDelivery(ctx context.Context, id int64, now time.Time) err
 		return fmt.Errorf("delivery %d is not pending", id)
 	}
 	return nil
+}
+
+// Merge turns the receiver's postmortems that are not composed yet into one digest, if the first of them is due and there
+// are at least so many, and returns how many it merged. Later ones go along, so that a storm gives one message.
+func (s *Store) Merge(ctx context.Context, receiver string, now time.Time, from int) (merged int, err error) {
+	err = s.tx(ctx, func(tx tx) error {
+		merged = 0
+		const waiting = ` FROM deliveries WHERE receiver = $1 AND state = 'pending' AND kind = 'postmortem' AND message IS NULL`
+		var n int
+		var first, due sql.NullInt64
+		if err := tx.row(ctx, `SELECT count(*), min(id), min(next_attempt)`+waiting, receiver).Scan(&n, &first, &due); err != nil {
+			return fmt.Errorf("deliveries: %w", err)
+		}
+		if n < from || !due.Valid || due.Int64 > now.UnixMicro() {
+			return nil
+		}
+		digest := reporter.NewDelivery(reporter.DeliveryDigest, strconv.FormatInt(first.Int64, 10), receiver, now)
+		// A postmortem that a person asked to be sent again was the first of another digest before.
+		digest.Key += "@" + now.UTC().Format(time.RFC3339Nano)
+		if _, err := s.insertDelivery(ctx, tx, digest); err != nil {
+			return err
+		}
+		rows, err := tx.exec(ctx, `UPDATE deliveries SET state = 'merged', finished_at = $2, last_error = '',
+			merged_into = (SELECT id FROM deliveries WHERE key = $3)
+			WHERE id IN (SELECT id`+waiting+`)`, receiver, now.UnixMicro(), digest.Key)
+		if err != nil {
+			return fmt.Errorf("deliveries: %w", err)
+		}
+		merged = int(rows)
+		return nil
+	})
+	return merged, err
+}
+
+// MergedInto returns the subjects of the deliveries that went into a digest, in order.
+func (s *Store) MergedInto(ctx context.Context, digest int64) ([]string, error) {
+	rows, err := s.reading().query(ctx, `SELECT subject FROM deliveries WHERE merged_into = $1 ORDER BY id`, digest)
+	if err != nil {
+		return nil, fmt.Errorf("digest %d: %w", digest, err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var subject string
+		if err := rows.Scan(&subject); err != nil {
+			return nil, fmt.Errorf("digest %d: %w", digest, err)
+		}
+		out = append(out, subject)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("digest %d: %w", digest, err)
+	}
+	return out, nil
+}
+
+// MessageID returns the channel's id of the first message of a delivery; "" where none was sent.
+func (s *Store) MessageID(ctx context.Context, key string) (string, error) {
+	list, err := queryDeliveries(ctx, s.reading(), `WHERE key = $1`, key)
+	if err != nil || len(list) == 0 || len(list[0].Parts) == 0 {
+		return "", err
+	}
+	return list[0].Parts[0].MessageID, nil
 }
 
 // Claim inserts (report, due) together with the deliveries, and returns false where it is claimed already.
@@ -252,9 +315,9 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 	for rows.Next() {
 		var d reporter.Delivery
 		var message, parts sql.NullString
-		var created, next, finished sql.NullInt64
+		var created, next, finished, merged sql.NullInt64
 		if err := rows.Scan(&d.ID, &d.Key, &d.Kind, &d.Subject, &d.Receiver, &d.State, &message, &parts, &d.Attempts,
-			&d.LastError, &created, &next, &finished); err != nil {
+			&d.LastError, &created, &next, &finished, &merged); err != nil {
 			return nil, fmt.Errorf("deliveries: %w", err)
 		}
 		if message.Valid {
@@ -269,6 +332,7 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 			}
 		}
 		d.CreatedAt, d.NextAttempt, d.FinishedAt = moment(created), moment(next), moment(finished)
+		d.MergedInto = merged.Int64
 		out = append(out, d)
 	}
 	if err := rows.Err(); err != nil {

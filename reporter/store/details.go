@@ -88,8 +88,11 @@ func (l *DetailsLookup) Details(ctx context.Context, incidentID string) (reporte
 		return reporter.Details{}, safe(err)
 	}
 	known := map[string]string{}
+	var acknowledged time.Time
 	for n, f := range rows.FieldDescriptions() {
-		if values[n] != nil {
+		if t, ok := values[n].(time.Time); ok && strings.EqualFold(f.Name, "acknowledged_at") {
+			acknowledged = t.UTC()
+		} else if values[n] != nil {
 			known[strings.ToLower(f.Name)] = strings.TrimSpace(text(values[n]))
 		}
 	}
@@ -97,6 +100,7 @@ func (l *DetailsLookup) Details(ctx context.Context, incidentID string) (reporte
 		Title: known["title"], Severity: known["severity"], RootCause: known["root_cause"],
 		Action: known["action"], Decision: known["decision"], Disposition: disposition(known["disposition"]),
 	}
+	d.Acknowledged = acknowledged
 	if f, err := strconv.ParseFloat(known["retries"], 64); err == nil && f > 0 && f < 1e6 {
 		d.Retries = int(f)
 	}

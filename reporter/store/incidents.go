@@ -129,11 +129,11 @@ func (t journalTx) flush(ctx context.Context) error {
 // flushAlerts writes those alerts of the incidents that differ from what is stored.
 func (t journalTx) flushAlerts(ctx context.Context) error {
 	alerts := t.rows(`INSERT INTO alerts (incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at,
-		presumed_why, labels, annotations, generator_url, category) VALUES `, alertColumns, `
+		presumed_why, labels, annotations, generator_url, category, name) VALUES `, alertColumns, `
 		ON CONFLICT (incident_id, starts_at, fingerprint) DO UPDATE SET ends_at=excluded.ends_at,
 		firing=excluded.firing, seen_at=excluded.seen_at, presumed_at=excluded.presumed_at,
 		presumed_why=excluded.presumed_why, labels=excluded.labels, annotations=excluded.annotations,
-		generator_url=excluded.generator_url, category=excluded.category`)
+		generator_url=excluded.generator_url, category=excluded.category, name=excluded.name`)
 	for id, in := range t.put {
 		stored := t.alerts[id]
 		kept := make(map[alertKey]bool, len(in.Alerts))
@@ -152,7 +152,8 @@ func (t journalTx) flushAlerts(ctx context.Context) error {
 				return err
 			}
 			if err := alerts.add(ctx, id, a.Fingerprint, a.StartsAt.UnixMicro(), micros(a.EndsAt), a.Firing, micros(a.SeenAt),
-				micros(a.PresumedAt), string(a.PresumedWhy), string(labels), string(annotations), a.GeneratorURL, category(a)); err != nil {
+				micros(a.PresumedAt), string(a.PresumedWhy), string(labels), string(annotations), a.GeneratorURL,
+				category(a), a.Labels["alertname"]); err != nil {
 				return err
 			}
 		}
@@ -173,7 +174,7 @@ func (t journalTx) flushAlerts(ctx context.Context) error {
 // rowsAtOnce is how many rows one statement inserts; both databases take well over 65535 / alertColumns.
 const (
 	rowsAtOnce   = 200
-	alertColumns = 12
+	alertColumns = 13
 )
 
 // rowInserter gathers rows into statements of many.
@@ -255,17 +256,55 @@ func (s *Store) Open(ctx context.Context) ([]reporter.Incident, error) {
 	return queryIncidents(ctx, s.reading(), `WHERE state = 'open' ORDER BY started_at, id`)
 }
 
-// Earlier counts the incidents of the key that began in the 7 and 30 days before that moment.
+// Earlier counts the incidents of the key that began in the 7 and 30 days before that moment, and averages how long those
+// of the 30 days took that are over.
 func (s *Store) Earlier(ctx context.Context, key string, before time.Time) (reporter.Earlier, error) {
 	var e reporter.Earlier
 	const day = 24 * time.Hour
-	err := s.reading().row(ctx, `SELECT count(*) FILTER (WHERE started_at >= $1), count(*) FROM incidents
-		WHERE key = $2 AND started_at >= $3 AND started_at < $4`,
-		before.Add(-7*day).UnixMicro(), key, before.Add(-30*day).UnixMicro(), before.UnixMicro()).Scan(&e.Days7, &e.Days30)
+	var mean sql.NullFloat64
+	err := s.reading().row(ctx, `SELECT count(*) FILTER (WHERE started_at >= $1), count(*),
+		count(*) FILTER (WHERE state = 'resolved'), avg(ended_at - started_at) FILTER (WHERE state = 'resolved')
+		FROM incidents WHERE key = $2 AND started_at >= $3 AND started_at < $4`,
+		before.Add(-7*day).UnixMicro(), key, before.Add(-30*day).UnixMicro(), before.UnixMicro()).
+		Scan(&e.Days7, &e.Days30, &e.Resolved, &mean)
 	if err != nil {
 		return e, fmt.Errorf("earlier incidents: %w", err)
 	}
+	e.MeanResolve = time.Duration(mean.Float64 * float64(time.Microsecond))
 	return e, nil
+}
+
+const (
+	// alikeAlerts is how many alerts of each incident Alike returns: enough to tell what it was about.
+	alikeAlerts = 20
+	alikeNames  = 20
+)
+
+// Alike returns incidents that are over, began within since <= t < before, and have an alert of one of these names: the
+// latest first, at most limit, each with its first alerts.
+func (s *Store) Alike(ctx context.Context, names []string, since, before time.Time, limit int) ([]reporter.Incident, error) {
+	names = names[:min(len(names), alikeNames)]
+	if len(names) == 0 {
+		return nil, nil
+	}
+	args := []any{since.UnixMicro(), before.UnixMicro(), limit}
+	var list strings.Builder
+	for _, n := range names {
+		args = append(args, n)
+		fmt.Fprintf(&list, ",$%d", len(args))
+	}
+	found, err := queryIncidentRows(ctx, s.reading(), `WHERE state = 'resolved' AND started_at >= $1 AND started_at < $2
+		AND id IN (SELECT incident_id FROM alerts WHERE starts_at >= $1 AND name IN (`+list.String()[1:]+`))
+		ORDER BY started_at DESC, id LIMIT $3`, args...)
+	if err != nil {
+		return nil, err
+	}
+	for n := range found {
+		if found[n].Alerts, err = queryAlerts(ctx, s.reading(), found[n].ID, alikeAlerts); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 func oneIncident(ctx context.Context, q querier, id string) (reporter.Incident, error) {

@@ -226,6 +226,7 @@ func TestJournalTx(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		earlier.MeanResolve, earlier.Resolved = 0, 0 // another test's matter
 		same(t, "earlier", reporter.Earlier{Days7: 1, Days30: 2}, earlier)
 	})
 }
@@ -383,7 +384,8 @@ func TestCounts(t *testing.T) {
 			}
 			return strings.Join(parts, " ")
 		}
-		for what, want := range map[string]string{"alerts": "", "alerts_resolved": "map[]0", "alerts_converged": "map[]0", "alerts_grouped": "map[]0", "incidents_open": "map[]0", "resolution_seconds": ""} {
+		for what, want := range map[string]string{"alerts": "", "alerts_resolved": "map[]0", "alerts_converged": "map[]0", "alerts_grouped": "map[]0", "incidents_open": "map[]0", "resolution_seconds": "",
+			"alerts_by_name": "", "incidents_oldest_open": "", "incidents_resolved": "map[]0"} {
 			if got := count(what); got != want {
 				t.Errorf("empty journal: %s is %q, want %q", what, got, want)
 			}
@@ -392,10 +394,12 @@ func TestCounts(t *testing.T) {
 		group.Alerts = append(group.Alerts,
 			reporter.Alert{Fingerprint: "2", StartsAt: day.Add(11 * time.Minute), EndsAt: day.Add(12 * time.Minute), Labels: map[string]string{"category": "net"}},
 			reporter.Alert{Fingerprint: "3", StartsAt: day.Add(12 * time.Minute), Firing: true})
+		group.Alerts[1].Labels["alertname"] = "NetDown"
 		put(t, s, group, incident("BORDER", 0, 10), incident("BEFORE", -1, 0), incident("AT-END", 60, -1), incident("OPEN", 59, -1))
 		for what, want := range map[string]string{
 			"alerts": "map[category:db]3 map[category:net]1 map[category:uncategorized]1", "alerts_resolved": "map[]4", "alerts_converged": "map[]2",
-			"alerts_grouped": "map[]3", "incidents_open": "map[]2", "resolution_seconds": "map[stat:avg]900 map[stat:p50]900 map[stat:p95]1170",
+			"alerts_grouped": "map[]3", "incidents_open": "map[]2", "alerts_by_name": "map[name:]4 map[name:NetDown]1",
+			"incidents_oldest_open": fmt.Sprintf("map[]%v", float64(day.Add(59*time.Minute).UnixMicro())/1e6), "incidents_resolved": "map[]2", "resolution_seconds": "map[stat:avg]900 map[stat:p50]900 map[stat:p95]1170",
 		} {
 			if got := count(what); got != want {
 				t.Errorf("%s is %q, want %q", what, got, want)
