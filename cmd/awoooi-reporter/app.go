@@ -143,7 +143,7 @@ func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 			return fmt.Errorf("embedded database: %w", err)
 		}
 	}
-	a.texts = &texts{store: a.store, now: a.opts.Now}
+	a.texts = &texts{store: a.store, now: a.opts.Now, log: a.log}
 	r, err := newReading(c, a.store, a.embedded, a.log, a.opts.Now)
 	if err != nil {
 		return err

@@ -409,8 +409,12 @@ func TestAlertOfARealPrometheusEndsAsAPostmortem(t *testing.T) {
 	}
 	bot := botAPI(t)
 	api, number := playbooks(t)
-	r := start(t, receiver(bot)+fmt.Sprintf("sources: [{name: awoooi, kind: postgres, dsn: %q}, {name: awoooi_api, kind: http, url: %q}]\n"+
-		"incidents: {min_duration: 2s, details: {source: awoooi}}\n", dsn, api))
+	conf := func(prometheus string) string {
+		return receiver(bot) + fmt.Sprintf("sources: [{name: awoooi, kind: postgres, dsn: %q}, {name: awoooi_api, kind: http, url: %q}]\n"+
+			"prometheus: {url: %q}\nexternal_url: https://reporter.example.org\n"+
+			"incidents: {min_duration: 2s, firing_notice: true, details: {source: awoooi}}\n", dsn, api, prometheus)
+	}
+	r := start(t, conf("http://127.0.0.1:1"))
 	am, err := localstack.StartAlertmanager(context.WithoutCancel(t.Context()), localstack.AlertmanagerOptions{Config: fmt.Sprintf(`
 route: {receiver: awoooi, group_by: [alertname], group_wait: 100ms, group_interval: 500ms, repeat_interval: 1h}
 receivers:
@@ -426,7 +430,7 @@ receivers:
 		}
 	})
 	number.Store(99)
-	startPrometheus(t, localstack.PrometheusOptions{
+	prom := startPrometheus(t, localstack.PrometheusOptions{
 		ScrapeInterval: time.Second, Targets: []string{r.addr()}, AlertmanagerURL: am.URL(),
 		Rules: `
 groups:
@@ -435,17 +439,35 @@ groups:
     rules:
       - alert: TooManyPlaybooks
         expr: awoooi_playbooks_active > 50
+        for: 2s
         labels: {severity: critical, incident_id: INC-42}
         annotations: {runbook_url: "https://runbooks.example.org/x"}
 `})
+	r.write(conf(prom.URL()))
+	if code := reload(t, r); code != http.StatusOK {
+		t.Fatalf("reload: %d", code)
+	}
 	eventually(t, "the incident to open", func() bool {
 		in, err := r.store.Incident(t.Context(), "INC-42")
 		return err == nil && in.State == reporter.IncidentOpen && time.Since(in.StartedAt) > 3*time.Second
 	})
 	number.Store(3)
-	message := messages(t, bot, 1)[0]
+	all := messages(t, bot, 2)
+	notice, message := all[0], all[1]
+	if !strings.Contains(notice.Plain, "告警觸發") || !strings.Contains(notice.Plain, "INC-42") {
+		t.Errorf("the notice of the firing says\n%s", notice.Plain)
+	}
+	if message.ReplyTo != notice.ID {
+		t.Errorf("the postmortem answers message %d, want %d", message.ReplyTo, notice.ID)
+	}
+	if len(message.Buttons) != 2 || message.Buttons[0].URL != "https://reporter.example.org/incidents/INC-42" {
+		t.Errorf("buttons are %+v", message.Buttons)
+	}
+	if len(message.Photo) == 0 {
+		t.Error("the postmortem has no picture")
+	}
 	got := message.Plain + message.Text
-	for _, want := range []string{"INC-42", "結帳服務錯誤率過高", "連線池 <耗盡>", "kubectl rollout restart deploy/checkout", "自動修復", "TooManyPlaybooks", "runbooks.example.org"} {
+	for _, want := range []string{"INC-42", "實際開始", "早於告警 2 秒", "結帳服務錯誤率過高", "連線池 <耗盡>", "kubectl rollout restart deploy/checkout", "自動修復", "TooManyPlaybooks", "runbooks.example.org"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the postmortem does not say %q:\n%s", want, got)
 		}

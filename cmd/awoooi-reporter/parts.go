@@ -157,7 +157,13 @@ func definition(c *config.Config, r config.Report) (report.Definition, error) {
 		}
 	}
 	if r.Lookback != 0 {
-		d.Lookback = r.Lookback
+		d.Lookback, d.Months = r.Lookback, 0
+	}
+	if r.Months != 0 {
+		d.Months = r.Months
+	}
+	if r.Trend != nil {
+		d.Trend = report.TrendDefinition(*r.Trend)
 	}
 	if r.CatchUp != 0 {
 		d.CatchUp = r.CatchUp
@@ -231,11 +237,18 @@ func channels(c *config.Config, stdout io.Writer, log *slog.Logger) (map[string]
 }
 
 func outboxConfig(c *config.Config, now func() time.Time) outbox.Config {
-	return outbox.Config{GiveUpAfter: c.Delivery.GiveUpAfter, FallbackReceiver: c.Delivery.FallbackReceiver, Now: now}
+	return outbox.Config{
+		GiveUpAfter: c.Delivery.GiveUpAfter, FallbackReceiver: c.Delivery.FallbackReceiver, DigestFrom: c.Incidents.DigestFrom, Now: now,
+	}
 }
 
 func incidentConfig(c *config.Config) incident.Config {
+	window := c.Incidents.DigestWindow
+	if c.Incidents.DigestFrom == 0 {
+		window = 0
+	}
 	return incident.Config{
+		DigestWindow: window, FiringNotice: c.Incidents.FiringNotice,
 		By: c.Incidents.By, MinDuration: c.Incidents.MinDuration, ReopenWithin: c.Incidents.ReopenWithin,
 		IDLabel: c.Incidents.IDLabel, Receivers: c.Incidents.Receivers,
 	}
@@ -282,7 +295,7 @@ func pagesGuard(c *config.Config) *auth.Guard {
 type reading struct {
 	cfg         *config.Config
 	definitions []report.Definition
-	querier     report.Querier
+	querier     postmortem.Querier
 	builder     *report.Builder
 	render      *render.Renderer
 	postmortem  *postmortem.Builder
@@ -313,6 +326,7 @@ func newReading(
 	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now})
 	r.render, err = render.New(render.Options{
 		Product: c.Product, Locale: c.Locale, Zone: c.Zone, Log: log, PostmortemTemplate: c.Incidents.Template,
+		ExternalURL: c.ExternalURL,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("render: %w", err)
@@ -331,7 +345,7 @@ func newReading(
 	}
 	r.postmortem = postmortem.New(postmortem.Config{
 		Zone: c.Zone, Locale: c.Locale, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
-	}, details, history, log)
+	}, details, history, r.querier, log)
 	return r, nil
 }
 
@@ -363,6 +377,12 @@ func (r *reading) setTemplate(name, file string) {
 // noFigures answers where there is neither a Prometheus nor an embedded database.
 type noFigures struct{}
 
+var errNoFigures = errors.New("no prometheus.url is set, and this process has no embedded database")
+
 func (noFigures) Query(context.Context, string, time.Time) ([]reporter.Sample, error) {
-	return nil, errors.New("no prometheus.url is set, and this process has no embedded database")
+	return nil, errNoFigures
+}
+
+func (noFigures) QueryRange(context.Context, string, time.Time, time.Time, time.Duration) ([]reporter.Series, error) {
+	return nil, errNoFigures
 }

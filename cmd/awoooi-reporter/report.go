@@ -61,7 +61,7 @@ func openTools(ctx context.Context, cmd *cobra.Command, o *options, figures bool
 		}
 		return nil, err
 	}
-	t := &tools{cfg: c, store: st, texts: &texts{store: st, now: time.Now}, log: log}
+	t := &tools{cfg: c, store: st, texts: &texts{store: st, now: time.Now, log: log}, log: log}
 	t.texts.reading.Store(r)
 	t.close = func() {
 		r.close()

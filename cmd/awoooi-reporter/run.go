@@ -42,6 +42,9 @@ func runCommand(o *options) *cobra.Command {
 				if webConfig != "" {
 					c.Web.ConfigFile = webConfig
 				}
+				if sample {
+					c.Incidents.DigestFrom = 0 // A demonstration need not wait for a storm.
+				}
 				return c, nil
 			}
 			c, err := load()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type texts struct {
 	reading atomic.Pointer[reading]
 	store   *store.Store
 	now     func() time.Time
+	log     *slog.Logger
 }
 
 // Compose makes the message of a delivery when it is first tried.
@@ -34,7 +36,8 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		if err != nil {
 			return reporter.Message{}, err
 		}
-		_, msg, err := t.Report(ctx, name, due)
+		rep, msg, err := t.Report(ctx, name, due)
+		msg.Picture = t.picture(t.trendPicture(rep))
 		var unreachable *report.UnreachableError
 		if errors.As(err, &unreachable) {
 			if t.now().Sub(d.CreatedAt) < unreachablePatience {
@@ -48,7 +51,23 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		if err != nil {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
 		}
-		return t.Postmortem(ctx, in)
+		msg, err := t.Postmortem(ctx, in)
+		if err == nil {
+			msg.Picture = t.picture(t.IncidentPicture(ctx, in))
+		}
+		return msg, err
+	case reporter.DeliveryFiring:
+		in, err := t.store.Incident(ctx, d.Subject)
+		if errors.Is(err, reporter.ErrNotFound) || (err == nil && in.State != reporter.IncidentOpen) {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
+		}
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
+		}
+		r := t.reading.Load()
+		return r.render.Firing(r.postmortem.Build(ctx, in))
+	case reporter.DeliveryDigest:
+		return t.digest(ctx, d)
 	case reporter.DeliveryNotice:
 		number, stop := strings.CutSuffix(d.Subject, reporter.NoticeOfStop)
 		id, err := strconv.ParseInt(number, 10, 64)
@@ -91,6 +110,46 @@ func (t *texts) Report(ctx context.Context, name string, at time.Time) (reporter
 func (t *texts) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Message, error) {
 	r := t.reading.Load()
 	return r.render.Postmortem(r.postmortem.Build(ctx, in))
+}
+
+// digest tells of all the incidents whose postmortems went into the delivery. One that is gone from the journal is left out.
+func (t *texts) digest(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	ids, err := t.store.MergedInto(ctx, d.ID)
+	if err != nil {
+		return reporter.Message{}, err
+	}
+	var ins []reporter.Incident
+	for _, id := range ids {
+		in, err := t.store.Incident(ctx, id)
+		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
+		}
+		if err == nil {
+			ins = append(ins, in)
+		}
+	}
+	if len(ins) == 0 {
+		return reporter.Message{}, fmt.Errorf("incidents of digest %d: %w", d.ID, reporter.ErrNotFound)
+	}
+	r := t.reading.Load()
+	return r.render.Digest(r.postmortem.Digest(ins))
+}
+
+// picture keeps a text from being held up by its picture.
+func (t *texts) picture(png []byte, err error) []byte {
+	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
+		t.log.Warn("picture was not drawn, the text goes out without it", "err", err)
+	}
+	return png
+}
+
+// Reports names the reports there are.
+func (t *texts) Reports() []string {
+	var names []string
+	for _, d := range t.reading.Load().definitions {
+		names = append(names, d.Name)
+	}
+	return names
 }
 
 // pageTexts builds what pages show, which are not messages that are late or fail.

@@ -170,6 +170,7 @@ sources:
 prometheus: {url: "http://127.0.0.1:1"} # the environment says which
 incidents:
   min_duration: 10s # 10m in real life; nobody wants to wait that long for a demo
+  digest_from: 0 # likewise, for the minute in which postmortems wait for others
   details: {source: awoooi}
 receivers:
   - name: oncall

@@ -91,7 +91,7 @@ func newWorld(t *testing.T, state string, processes int) *world {
 		t: t, dir: t.TempDir(), bot: bot, rng: rand.New(rand.NewPCG(s, 1)), accepted: map[string]bool{}, refused: map[int]int{},
 	}
 	var conf strings.Builder
-	fmt.Fprintf(&conf, "prometheus: {url: \"http://127.0.0.1:1\"}\nreports: [{name: daily, disabled: true}]\ndelivery: {fallback_receiver: fallback}\n%s\nreceivers:\n", state)
+	fmt.Fprintf(&conf, "prometheus: {url: \"http://127.0.0.1:1\"}\nreports: [{name: daily, disabled: true}]\ndelivery: {fallback_receiver: fallback}\nincidents: {digest_from: 0}\n%s\nreceivers:\n", state)
 	fmt.Fprintf(&conf, "  - {name: fallback, telegram: {bot_token: %q, chat_id: \"%d\", api_url: %q}}\n", token, fallbackChat, bot.URL())
 	for n := range receivers {
 		fmt.Fprintf(&conf, "  - {name: r%d, telegram: {bot_token: %q, chat_id: \"%d\", api_url: %q}}\n", n+1, token, n+1, bot.URL())

@@ -29,6 +29,10 @@ type Config struct {
 	ReopenWithin time.Duration // a gap of at most this length continues an incident
 	IDLabel      string        // label or annotation that names the incident
 	Receivers    []string      // who gets the postmortems
+	// DigestWindow is how long a postmortem waits for others, so that a storm is one message.
+	DigestWindow time.Duration
+	// FiringNotice tells the receivers too when an incident begins.
+	FiringNotice bool
 }
 
 // Store runs fn in one transaction: all that it puts is kept, or nothing.
@@ -137,6 +141,13 @@ func (j *Journal) apply(
 			}
 		}
 		kept[in.ID] = true
+		if _, known := was[in.ID]; !known && in.State == reporter.IncidentOpen && cfg.FiringNotice {
+			for _, r := range cfg.Receivers {
+				if err := tx.PutDelivery(ctx, reporter.NewDelivery(reporter.DeliveryFiring, in.ID, r, j.now())); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
 		if in.State == reporter.IncidentResolved {
 			if was[in.ID].State != reporter.IncidentResolved {
 				closed = append(closed, *in)
@@ -145,7 +156,9 @@ func (j *Journal) apply(
 				in.Notified = true
 				postmortems = append(postmortems, *in)
 				for _, r := range cfg.Receivers {
-					if err := tx.PutDelivery(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, in.ID, r, j.now())); err != nil {
+					d := reporter.NewDelivery(reporter.DeliveryPostmortem, in.ID, r, j.now())
+					d.NextAttempt = d.NextAttempt.Add(cfg.DigestWindow)
+					if err := tx.PutDelivery(ctx, d); err != nil {
 						return nil, nil, err
 					}
 				}

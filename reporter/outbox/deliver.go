@@ -49,6 +49,7 @@ func (o *Outbox) deliver(ctx context.Context, d reporter.Delivery) (goOn bool) {
 	}
 	if d.Parts == nil {
 		d.Parts = ch.Split(*d.Message)
+		d.Message.Picture = nil // The parts have it.
 		// The text is settled before its first send: an attempt after a restart sends the same parts.
 		if err := o.state.Save(ctx, d); err != nil {
 			log.Error("delivery was not stored", "err", err)
@@ -92,6 +93,9 @@ func (o *Outbox) notComposed(ctx context.Context, d reporter.Delivery, err error
 	d.LastError = err.Error()
 	var later *reporter.RetryAfterError
 	switch {
+	case errors.Is(err, reporter.ErrObsolete):
+		d.State, d.FinishedAt = reporter.DeliveryCancelled, o.config().Now().UTC()
+		return o.keep(ctx, d)
 	case errors.Is(err, reporter.ErrNotFound):
 		return o.giveUp(ctx, d)
 	case errors.As(err, &later):
@@ -106,6 +110,14 @@ func (o *Outbox) notComposed(ctx context.Context, d reporter.Delivery, err error
 // sendPart sends one part until it is sent, or until the delivery has to wait or is over.
 func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery, n int) error {
 	part := &d.Parts[n]
+	replyTo := ""
+	if n == 0 && d.Kind == reporter.DeliveryPostmortem {
+		// The postmortem answers the notice of its incident's firing. Without it, it stands alone.
+		var err error
+		if replyTo, err = o.state.MessageID(ctx, reporter.DeliveryKey(reporter.DeliveryFiring, d.Subject, d.Receiver)); err != nil {
+			o.log.Warn("the notice of the firing was not found", "delivery", d.ID, "err", err)
+		}
+	}
 	if !part.SendingAt.IsZero() {
 		// The process ended between the send and its record: nobody knows what became of it.
 		part.Interrupted++
@@ -131,7 +143,9 @@ func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery,
 			o.log.Error("delivery was not stored", "delivery", d.ID, "err", err)
 			return errWait
 		}
-		id, err := o.send(ctx, ch, *part, reporter.SendOptions{To: to, Repeat: part.Ambiguous+part.Interrupted > 0})
+		id, err := o.send(ctx, ch, *part, reporter.SendOptions{
+			To: to, Repeat: part.Ambiguous+part.Interrupted > 0, ReplyTo: replyTo,
+		})
 		if err == nil {
 			o.metrics.sent(d.Receiver, "sent")
 			o.works(ctx, d.Receiver)
@@ -217,6 +231,11 @@ func (o *Outbox) failed(ctx context.Context, d *reporter.Delivery, part *reporte
 		return nil
 	case errors.As(err, &format) && !part.Plain:
 		o.metrics.sent(d.Receiver, "format")
+		if part.Picture != nil || len(part.Buttons) > 0 {
+			log.Error("a picture or button was refused, the text goes out without it", "err", err)
+			part.Picture, part.Buttons = nil, nil
+			return nil
+		}
 		log.Error("our formatting was refused, the text goes out plain", "err", err)
 		part.Plain = true
 		return nil

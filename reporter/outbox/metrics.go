@@ -38,7 +38,10 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 			Help: "When this process last delivered a report; 0 if it never did.",
 		}),
 	}
-	for _, kind := range []reporter.DeliveryKind{reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryNotice} {
+	m.deliveries.WithLabelValues(string(reporter.DeliveryPostmortem), string(reporter.DeliveryMerged))
+	for _, kind := range []reporter.DeliveryKind{
+		reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryFiring, reporter.DeliveryDigest, reporter.DeliveryNotice,
+	} {
 		for _, state := range []reporter.DeliveryState{reporter.DeliverySent, reporter.DeliveryGivenUp} {
 			m.deliveries.WithLabelValues(string(kind), string(state))
 		}
@@ -54,6 +57,10 @@ func (m *metrics) initialise(receiver string) {
 }
 
 func (m *metrics) sent(receiver, outcome string) { m.sends.WithLabelValues(receiver, outcome).Inc() }
+
+func (m *metrics) merged(n int) {
+	m.deliveries.WithLabelValues(string(reporter.DeliveryPostmortem), string(reporter.DeliveryMerged)).Add(float64(n))
+}
 
 func (m *metrics) delivered(d reporter.Delivery) {
 	m.deliveries.WithLabelValues(string(d.Kind), string(d.State)).Inc()

@@ -27,6 +27,15 @@ type Store interface {
 	SaveAndNotify(ctx context.Context, d reporter.Delivery, notice *reporter.Delivery) error
 }
 
+// Digests makes one delivery of many.
+type Digests interface {
+	// Merge turns the receiver's postmortems that are not composed yet into one digest, once the first of them is due and
+	// there are at least so many, and returns how many it merged.
+	Merge(ctx context.Context, receiver string, now time.Time, from int) (merged int, err error)
+	// MessageID returns the channel's id of the first message of the delivery of that key; "" where none was sent.
+	MessageID(ctx context.Context, key string) (string, error)
+}
+
 // Queue says when a receiver may have something due.
 type Queue interface {
 	// Work calls drain until ctx ends, and returns when every drain has. No two drains of a receiver run at once, in any
@@ -58,12 +67,13 @@ type Stops interface {
 // State is all that an outbox needs of the state's database.
 type State interface {
 	Store
+	Digests
 	Queue
 	Receivers
 }
 
 // Composer makes the message of a delivery when it is first tried. A *reporter.RetryAfterError asks to be asked later,
-// reporter.ErrNotFound means that there is nothing to tell.
+// reporter.ErrNotFound means that there is nothing to tell, reporter.ErrObsolete that it is not worth telling any more.
 type Composer interface {
 	Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error)
 }
@@ -82,6 +92,7 @@ type Channel interface {
 type Config struct {
 	GiveUpAfter      time.Duration // since the delivery was made; default 24 h
 	FallbackReceiver string        // who is told of what was given up; "" is nobody
+	DigestFrom       int           // so many postmortems that wait together become one digest; 0 is never
 
 	Turn        time.Duration // how long one drain goes on beginning deliveries; default 5 min
 	BackoffMin  time.Duration // default 5 s
@@ -174,6 +185,7 @@ func (o *Outbox) SetConfig(cfg Config) {
 	defer o.mu.Unlock()
 	o.cfg.GiveUpAfter = cfg.withDefaults().GiveUpAfter
 	o.cfg.FallbackReceiver = cfg.FallbackReceiver
+	o.cfg.DigestFrom = cfg.DigestFrom
 }
 
 // Stopped returns the receivers that refuse everything, with the reason, which holds no secret.
@@ -200,6 +212,7 @@ func (o *Outbox) Drain(ctx context.Context, receiver string) {
 	cfg := o.config()
 	last := cfg.Now().Add(cfg.Turn)
 	for {
+		o.digest(ctx, receiver)
 		due, err := o.state.Due(ctx, receiver, cfg.Now(), 100)
 		if ctx.Err() != nil {
 			return
@@ -213,6 +226,22 @@ func (o *Outbox) Drain(ctx context.Context, receiver string) {
 				return
 			}
 		}
+	}
+}
+
+// digest makes one message of many postmortems that wait together. A fault costs only that: they are sent one by one.
+func (o *Outbox) digest(ctx context.Context, receiver string) {
+	cfg := o.config()
+	if cfg.DigestFrom <= 0 {
+		return
+	}
+	merged, err := o.state.Merge(ctx, receiver, cfg.Now(), cfg.DigestFrom)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		o.log.Error("postmortems were not merged into a digest", "receiver", receiver, "err", err)
+	case merged > 0:
+		o.metrics.merged(merged)
+		o.log.Info("postmortems merged into a digest", "receiver", receiver, "postmortems", merged)
 	}
 }
 

@@ -192,6 +192,37 @@ func (m *memory) SaveAndNotify(_ context.Context, d reporter.Delivery, notice *r
 	})
 }
 
+func (m *memory) Merge(_ context.Context, receiver string, now time.Time, from int) (merged int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var waiting []int
+	due := false
+	for n, d := range m.rows {
+		if d.Receiver == receiver && d.State == reporter.DeliveryPending && d.Kind == reporter.DeliveryPostmortem && d.Message == nil {
+			waiting, due = append(waiting, n), due || !d.NextAttempt.After(now)
+		}
+	}
+	if !due || len(waiting) < from {
+		return 0, nil
+	}
+	digest := reporter.NewDelivery(reporter.DeliveryDigest, fmt.Sprint(waiting[0]+1), receiver, now)
+	digest.ID = int64(len(m.rows) + 1)
+	m.rows = append(m.rows, digest)
+	for _, n := range waiting {
+		m.rows[n].State, m.rows[n].FinishedAt, m.rows[n].MergedInto = reporter.DeliveryMerged, now, digest.ID
+	}
+	return len(waiting), nil
+}
+
+func (m *memory) MessageID(_ context.Context, key string) (string, error) {
+	for _, d := range m.all() {
+		if d.Key == key && len(d.Parts) > 0 {
+			return d.Parts[0].MessageID, nil
+		}
+	}
+	return "", nil
+}
+
 func (m *memory) Pending(context.Context) (map[string]int, time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -238,6 +269,7 @@ func (c *chat) Split(msg reporter.Message) (parts []reporter.Part) {
 	for line := range strings.SplitSeq(msg.HTML, "\n") {
 		parts = append(parts, reporter.Part{HTML: line})
 	}
+	parts[0].Picture, parts[0].Buttons = msg.Picture, msg.Buttons
 	return parts
 }
 
@@ -263,6 +295,15 @@ func (c *chat) Send(_ context.Context, part reporter.Part, o reporter.SendOption
 		}
 		if o.To != "" {
 			text += " to " + o.To
+		}
+		if o.ReplyTo != "" {
+			text += " answers " + o.ReplyTo
+		}
+		if part.Picture != nil {
+			text += " with " + string(part.Picture)
+		}
+		for _, b := range part.Buttons {
+			text += " [" + b.Text + "]"
 		}
 		c.got, c.at = append(c.got, text), append(c.at, time.Now())
 	}
@@ -605,4 +646,102 @@ func live(t *testing.T, store *memory, c *chat) {
 		}
 	}
 	t.Error("no process survived")
+}
+
+// Many postmortems that wait together go out as one; few go out one by one, and what is composed already stays by itself.
+func TestAStormIsOneMessage(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		postmortems, from int
+		want              string
+	}{
+		"a storm":        {20, 5, "1.1, 1.2"},
+		"just so many":   {5, 5, "1.1, 1.2"},
+		"few":            {2, 5, "p0.1, p0.2, p1.1, p1.2"},
+		"never a digest": {3, 0, "p0.1, p0.2, p1.1, p1.2, p2.1, p2.2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store, ch := &memory{}, &chat{}
+				for n := range tc.postmortems {
+					d := pending(fmt.Sprintf("p%d", n), "r")
+					// They come within a minute, and each waits for a minute.
+					d.NextAttempt = d.NextAttempt.Add(time.Minute + time.Duration(n)*3*time.Second)
+					store.add(d)
+				}
+				w := build(store, compose(nil), outbox.Config{DigestFrom: tc.from}, map[string]outbox.Channel{"r": ch})
+				w.run(t, 3*time.Minute)
+				if got := ch.text(); got != tc.want {
+					t.Errorf("arrived %q, want %q", got, tc.want)
+				}
+				merged := 0
+				for _, d := range store.all() {
+					if d.State == reporter.DeliveryMerged {
+						merged++
+					} else if d.State != reporter.DeliverySent {
+						t.Errorf("%s is %s", d.Key, d.State)
+					}
+				}
+				if strings.HasPrefix(tc.want, "1.") != (merged == tc.postmortems && merged > 0) {
+					t.Errorf("%d of %d were merged", merged, tc.postmortems)
+				}
+			})
+		})
+	}
+}
+
+func TestPostmortemAnswersTheNoticeOfItsFiring(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, ch := &memory{}, &chat{}
+		store.add(reporter.NewDelivery(reporter.DeliveryFiring, "A", "r", time.Now()), pending("A", "r"), pending("B", "r"))
+		w := build(store, compose(nil), outbox.Config{}, map[string]outbox.Channel{"r": ch})
+		w.run(t, time.Minute)
+		if got, want := ch.text(), "A.1, A.2, A.1 answers 1, A.2, B.1, B.2"; got != want {
+			t.Errorf("arrived %q, want %q", got, want)
+		}
+	})
+}
+
+func TestObsoleteMessagesAreDroppedInSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, ch, backup := &memory{}, &chat{}, &chat{}
+		store.add(reporter.NewDelivery(reporter.DeliveryFiring, "A", "r", time.Now()), pending("B", "r"))
+		composer := compose(func(d reporter.Delivery) (reporter.Message, error) {
+			if d.Kind == reporter.DeliveryFiring {
+				return reporter.Message{}, fmt.Errorf("incident: %w", reporter.ErrObsolete)
+			}
+			return reporter.Message{HTML: d.Subject}, nil
+		})
+		w := build(store, composer, outbox.Config{FallbackReceiver: "backup"}, map[string]outbox.Channel{"r": ch, "backup": backup})
+		w.run(t, time.Minute)
+		if ch.text() != "B" || backup.text() != "" || store.all()[0].State != reporter.DeliveryCancelled {
+			t.Errorf("arrived %q and %q, the notice is %s", ch.text(), backup.text(), store.all()[0].State)
+		}
+	})
+}
+
+// What Telegram refuses of a picture or a button must not keep the text back, nor its formatting.
+func TestRefusedPictureCostsOnlyItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refused := &reporter.FormatError{Err: errors.New("IMAGE_PROCESS_FAILED")}
+		store, ch := &memory{}, &chat{script: []error{refused}}
+		store.add(pending("A", "r"), pending("B", "r"))
+		composer := compose(func(d reporter.Delivery) (reporter.Message, error) {
+			return reporter.Message{HTML: d.Subject, Picture: []byte("png"), Buttons: []reporter.Button{{Text: "page"}}}, nil
+		})
+		w := build(store, composer, outbox.Config{}, map[string]outbox.Channel{"r": ch})
+		w.run(t, time.Minute)
+		if got, want := ch.text(), "A, B with png [page]"; got != want {
+			t.Errorf("arrived %q, want %q", got, want)
+		}
+		for _, d := range store.all() {
+			if d.Message.Picture != nil {
+				t.Errorf("%s keeps its picture twice", d.Key)
+			}
+		}
+	})
 }

@@ -32,9 +32,19 @@ type Details interface {
 	Details(ctx context.Context, incidentID string) (reporter.Details, error)
 }
 
-// History is the journal's memory of incidents of the same key.
+// History is the journal's memory.
 type History interface {
+	// Earlier counts incidents of the same key.
 	Earlier(ctx context.Context, key string, before time.Time) (reporter.Earlier, error)
+	// Alike returns incidents that are over, began within since <= t < before and have an alert of one of these names, the
+	// latest first, at most limit.
+	Alike(ctx context.Context, names []string, since, before time.Time, limit int) ([]reporter.Incident, error)
+}
+
+// Querier evaluates PromQL. No samples and no error is an empty result.
+type Querier interface {
+	Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error)
+	QueryRange(ctx context.Context, expr string, start, end time.Time, step time.Duration) ([]reporter.Series, error)
 }
 
 // Builder makes postmortems.
@@ -42,25 +52,26 @@ type Builder struct {
 	cfg     Config
 	details Details
 	history History
+	querier Querier
 	log     *slog.Logger
 }
 
-// New makes a builder; details and history may be nil.
-func New(cfg Config, details Details, history History, log *slog.Logger) *Builder {
+// New makes a builder; details, history and querier may be nil.
+func New(cfg Config, details Details, history History, querier Querier, log *slog.Logger) *Builder {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Zone == nil {
 		cfg.Zone = time.UTC
 	}
-	return &Builder{cfg: cfg, details: details, history: history, log: log}
+	return &Builder{cfg: cfg, details: details, history: history, querier: querier, log: log}
 }
 
 // Build tells what is known. A database that does not answer costs its details, and a note says so.
 func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Postmortem {
 	p := reporter.Postmortem{
 		Incident: in, Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
-		Title:       cmp.Or(annotation(in, "summary"), annotation(in, "title"), label(in, "alertname")),
+		Title:       title(in),
 		Severity:    severity(in),
 		Affected:    b.affected(in),
 		RootCause:   annotation(in, "root_cause"),
@@ -72,6 +83,9 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 	}
 	if n, err := strconv.Atoi(annotation(in, "retries")); err == nil && n > 0 {
 		p.Retries = n
+	}
+	if t, err := time.Parse(time.RFC3339, annotation(in, "acknowledged_at")); err == nil {
+		p.Acknowledged = t.UTC()
 	}
 	if in.Truncated > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s:%d", reporter.NoteTruncated, in.Truncated))
@@ -90,7 +104,12 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 		} else {
 			p.Earlier = &e
 		}
+		p.Similar = b.similar(ctx, in)
 	}
+	if p.Acknowledged.Before(in.StartedAt) { // What was acknowledged before this incident was another.
+		p.Acknowledged = time.Time{}
+	}
+	p.TrueStart = b.trueStart(ctx, in)
 	return p
 }
 
@@ -115,6 +134,13 @@ func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Po
 	p.Decision = cmp.Or(d.Decision, p.Decision)
 	p.Disposition = cmp.Or(d.Disposition, p.Disposition)
 	p.Retries = cmp.Or(d.Retries, p.Retries)
+	if !d.Acknowledged.IsZero() {
+		p.Acknowledged = d.Acknowledged
+	}
+}
+
+func title(in reporter.Incident) string {
+	return cmp.Or(annotation(in, "summary"), annotation(in, "title"), label(in, "alertname"))
 }
 
 // annotation is the first one of that name among the incident's alerts.
@@ -154,12 +180,13 @@ func severity(in reporter.Incident) string {
 	return worst
 }
 
+// noise are labels that say who told of the alert, and nothing of the trouble.
+var noise = []string{"awoooi_sample", "prometheus", "monitor", "replica"}
+
 // affected is what the alerts have in common, without what is said elsewhere or says nothing of the trouble.
 func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 	common := in.CommonLabels()
-	for _, name := range []string{
-		"alertname", "severity", "alert_category", "awoooi_sample", "prometheus", "monitor", "replica", b.cfg.IDLabel,
-	} {
+	for _, name := range slices.Concat(noise, []string{"alertname", "severity", "alert_category", b.cfg.IDLabel}) {
 		delete(common, name)
 	}
 	var out []reporter.Label
@@ -217,18 +244,22 @@ func alertName(a reporter.Alert, common map[string]string) string {
 	return name
 }
 
-func (b *Builder) links(in reporter.Incident) []reporter.Link {
-	page := ""
-	if b.cfg.ExternalURL != "" {
-		page = strings.TrimRight(b.cfg.ExternalURL, "/") + "/incidents/" + url.PathEscape(in.ID)
+// page is the address of an incident's page; "" where our pages have none.
+func (b *Builder) page(id string) string {
+	if b.cfg.ExternalURL == "" {
+		return ""
 	}
+	return strings.TrimRight(b.cfg.ExternalURL, "/") + "/incidents/" + url.PathEscape(id)
+}
+
+func (b *Builder) links(in reporter.Incident) []reporter.Link {
 	source := ""
 	for _, a := range in.Alerts {
 		source = cmp.Or(source, a.GeneratorURL)
 	}
 	var out []reporter.Link
 	for _, l := range []reporter.Link{
-		{Kind: "page", URL: page},
+		{Kind: "page", URL: b.page(in.ID)},
 		{Kind: "runbook", URL: annotation(in, "runbook_url")},
 		{Kind: "dashboard", URL: annotation(in, "dashboard_url")},
 		{Kind: "source", URL: source},

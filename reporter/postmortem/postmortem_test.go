@@ -26,6 +26,10 @@ func (h history) Earlier(_ context.Context, key string, before time.Time) (repor
 	return h(key, before)
 }
 
+func (history) Alike(context.Context, []string, time.Time, time.Time, int) ([]reporter.Incident, error) {
+	return nil, nil
+}
+
 func alert(pod, severity string, start, end int, annotations map[string]string) reporter.Alert {
 	a := reporter.Alert{
 		Fingerprint: pod, StartsAt: day.Add(time.Duration(start) * time.Minute), EndsAt: day.Add(time.Duration(end) * time.Minute),
@@ -44,7 +48,7 @@ func alert(pod, severity string, start, end int, annotations map[string]string) 
 func build(cfg postmortem.Config, d postmortem.Details, h postmortem.History, logs *bytes.Buffer, in reporter.Incident) reporter.Postmortem {
 	cfg.IDLabel = "incident_id"
 	cfg.Now = func() time.Time { return day.Add(time.Hour) }
-	return postmortem.New(cfg, d, h, slog.New(slog.NewTextHandler(logs, nil))).Build(context.Background(), in)
+	return postmortem.New(cfg, d, h, nil, slog.New(slog.NewTextHandler(logs, nil))).Build(context.Background(), in)
 }
 
 func TestPostmortemFromAlerts(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 const (
 	// maxText is Telegram's limit in code points after parsing, less the room for our marks.
 	maxText = 4096 - 96
+	// maxCaption is Telegram's limit of the text under a picture, likewise.
+	maxCaption = 1024 - 96
 	// maxRaw is ours: Telegram refuses requests with far more markup than text.
 	maxRaw = 30<<10 - 512
 	// maxParts is how many messages one text may be; beyond, the chat gets a summary and a document.
@@ -157,7 +159,7 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 		if summary == "" {
 			summary = "<b>" + html.EscapeString(msg.Title) + "</b>"
 		}
-		return []reporter.Part{{HTML: cut(summary)[0]}, {HTML: document(msg), Document: fileName(msg.Title)}}
+		return withExtras(msg, []reporter.Part{{HTML: cut(summary)[0]}, {HTML: document(msg), Document: fileName(msg.Title)}})
 	}
 	parts := make([]reporter.Part, len(pieces))
 	for n, p := range pieces {
@@ -165,6 +167,19 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 			p = fmt.Sprintf("<i>(%d/%d)</i>\n", n+1, len(pieces)) + p
 		}
 		parts[n].HTML = p
+	}
+	return withExtras(msg, parts)
+}
+
+// withExtras puts the buttons under the first part, and the picture above the text if that is short enough, else behind it.
+func withExtras(msg reporter.Message, parts []reporter.Part) []reporter.Part {
+	parts[0].Buttons = msg.Buttons
+	switch {
+	case len(msg.Picture) == 0:
+	case len(parts) == 1 && utf8.RuneCountInString(plain(parts[0].HTML)) <= maxCaption:
+		parts[0].Picture = msg.Picture
+	default:
+		parts = append(parts, reporter.Part{HTML: html.EscapeString(msg.Title), Picture: msg.Picture})
 	}
 	return parts
 }

@@ -101,13 +101,13 @@ func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendO
 	if chat == "" {
 		chat = c.cfg.ChatID
 	}
-	method, contentType, body, err := c.request(part, chat, o.Repeat)
+	method, contentType, body, err := c.request(part, chat, o)
 	if err != nil {
 		return "", &reporter.PermanentError{Err: err}
 	}
 	result, err := c.call(ctx, method, contentType, body)
 	if err != nil {
-		return "", err
+		return "", withoutExtras(part, err)
 	}
 	var sent struct {
 		MessageID int64 `json:"message_id"`
@@ -120,63 +120,92 @@ func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendO
 
 const repeatMark = "🔁 可能重複 / possible repeat"
 
-func (c *Channel) request(part reporter.Part, chat string, repeat bool) (method, contentType string, body []byte, err error) {
-	if part.Document != "" {
-		return c.documentRequest(part, chat, repeat)
+// withoutExtras lets a part be sent again without its picture or its buttons, where these may be what Telegram refused.
+func withoutExtras(part reporter.Part, err error) error {
+	var permanent *reporter.PermanentError
+	if errors.As(err, &permanent) && !permanent.Stops && (part.Picture != nil || len(part.Buttons) > 0) {
+		return &reporter.FormatError{Err: permanent.Err}
 	}
-	text, mode := part.HTML, "HTML"
-	if part.Plain {
-		text, mode = plain(text), ""
-	}
-	if repeat {
-		text = repeatMark + "\n" + text
-	}
-	params := map[string]any{
-		"chat_id": chat, "text": text,
-		"link_preview_options": map[string]any{"is_disabled": true},
-	}
-	if mode != "" {
-		params["parse_mode"] = mode
-	}
+	return err
+}
+
+// request makes the call of a part. Structured parameters are JSON within JSON, and text in a form:
+// https://core.telegram.org/bots/api#making-requests
+func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOptions) (method, contentType string, body []byte, err error) {
+	params := map[string]any{"chat_id": chat}
 	if c.cfg.ThreadID != 0 {
 		params["message_thread_id"] = c.cfg.ThreadID
 	}
 	if c.cfg.Silent {
 		params["disable_notification"] = true
 	}
+	if id, err := strconv.ParseInt(o.ReplyTo, 10, 64); err == nil {
+		// A chat that has moved no longer has that message, which must not keep this one back.
+		params["reply_parameters"] = map[string]any{"message_id": id, "allow_sending_without_reply": true}
+	}
+	if len(part.Buttons) > 0 {
+		rows := make([]any, len(part.Buttons))
+		for n, b := range part.Buttons {
+			rows[n] = []any{map[string]any{"text": b.Text, "url": b.URL}}
+		}
+		params["reply_markup"] = map[string]any{"inline_keyboard": rows}
+	}
+	text := part.HTML
+	if part.Plain {
+		text = plain(text)
+	} else {
+		params["parse_mode"] = "HTML"
+	}
+	if o.Repeat {
+		text = repeatMark + "\n" + text
+	}
+	switch {
+	case part.Document != "":
+		delete(params, "parse_mode")
+		if o.Repeat {
+			params["caption"] = repeatMark
+		}
+		contentType, body, err = form(params, "document", part.Document, []byte(part.HTML))
+		return "sendDocument", contentType, body, err
+	case part.Picture != nil:
+		params["caption"] = text
+		contentType, body, err = form(params, "photo", "picture.png", part.Picture)
+		return "sendPhoto", contentType, body, err
+	}
+	params["text"] = text
+	params["link_preview_options"] = map[string]any{"is_disabled": true}
 	body, err = json.Marshal(params)
 	return "sendMessage", "application/json", body, err
 }
 
-func (c *Channel) documentRequest(part reporter.Part, chat string, repeat bool) (string, string, []byte, error) {
+// form makes a call that holds a file.
+func form(params map[string]any, field, name string, content []byte) (contentType string, body []byte, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	fields := map[string]string{"chat_id": chat}
-	if repeat {
-		fields["caption"] = repeatMark
-	}
-	if c.cfg.ThreadID != 0 {
-		fields["message_thread_id"] = strconv.Itoa(c.cfg.ThreadID)
-	}
-	if c.cfg.Silent {
-		fields["disable_notification"] = "true"
-	}
-	for k, v := range fields {
-		if err := w.WriteField(k, v); err != nil {
-			return "", "", nil, err
+	for k, v := range params {
+		text, ok := v.(string)
+		if !ok {
+			j, err := json.Marshal(v)
+			if err != nil {
+				return "", nil, err
+			}
+			text = string(j)
+		}
+		if err := w.WriteField(k, text); err != nil {
+			return "", nil, err
 		}
 	}
-	f, err := w.CreateFormFile("document", part.Document)
+	f, err := w.CreateFormFile(field, name)
 	if err != nil {
-		return "", "", nil, err
+		return "", nil, err
 	}
-	if _, err := io.WriteString(f, part.HTML); err != nil {
-		return "", "", nil, err
+	if _, err := f.Write(content); err != nil {
+		return "", nil, err
 	}
 	if err := w.Close(); err != nil {
-		return "", "", nil, err
+		return "", nil, err
 	}
-	return "sendDocument", w.FormDataContentType(), b.Bytes(), nil
+	return w.FormDataContentType(), b.Bytes(), nil
 }
 
 // call makes one call, with brief faults retried, and returns the result, or a verdict.

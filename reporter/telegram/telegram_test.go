@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"image"
+	"image/png"
 	"log/slog"
 	"net"
 	"net/http"
@@ -188,6 +190,8 @@ func TestWhatIsSent(t *testing.T) {
 		{reporter.Part{HTML: "<h1>a &lt; b</h1>", Plain: true}, reporter.SendOptions{To: "-100999"}},
 		{reporter.Part{HTML: "again"}, reporter.SendOptions{Repeat: true}},
 		{reporter.Part{HTML: "<html>whole</html>", Document: "報告.html"}, reporter.SendOptions{}},
+		{reporter.Part{HTML: "<b>picture</b>", Picture: picture(t), Buttons: []reporter.Button{{Text: "頁面", URL: "https://r.example.org/x?a=1&b=2"}}}, reporter.SendOptions{ReplyTo: "3", Repeat: true}},
+		{reporter.Part{HTML: "text", Buttons: []reporter.Button{{Text: "1", URL: "https://a.example"}, {Text: "2", URL: "https://b.example"}}}, reporter.SendOptions{ReplyTo: "not a number"}},
 	} {
 		if _, err := c.Send(t.Context(), send.part, send.opts); err != nil {
 			t.Fatal(err)
@@ -208,6 +212,70 @@ func TestWhatIsSent(t *testing.T) {
 	}
 	if got[3].Document != "報告.html" || got[3].Content != "<html>whole</html>" || !got[3].Silent {
 		t.Errorf("document: %+v", got[3])
+	}
+	if p := got[4]; !bytes.Equal(p.Photo, picture(t)) || !strings.HasSuffix(p.Plain, "picture") || !strings.Contains(p.Plain, "可能重複") ||
+		p.ReplyTo != 3 || p.ThreadID != "7" || len(p.Buttons) != 1 || p.Buttons[0].URL != "https://r.example.org/x?a=1&b=2" {
+		t.Errorf("picture: %+v", p)
+	}
+	if p := got[5]; p.ReplyTo != 0 || len(p.Buttons) != 2 || p.Photo != nil {
+		t.Errorf("buttons: %+v", p)
+	}
+}
+
+func picture(tb testing.TB) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 10, 10))); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// What Telegram refuses of a picture or a button is told apart from what it refuses of the text.
+func TestRefusedExtrasAreAFormatFault(t *testing.T) {
+	t.Parallel()
+	b := bot(t)
+	c := channel(t, b.URL(), &bytes.Buffer{})
+	for name, part := range map[string]reporter.Part{
+		"a picture that is none":       {HTML: "x", Picture: []byte("png")},
+		"a button that Telegram drops": {HTML: "x", Buttons: []reporter.Button{{Text: "x", URL: "http://localhost/"}}},
+	} {
+		_, err := c.Send(t.Context(), part, reporter.SendOptions{})
+		if format := (*reporter.FormatError)(nil); !errors.As(err, &format) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := c.Send(t.Context(), reporter.Part{HTML: " "}, reporter.SendOptions{})
+	if permanent := (*reporter.PermanentError)(nil); !errors.As(err, &permanent) {
+		t.Errorf("an empty text: %v", err)
+	}
+}
+
+func TestPictureStandsAboveShortTextsAndBehindLongOnes(t *testing.T) {
+	t.Parallel()
+	c := channel(t, "http://127.0.0.1:1", &bytes.Buffer{})
+	for name, tc := range map[string]struct {
+		length, parts, picture int
+	}{
+		"short":      {900, 1, 0},
+		"long":       {1000, 2, 1},
+		"two parts":  {6000, 3, 2},
+		"a document": {40000, 3, 2},
+	} {
+		msg := reporter.Message{Title: "T <x>", HTML: strings.Repeat("長", tc.length), Picture: []byte("png"), Buttons: []reporter.Button{{Text: "b"}}}
+		parts := c.Split(msg)
+		if len(parts) != tc.parts {
+			t.Errorf("%s: %d parts, want %d", name, len(parts), tc.parts)
+			continue
+		}
+		for n, p := range parts {
+			if (p.Picture != nil) != (n == tc.picture) || (len(p.Buttons) > 0) != (n == 0) {
+				t.Errorf("%s: part %d has picture %v and buttons %v", name, n, p.Picture != nil, p.Buttons)
+			}
+			if plain, err := localstack.ParseHTML(p.HTML); p.Picture != nil && (err != nil || utf8.RuneCountInString(plain) > 1024) {
+				t.Errorf("%s: caption: %v, %d", name, err, utf8.RuneCountInString(plain))
+			}
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 // deliveryStates are those that a list may be filtered by, in the order of their tabs.
 var deliveryStates = []reporter.DeliveryState{
 	reporter.DeliveryPending, reporter.DeliverySent, reporter.DeliveryGivenUp, reporter.DeliveryCancelled,
+	reporter.DeliveryMerged,
 }
 
 // deliveryRow is one delivery of a list.
@@ -59,6 +60,10 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 			}
 		case reporter.DeliveryPostmortem:
 			row.What, row.Of = v.T("postmortem_of", d.Subject), v.IncidentPath(d.Subject)
+		case reporter.DeliveryFiring:
+			row.What, row.Of = v.T("firing_of", d.Subject), v.IncidentPath(d.Subject)
+		case reporter.DeliveryDigest:
+			row.What = v.T("digest_of", d.Subject)
 		case reporter.DeliveryNotice:
 			of := strings.TrimSuffix(d.Subject, reporter.NoticeOfStop)
 			row.What = v.T("notice_of", of)

@@ -1,0 +1,101 @@
+package postmortem
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	similarWithin = 30 * 24 * time.Hour
+	similarLooked = 200 // of the latest incidents with the same alerts, the most similar are taken
+	similarShown  = 3
+)
+
+// similar returns those incidents of the last 30 days with an alert of the same name that have the most labels in common
+// with this one, the latest first among equals.
+func (b *Builder) similar(ctx context.Context, in reporter.Incident) []reporter.Similar {
+	var names []string
+	for _, a := range in.Alerts {
+		if name := a.Labels["alertname"]; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	found, err := b.history.Alike(ctx, names, in.StartedAt.Add(-similarWithin), in.StartedAt, similarLooked)
+	if err != nil {
+		b.log.Warn("similar incidents could not be looked for", "incident", in.ID, "err", err)
+		return nil
+	}
+	found = slices.DeleteFunc(found, func(other reporter.Incident) bool { return other.ID == in.ID })
+	mine := labelPairs(in)
+	likeness := map[string]float64{}
+	for _, other := range found {
+		likeness[other.ID] = inCommon(mine, labelPairs(other))
+	}
+	slices.SortStableFunc(found, func(a, c reporter.Incident) int {
+		return cmp.Or(cmp.Compare(likeness[c.ID], likeness[a.ID]), c.StartedAt.Compare(a.StartedAt))
+	})
+	var out []reporter.Similar
+	for _, other := range found[:min(len(found), similarShown)] {
+		out = append(out, b.brief(other))
+	}
+	return out
+}
+
+// brief is an incident in a list of others.
+func (b *Builder) brief(in reporter.Incident) reporter.Similar {
+	return reporter.Similar{
+		ID: in.ID, Title: title(in), StartedAt: in.StartedAt, Duration: in.Duration(), Page: b.page(in.ID),
+	}
+}
+
+// Digest tells of many incidents in few words: what their alerts say, without asking anybody.
+func (b *Builder) Digest(ins []reporter.Incident) reporter.Digest {
+	d := reporter.Digest{Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC()}
+	if page := b.page(""); page != "" {
+		d.Page = page[:len(page)-1]
+	}
+	for _, in := range ins {
+		d.Incidents = append(d.Incidents, reporter.DigestEntry{
+			Similar: b.brief(in), Severity: severity(in), EndedAt: in.EndedAt, Sample: in.Sample,
+		})
+	}
+	slices.SortStableFunc(d.Incidents, func(a, c reporter.DigestEntry) int {
+		return cmp.Or(cmp.Compare(c.Duration, a.Duration), a.StartedAt.Compare(c.StartedAt), cmp.Compare(a.ID, c.ID))
+	})
+	return d
+}
+
+type labelPair struct{ name, value string }
+
+func labelPairs(in reporter.Incident) map[labelPair]bool {
+	out := map[labelPair]bool{}
+	for _, a := range in.Alerts[:min(len(in.Alerts), similarAlerts)] {
+		for name, value := range a.Labels {
+			if !slices.Contains(noise, name) {
+				out[labelPair{name, value}] = true
+			}
+		}
+	}
+	return out
+}
+
+// similarAlerts bounds the work where an incident has thousands of alerts.
+const similarAlerts = 20
+
+// inCommon is the share of label pairs that both have, within 0..1 (Jaccard's index).
+func inCommon(a, b map[labelPair]bool) float64 {
+	both := 0
+	for p := range a {
+		if b[p] {
+			both++
+		}
+	}
+	if both == 0 {
+		return 0
+	}
+	return float64(both) / float64(len(a)+len(b)-both)
+}

@@ -1,0 +1,233 @@
+package postmortem_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
+)
+
+// past is a journal with these incidents.
+type past struct {
+	incidents []reporter.Incident
+	err       error
+}
+
+func (past) Earlier(context.Context, string, time.Time) (reporter.Earlier, error) {
+	return reporter.Earlier{}, nil
+}
+
+func (p past) Alike(_ context.Context, names []string, since, before time.Time, limit int) (out []reporter.Incident, err error) {
+	for _, in := range p.incidents {
+		if slices.Contains(names, in.Alerts[0].Labels["alertname"]) && !in.StartedAt.Before(since) && in.StartedAt.Before(before) && len(out) < limit {
+			out = append(out, in)
+		}
+	}
+	return out, p.err
+}
+
+func old(id string, daysAgo int, labels map[string]string) reporter.Incident {
+	at := day.AddDate(0, 0, -daysAgo)
+	return reporter.Incident{
+		ID: id, State: reporter.IncidentResolved, StartedAt: at, EndedAt: at.Add(time.Hour),
+		Alerts: []reporter.Alert{{StartsAt: at, EndsAt: at.Add(time.Hour), Labels: labels}},
+	}
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func TestSimilarIncidentsAreThoseWithTheMostInCommon(t *testing.T) {
+	t.Parallel()
+	labels := func(pairs ...string) map[string]string {
+		m := map[string]string{"alertname": "CrashLoop"}
+		for _, p := range pairs {
+			k, v, _ := strings.Cut(p, "=")
+			m[k] = v
+		}
+		return m
+	}
+	in := old("NOW", 0, labels("namespace=billing", "pod=a", "prometheus=p1"))
+	all := []reporter.Incident{
+		in, old("twin", 20, labels("namespace=billing", "pod=a", "prometheus=p2")), old("near", 3, labels("namespace=billing", "pod=b")),
+		old("nearer", 2, labels("namespace=billing", "pod=c")), old("far", 1, labels("namespace=shop", "pod=z")),
+		old("other", 1, map[string]string{"alertname": "DiskFull", "namespace": "billing", "pod": "a"}), old("too old", 31, labels("namespace=billing", "pod=a")),
+	}
+	for name, tc := range map[string]struct {
+		past past
+		want string
+	}{
+		"known":       {past{incidents: all}, "twin nearer near"},
+		"first ever":  {past{incidents: []reporter.Incident{in}}, ""},
+		"unreachable": {past{incidents: all, err: errors.New("down")}, ""},
+	} {
+		p := postmortem.New(postmortem.Config{ExternalURL: "https://r.example.org"}, nil, tc.past, nil, quiet()).Build(t.Context(), in)
+		var got []string
+		for _, s := range p.Similar {
+			got = append(got, s.ID)
+			if s.Duration != time.Hour || s.Page != "https://r.example.org/incidents/"+s.ID || s.Title != "CrashLoop" {
+				t.Errorf("%s: %+v", name, s)
+			}
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("%s: similar are %v, want %s", name, got, tc.want)
+		}
+	}
+}
+
+func TestDigestHasTheLongestFirst(t *testing.T) {
+	t.Parallel()
+	short, long := old("short", 1, map[string]string{"alertname": "A", "severity": "warning"}), old("long", 2, map[string]string{"alertname": "B"})
+	long.EndedAt = long.StartedAt.Add(2 * time.Hour)
+	long.Sample = true
+	d := postmortem.New(postmortem.Config{ExternalURL: "https://r.example.org/x/", Locale: "en"}, nil, nil, nil, quiet()).
+		Digest([]reporter.Incident{short, long})
+	if len(d.Incidents) != 2 || d.Incidents[0].ID != "long" || d.Incidents[1].Severity != "warning" || !d.Incidents[0].Sample {
+		t.Errorf("digest is %+v", d)
+	}
+	if d.Page != "https://r.example.org/x/incidents" || d.Locale != "en" {
+		t.Errorf("digest is %+v", d)
+	}
+}
+
+func TestAcknowledgementIsOnlyTakenWhereItIsOfThisIncident(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		annotation string
+		details    time.Time
+		want       time.Time
+	}{
+		"nobody":                {},
+		"annotation":            {annotation: day.Add(3 * time.Minute).Format(time.RFC3339), want: day.Add(3 * time.Minute)},
+		"not a time":            {annotation: "soon"},
+		"the database wins":     {annotation: day.Add(3 * time.Minute).Format(time.RFC3339), details: day.Add(2 * time.Minute), want: day.Add(2 * time.Minute)},
+		"of an earlier one":     {details: day.Add(-time.Hour)},
+		"at its very beginning": {details: day, want: day},
+	} {
+		in := old("X", 0, map[string]string{"alertname": "A"})
+		in.Alerts[0].Annotations = map[string]string{"acknowledged_at": tc.annotation}
+		p := postmortem.New(postmortem.Config{}, details(func(string) (reporter.Details, error) {
+			return reporter.Details{Acknowledged: tc.details}, nil
+		}), nil, nil, quiet()).Build(t.Context(), in)
+		if !p.Acknowledged.Equal(tc.want) {
+			t.Errorf("%s: acknowledged %v, want %v", name, p.Acknowledged, tc.want)
+		}
+	}
+}
+
+// prometheus answers by expression, and keeps what it was asked.
+type prometheus struct {
+	samples map[string][]reporter.Sample
+	series  map[string][]reporter.Series
+	err     error
+	asked   []string
+}
+
+func (p *prometheus) Query(_ context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
+	p.asked = append(p.asked, expr+" @ "+at.Format(time.TimeOnly))
+	return p.samples[expr], p.err
+}
+
+func (p *prometheus) QueryRange(_ context.Context, expr string, start, end time.Time, step time.Duration) ([]reporter.Series, error) {
+	p.asked = append(p.asked, fmt.Sprintf("%s [%s %s] %v", expr, start.Format(time.TimeOnly), end.Format(time.TimeOnly), step))
+	return p.series[expr], p.err
+}
+
+func TestTrueStartIsTheConditionsOwn(t *testing.T) {
+	t.Parallel()
+	const expr = `ALERTS_FOR_STATE{alertname="A"}`
+	at := func(minutes int) float64 { return float64(day.Add(time.Duration(minutes) * time.Minute).Unix()) }
+	sample := func(v float64, labels map[string]string) reporter.Sample {
+		labels["__name__"], labels["alertname"] = "ALERTS_FOR_STATE", "A"
+		return reporter.Sample{Labels: labels, Value: v}
+	}
+	for name, tc := range map[string]struct {
+		samples []reporter.Sample
+		err     error
+		want    time.Time
+	}{
+		"earlier by the for":             {samples: []reporter.Sample{sample(at(-5), map[string]string{"pod": "a"})}, want: day.Add(-5 * time.Minute)},
+		"without a for":                  {samples: []reporter.Sample{sample(at(0), map[string]string{"pod": "a"})}},
+		"another pod's":                  {samples: []reporter.Sample{sample(at(-5), map[string]string{"pod": "b"})}},
+		"a label that the alert has not": {samples: []reporter.Sample{sample(at(-5), map[string]string{"pod": "a", "zone": "z"})}},
+		"of several the earliest":        {samples: []reporter.Sample{sample(at(-5), map[string]string{}), sample(at(-7), map[string]string{"pod": "a"})}, want: day.Add(-7 * time.Minute)},
+		"nonsense":                       {samples: []reporter.Sample{sample(0, map[string]string{"pod": "a"})}},
+		"Prometheus is down":             {err: errors.New("down")},
+		"unknown":                        {},
+	} {
+		// The alert has an external label that the series has not.
+		in := old("X", 0, map[string]string{"alertname": "A", "pod": "a", "cluster": "tpe"})
+		q := &prometheus{samples: map[string][]reporter.Sample{expr: tc.samples}, err: tc.err}
+		p := postmortem.New(postmortem.Config{}, nil, nil, q, quiet()).Build(t.Context(), in)
+		if !p.TrueStart.Equal(tc.want) {
+			t.Errorf("%s: true start is %v, want %v", name, p.TrueStart, tc.want)
+		}
+		if diff := cmp.Diff([]string{expr + " @ 00:00:01"}, q.asked); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestGraphShowsWhatTheAlertMeasures(t *testing.T) {
+	t.Parallel()
+	series := func(pod string, n int) reporter.Series {
+		s := reporter.Series{Labels: map[string]string{"__name__": "m", "pod": pod}}
+		for i := range n {
+			s.Points = append(s.Points, reporter.Point{At: day.Add(time.Duration(i) * time.Minute), Value: 1})
+		}
+		return s
+	}
+	for name, tc := range map[string]struct {
+		url, asked string
+		threshold  float64
+		has        []reporter.Series
+		want       string // pods of the graph
+	}{
+		"a comparison with a number": {url: "g0.expr=m+%3E+0.5", asked: "m", threshold: 0.5, has: []reporter.Series{series("a", 3), series("b", 3)}, want: "a"},
+		"the number stands first":    {url: "g0.expr=-3+%3C+(m)", asked: "(m)", threshold: -3, has: []reporter.Series{series("a", 3)}, want: "a"},
+		"brackets":                   {url: "g0.expr=(rate(m%5B5m%5D)+%3E%3D+2)", asked: "rate(m[5m])", threshold: 2, has: []reporter.Series{series("a", 3)}, want: "a"},
+		"two series compared":        {url: "g0.expr=m+%3E+n", asked: "m", has: []reporter.Series{series("a", 3)}, want: "a"},
+		"no comparison":              {url: "g0.expr=absent(m)", asked: "absent(m)", has: []reporter.Series{{Labels: map[string]string{}, Points: series("", 3).Points}}, want: ""},
+		"a boolean one is shown":     {url: "g0.expr=m+%3E+bool+1", asked: "m > bool 1", has: []reporter.Series{series("a", 3)}, want: "a"},
+		"none of the incident's":     {url: "g0.expr=m+%3E+1", asked: "m", threshold: 1, has: []reporter.Series{series("x", 3), series("y", 3)}, want: "x y"},
+		"MetricsQL":                  {url: "g0.expr=median_over_time(m)+default+0", asked: "median_over_time(m) default 0", has: []reporter.Series{series("a", 3)}, want: "a"},
+		"a single point":             {url: "g0.expr=m", asked: "m", has: []reporter.Series{series("a", 1)}, want: "nothing"},
+		"no data":                    {url: "g0.expr=m", asked: "m", want: "nothing"},
+		"no expression":              {url: "x=1", want: "nothing"},
+	} {
+		in := old("X", 0, map[string]string{"alertname": "A", "pod": "a"})
+		in.Alerts[0].GeneratorURL = "http://prom:9090/graph?" + tc.url
+		q := &prometheus{series: map[string][]reporter.Series{tc.asked: tc.has}}
+		now := func() time.Time { return day.Add(65 * time.Minute) }
+		g := postmortem.New(postmortem.Config{Now: now}, nil, nil, q, quiet()).Graph(t.Context(), in)
+		if g == nil {
+			if tc.want != "nothing" {
+				t.Errorf("%s: no graph; asked %v", name, q.asked)
+			}
+			continue
+		}
+		// A quarter of the hour before, and only until now after.
+		if diff := cmp.Diff([]string{tc.asked + " [23:45:00 01:05:00] 20s"}, q.asked); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		var pods []string
+		for _, s := range g.Series {
+			pods = append(pods, s.Labels["pod"])
+		}
+		if strings.Join(pods, " ") != tc.want {
+			t.Errorf("%s: series of %v, want %s", name, pods, tc.want)
+		}
+		if (g.Threshold == nil) != (tc.threshold == 0) || (g.Threshold != nil && *g.Threshold != tc.threshold) {
+			t.Errorf("%s: threshold %v, want %v", name, g.Threshold, tc.threshold)
+		}
+	}
+}
