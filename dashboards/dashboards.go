@@ -1,0 +1,102 @@
+// Package dashboards turns the configured KPIs into Grafana dashboards and Prometheus rules.
+package dashboards
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+)
+
+// The names that other things refer to: links between the dashboards, bookmarks, provisioned folders. They never change.
+const (
+	KPIUID    = "awoooi-kpi"
+	HealthUID = "awoooi-reporter-health"
+	// Tag is on both dashboards, and by it each links to the other.
+	Tag = "awoooi-reporter"
+)
+
+// RunbookURL is the page whose headings are the names of the alerts.
+const RunbookURL = "https://github.com/awoooi/awoooi-reporter/blob/main/dashboards/runbook.md"
+
+// Defaults of Options.
+const (
+	DefaultZone      = "Asia/Taipei"
+	DefaultExcellent = 0.8
+	DefaultGood      = 0.5
+)
+
+// Options is what dashboards and rules are made for.
+type Options struct {
+	// Queries are the configured ones, checked. KPIs of the builtin sets get panels of their own, others a generic pair.
+	Queries []kpi.Query
+	// Zone is the IANA name of the zone in which times are shown; "" is DefaultZone, as people read it in the reports.
+	Zone string
+	// DueAt is the time of day, in UTC, at which the daily report reads its figures: the bar of a day is the same figure.
+	// The default is 08:00 in Asia/Taipei, which is 0.
+	DueAt time.Duration
+	// Excellent and Good are the thresholds of the repair success rate, from 0 to 1; 0 is the default.
+	Excellent, Good float64
+	// ReportGap is the longest time between two reports. Where it is 0 no report is expected, and none is missed.
+	ReportGap time.Duration
+	// ExternalURL is where people reach the reporter's own pages; "" leaves the links to them out.
+	ExternalURL string
+}
+
+func (o Options) withDefaults() Options {
+	if o.Zone == "" {
+		o.Zone = DefaultZone
+	}
+	if o.Excellent == 0 {
+		o.Excellent = DefaultExcellent
+	}
+	if o.Good == 0 {
+		o.Good = DefaultGood
+	}
+	return o
+}
+
+// File is one file to write; its name has slashes and is relative.
+type File struct {
+	Name    string
+	Content []byte
+}
+
+// builtin are the rules that every installation has, and the page that they point to.
+//
+//go:embed rules/collector.yaml rules/reporter.yaml runbook.md
+var builtin embed.FS
+
+// Files makes the dashboards, the rules and their runbook.
+func Files(o Options) ([]File, error) {
+	o = o.withDefaults()
+	var files []File
+	for _, d := range []struct {
+		name string
+		make func(Options) ([]byte, error)
+	}{
+		{KPIUID + ".json", KPI},
+		{HealthUID + ".json", Health},
+		{"rules/configured.yaml", ConfiguredRules},
+	} {
+		content, err := d.make(o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.name, err)
+		}
+		files = append(files, File{d.name, content})
+	}
+	err := fs.WalkDir(builtin, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := builtin.ReadFile(name)
+		files = append(files, File{name, content})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("builtin rules: %w", err)
+	}
+	return files, nil
+}

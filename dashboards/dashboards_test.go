@@ -1,0 +1,246 @@
+package dashboards
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+)
+
+var update = flag.Bool("update", false, "make the committed dashboards and rules anew")
+
+func TestMain(m *testing.M) {
+	plugins.RegisterDefaultPlugins() // so that panels and queries are decoded as what they are
+	os.Exit(m.Run())
+}
+
+// builtinSet reads a builtin set of the collector, which this package must not import.
+func builtinSet(t *testing.T, name string) []kpi.Query {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "collector", "sets", name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kpi.ParseSet(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set.Queries
+}
+
+// committed is what the files beside this package are made for: the set awoooi and the daily report.
+func committed(t *testing.T) Options {
+	return Options{Queries: builtinSet(t, "awoooi"), ReportGap: 24 * time.Hour}
+}
+
+// ownKPIs are of every shape that a user may write.
+func ownKPIs() []kpi.Query {
+	return []kpi.Query{
+		{Name: "tickets", Source: "awoooi", Metrics: []kpi.Metric{{
+			Name: "awoooi_tickets", Help: "Tickets opened in the trailing 24 hours, by priority.",
+			Labels: []string{"priority"}, Window: 24 * time.Hour,
+		}}},
+		{Name: "queue", Source: "cache", Metrics: []kpi.Metric{{Name: "awoooi_queue_length", Help: "Jobs waiting in the queue, now."}}},
+		{Name: "runs", Source: "awoooi", Metrics: []kpi.Metric{
+			{Name: "awoooi_run_seconds", Help: "Average duration, by job and team.", Labels: []string{"job", "team"}},
+			{Name: "awoooi_backup_timestamp_seconds", Help: "When the last backup ended."},
+		}},
+	}
+}
+
+func TestCommittedFilesAreWhatTheCodeMakes(t *testing.T) {
+	t.Parallel()
+	files, err := Files(committed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		path := filepath.FromSlash(f.Name)
+		if *update {
+			if err := os.WriteFile(path, f.Content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		have, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(have), string(f.Content)); diff != "" {
+			t.Errorf("%s differs from what is made now; run `make dashboards`:\n%s", f.Name, diff)
+		}
+	}
+}
+
+// decode reads a dashboard by Grafana's own types, and writes it again: a field that they do not have would be lost.
+//
+//nolint:staticcheck // The format that Grafana 10 reads.
+func decode(t *testing.T, content []byte) dashboard.Dashboard {
+	t.Helper()
+	var d dashboard.Dashboard
+	if err := json.Unmarshal(content, &d); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(anyOf(t, content), anyOf(t, again)); diff != "" {
+		t.Errorf("Grafana's types do not hold all of it: %s", diff)
+	}
+	return d
+}
+
+func anyOf(t *testing.T, content []byte) (out any) {
+	t.Helper()
+	if err := json.Unmarshal(content, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// configurations are what dashboards are made for in these tests.
+func configurations(t *testing.T) map[string]Options {
+	awoooi := builtinSet(t, "awoooi")
+	return map[string]Options{
+		"builtin set awoooi":  committed(t),
+		"builtin set journal": {Queries: builtinSet(t, "journal")},
+		"with own KPIs": {
+			Queries: append(slices.Clone(awoooi), ownKPIs()...), ExternalURL: "https://reporter.example.org/",
+			Zone: "Europe/Berlin", DueAt: 6*time.Hour + 30*time.Minute, Excellent: 0.95, Good: 0.9, ReportGap: 72 * time.Hour,
+		},
+		"no KPIs at all": {},
+	}
+}
+
+func TestDashboardsImportIntoGrafana(t *testing.T) {
+	t.Parallel()
+	for name, o := range configurations(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for uid, make := range map[string]func(Options) ([]byte, error){KPIUID: KPI, HealthUID: Health} {
+				content, err := make(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkDashboard(t, uid, o, content)
+			}
+		})
+	}
+}
+
+//nolint:staticcheck // The format that Grafana 10 reads.
+func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
+	t.Helper()
+	d := decode(t, content)
+	if *d.Uid != uid || !slices.Contains(d.Tags, Tag) || d.SchemaVersion != schemaVersion {
+		t.Errorf("uid %s, tags %v, schema %d", *d.Uid, d.Tags, d.SchemaVersion)
+	}
+	if want := o.withDefaults().Zone; *d.Timezone != want {
+		t.Errorf("time zone is %s, want %s", *d.Timezone, want)
+	}
+	if l := d.Links[0]; l.Type != dashboard.DashboardLinkTypeDashboards || !slices.Contains(l.Tags, Tag) {
+		t.Errorf("no link by tag to the other dashboard: %+v", l)
+	}
+	if v := d.Templating.List[0]; v.Name != "datasource" || v.Type != dashboard.VariableTypeDatasource {
+		t.Errorf("first variable is %+v", v)
+	}
+	ids, titles := map[uint32]bool{}, map[string]bool{}
+	bottom := uint32(0)
+	for _, either := range d.Panels {
+		if r := either.RowPanel; r != nil {
+			if ids[r.Id] || r.GridPos.Y < bottom {
+				t.Errorf("row %q: id %d, at %+v", *r.Title, r.Id, r.GridPos)
+			}
+			ids[r.Id] = true
+			continue
+		}
+		p := either.Panel
+		titles[*p.Title] = true
+		if *p.Id == 0 || ids[*p.Id] {
+			t.Errorf("panel %q: id %d is taken", *p.Title, *p.Id)
+		}
+		ids[*p.Id] = true
+		bottom = max(bottom, p.GridPos.Y+p.GridPos.H)
+		if p.GridPos.X+p.GridPos.W > 24 {
+			t.Errorf("panel %q reaches beyond the grid: %+v", *p.Title, p.GridPos)
+		}
+		if p.Description == nil || *p.Description == "" {
+			t.Errorf("panel %q has no description", *p.Title)
+		}
+		if p.FieldConfig.Defaults.NoValue == nil || *p.FieldConfig.Defaults.NoValue != noData {
+			t.Errorf("panel %q does not say that it has no data", *p.Title)
+		}
+		if p.FieldConfig.Defaults.Unit == nil && p.Type != "status-history" {
+			t.Errorf("panel %q has no unit", *p.Title)
+		}
+		if *p.Datasource.Uid != "${datasource}" {
+			t.Errorf("panel %q reads %s", *p.Title, *p.Datasource.Uid)
+		}
+	}
+	for _, q := range o.Queries {
+		for _, m := range q.Metrics {
+			if uid == KPIUID && !slices.Contains(wellKnown, m.Name) && !titles[m.Name] {
+				t.Errorf("no panel for %s", m.Name)
+			}
+		}
+	}
+	for _, q := range queriesOf(t, content) {
+		// What is reduced to one figure must be asked for now: the last of a range may be long gone.
+		if (q.kind == "stat" || q.kind == "bargauge") && !q.instant {
+			t.Errorf("panel %q reduces a range: %s", q.panel, q.expr)
+		}
+		if strings.Contains(q.expr, "vector(") || strings.Contains(q.expr, "{}") {
+			t.Errorf("panel %q makes up a figure, or is of no job: %s", q.panel, q.expr)
+		}
+	}
+}
+
+// query is one target of a committed dashboard.
+type query struct {
+	panel, kind, expr string
+	instant           bool
+	step              time.Duration
+}
+
+func queriesOf(t *testing.T, content []byte) []query {
+	t.Helper()
+	var d struct {
+		Panels []struct {
+			Title, Type, Interval string
+			Targets               []struct {
+				Expr           string
+				Instant, Range bool
+			}
+		}
+	}
+	if err := json.Unmarshal(content, &d); err != nil {
+		t.Fatal(err)
+	}
+	var out []query
+	for _, p := range d.Panels {
+		step := time.Minute
+		if p.Interval == "1d" {
+			step = 24 * time.Hour
+		}
+		for _, target := range p.Targets {
+			if target.Instant == target.Range {
+				t.Errorf("panel %q: a query is either of now or of a range", p.Title)
+			}
+			out = append(out, query{p.Title, p.Type, target.Expr, target.Instant, step})
+		}
+	}
+	return out
+}

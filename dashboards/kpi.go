@@ -1,0 +1,289 @@
+package dashboards
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grafana/grafana-foundation-sdk/go/units"
+
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+)
+
+// The KPIs that have panels of their own: those of the builtin sets.
+const (
+	alerts        = "awoooi_alerts"
+	resolved      = "awoooi_alerts_resolved"
+	autoResolved  = "awoooi_alerts_auto_resolved"
+	humanApproved = "awoooi_alerts_human_approved"
+	converged     = "awoooi_alerts_converged"
+	grouped       = "awoooi_alerts_grouped"
+	succeeded     = "awoooi_repairs_succeeded"
+	failed        = "awoooi_repairs_failed"
+	knowledge     = "awoooi_knowledge_entries_created"
+	playbooks     = "awoooi_playbooks_active"
+	open          = "awoooi_incidents_open"
+	resolution    = "awoooi_incident_resolution_seconds"
+)
+
+var wellKnown = []string{
+	alerts, resolved, autoResolved, humanApproved, converged, grouped, succeeded, failed, knowledge, playbooks, open, resolution,
+}
+
+// KPI makes the dashboard of the KPIs that are configured: those of the builtin sets in panels of their own, every other
+// one as a figure of now and a curve.
+func KPI(o Options) ([]byte, error) {
+	o = o.withDefaults()
+	k := kpis{due: o.DueAt, metrics: map[string]kpi.Metric{}}
+	var own []kpi.Metric
+	for _, q := range o.Queries {
+		for _, m := range q.Metrics {
+			k.metrics[m.Name] = m
+			if !slices.Contains(wellKnown, m.Name) {
+				own = append(own, m)
+			}
+		}
+	}
+	return board{
+		uid: KPIUID, title: "AWOOOI KPIs", from: "now-30d", options: o,
+		help: "The figures of the daily report, from the same series. What has no data is blank, or says so; 0 is 0.",
+		sections: slices.DeleteFunc([]section{
+			{"Now, and in the 24 hours before", k.now(o)},
+			{"Day by day, as in the report", k.days()},
+			{"Over time", k.overTime(o)},
+			{"KPIs of your own", k.own(own)},
+		}, func(s section) bool { return len(s.panels) == 0 }),
+	}.json()
+}
+
+// kpis are the configured metrics by name.
+type kpis struct {
+	due     time.Duration
+	metrics map[string]kpi.Metric
+}
+
+func (k kpis) has(names ...string) bool {
+	for _, name := range names {
+		if _, ok := k.metrics[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// by is the metric with its own labels, once, however many replicas expose it.
+func (k kpis) by(name, modifier string) string {
+	labels := legendLabels(k.metrics[name])
+	if len(labels) == 0 {
+		return fmt.Sprintf("max(%s{}%s)", name, modifier)
+	}
+	return fmt.Sprintf("max by (%s) (%s{}%s)", strings.Join(labels, ", "), name, modifier)
+}
+
+// total is the sum over the metric's own labels.
+func (k kpis) total(name, modifier string) string {
+	if len(k.metrics[name].Labels) == 0 {
+		return k.by(name, modifier)
+	}
+	return "sum(" + k.by(name, modifier) + ")"
+}
+
+// ratio is a part of a whole, and nothing where the whole is 0.
+func (k kpis) ratio(part string, whole ...string) string {
+	sum := make([]string, len(whole))
+	for n, w := range whole {
+		sum[n] = k.total(w, "")
+	}
+	return fmt.Sprintf("%s / (%s > 0)", k.total(part, ""), strings.Join(sum, " + "))
+}
+
+// daily is an expression read once a day, at the moment of the daily report. Subqueries are read at whole days in UTC,
+// wherever the range of a panel starts; the figure of a day is drawn at that day's beginning in the dashboard's zone.
+func (k kpis) daily(expr func(modifier string) string) string {
+	modifier := ""
+	if k.due != 0 {
+		modifier = fmt.Sprintf(" offset -%ds", int64(k.due.Seconds()))
+	}
+	return fmt.Sprintf("last_over_time((%s)[1d:1d] offset -1d)", expr(modifier))
+}
+
+func (k kpis) dailyTotal(name string) string {
+	return k.daily(func(modifier string) string { return k.total(name, modifier) })
+}
+
+// change is what has come or gone since the same time of the day before; nothing where either is not known.
+func (k kpis) change(name string) string {
+	return k.total(name, "") + " - " + k.total(name, " offset 1d")
+}
+
+func (k kpis) now(o Options) []panel {
+	var out []panel
+	add := func(p panel, needs ...string) {
+		if k.has(needs...) {
+			out = append(out, p)
+		}
+	}
+	for _, f := range []struct {
+		name, title string
+	}{
+		{alerts, "Alerts"},
+		{resolved, "Resolved"},
+		{autoResolved, "Resolved automatically"},
+		{humanApproved, "Approved by a person"},
+		{converged, "Converged"},
+		{grouped, "Grouped"},
+		{succeeded, "Repairs succeeded"},
+		{failed, "Repairs failed"},
+		{knowledge, "Knowledge entries"},
+		{playbooks, "Playbooks active"},
+		{open, "Incidents open"},
+	} {
+		add(panel{
+			kind: figures, title: f.title, help: k.metrics[f.name].Help, unit: units.NoUnit, width: 4,
+			targets: []target{{k.total(f.name, ""), "now"}, {k.change(f.name), "against the day before"}},
+		}, f.name)
+	}
+	add(panel{
+		kind: figures, title: "Repair success", unit: units.PercentUnit, width: 4,
+		help: "Repairs that succeeded, of those that ended, in the trailing 24 hours. Without any repair there is no rate.",
+		thresholds: from("red", o.Good, "yellow", o.Excellent, "green"),
+		targets:    []target{{k.ratio(succeeded, succeeded, failed), ""}},
+	}, succeeded, failed)
+	add(panel{
+		kind: figures, title: "Resolved automatically, of all", unit: units.PercentUnit, width: 4, height: 9,
+		help:    "Alerts resolved without a person, of all alerts of the trailing 24 hours. Without any alert there is no rate.",
+		targets: []target{{k.ratio(autoResolved, alerts), ""}},
+	}, alerts, autoResolved)
+	add(panel{
+		kind: figures, title: "Time to resolve", help: k.metrics[resolution].Help, unit: units.Seconds, width: 8, height: 9,
+		targets: []target{{k.by(resolution, ""), "{{stat}}"}},
+	}, resolution)
+	add(panel{
+		kind: bars, title: "Alerts by category", help: k.metrics[alerts].Help, unit: units.NoUnit, width: 12,
+		targets: []target{{"sort_desc(" + k.by(alerts, "") + ")", legendOf(k.metrics[alerts])}},
+	}, alerts)
+	return out
+}
+
+func (k kpis) days() []panel {
+	var out []panel
+	add := func(p panel, parts []string, legends []string) {
+		p.unit, p.width, p.step = units.NoUnit, 12, "1d"
+		for n, name := range parts {
+			if k.has(name) {
+				p.targets = append(p.targets, target{k.dailyTotal(name), legends[n]})
+			}
+		}
+		if len(p.targets) > 0 {
+			out = append(out, p)
+		}
+	}
+	const read = " Read once a day at the daily report's hour, over the 24 hours before."
+	add(panel{kind: columns, title: "Alerts", help: "Alerts and how they were resolved." + read},
+		[]string{alerts, resolved, autoResolved, humanApproved, converged, grouped},
+		[]string{"all", "resolved", "automatically", "by a person", "converged", "grouped"})
+	if k.has(alerts) {
+		categories := k.daily(func(modifier string) string { return k.by(alerts, modifier) })
+		out = append(out, panel{
+			kind: stacked, title: "Categories", help: k.metrics[alerts].Help + read, unit: units.NoUnit, width: 12, step: "1d",
+			targets: []target{{categories, legendOf(k.metrics[alerts])}},
+		})
+	}
+	add(panel{kind: stacked, title: "Repairs", help: "Automatic repairs by their end." + read},
+		[]string{succeeded, failed}, []string{"succeeded", "failed"})
+	add(panel{kind: columns, title: "Knowledge", help: "Knowledge entries created, and playbooks active at that time." + read},
+		[]string{knowledge, playbooks}, []string{"entries created", "playbooks active"})
+	return out
+}
+
+func (k kpis) overTime(o Options) []panel {
+	var out []panel
+	add := func(p panel, needs ...string) {
+		if k.has(needs...) {
+			p.kind, p.width = lines, 12
+			out = append(out, p)
+		}
+	}
+	one := 1.0
+	add(panel{
+		title: "Repair success", unit: units.PercentUnit, max: &one,
+		help:       "Repairs that succeeded, of those that ended, in the 24 hours before each moment; a gap where there was none.",
+		thresholds: from("red", o.Good, "yellow", o.Excellent, "green"),
+		targets:    []target{{k.ratio(succeeded, succeeded, failed), "success"}},
+	}, succeeded, failed)
+	add(panel{
+		title: "Time to resolve", help: k.metrics[resolution].Help, unit: units.Seconds,
+		targets: []target{{k.by(resolution, ""), "{{stat}}"}},
+	}, resolution)
+	add(panel{
+		title: "Incidents open", help: k.metrics[open].Help, unit: units.NoUnit,
+		targets: []target{{k.total(open, ""), "open"}},
+	}, open)
+	add(panel{
+		title: "Alerts by category", help: k.metrics[alerts].Help, unit: units.NoUnit,
+		targets: []target{{k.by(alerts, ""), legendOf(k.metrics[alerts])}},
+	}, alerts)
+	return out
+}
+
+// own are a figure and a curve for each KPI that this package does not know.
+func (k kpis) own(metrics []kpi.Metric) []panel {
+	var out []panel
+	for _, m := range metrics {
+		help := m.Help
+		if m.Window > 0 {
+			help += fmt.Sprintf(" (window: %s)", strings.TrimSuffix(strings.TrimSuffix(m.Window.String(), "0s"), "0m"))
+		}
+		expr := k.by(m.Name, "")
+		if isTimestamp(m) {
+			expr += " * 1000" // Grafana's dates are in milliseconds
+		}
+		t := []target{{expr, legendOf(m)}}
+		out = append(out,
+			panel{kind: figures, title: m.Name, help: help, unit: unitOf(m), width: 8, targets: t},
+			panel{kind: lines, title: m.Name, help: help, unit: unitOf(m), width: 16, targets: t})
+	}
+	return out
+}
+
+// legendLabels are a metric's labels as Prometheus stores them: those that a scrape sets itself are moved out of the way.
+func legendLabels(m kpi.Metric) []string {
+	out := slices.Clone(m.Labels)
+	for n, l := range out {
+		if l == "job" || l == "instance" {
+			out[n] = "exported_" + l
+		}
+	}
+	return out
+}
+
+// legendOf names a metric's series by their labels; "" where it has none.
+func legendOf(m kpi.Metric) string {
+	labels := legendLabels(m)
+	for n, l := range labels {
+		labels[n] = "{{" + l + "}}"
+	}
+	return strings.Join(labels, " ")
+}
+
+func isTimestamp(m kpi.Metric) bool { return strings.HasSuffix(m.Name, "_timestamp_seconds") }
+
+// unitOf is told by the metric's name, where it follows https://prometheus.io/docs/practices/naming/.
+func unitOf(m kpi.Metric) string {
+	switch {
+	case isTimestamp(m):
+		return units.DateTimeFromNow
+	case strings.HasSuffix(m.Name, "_seconds"):
+		return units.Seconds
+	case strings.HasSuffix(m.Name, "_bytes"):
+		return units.BytesIEC
+	case strings.HasSuffix(m.Name, "_ratio"):
+		return units.PercentUnit
+	case strings.HasSuffix(m.Name, "_percent"):
+		return units.Percent
+	case strings.HasSuffix(m.Name, "_celsius"):
+		return units.Celsius
+	}
+	return units.NoUnit
+}
