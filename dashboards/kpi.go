@@ -146,7 +146,7 @@ func (k kpis) now(o Options) []panel {
 	}
 	add(panel{
 		kind: figures, title: "Repair success", unit: units.PercentUnit, width: 4,
-		help: "Repairs that succeeded, of those that ended, in the trailing 24 hours. Without any repair there is no rate.",
+		help:       "Repairs that succeeded, of those that ended, in the trailing 24 hours. Without any repair there is no rate.",
 		thresholds: from("red", o.Good, "yellow", o.Excellent, "green"),
 		targets:    []target{{k.ratio(succeeded, succeeded, failed), ""}},
 	}, succeeded, failed)

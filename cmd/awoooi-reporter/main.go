@@ -50,6 +50,7 @@ func rootCommand() *cobra.Command {
 		reportCommand(&o),
 		postmortemCommand(&o),
 		deliveriesCommand(&o),
+		dashboardsCommand(&o),
 		versionCommand(),
 	)
 	return root
