@@ -48,7 +48,7 @@ func TestPromtoolAcceptsTheRulesOfEveryConfiguration(t *testing.T) {
 func TestPromtoolTestsOfTheRules(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/rules/*.yaml")
-	if err != nil || len(files) != 3 {
+	if err != nil || len(files) != 4 {
 		t.Fatalf("%v, %v", files, err)
 	}
 	promtool(t, append([]string{"test", "rules"}, files...)...)
