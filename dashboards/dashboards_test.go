@@ -149,7 +149,6 @@ func TestDashboardsImportIntoGrafana(t *testing.T) {
 	}
 }
 
-//nolint:staticcheck // The format that Grafana 10 reads.
 func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 	t.Helper()
 	d := decode(t, content)

@@ -101,7 +101,8 @@ func collector() section {
 			}},
 		},
 		{
-			kind: lines, title: "Connections", help: "Connections to the sources, by state, of all replicas together.", unit: units.NoUnit, width: 6,
+			kind: lines, title: "Connections", unit: units.NoUnit, width: 6,
+			help:    "Connections to the sources, by state, of all replicas together.",
 			targets: []target{{"sum by (source, state) (awoooi_collector_pool_connections{})", "{{source}} {{state}}"}},
 		},
 	}}
@@ -119,7 +120,8 @@ func webhooks() section {
 			targets: []target{{"sum by (status) (rate(awoooi_reporter_webhook_alerts_total{}[$__rate_interval]))", "{{status}}"}},
 		},
 		{
-			kind: lines, title: "Time to answer", help: "How long webhooks waited until their alerts were on the disk.", unit: units.Seconds, width: 8,
+			kind: lines, title: "Time to answer", unit: units.Seconds, width: 8,
+			help: "How long webhooks waited until their alerts were on the disk.",
 			targets: []target{
 				{"histogram_quantile(0.5, sum by (le) (rate(awoooi_reporter_webhook_duration_seconds_bucket{}[$__rate_interval])))", "p50"},
 				{"histogram_quantile(0.99, sum by (le) (rate(awoooi_reporter_webhook_duration_seconds_bucket{}[$__rate_interval])))", "p99"},
@@ -135,7 +137,8 @@ func deliveries() section {
 			targets: []target{{"max by (receiver) (awoooi_reporter_deliveries_pending{})", "{{receiver}}"}},
 		},
 		{
-			kind: lines, title: "Oldest pending", help: "Age of the oldest message that waits; blank where none does.", unit: units.Seconds, width: 8,
+			kind: lines, title: "Oldest pending", unit: units.Seconds, width: 8,
+			help:       "Age of the oldest message that waits; blank where none does.",
 			thresholds: from("green", 900.0, "red"),
 			targets:    []target{{"time() - max(awoooi_reporter_delivery_oldest_pending_timestamp_seconds{})", "age"}},
 		},
