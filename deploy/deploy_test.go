@@ -1,0 +1,266 @@
+// Package deploy holds what runs the program elsewhere: units, images, manifests and snippets. Its tests give each file to
+// the tool that will read it.
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+// command runs a program and returns what it wrote; it must exit with 0.
+func command(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// tool finds a program that checks files. Where it is not installed the test is skipped, but never in CI.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed: %v", name, err)
+		}
+		t.Skipf("%s is not installed; make tools finds or builds it", name)
+	}
+	return path
+}
+
+// scratch is a directory of this run, for the program that is built once.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "awoooi-reporter-deploy"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "awoooi-reporter")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/awoooi-reporter")
+	cmd.Dir = ".."
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var secretFile = regexp.MustCompile(`(\w*)_file: (/\S+)`)
+
+// Every configuration is taken by the program as it stands, but for its secrets, which the test makes: each key that ends
+// in _file and holds an absolute path.
+func TestConfigurationsAreTaken(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{
+		"compose/config.yaml":                   "0 sources",
+		"kubernetes/config.yaml":                "2 sources",
+		"debian/config.yaml":                    "0 sources",
+		"debian/config.yaml, all of it":         "1 sources",
+		"../docs/examples/awoooi-reporter.yaml": "1 sources, 9 queries",
+		"../docs/examples/weekly.yaml":          "2 reports",
+		"../docs/examples/kpi.yaml":             "1 sources, 11 queries",
+	} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			path, all := strings.CutSuffix(file, ", all of it")
+			text := read(t, path)
+			if all { // what is commented out must work too
+				text = regexp.MustCompile(`(?m)^# ((?:sources|prometheus|webhook|receivers):| )`).ReplaceAllString(text, "$1")
+			}
+			dir := t.TempDir()
+			text = secretFile.ReplaceAllStringFunc(text, func(line string) string {
+				m := secretFile.FindStringSubmatch(line)
+				secret := filepath.Join(dir, filepath.Base(m[2]))
+				content := "123456:secret"
+				if m[1] == "dsn" {
+					content = "postgres://user:secret@db.example.org/name"
+				}
+				write(t, secret, content)
+				return m[1] + "_file: " + secret
+			})
+			config := filepath.Join(dir, "config.yaml")
+			write(t, config, text)
+			if out := command(t, dir, program(t), "check-config", "--config.file", config); !strings.Contains(out, want) {
+				t.Errorf("want %q in:\n%s", want, out)
+			}
+		})
+	}
+}
+
+// promtool reads the configuration together with the rules that it names.
+func TestPrometheusTakesItsConfiguration(t *testing.T) {
+	t.Parallel()
+	promtool := tool(t, "promtool")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "prometheus.yml"), read(t, "prometheus/prometheus.yml"))
+	rules, err := filepath.Glob("../dashboards/rules/*.yaml")
+	if err != nil || len(rules) == 0 {
+		t.Fatalf("there are no rules: %v", err)
+	}
+	for _, file := range rules {
+		write(t, filepath.Join(dir, "rules", filepath.Base(file)), read(t, file))
+	}
+	out := command(t, dir, promtool, "check", "config", "prometheus.yml")
+	if want := fmt.Sprintf("%d rule files found", len(rules)); !strings.Contains(out, want) {
+		t.Errorf("want %q in:\n%s", want, out)
+	}
+}
+
+func TestAlertmanagerTakesItsConfiguration(t *testing.T) {
+	t.Parallel()
+	amtool := tool(t, "amtool")
+	command(t, ".", amtool, "check-config", "alertmanager/alertmanager.yml")
+	var c struct {
+		Receivers []struct {
+			Webhooks []struct {
+				URL          string `yaml:"url"`
+				SendResolved bool   `yaml:"send_resolved"`
+			} `yaml:"webhook_configs"`
+		} `yaml:"receivers"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "alertmanager/alertmanager.yml")), &c); err != nil {
+		t.Fatal(err)
+	}
+	w := c.Receivers[0].Webhooks[0]
+	if !w.SendResolved || !strings.HasSuffix(w.URL, ":9787/api/v1/alertmanager/webhook") {
+		t.Errorf("webhook %+v", w)
+	}
+}
+
+// The manifests and the compose file are read with the types of Kubernetes, the Prometheus operator and Docker Compose,
+// in a module of its own.
+func TestManifestsAndComposeAreValid(t *testing.T) {
+	t.Parallel()
+	command(t, "validate", "go", "vet", ".")
+	command(t, "validate", "go", "run", "-buildvcs=false", ".", "-kustomization", "../kubernetes", "-manifest", "../kubernetes/secret.example.yaml",
+		"-compose", "../compose/compose.yaml")
+}
+
+// The Secret of the example has what the configuration reads, and nothing else.
+func TestSecretHoldsWhatTheConfigurationReads(t *testing.T) {
+	t.Parallel()
+	var secret struct {
+		Data map[string]string `yaml:"stringData"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "kubernetes/secret.example.yaml")), &secret); err != nil {
+		t.Fatal(err)
+	}
+	var have, want []string
+	for name := range secret.Data {
+		have = append(have, "/etc/awoooi-reporter/secrets/"+name)
+	}
+	for _, m := range secretFile.FindAllStringSubmatch(read(t, "kubernetes/config.yaml"), -1) {
+		want = append(want, m[2])
+	}
+	slices.Sort(have)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("(-config.yaml +secret.example.yaml):\n%s", diff)
+	}
+}
+
+// systemd itself reads the unit, and grades its sandbox: 0 is closed, 10 is open.
+func TestUnitIsValidAndConfined(t *testing.T) {
+	t.Parallel()
+	analyze := tool(t, "systemd-analyze")
+	unit := filepath.Join(t.TempDir(), "awoooi-reporter.service")
+	// verify wants the program to be there.
+	text := strings.ReplaceAll(read(t, "systemd/awoooi-reporter.service"), "/usr/bin/awoooi-reporter", program(t))
+	write(t, unit, text)
+	if out := command(t, ".", analyze, "verify", "--man=no", unit); strings.Contains(out, "awoooi-reporter.service") {
+		t.Errorf("systemd-analyze verify:\n%s", out)
+	}
+	command(t, ".", analyze, "security", "--offline=true", "--no-pager", "--threshold=15", unit) // 1.5
+}
+
+// Shell scripts parse, and the package's ones are for any shell.
+func TestScriptsParse(t *testing.T) {
+	t.Parallel()
+	command(t, ".", "bash", "-n", "release")
+	for _, script := range []string{"postinst", "prerm", "postrm"} {
+		command(t, "debian", "sh", "-n", script)
+	}
+}
+
+// The package puts the files where the unit looks for them.
+func TestPackageAndUnitAgree(t *testing.T) {
+	t.Parallel()
+	var p struct {
+		Contents []struct{ Src, Dst string } `yaml:"contents"`
+		Scripts  map[string]string           `yaml:"scripts"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "debian/nfpm.yaml")), &p); err != nil {
+		t.Fatal(err)
+	}
+	unit := read(t, "systemd/awoooi-reporter.service")
+	there := map[string]bool{}
+	for _, c := range p.Contents {
+		there[c.Dst] = true
+		if c.Src != "" && !strings.HasPrefix(c.Src, "$") {
+			read(t, filepath.Join("..", c.Src))
+		}
+	}
+	for _, script := range p.Scripts {
+		read(t, filepath.Join("..", script))
+	}
+	for _, path := range []string{
+		"/usr/bin/awoooi-reporter", "/etc/awoooi-reporter/config.yaml", "/etc/default/awoooi-reporter", "/etc/awoooi-reporter/secrets",
+	} {
+		if !there[path] || !strings.Contains(unit, path) {
+			t.Errorf("%s is not in the package, or not in the unit", path)
+		}
+	}
+}
