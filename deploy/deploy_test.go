@@ -110,7 +110,7 @@ func TestConfigurationsAreTaken(t *testing.T) {
 		"debian/config.yaml":                    "0 sources",
 		"debian/config.yaml, all of it":         "1 sources",
 		"../docs/examples/awoooi-reporter.yaml": "1 sources, 9 queries",
-		"../docs/examples/weekly.yaml":          "2 reports",
+		"../docs/examples/weekly.yaml":          "11 queries, 2 reports",
 		"../docs/examples/kpi.yaml":             "1 sources, 11 queries",
 	} {
 		t.Run(file, func(t *testing.T) {
@@ -131,6 +131,13 @@ func TestConfigurationsAreTaken(t *testing.T) {
 				write(t, secret, content)
 				return m[1] + "_file: " + secret
 			})
+			templates, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.tmpl"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range templates {
+				write(t, filepath.Join(dir, filepath.Base(file)), read(t, file))
+			}
 			config := filepath.Join(dir, "config.yaml")
 			write(t, config, text)
 			if out := command(t, dir, program(t), "check-config", "--config.file", config); !strings.Contains(out, want) {
