@@ -192,8 +192,8 @@ func TestAlertmanagerTakesItsConfiguration(t *testing.T) {
 func TestManifestsAndComposeAreValid(t *testing.T) {
 	t.Parallel()
 	command(t, "validate", "go", "vet", ".")
-	command(t, "validate", "go", "run", "-buildvcs=false", ".", "-kustomization", "../kubernetes", "-manifest", "../kubernetes/secret.example.yaml",
-		"-compose", "../compose/compose.yaml")
+	command(t, "validate", "go", "run", "-buildvcs=false", ".",
+		"-kustomization", "../kubernetes", "-manifest", "../kubernetes/secret.example.yaml", "-compose", "../compose/compose.yaml")
 }
 
 // The Secret of the example has what the configuration reads, and nothing else.
