@@ -13,7 +13,7 @@ REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 BRANCH  := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 PKG     := github.com/prometheus/common/version
 LDFLAGS := -s -w -X $(PKG).Version=$(VERSION) -X $(PKG).Revision=$(REVISION) -X $(PKG).Branch=$(BRANCH) \
-	-X $(PKG).BuildDate=$(shell date -u +%Y-%m-%dT%H:%M:%SZ)
+	-X $(PKG).BuildDate=$(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u +%Y-%m-%dT%H:%M:%SZ)
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -53,12 +53,21 @@ faults: tools ## Kill processes and databases a thousand times, and count what i
 bench: tools ## Run the benchmarks; compare two runs with benchstat.
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
+.PHONY: dashboards
+dashboards: tools ## Make the committed dashboards and rules anew from the code.
+	go test ./dashboards -run TestCommittedFilesAreWhatTheCodeMakes -count 1 -update
+
+.PHONY: release
+release: ## Build archives, Debian packages, checksums and an SBOM into dist.
+	deploy/release dist
+
 .PHONY: lint
 lint: ## Check format, modules, and lint.
 	@LINT=1 .ci/tools '$(TOOLS)'
 	golangci-lint run ./...
 	golangci-lint fmt --diff
 	go mod tidy -diff
+	cd deploy/validate && go vet ./... && go mod tidy -diff
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what the program calls.
