@@ -295,7 +295,7 @@ func TestExtremesAreDrawn(t *testing.T) {
 		"one point":         {nan, nan, nan, 7, nan, nan, nan},
 		"fractions":         {0.1, 0.25, 0.3, 1.0 / 3, 0.5, 0.7, 0.9},
 		"large and close":   {1e15, 1e15 + 1, 1e15 + 2, 1e15, 1e15, 1e15, 1e15},
-		"negative and zero": {-0.0, math.Copysign(0, -1), 0, 0, 0, 0, -1e-9},
+		"negative and zero": {0, math.Copysign(0, -1), 0, 0, 0, 0, -1e-9},
 	}
 	for name, v := range values {
 		t.Run(name, func(t *testing.T) {

@@ -31,7 +31,10 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 		Attempts                int
 		ID                      int64
 		Page                    *Link
-	}{l.word(word, l.what(of, r.zoneOr(zone))), cut(clean(of.Receiver), shortMax), cut(clean(of.LastError), reasonMax), of.Attempts, of.ID, nil}
+	}{
+		Title: l.word(word, l.what(of, r.zoneOr(zone))), Receiver: cut(clean(of.Receiver), shortMax),
+		Reason: cut(clean(of.LastError), reasonMax), Attempts: of.Attempts, ID: of.ID,
+	}
 	if r.externalURL != "" && of.ID != 0 {
 		view.Page = pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", of.ID))
 	}
