@@ -20,16 +20,17 @@ func TestStormIsOneDigestInEachChat(t *testing.T) {
 	r := start(t, fmt.Sprintf(`
 external_url: https://reporter.example.org
 webhook: {bearer_token: %s}
-incidents: {digest_window: 5s}
+incidents: {digest_window: 20s}
 receivers:
   - {name: one, telegram: {bot_token: %q, chat_id: "-1001", api_url: %q}}
   - {name: two, telegram: {bot_token: %q, chat_id: "-1002", api_url: %q}}
 `, plantedDoor, plantedToken, bot.URL(), plantedToken, bot.URL()))
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	var posts sync.WaitGroup
-	for worker := range 4 {
+	const at = 25 // once
+	for worker := range at {
 		posts.Go(func() {
-			for n := worker; n < storm; n += 4 {
+			for n := worker; n < storm; n += at {
 				id := fmt.Sprintf("STORM-%03d", n)
 				if code := r.post(webhookBody("g"+id, id, map[string]string{"pod": id}, began, began.Add(time.Hour+time.Duration(n)*time.Second))); code != 200 {
 					t.Errorf("webhook: %d", code)

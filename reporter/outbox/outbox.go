@@ -221,7 +221,11 @@ func (o *Outbox) Drain(ctx context.Context, receiver string) {
 		if err != nil || len(due) == 0 {
 			return
 		}
-		for _, d := range due {
+		for n, d := range due {
+			// While one was sent, a storm may have gathered behind it.
+			if n > 0 && o.digest(ctx, receiver) {
+				break
+			}
 			if ctx.Err() != nil || cfg.Now().After(last) || !o.deliver(ctx, d) {
 				return
 			}
@@ -229,11 +233,12 @@ func (o *Outbox) Drain(ctx context.Context, receiver string) {
 	}
 }
 
-// digest makes one message of many postmortems that wait together. A fault costs only that: they are sent one by one.
-func (o *Outbox) digest(ctx context.Context, receiver string) {
+// digest makes one message of many postmortems that wait together, and says whether it did. A fault costs only that: they
+// are sent one by one.
+func (o *Outbox) digest(ctx context.Context, receiver string) bool {
 	cfg := o.config()
 	if cfg.DigestFrom <= 0 {
-		return
+		return false
 	}
 	merged, err := o.state.Merge(ctx, receiver, cfg.Now(), cfg.DigestFrom)
 	switch {
@@ -243,6 +248,7 @@ func (o *Outbox) digest(ctx context.Context, receiver string) {
 		o.metrics.merged(merged)
 		o.log.Info("postmortems merged into a digest", "receiver", receiver, "postmortems", merged)
 	}
+	return merged > 0
 }
 
 // readable logs a fault of the database once, and not at every look.

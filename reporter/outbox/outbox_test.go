@@ -691,6 +691,28 @@ func TestAStormIsOneMessage(t *testing.T) {
 	}
 }
 
+// While a storm's first message is being sent, slowly, the others gather: they must not follow it one by one.
+func TestAStormThatGathersBehindASlowSendIsOneMessage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, ch := &memory{}, &chat{}
+		store.add(pending("first", "r"), pending("second", "r"), pending("third", "r"))
+		sending := 0
+		ch.crash = func(event string) {
+			if sending++; event == "before the send" && sending == 1 {
+				for n := range 10 {
+					store.add(pending(fmt.Sprintf("p%d", n), "r"))
+				}
+			}
+		}
+		w := build(store, compose(nil), outbox.Config{DigestFrom: 5}, map[string]outbox.Channel{"r": ch})
+		w.run(t, time.Minute)
+		if got, want := ch.text(), "first.1, first.2, 2.1, 2.2"; got != want {
+			t.Errorf("arrived %q, want %q", got, want)
+		}
+	})
+}
+
 func TestPostmortemAnswersTheNoticeOfItsFiring(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
