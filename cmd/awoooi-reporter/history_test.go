@@ -1,0 +1,137 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
+)
+
+var updatePictures = flag.Bool("update-pictures", false, "make the pictures of the README anew; needs Chromium")
+
+// pastDays is how many days the embedded database has, two weeks and the day of the report.
+const pastDays = 15
+
+// live lets the collector read a seeded database as of 08:00 of each of the past days, into the embedded database, as if it
+// had been scraped then.
+func live(t *testing.T, dir string, c *config.Config, due time.Time) {
+	t.Helper()
+	e, err := promql.OpenEmbedded(promql.EmbeddedConfig{Dir: filepath.Join(dir, "data", "tsdb"), Retention: c.Embedded.Retention})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := due
+	log := slog.New(slog.DiscardHandler)
+	qs, err := queries(c, false, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ss, err := sources(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	col := collector.New(collectorConfig(c, qs, ss), log, func() time.Time { return now })
+	defer col.Close()
+	for n := pastDays - 1; n >= 0; n-- {
+		now = due.AddDate(0, 0, -n)
+		families, err := col.Gatherer(t.Context()).Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Append(t.Context(), now, families); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The reports of a program that has lived for two weeks have every figure, every change and a trend without gaps; the weekly
+// one is the sum of its days.
+func TestReportsOfTwoWeeks(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	api, number := playbooks(t)
+	number.Store(23)
+	zone, err := time.LoadLocation("Asia/Taipei")
+	if err != nil {
+		t.Fatal(err)
+	}
+	today := time.Now().In(zone)
+	due := time.Date(today.Year(), today.Month(), today.Day(), 8, 0, 0, 0, zone)
+	if due.After(today) {
+		due = due.AddDate(0, 0, -1)
+	}
+	if err := localstack.SeedAWOOOI(t.Context(), dsn, localstack.SeedOptions{Seed: 7, Now: due, Days: 40, PerDay: 120}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	yaml := fmt.Sprintf("external_url: https://reporter.example.org\nsources: [{name: awoooi, kind: postgres, dsn: %q}, {name: awoooi_api, kind: http, url: %q}]\n"+
+		"embedded: {scrape_interval: 1h}\nreports: [{name: daily}, {name: weekly}, {name: monthly}]\n", dsn, api)
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(filepath.Join(dir, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	live(t, dir, c, due)
+	r := startIn(t, dir, yaml, appOptions{Role: roleAll})
+
+	daily, msg, err := r.texts.Report(t.Context(), "daily", due)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`總計: <b>\d+</b> 個 \([▲▼±] ?\d*, 週 [▲▼±] ?\d*\)`).MatchString(msg.HTML) || strings.Contains(msg.HTML, "無資料") {
+		t.Errorf("the daily report is\n%s", msg.HTML)
+	}
+	for _, want := range []string{"最久", "解決時間中位數: ", "(n=", "📢 告警來源"} {
+		if !strings.Contains(msg.HTML, want) {
+			t.Errorf("the daily report does not say %q:\n%s", want, msg.HTML)
+		}
+	}
+	weekly, msg, err := r.texts.Report(t.Context(), "weekly", due)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum float64
+	for _, v := range daily.Trend.Figures[0].Values {
+		sum += v
+	}
+	if got, ok := weekly.Figure("alerts").Value(); !ok || got != sum || weekly.Figure("alerts").DaysKnown != 7 || sum == 0 {
+		t.Errorf("the week has %v alerts, its days have %v", got, sum)
+	}
+	if !strings.Contains(msg.HTML, "週度巡檢報告") || strings.Contains(msg.HTML, "/7 天") {
+		t.Errorf("the weekly report is\n%s", msg.HTML)
+	}
+	monthly, msg, err := r.texts.Report(t.Context(), "monthly", due)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := monthly.Figure("alerts"); !f.Partial() || f.DaysKnown != pastDays || !strings.Contains(msg.HTML, fmt.Sprintf("(%d/%d 天)", pastDays, f.Days)) {
+		t.Errorf("a month of two weeks knows %d of %d days:\n%s", f.DaysKnown, f.Days, msg.HTML)
+	}
+	if *updatePictures {
+		b := startChromium(t)
+		b.port = r.addr()[strings.LastIndexByte(r.addr(), ':')+1:]
+		b.size(false, false)
+		b.do(chromedp.Navigate(b.address("/reports/daily?at="+strings.ReplaceAll(due.Format(time.RFC3339), "+", "%2B"))), chromedp.WaitReady(chromedp.CSS("main")))
+		png := ask(b, chromedp.FullScreenshot(100))
+		if err := os.WriteFile("../../docs/report.png", png, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
