@@ -17,11 +17,7 @@ func checkConfigCommand(o *options) *cobra.Command {
 			"connects to nothing and writes nothing.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := o.load()
-			if err != nil {
-				return err
-			}
-			log, err := logger(c, cmd.ErrOrStderr())
+			c, log, err := o.begin(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -24,11 +24,7 @@ func dashboardsCommand(o *options) *cobra.Command {
 			"are there are replaced. It connects to nothing.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := o.load()
-			if err != nil {
-				return err
-			}
-			log, err := logger(c, cmd.ErrOrStderr())
+			c, log, err := o.begin(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -39,6 +39,16 @@ func (o *options) load() (*config.Config, error) {
 	return c, nil
 }
 
+// begin is what every command does first: it loads the configuration, and makes the log that the configuration asks for.
+func (o *options) begin(to io.Writer) (*config.Config, *slog.Logger, error) {
+	c, err := o.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := logger(c, to)
+	return c, log, err
+}
+
 // logger builds the program's log from the configuration.
 func logger(c *config.Config, to io.Writer) (*slog.Logger, error) {
 	level, format := promslog.NewLevel(), promslog.NewFormat()

@@ -30,11 +30,7 @@ type tools struct {
 
 // openTools opens the state, and with figures whatever the reports are read from.
 func openTools(ctx context.Context, cmd *cobra.Command, o *options, figures bool) (*tools, error) {
-	c, err := o.load()
-	if err != nil {
-		return nil, err
-	}
-	log, err := logger(c, cmd.ErrOrStderr())
+	c, log, err := o.begin(cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}

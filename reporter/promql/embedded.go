@@ -237,12 +237,8 @@ func (e *Embedded) Query(ctx context.Context, expr string, at time.Time) ([]repo
 		return nil, fmt.Errorf("embedded query: %w", err)
 	}
 	defer q.Close()
-	res := q.Exec(ctx)
-	if res.Err != nil {
-		return nil, fmt.Errorf("embedded query: %w", res.Err)
-	}
-	warnings, _ := res.Warnings.AsStrings(expr, 0, 0)
-	if err := partial(warnings); err != nil {
+	res, err := whole(ctx, q, expr)
+	if err != nil {
 		return nil, err
 	}
 	switch v := res.Value.(type) {
@@ -262,6 +258,16 @@ func (e *Embedded) Query(ctx context.Context, expr string, at time.Time) ([]repo
 	}
 }
 
+// whole runs a query; an answer of a part of the series is an error.
+func whole(ctx context.Context, q promql.Query, expr string) (*promql.Result, error) {
+	res := q.Exec(ctx)
+	if res.Err != nil {
+		return nil, fmt.Errorf("embedded query: %w", res.Err)
+	}
+	warnings, _ := res.Warnings.AsStrings(expr, 0, 0)
+	return res, partial(warnings)
+}
+
 // QueryRange evaluates expr at each step from start to end, by the same rules as HTTP.QueryRange.
 func (e *Embedded) QueryRange(
 	ctx context.Context, expr string, start, end time.Time, step time.Duration,
@@ -271,12 +277,8 @@ func (e *Embedded) QueryRange(
 		return nil, fmt.Errorf("embedded query: %w", err)
 	}
 	defer q.Close()
-	res := q.Exec(ctx)
-	if res.Err != nil {
-		return nil, fmt.Errorf("embedded query: %w", res.Err)
-	}
-	warnings, _ := res.Warnings.AsStrings(expr, 0, 0)
-	if err := partial(warnings); err != nil {
+	res, err := whole(ctx, q, expr)
+	if err != nil {
 		return nil, err
 	}
 	matrix, err := res.Matrix()
