@@ -149,6 +149,7 @@ func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery,
 		if err == nil {
 			o.metrics.sent(d.Receiver, "sent")
 			o.works(ctx, d.Receiver)
+			part.Picture = nil // Nobody needs it any more, and it is by far the largest piece of a delivery.
 			return o.partSent(ctx, d, n, id)
 		}
 		part.SendingAt = time.Time{}
