@@ -106,8 +106,11 @@ func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Lo
 		Help: "When the configuration in use was loaded.",
 	})
 	a.registry.MustRegister(a.reloadGood, a.reloadStamp)
-
 	if opts.Role != roleCollector {
+		a.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "awoooi_reporter_time_seconds",
+			Help: "The process's own clock, by which reports are due, in seconds since 1970.",
+		}, func() float64 { return float64(opts.Now().UnixMilli()) / 1000 }))
 		if err := a.wireReporter(ctx, c); err != nil {
 			return nil, err
 		}
