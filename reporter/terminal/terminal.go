@@ -34,6 +34,7 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 }
 
 var (
+	link    = regexp.MustCompile(`<a href="([^"]*)">([^<]*)</a>`)
 	tag     = regexp.MustCompile(`<[^<>]*>`)
 	control = regexp.MustCompile(`[\x00-\x08\x0b-\x1f\x7f-\x{9f}]`)
 )
@@ -42,7 +43,8 @@ const rule = "──────────────────────
 
 // Send writes the part, without markup and without anything that could drive the terminal.
 func (c *Channel) Send(_ context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
-	text := html.UnescapeString(tag.ReplaceAllString(part.HTML, ""))
+	text := link.ReplaceAllString(part.HTML, "$2: $1") // a terminal shows where a link leads, or nobody gets there
+	text = html.UnescapeString(tag.ReplaceAllString(text, ""))
 	text = control.ReplaceAllString(text, "")
 	if o.Repeat {
 		text = "🔁 possible repeat\n" + text
