@@ -300,7 +300,7 @@ func answers(ctx context.Context, url string) bool {
 
 func shows(ctx context.Context, url, text string) bool {
 	body, ok := get(ctx, url)
-	return ok && strings.Contains(body, ">"+text+"<")
+	return ok && strings.Contains(body, text)
 }
 
 func get(ctx context.Context, url string) (string, bool) {
