@@ -132,7 +132,8 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 
 	say("the service breaks; Prometheus' rule fires, Alertmanager tells the program")
 	svc.broken.Store(true)
-	if err := until(ctx, "the incident to open", func() bool { return shows(ctx, "http://"+addr+"/incidents?state=open", `href="/incidents/`) }); err != nil {
+	open := func() bool { return shows(ctx, "http://"+addr+"/incidents?state=open", `href="/incidents/`) }
+	if err := until(ctx, "the incident to open", open); err != nil {
 		return errors.Join(err, program.said())
 	}
 	say("the incident is open; after a while the service is repaired")
