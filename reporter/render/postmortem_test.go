@@ -13,7 +13,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 )
 
-func fullPostmortem(t *testing.T) reporter.Postmortem {
+func fullPostmortem(t testing.TB) reporter.Postmortem {
 	t.Helper()
 	start := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	end := start.Add(72 * time.Minute)

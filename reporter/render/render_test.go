@@ -88,7 +88,7 @@ func newRenderer(t *testing.T) *render.Renderer {
 	return r
 }
 
-func taipei(t *testing.T) *time.Location {
+func taipei(t testing.TB) *time.Location {
 	t.Helper()
 	z, err := time.LoadLocation("Asia/Taipei")
 	if err != nil {
