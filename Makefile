@@ -50,8 +50,11 @@ faults: tools ## Kill processes and databases a thousand times, and count what i
 	go test -v -count 1 -timeout 60m ./internal/faults -faults.kills 1000 -faults.replica-kills 100
 
 .PHONY: bench
-bench: tools ## Run the benchmarks; compare two runs with benchstat.
-	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+bench: tools ## Run the benchmarks, or BENCH=regexp, COUNT times; docs/benchmarks.md tells how to compare two runs.
+	@echo "# commit $(VERSION), $$(go version | cut -d ' ' -f 3), $$(psql --version 2>/dev/null), $$(uname -sr)," \
+		"$$(getconf _NPROCESSORS_ONLN) processors, load $$(cut -d ' ' -f 1-3 /proc/loadavg 2>/dev/null)"
+	@go test -run '^$$' -bench '$(or $(BENCH),.)' -count $(or $(COUNT),1) -timeout 10h \
+		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
 .PHONY: dashboards
 dashboards: tools ## Make the committed dashboards and rules anew from the code.

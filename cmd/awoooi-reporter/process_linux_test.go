@@ -17,8 +17,6 @@ import (
 	"time"
 )
 
-const mib = 1 << 20
-
 // built is the program as `make build` makes it, which is what people run.
 var built = sync.OnceValues(func() (string, error) {
 	cmd := exec.Command("make", "-s", "build")
