@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// databases numbers them: a test that runs again gets another one.
+var databases atomic.Int64
+
 // database makes an AWOOOI database without rows.
 func database(t *testing.T) (dsn string) {
 	t.Helper()
@@ -53,7 +56,7 @@ func database(t *testing.T) (dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "d" + strings.ToLower(strings.Map(func(r rune) rune {
+	name := fmt.Sprintf("d%d", databases.Add(1)) + strings.ToLower(strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
 			return r
 		}
