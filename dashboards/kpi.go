@@ -25,10 +25,14 @@ const (
 	playbooks     = "awoooi_playbooks_active"
 	open          = "awoooi_incidents_open"
 	resolution    = "awoooi_incident_resolution_seconds"
+	byName        = "awoooi_alerts_by_name"
+	oldest        = "awoooi_incidents_oldest_open_timestamp_seconds"
+	ended         = "awoooi_incidents_resolved"
 )
 
 var wellKnown = []string{
 	alerts, resolved, autoResolved, humanApproved, converged, grouped, succeeded, failed, knowledge, playbooks, open, resolution,
+	byName, oldest, ended,
 }
 
 // KPI makes the dashboard of the KPIs that are configured: those of the builtin sets in panels of their own, every other
@@ -160,9 +164,21 @@ func (k kpis) now(o Options) []panel {
 		targets: []target{{k.by(resolution, ""), "{{stat}}"}},
 	}, resolution)
 	add(panel{
+		kind: figures, title: "Incidents resolved", help: k.metrics[ended].Help, unit: units.NoUnit, width: 6, height: 9,
+		targets: []target{{k.total(ended, ""), "now"}, {k.change(ended), "against the day before"}},
+	}, ended)
+	add(panel{
+		kind: figures, title: "Oldest open incident", help: k.metrics[oldest].Help, unit: units.DateTimeFromNow, width: 6, height: 9,
+		targets: []target{{"min(" + oldest + "{}) * 1000", ""}}, // Grafana's dates are in milliseconds
+	}, oldest)
+	add(panel{
 		kind: bars, title: "Alerts by category", help: k.metrics[alerts].Help, unit: units.NoUnit, width: 12,
 		targets: []target{{"sort_desc(" + k.by(alerts, "") + ")", legendOf(k.metrics[alerts])}},
 	}, alerts)
+	add(panel{
+		kind: bars, title: "Top producers", help: k.metrics[byName].Help, unit: units.NoUnit, width: 12,
+		targets: []target{{"sort_desc(" + k.by(byName, "") + ")", legendOf(k.metrics[byName])}},
+	}, byName)
 	return out
 }
 

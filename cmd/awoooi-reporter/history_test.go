@@ -24,8 +24,8 @@ var updatePictures = flag.Bool("update-pictures", false, "make the pictures of t
 // pastDays is how many days the embedded database has, two weeks and the day of the report.
 const pastDays = 15
 
-// live lets the collector read a seeded database as of 08:00 of each of the past days, into the embedded database, as if it
-// had been scraped then.
+// live lets the collector read a seeded database as of each third hour of the past days, into the embedded database, as if
+// it had been scraped then.
 func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 	t.Helper()
 	e, err := promql.OpenEmbedded(promql.EmbeddedConfig{Dir: filepath.Join(dir, "data", "tsdb"), Retention: c.Embedded.Retention})
@@ -44,8 +44,8 @@ func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 	}
 	col := collector.New(collectorConfig(c, qs, ss), log, func() time.Time { return now })
 	defer col.Close()
-	for n := pastDays - 1; n >= 0; n-- {
-		now = due.AddDate(0, 0, -n)
+	for n := (pastDays - 1) * 8; n >= 0; n-- {
+		now = due.Add(-time.Duration(n) * 3 * time.Hour)
 		families, err := col.Gatherer(t.Context()).Gather()
 		if err != nil {
 			t.Fatal(err)
@@ -124,8 +124,9 @@ func TestReportsOfTwoWeeks(t *testing.T) {
 	if f := monthly.Figure("alerts"); !f.Partial() || f.DaysKnown != pastDays || !strings.Contains(msg.HTML, fmt.Sprintf("(%d/%d 天)", pastDays, f.Days)) {
 		t.Errorf("a month of two weeks knows %d of %d days:\n%s", f.DaysKnown, f.Days, msg.HTML)
 	}
+	var b *chromium
 	if *updatePictures {
-		b := startChromium(t)
+		b = startChromium(t)
 		b.port = r.addr()[strings.LastIndexByte(r.addr(), ':')+1:]
 		b.size(false, false)
 		b.do(chromedp.Navigate(b.address("/reports/daily?at="+strings.ReplaceAll(due.Format(time.RFC3339), "+", "%2B"))), chromedp.WaitReady(chromedp.CSS("main")))
@@ -134,4 +135,5 @@ func TestReportsOfTwoWeeks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	drawDashboard(t, r, b, due, "../../docs/dashboard.png")
 }
