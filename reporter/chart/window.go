@@ -160,12 +160,15 @@ func (w Window) incident(p *pen, area chartdraw.Box, at func(x, y float64) (int,
 	// The labels stand outside of the shade, away from each other, or inside where the picture ends.
 	base := area.Top - 20
 	taken := max(area.Left, margin+p.width(p.cut(w.Unit, labelSize, maxUnit), labelSize)+20)
+	endLabel := p.cut(w.Incident.EndLabel, labelSize, Width/3)
+	endX := min(right-10, Width-margin-p.width(endLabel, labelSize))
 	if from >= 0 {
 		p.rule(left, area.Top-10, left, area.Bottom, alarm, 3, []float64{10, 6})
 		label := p.cut(w.Incident.StartLabel, labelSize, Width/3)
 		x := left - p.width(label, labelSize)/2
 		if to <= whole {
-			x = left - p.width(label, labelSize) + 10
+			// Room is made for the label of an end at the picture's right border.
+			x = min(left+10, endX-20) - p.width(label, labelSize)
 		}
 		x = max(x, taken)
 		p.text(label, x, base, labelSize, alarm)
@@ -173,9 +176,8 @@ func (w Window) incident(p *pen, area chartdraw.Box, at func(x, y float64) (int,
 	}
 	if to <= whole {
 		p.rule(right, area.Top-10, right, area.Bottom, alarm, 3, []float64{10, 6})
-		label := p.cut(w.Incident.EndLabel, labelSize, Width/3)
-		x := max(taken, min(right-10, Width-margin-p.width(label, labelSize)))
-		p.text(p.cut(label, labelSize, Width-x), x, base, labelSize, alarm)
+		x := max(taken, endX)
+		p.text(p.cut(endLabel, labelSize, Width-x), x, base, labelSize, alarm)
 	}
 }
 
