@@ -5,6 +5,13 @@ import (
 	"time"
 )
 
+// JournalQuestion is what an update is going to ask JournalTx.Incidents first, so that a store can read the answers for many
+// updates at once.
+type JournalQuestion struct {
+	Key   string
+	Since time.Time
+}
+
 // JournalTx is the view of the incident journal inside one transaction: what is put there is kept together or not at all.
 type JournalTx interface {
 	// Incidents returns the incidents of a key that are open or ended at or after since, oldest first.

@@ -35,9 +35,9 @@ type Config struct {
 	FiringNotice bool
 }
 
-// Store runs fn in one transaction: all that it puts is kept, or nothing.
+// Store runs fn in one transaction: all that it puts is kept, or nothing. The questions are those that fn will ask first.
 type Store interface {
-	Update(ctx context.Context, fn func(ctx context.Context, tx reporter.JournalTx) error) error
+	Update(ctx context.Context, fn func(ctx context.Context, tx reporter.JournalTx) error, asks ...reporter.JournalQuestion) error
 }
 
 // Journal applies alert events to the stored incidents.
@@ -87,6 +87,10 @@ func (j *Journal) Accept(ctx context.Context, events []reporter.AlertEvent) erro
 
 func (j *Journal) accept(ctx context.Context, byKey map[string][]reporter.AlertEvent) error {
 	cfg := *j.cfg.Load()
+	var asks []reporter.JournalQuestion
+	for key, events := range byKey {
+		asks = append(asks, reporter.JournalQuestion{Key: key, Since: earliest(events).Add(-cfg.ReopenWithin)})
+	}
 	var closed, postmortems []reporter.Incident
 	err := j.store.Update(ctx, func(ctx context.Context, tx reporter.JournalTx) error {
 		closed, postmortems = nil, nil
@@ -98,7 +102,7 @@ func (j *Journal) accept(ctx context.Context, byKey map[string][]reporter.AlertE
 			closed, postmortems = append(closed, c...), append(postmortems, p...)
 		}
 		return nil
-	})
+	}, asks...)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
@@ -183,24 +187,29 @@ func (j *Journal) apply(
 func load(
 	ctx context.Context, tx reporter.JournalTx, cfg Config, key string, events []reporter.AlertEvent,
 ) ([]reporter.Incident, error) {
-	earliest := events[0].StartsAt
-	for _, e := range events {
-		earliest = before(earliest, e.StartsAt)
-	}
+	from := earliest(events)
 	for {
-		found, err := tx.Incidents(ctx, key, earliest.Add(-cfg.ReopenWithin))
+		found, err := tx.Incidents(ctx, key, from.Add(-cfg.ReopenWithin))
 		if err != nil {
 			return nil, err
 		}
-		reach := earliest
+		reach := from
 		for _, in := range found {
 			reach = before(reach, in.StartedAt)
 		}
-		if reach.Equal(earliest) {
+		if reach.Equal(from) {
 			return found, nil
 		}
-		earliest = reach
+		from = reach
 	}
+}
+
+func earliest(events []reporter.AlertEvent) time.Time {
+	first := events[0].StartsAt
+	for _, e := range events {
+		first = before(first, e.StartsAt)
+	}
+	return first
 }
 
 func before(a, b time.Time) time.Time {

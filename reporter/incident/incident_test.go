@@ -31,7 +31,7 @@ func newMemory() *memory {
 	return &memory{incidents: map[string]reporter.Incident{}, deliveries: map[string]reporter.Delivery{}}
 }
 
-func (m *memory) Update(ctx context.Context, fn func(context.Context, reporter.JournalTx) error) error {
+func (m *memory) Update(ctx context.Context, fn func(context.Context, reporter.JournalTx) error, _ ...reporter.JournalQuestion) error {
 	tx := &memory{incidents: maps.Clone(m.incidents), deliveries: maps.Clone(m.deliveries)}
 	if err := fn(ctx, tx); err != nil {
 		return err

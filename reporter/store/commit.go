@@ -23,6 +23,7 @@ const (
 // update is one caller's share of a commit.
 type update struct {
 	fn    func(context.Context, reporter.JournalTx) error
+	asks  []reporter.JournalQuestion
 	taken atomic.Bool // by the committer, or by the caller who gave up waiting
 	done  chan error
 }
@@ -32,12 +33,15 @@ var errClosed = errors.New("state is being closed")
 
 // Update runs fn on the incident journal in one transaction: what it puts is kept together, or not at all, and is on
 // the disk when Update returns nil. Callers at the same time share a transaction and its one fsync; fn may run again
-// where another's share spoiled the common one, and must then begin anew.
-func (s *Store) Update(ctx context.Context, fn func(ctx context.Context, tx reporter.JournalTx) error) error {
+// where another's share spoiled the common one, and must then begin anew. What the updates ask is read for all of them at
+// once.
+func (s *Store) Update(
+	ctx context.Context, fn func(ctx context.Context, tx reporter.JournalTx) error, asks ...reporter.JournalQuestion,
+) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	u := &update{fn: fn, done: make(chan error, 1)}
+	u := &update{fn: fn, asks: asks, done: make(chan error, 1)}
 	select {
 	case s.updates <- u:
 	case <-s.closing:
@@ -113,7 +117,13 @@ func (s *Store) apply(share ...*update) (err error) {
 				return fmt.Errorf("journal lock: %w", err)
 			}
 		}
-		j := journalTx{tx: tx, store: s, alerts: map[string]map[alertKey]reporter.Alert{}, put: map[string]reporter.Incident{}}
+		j := journalTx{
+			tx: tx, store: s, alerts: map[string]map[alertKey]reporter.Alert{}, put: map[string]reporter.Incident{},
+			read: map[reporter.JournalQuestion][]reporter.Incident{},
+		}
+		if err := j.readAhead(ctx, share); err != nil {
+			return err
+		}
 		for _, u := range share {
 			if err := u.fn(ctx, j); err != nil {
 				return err

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +24,64 @@ type journalTx struct {
 	alerts map[string]map[alertKey]reporter.Alert
 	// put is what is to be written at the end, or before it is read, by ID: many rows go into one statement.
 	put map[string]reporter.Incident
+	// read is what was read ahead, until something of its key changes.
+	read map[reporter.JournalQuestion][]reporter.Incident
+}
+
+// readAtOnce is how many questions are answered ahead; an update of more keys asks the rest one by one.
+const readAtOnce = 500
+
+// question is one as the map knows it: times of one moment differ by their zones.
+func question(key string, since time.Time) reporter.JournalQuestion {
+	return reporter.JournalQuestion{Key: key, Since: since.UTC().Round(0)}
+}
+
+// readAhead answers what the updates are going to ask, in two statements rather than two for each.
+func (t journalTx) readAhead(ctx context.Context, share []*update) error {
+	var asked []reporter.JournalQuestion
+	for _, u := range share {
+		for _, q := range u.asks {
+			q = question(q.Key, q.Since)
+			if _, ok := t.read[q]; !ok && len(asked) < readAtOnce {
+				asked = append(asked, q)
+				t.read[q] = nil
+			}
+		}
+	}
+	if len(asked) < 2 { // which is no work less
+		clear(t.read)
+		return nil
+	}
+	var values strings.Builder
+	var args []any
+	for n, q := range asked {
+		fmt.Fprintf(&values, ",(CAST($%d AS TEXT), CAST($%d AS BIGINT))", 2*n+1, 2*n+2)
+		args = append(args, q.Key, q.Since.UnixMicro())
+	}
+	found, err := queryIncidents(ctx, t.querier, `WHERE id IN (WITH asked (k, since) AS (VALUES `+values.String()[1:]+`)
+		SELECT i.id FROM asked JOIN incidents i ON i.key = asked.k AND (i.state = 'open' OR i.ended_at >= asked.since))
+		ORDER BY started_at, id`, args...)
+	if err != nil {
+		return err
+	}
+	for _, in := range found {
+		t.remember(in)
+		for _, q := range asked {
+			if in.Key == q.Key && (in.State == reporter.IncidentOpen || in.EndedAt.UnixMicro() >= q.Since.UnixMicro()) {
+				t.read[q] = append(t.read[q], in)
+			}
+		}
+	}
+	return nil
+}
+
+// changed forgets what was read ahead of a key.
+func (t journalTx) changed(key string) {
+	for q := range t.read {
+		if q.Key == key {
+			delete(t.read, q)
+		}
+	}
 }
 
 // alertKey tells the alerts of one incident apart.
@@ -47,6 +104,9 @@ const incidentColumns = `id, key, group_key, receiver, external_url, group_label
 	close_reason, truncated, first_seen, last_seen, notified, sample`
 
 func (t journalTx) Incidents(ctx context.Context, key string, since time.Time) ([]reporter.Incident, error) {
+	if found, ok := t.read[question(key, since)]; ok {
+		return slices.Clone(found), nil
+	}
 	for _, in := range t.put {
 		if in.Key == key {
 			if err := t.flush(ctx); err != nil {
@@ -78,6 +138,7 @@ func (t journalTx) Incident(ctx context.Context, id string) (reporter.Incident, 
 func (t journalTx) DeleteIncident(ctx context.Context, id string) error {
 	delete(t.alerts, id)
 	delete(t.put, id)
+	clear(t.read) // It is not known of what key it was, and incidents are seldom deleted.
 	if _, err := t.exec(ctx, `DELETE FROM incidents WHERE id = $1`, id); err != nil {
 		return fmt.Errorf("incident %s: %w", id, err)
 	}
@@ -91,6 +152,7 @@ func (t journalTx) PutIncident(ctx context.Context, in reporter.Incident) error 
 		}
 	}
 	t.put[in.ID] = in
+	t.changed(in.Key)
 	return nil
 }
 
@@ -325,8 +387,20 @@ func queryIncidents(ctx context.Context, q querier, where string, args ...any) (
 	if err != nil {
 		return nil, err
 	}
-	for n := range out {
-		if out[n].Alerts, err = queryAlerts(ctx, q, out[n].ID, math.MaxInt64); err != nil {
+	places := make(map[string]int, len(out))
+	for chunk := range slices.Chunk(out, readAtOnce) {
+		var ids strings.Builder
+		var args []any
+		for _, in := range chunk {
+			args = append(args, in.ID)
+			fmt.Fprintf(&ids, ",$%d", len(args))
+			places[in.ID] = len(places)
+		}
+		err := eachAlert(ctx, q, `WHERE incident_id IN (`+ids.String()[1:]+`) ORDER BY incident_id, starts_at, fingerprint`,
+			func(incident string, a reporter.Alert) {
+				out[places[incident]].Alerts = append(out[places[incident]].Alerts, a)
+			}, args...)
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -364,30 +438,36 @@ func queryIncidentRows(ctx context.Context, q querier, where string, args ...any
 }
 
 // queryAlerts reads the first alerts of an incident, at most limit.
-func queryAlerts(ctx context.Context, q querier, incident string, limit int64) ([]reporter.Alert, error) {
-	rows, err := q.query(ctx, `SELECT fingerprint, starts_at, ends_at, firing, seen_at, presumed_at, presumed_why,
-		labels, annotations, generator_url FROM alerts WHERE incident_id = $1 ORDER BY starts_at, fingerprint LIMIT $2`, incident, limit)
+func queryAlerts(ctx context.Context, q querier, incident string, limit int64) (out []reporter.Alert, err error) {
+	err = eachAlert(ctx, q, `WHERE incident_id = $1 ORDER BY starts_at, fingerprint LIMIT $2`,
+		func(_ string, a reporter.Alert) { out = append(out, a) }, incident, limit)
+	return out, err
+}
+
+// eachAlert calls f with each alert that is asked for, and the ID of its incident.
+func eachAlert(ctx context.Context, q querier, where string, f func(incident string, a reporter.Alert), args ...any) error {
+	rows, err := q.query(ctx, `SELECT incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at, presumed_why,
+		labels, annotations, generator_url FROM alerts `+where, args...)
 	if err != nil {
-		return nil, fmt.Errorf("alerts of %s: %w", incident, err)
+		return fmt.Errorf("alerts: %w", err)
 	}
 	defer rows.Close()
-	var out []reporter.Alert
 	for rows.Next() {
 		var a reporter.Alert
-		var labels, annotations string
+		var incident, labels, annotations string
 		var starts, ends, seen, presumed sql.NullInt64
-		if err := rows.Scan(&a.Fingerprint, &starts, &ends, &a.Firing, &seen, &presumed, &a.PresumedWhy, &labels, &annotations,
-			&a.GeneratorURL); err != nil {
-			return nil, fmt.Errorf("alerts of %s: %w", incident, err)
+		if err := rows.Scan(&incident, &a.Fingerprint, &starts, &ends, &a.Firing, &seen, &presumed, &a.PresumedWhy, &labels,
+			&annotations, &a.GeneratorURL); err != nil {
+			return fmt.Errorf("alerts: %w", err)
 		}
 		a.StartsAt, a.EndsAt, a.SeenAt, a.PresumedAt = moment(starts), moment(ends), moment(seen), moment(presumed)
 		if err := errors.Join(json.Unmarshal([]byte(labels), &a.Labels), json.Unmarshal([]byte(annotations), &a.Annotations)); err != nil {
-			return nil, fmt.Errorf("alerts of %s: %w", incident, err)
+			return fmt.Errorf("alerts of %s: %w", incident, err)
 		}
-		out = append(out, a)
+		f(incident, a)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("alerts of %s: %w", incident, err)
+		return fmt.Errorf("alerts: %w", err)
 	}
-	return out, nil
+	return nil
 }

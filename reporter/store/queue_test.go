@@ -289,3 +289,49 @@ func TestOneProcessRunsOnAFile(t *testing.T) {
 		t.Errorf("after the first has ended: %v", err)
 	}
 }
+
+// Updates that share a commit, and what is read ahead for it, see what those before them have put: not one is lost.
+func TestUpdatesOfOneKeySeeEachOther(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		const keys, each = 5, 40
+		var updates sync.WaitGroup
+		for n := range keys * each {
+			key := fmt.Sprint("k", n%keys)
+			other := reporter.JournalQuestion{Key: fmt.Sprint("k", (n+1)%keys), Since: day}
+			updates.Go(func() {
+				err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
+					found, err := tx.Incidents(ctx, key, day.Add(-time.Hour))
+					if err != nil {
+						return err
+					}
+					in := incident("I-"+key, 0, -1)
+					in.Key, in.Alerts = key, nil
+					if len(found) > 1 {
+						return fmt.Errorf("%d incidents of %s", len(found), key)
+					}
+					if len(found) == 1 {
+						in = found[0]
+					}
+					a := incident("", 0, -1).Alerts[0]
+					a.Fingerprint = fmt.Sprint(n)
+					in.Alerts = append(in.Alerts, a)
+					return tx.PutIncident(ctx, in)
+				}, reporter.JournalQuestion{Key: key, Since: day.Add(-time.Hour)}, other)
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		updates.Wait()
+		all, err := s.Incidents(t.Context(), 100)
+		if err != nil || len(all) != keys {
+			t.Fatalf("%d incidents, %v", len(all), err)
+		}
+		for _, in := range all {
+			if len(in.Alerts) != each {
+				t.Errorf("%s has %d of %d alerts", in.ID, len(in.Alerts), each)
+			}
+		}
+	})
+}
