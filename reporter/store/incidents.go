@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,7 @@ func (t journalTx) readAhead(ctx context.Context, share []*update) error {
 	}
 	var values strings.Builder
 	var args []any
-	for n, q := range asked {
+	for n, q := range padded(asked) {
 		fmt.Fprintf(&values, ",(CAST($%d AS TEXT), CAST($%d AS BIGINT))", 2*n+1, 2*n+2)
 		args = append(args, q.Key, q.Since.UnixMicro())
 	}
@@ -73,6 +74,12 @@ func (t journalTx) readAhead(ctx context.Context, share []*update) error {
 		}
 	}
 	return nil
+}
+
+// padded repeats the last of a list until its length is a power of 2, so that the texts of statements are few.
+func padded[T any](list []T) []T {
+	n := 1 << bits.Len(uint(len(list)-1))
+	return append(list[:len(list):len(list)], slices.Repeat(list[len(list)-1:], n-len(list))...)
 }
 
 // changed forgets what was read ahead of a key.
@@ -233,9 +240,9 @@ func (t journalTx) flushAlerts(ctx context.Context) error {
 	return alerts.end(ctx)
 }
 
-// rowsAtOnce is how many rows one statement inserts; both databases take well over 65535 / alertColumns.
 const (
-	rowsAtOnce   = 200
+	// rowsAtOnce is how many rows one statement inserts, a power of 2; both databases take well over 32767 arguments.
+	rowsAtOnce   = 256
 	alertColumns = 13
 )
 
@@ -259,14 +266,25 @@ func (r *rowInserter) add(ctx context.Context, row ...any) error {
 	return nil
 }
 
-// end inserts what has gathered.
+// end inserts what has gathered, by statements whose numbers of rows are powers of 2: PostgreSQL plans each text anew, and
+// there are few texts that way.
 func (r *rowInserter) end(ctx context.Context) error {
-	if len(r.args) == 0 {
-		return nil
+	rest := r.args
+	for len(rest) > 0 {
+		n := 1 << (bits.Len(uint(len(rest)/r.columns)) - 1) * r.columns
+		if err := r.insert(ctx, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
+	r.args = r.args[:0]
+	return nil
+}
+
+func (r *rowInserter) insert(ctx context.Context, args []any) error {
 	var b strings.Builder
 	b.WriteString(r.head)
-	for n := range r.args {
+	for n := range args {
 		switch {
 		case n == 0:
 			b.WriteString("(")
@@ -282,8 +300,7 @@ func (r *rowInserter) end(ctx context.Context) error {
 		}
 	}
 	b.WriteString(")" + r.tail)
-	_, err := r.exec(ctx, b.String(), r.args...)
-	r.args = r.args[:0]
+	_, err := r.exec(ctx, b.String(), args...)
 	return err
 }
 
@@ -392,9 +409,11 @@ func queryIncidents(ctx context.Context, q querier, where string, args ...any) (
 		var ids strings.Builder
 		var args []any
 		for _, in := range chunk {
+			places[in.ID] = len(places)
+		}
+		for _, in := range padded(chunk) {
 			args = append(args, in.ID)
 			fmt.Fprintf(&ids, ",$%d", len(args))
-			places[in.ID] = len(places)
 		}
 		err := eachAlert(ctx, q, `WHERE incident_id IN (`+ids.String()[1:]+`) ORDER BY incident_id, starts_at, fingerprint`,
 			func(incident string, a reporter.Alert) {
