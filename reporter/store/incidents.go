@@ -25,7 +25,7 @@ type journalTx struct {
 	alerts map[string]map[alertKey]reporter.Alert
 	// put is what is to be written at the end, or before it is read, by ID: many rows go into one statement.
 	put map[string]reporter.Incident
-	// read is what was read ahead, until something of its key changes.
+	// read is what was read ahead, with what was put since.
 	read map[reporter.JournalQuestion][]reporter.Incident
 }
 
@@ -67,11 +67,7 @@ func (t journalTx) readAhead(ctx context.Context, share []*update) error {
 	}
 	for _, in := range found {
 		t.remember(in)
-		for _, q := range asked {
-			if in.Key == q.Key && (in.State == reporter.IncidentOpen || in.EndedAt.UnixMicro() >= q.Since.UnixMicro()) {
-				t.read[q] = append(t.read[q], in)
-			}
-		}
+		t.changed(in)
 	}
 	return nil
 }
@@ -82,12 +78,20 @@ func padded[T any](list []T) []T {
 	return append(list[:len(list):len(list)], slices.Repeat(list[len(list)-1:], n-len(list))...)
 }
 
-// changed forgets what was read ahead of a key.
-func (t journalTx) changed(key string) {
-	for q := range t.read {
-		if q.Key == key {
-			delete(t.read, q)
+// changed lays an incident over what was read ahead: updates that share a commit often speak of the same one.
+func (t journalTx) changed(in reporter.Incident) {
+	for q, found := range t.read {
+		if q.Key != in.Key {
+			continue
 		}
+		found = slices.DeleteFunc(slices.Clone(found), func(have reporter.Incident) bool { return have.ID == in.ID })
+		if in.State == reporter.IncidentOpen || in.EndedAt.UnixMicro() >= q.Since.UnixMicro() {
+			found = append(found, in)
+			slices.SortFunc(found, func(a, b reporter.Incident) int {
+				return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+			})
+		}
+		t.read[q] = found
 	}
 }
 
@@ -145,7 +149,9 @@ func (t journalTx) Incident(ctx context.Context, id string) (reporter.Incident, 
 func (t journalTx) DeleteIncident(ctx context.Context, id string) error {
 	delete(t.alerts, id)
 	delete(t.put, id)
-	clear(t.read) // It is not known of what key it was, and incidents are seldom deleted.
+	for q, found := range t.read {
+		t.read[q] = slices.DeleteFunc(slices.Clone(found), func(have reporter.Incident) bool { return have.ID == id })
+	}
 	if _, err := t.exec(ctx, `DELETE FROM incidents WHERE id = $1`, id); err != nil {
 		return fmt.Errorf("incident %s: %w", id, err)
 	}
@@ -159,7 +165,7 @@ func (t journalTx) PutIncident(ctx context.Context, in reporter.Incident) error 
 		}
 	}
 	t.put[in.ID] = in
-	t.changed(in.Key)
+	t.changed(in)
 	return nil
 }
 

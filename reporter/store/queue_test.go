@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/awoooi/awoooi-reporter/reporter"
+	journal "github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
@@ -334,4 +340,67 @@ func TestUpdatesOfOneKeySeeEachOther(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whatever shares a commit with whatever, the journal ends in the same incidents as when each webhook is taken by itself.
+func TestSharedCommitsGiveTheSameIncidents(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s, alone := open(), openSQLiteAlone(t)
+		rng := rand.New(rand.NewPCG(4, 2))
+		var webhooks [][]reporter.AlertEvent
+		for range 300 {
+			var events []reporter.AlertEvent
+			group := fmt.Sprint("g", rng.IntN(4))
+			for range 1 + rng.IntN(3) {
+				start := day.Add(time.Duration(rng.IntN(400)) * 5 * time.Minute)
+				e := reporter.AlertEvent{
+					GroupKey: group, Receiver: "r", Fingerprint: fmt.Sprint(rng.IntN(3)), StartsAt: start, Firing: rng.IntN(20) == 0,
+					ReceivedAt: day.Add(50 * time.Hour), Labels: map[string]string{"alertname": "A"},
+				}
+				if !e.Firing {
+					e.EndsAt = start.Add(time.Duration(1+rng.IntN(12)) * time.Minute)
+				}
+				events = append(events, e)
+			}
+			webhooks = append(webhooks, events)
+		}
+		on := func(s *store.Store) *journal.Journal {
+			cfg := journal.Config{By: journal.ByGroup, MinDuration: 10 * time.Minute, ReopenWithin: 3 * time.Minute, Receivers: []string{"oncall"}}
+			return journal.New(cfg, s, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return day })
+		}
+		one, many := on(alone), on(s)
+		var posts sync.WaitGroup
+		for _, events := range webhooks {
+			if err := one.Accept(t.Context(), events); err != nil {
+				t.Fatal(err)
+			}
+			posts.Go(func() {
+				if err := many.Accept(t.Context(), events); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		posts.Wait()
+		told := func(s *store.Store) (out []string) {
+			all, err := s.Incidents(t.Context(), 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, in := range all {
+				out = append(out, fmt.Sprint(in.Key, " ", in.State, " ", in.StartedAt, " ", in.EndedAt, " ", len(in.Alerts)))
+			}
+			slices.Sort(out)
+			return out
+		}
+		want := told(alone)
+		if len(want) < 10 {
+			t.Fatalf("only %d incidents, so little is shown", len(want))
+		}
+		same(t, "incidents", want, told(s))
+	})
+}
+
+func openSQLiteAlone(t *testing.T) *store.Store {
+	t.Helper()
+	return open(t, t.TempDir())
 }
