@@ -293,7 +293,8 @@ func (a *app) serve(ctx context.Context) error {
 		parts.Go(func() { a.prune(ctx) })
 	}
 	if a.embedded != nil && a.collector != nil {
-		parts.Go(func() { a.embedded.RunScrapes(ctx, a.cfg.Embedded.ScrapeInterval, a.gather) })
+		interval := a.config().Embedded.ScrapeInterval
+		parts.Go(func() { a.embedded.RunScrapes(ctx, interval, a.gather) })
 	}
 	parts.Go(func() {
 		flags := &web.FlagConfig{WebConfigFile: &a.webConfig}
@@ -321,6 +322,13 @@ func (a *app) serve(ctx context.Context) error {
 		return nil
 	}
 	return cause
+}
+
+// config is the configuration in force.
+func (a *app) config() *config.Config {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	return a.cfg
 }
 
 // gather is the embedded database's scrape.

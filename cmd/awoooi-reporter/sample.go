@@ -67,7 +67,7 @@ func (a *app) postSample(ctx context.Context, client *http.Client, url string, b
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "awoooi-reporter/sample")
-	webhook := a.cfg.Webhook
+	webhook := a.config().Webhook
 	switch {
 	case !webhook.BearerToken.Empty():
 		req.Header.Set("Authorization", "Bearer "+webhook.BearerToken.Reveal())
