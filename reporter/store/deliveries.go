@@ -155,16 +155,23 @@ func (s *Store) CancelDelivery(ctx context.Context, id int64, now time.Time) err
 // Merge turns the receiver's postmortems that are not composed yet into one digest, if the first of them is due and there
 // are at least so many, and returns how many it merged. Later ones go along, so that a storm gives one message.
 func (s *Store) Merge(ctx context.Context, receiver string, now time.Time, from int) (merged int, err error) {
+	const waiting = ` FROM deliveries WHERE receiver = $1 AND state = 'pending' AND kind = 'postmortem' AND message IS NULL`
+	var first, due sql.NullInt64
+	storm := func(q querier) (bool, error) {
+		var n int
+		if err := q.row(ctx, `SELECT count(*), min(id), min(next_attempt)`+waiting, receiver).Scan(&n, &first, &due); err != nil {
+			return false, fmt.Errorf("deliveries: %w", err)
+		}
+		return n >= from && due.Valid && due.Int64 <= now.UnixMicro(), nil
+	}
+	// It is asked before each send, and nearly always in vain: the writers need not wait for that.
+	if is, err := storm(s.reading()); !is || err != nil {
+		return 0, err
+	}
 	err = s.tx(ctx, func(tx tx) error {
 		merged = 0
-		const waiting = ` FROM deliveries WHERE receiver = $1 AND state = 'pending' AND kind = 'postmortem' AND message IS NULL`
-		var n int
-		var first, due sql.NullInt64
-		if err := tx.row(ctx, `SELECT count(*), min(id), min(next_attempt)`+waiting, receiver).Scan(&n, &first, &due); err != nil {
-			return fmt.Errorf("deliveries: %w", err)
-		}
-		if n < from || !due.Valid || due.Int64 > now.UnixMicro() {
-			return nil
+		if is, err := storm(tx.querier); !is || err != nil {
+			return err
 		}
 		digest := reporter.NewDelivery(reporter.DeliveryDigest, strconv.FormatInt(first.Int64, 10), receiver, now)
 		// A postmortem that a person asked to be sent again was the first of another digest before.
