@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 func deliveriesCommand(o *options) *cobra.Command {
@@ -29,8 +31,8 @@ func deliveriesCommand(o *options) *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "ID\tWHAT\tRECEIVER\tSTATE\tATTEMPTS\tCREATED\tLAST ERROR")
 			for _, d := range ds {
-				fmt.Fprintf(w, "%d\t%s %s\t%s\t%s\t%d\t%s\t%s\n", d.ID, d.Kind, d.Subject, d.Receiver, d.State, d.Attempts,
-					d.CreatedAt.In(t.cfg.Zone).Format(time.DateTime), d.LastError)
+				fmt.Fprintf(w, "%d\t%s %s\t%s\t%s\t%d\t%s\t%s\n", d.ID, d.Kind, cell(d.Subject), cell(d.Receiver), d.State, d.Attempts,
+					d.CreatedAt.In(t.cfg.Zone).Format(time.DateTime), cell(d.LastError))
 			}
 			return w.Flush()
 		},
@@ -69,3 +71,6 @@ func deliveriesCommand(o *options) *cobra.Command {
 	)
 	return cmd
 }
+
+// cell is text from others as it may stand in a table: on one line, and bounded.
+func cell(s string) string { return safetext.Line(s, safetext.MaxError) }

@@ -12,6 +12,8 @@ import (
 	_ "time/tzdata" // Reports are in the reader's zone even where the system has no zone files.
 
 	"github.com/spf13/cobra"
+
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 func main() {
@@ -27,7 +29,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "error:", err)
+		fmt.Fprintln(stderr, "error:", safetext.Text(err.Error()))
 		return 1
 	}
 	return 0

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 // options are the flags of every command; a flag that was given wins over the file and the environment.
@@ -58,5 +59,6 @@ func logger(c *config.Config, to io.Writer) (*slog.Logger, error) {
 	if err := format.Set(c.Log.Format); err != nil {
 		return nil, fmt.Errorf("log.format: %w", err)
 	}
-	return promslog.New(&promslog.Config{Level: level, Format: format, Writer: to}), nil
+	log := promslog.New(&promslog.Config{Level: level, Format: format, Writer: to})
+	return slog.New(safetext.NewHandler(log.Handler())), nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 func postmortemCommand(o *options) *cobra.Command {
@@ -28,7 +30,7 @@ func postmortemCommand(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprint(cmd.OutOrStdout(), text)
+				fmt.Fprint(cmd.OutOrStdout(), safetext.Text(text))
 				return nil
 			}
 			msg, err := t.texts.Postmortem(cmd.Context(), in)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
@@ -160,9 +161,9 @@ func moment(s string, zone *time.Location) (time.Time, error) {
 func printMessage(cmd *cobra.Command, msg reporter.Message, format string) error {
 	switch format {
 	case "text":
-		fmt.Fprintln(cmd.OutOrStdout(), render.Plain(msg.HTML))
+		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(render.Plain(msg.HTML)))
 	case "html":
-		fmt.Fprintln(cmd.OutOrStdout(), msg.HTML)
+		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(msg.HTML))
 	default:
 		return fmt.Errorf("--format: is %q", format)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
@@ -117,7 +118,7 @@ func (s *Source) ask(ctx context.Context, until time.Time, q kpi.Query) (collect
 			return table(all)
 		}
 		if err, failed := v.(error); failed {
-			return collector.Rows{}, fmt.Errorf("http.jq: %w", err)
+			return collector.Rows{}, fmt.Errorf("http.jq: %w", safetext.Error(err))
 		}
 		if all = append(all, v); len(all) > maxRows {
 			return collector.Rows{}, fmt.Errorf("more than %d rows", maxRows)
@@ -199,7 +200,7 @@ func table(results []any) (collector.Rows, error) {
 		for n, c := range rows.Columns {
 			switch v := o[c].(type) {
 			case map[string]any, []any:
-				return rows, fmt.Errorf("column %q is not a plain value", c)
+				return rows, fmt.Errorf("column %s is not a plain value", safetext.Quote(c, 100))
 			case *big.Int:
 				row[n] = v.String()
 			default:

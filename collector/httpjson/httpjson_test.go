@@ -14,6 +14,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/httpjson"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
@@ -134,6 +135,16 @@ func TestFaultsAreNamedWithoutSecrets(t *testing.T) {
 	for _, bad := range []string{"ftp://" + planted, "http://", "http://u:" + planted + "@h:bad"} {
 		if _, err := httpjson.Open(httpjson.Config{URL: secret.New(bad), Client: &http.Client{}}); err == nil || strings.Contains(err.Error(), planted) {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	srvLong := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"\u001b[31m%s": {}}`, strings.Repeat("9", 1<<20))
+	}))
+	t.Cleanup(srvLong.Close)
+	for _, jq := range []string{".", "error(keys[0])"} {
+		r := read(t, open(t, srvLong.URL), query("/", jq))
+		if r.Err == nil || len(r.Err.Error()) > 2*safetext.MaxError || strings.Contains(r.Err.Error(), "\x1b") {
+			t.Errorf("%s: an answer of 1 MB is not refused briefly: %.100q", jq, r.Err)
 		}
 	}
 	for _, jq := range []string{".[", "$nothing", "nofunction"} {

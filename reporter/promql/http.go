@@ -15,6 +15,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -157,15 +158,16 @@ func partial(warnings []string) error {
 	if len(real) == 0 {
 		return nil
 	}
-	return fmt.Errorf("partial answer: %s", strings.Join(real, "; "))
+	return safetext.Error(fmt.Errorf("partial answer: %s", strings.Join(real, "; ")))
 }
 
-// withoutURL takes the address, which may hold a token in its query, out of what net/http says of a failed request.
+// withoutURL removes the address, which may hold a token in its query, from what net/http says of a failed request, and bounds
+// what the server says.
 func withoutURL(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return fmt.Errorf("request: %w", withoutURL(u.Err))
 	}
-	return err
+	return safetext.Error(err)
 }
 
 // limitedTransport breaks off answers that are too long to be real.

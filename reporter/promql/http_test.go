@@ -13,11 +13,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	promconfig "github.com/prometheus/common/config"
 
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 )
@@ -71,6 +73,9 @@ func TestHTTPAnswers(t *testing.T) {
 		"info": {200, `{"status":"success","infos":["PromQL info: x"],"data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
 		"bad query": {400, `{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}`, nil,
 			"bad_data: parse error"},
+		"bad query, at length": {400, `{"status":"error","errorType":"bad_data","error":"` + strings.Repeat("9", 10<<20) + `"}`, nil, "bad_data"},
+		"warning, at length": {200, `{"status":"success","warnings":["` + strings.Repeat("9", 10<<20) + `"],"data":{"resultType":"scalar",
+			"result":[1,"1"]}}`, nil, "partial answer: 999"},
 		"server error with a page": {502, `<html>` + secretPart, nil, "502"},
 		"not Prometheus":           {200, `<html>` + secretPart, nil, "prometheus query"},
 		"no result":                {200, `{"status":"success","data":{}}`, nil, "prometheus query"},
@@ -83,6 +88,9 @@ func TestHTTPAnswers(t *testing.T) {
 				Query(t.Context(), "up", noon)
 			if (err != nil) != (tt.wantErr != "") || (err != nil && !strings.Contains(err.Error(), tt.wantErr)) {
 				t.Fatalf("error is %v, want %q", err, tt.wantErr)
+			}
+			if err != nil && utf8.RuneCountInString(err.Error()) > 2*safetext.MaxError {
+				t.Errorf("error of %d bytes", len(err.Error()))
 			}
 			if err != nil && strings.Contains(err.Error(), secretPart) {
 				t.Errorf("error repeats the body: %v", err)

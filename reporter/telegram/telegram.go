@@ -21,6 +21,7 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -281,7 +282,7 @@ func verdict(status int, body []byte) (json.RawMessage, error) {
 	if !readable || a.Description == "" {
 		a.Description = http.StatusText(status)
 	}
-	err := fmt.Errorf("telegram: %d %s", status, a.Description)
+	err := safetext.Error(fmt.Errorf("telegram: %d %s", status, a.Description))
 	switch {
 	case a.Parameters.MigrateTo != 0:
 		return nil, &reporter.MovedError{To: strconv.FormatInt(a.Parameters.MigrateTo, 10), Err: err}

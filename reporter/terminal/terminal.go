@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -34,9 +35,8 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 }
 
 var (
-	link    = regexp.MustCompile(`<a href="([^"]*)">([^<]*)</a>`)
-	tag     = regexp.MustCompile(`<[^<>]*>`)
-	control = regexp.MustCompile(`[\x00-\x08\x0b-\x1f\x7f-\x{9f}]`)
+	link = regexp.MustCompile(`<a href="([^"]*)">([^<]*)</a>`)
+	tag  = regexp.MustCompile(`<[^<>]*>`)
 )
 
 const rule = "────────────────────────────────────────"
@@ -45,7 +45,7 @@ const rule = "──────────────────────
 func (c *Channel) Send(_ context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
 	text := link.ReplaceAllString(part.HTML, "$2: $1") // a terminal shows where a link leads, or nobody gets there
 	text = html.UnescapeString(tag.ReplaceAllString(text, ""))
-	text = control.ReplaceAllString(text, "")
+	text = safetext.Text(text)
 	if o.Repeat {
 		text = "🔁 possible repeat\n" + text
 	}

@@ -19,6 +19,7 @@ func TestTextIsPlainAndDrivesNoTerminal(t *testing.T) {
 		"escape sequences":      {html: "a\x1b[31mb\u009b1m\rc", want: "a[31mb1mc"},
 		"escaped ones":          {html: "a&#27;[31mb", want: "a[31mb"},
 		"a possible repeat":     {html: "x", want: "🔁 possible repeat\nx", opts: reporter.SendOptions{Repeat: true}},
+		"reversed text":         {html: "a\u202eb", want: "ab"},
 		"what looks like a tag": {html: "&lt;script&gt;", want: "<script>"},
 	} {
 		var out strings.Builder

@@ -1,0 +1,104 @@
+// Package safetext takes text that others wrote (servers, alerts, chats, databases), and returns text of a bounded length that
+// cannot control a terminal or forge a line of output.
+package safetext
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of text from others, in code points.
+const (
+	MaxError = 500   // an error that quotes a server
+	MaxAttr  = 4_000 // one attribute of a log line
+)
+
+// Line returns s as one line of at most limit code points, the last of them … if something was cut. A limit of 0 is none. Line
+// breaks and tabs become one space, invalid UTF-8 becomes U+FFFD, and what Text removes is removed.
+func Line(s string, limit int) string {
+	return clean(s, limit, func(r rune) rune {
+		switch r {
+		case '\n', '\r', '\t', '\v', '\f', '\u0085', '\u2028', '\u2029':
+			return ' '
+		}
+		return r
+	})
+}
+
+// Text returns s without what could control a terminal: C0 and C1 control characters except line break and tab, and marks that
+// change the direction of text (https://unicode.org/reports/tr9/#Directional_Formatting_Codes), by which text can be shown as
+// other text than it is. Invalid UTF-8 becomes U+FFFD.
+func Text(s string) string { return clean(s, 0, func(r rune) rune { return r }) }
+
+// Quote returns s as Line does, in double quotes, for messages that repeat a value.
+func Quote(s string, limit int) string { return `"` + Line(s, limit) + `"` }
+
+func clean(s string, limit int, replace func(rune) rune) string {
+	if limit <= 0 {
+		limit = len(s) + 1
+	}
+	var b strings.Builder
+	b.Grow(min(len(s), limit*utf8.UTFMax))
+	written, space := 0, false
+	for _, r := range s { // invalid bytes are read as U+FFFD
+		out := replace(r)
+		if out != ' ' || r == ' ' {
+			space = false
+		} else if space { // a run of line breaks is one space
+			continue
+		} else {
+			space = true
+		}
+		if !visible(out) {
+			continue
+		}
+		if written++; written > limit {
+			return cutLast(b.String()) + "…"
+		}
+		b.WriteRune(out)
+	}
+	return b.String()
+}
+
+func cutLast(s string) string {
+	_, size := utf8.DecodeLastRuneInString(s)
+	return s[:len(s)-size]
+}
+
+// visible says whether r may stay.
+func visible(r rune) bool {
+	switch {
+	case r == '\n' || r == '\t':
+		return true
+	case unicode.IsControl(r):
+		return false
+	}
+	switch r {
+	case '\u061c', '\u200e', '\u200f', '\u2028', '\u2029',
+		'\u202a', '\u202b', '\u202c', '\u202d', '\u202e',
+		'\u2066', '\u2067', '\u2068', '\u2069', '\ufeff':
+		return false
+	}
+	return r < 0xe0000 || r > 0xe007f // tag characters: invisible copies of ASCII
+}
+
+// Error returns err with its text as Line gives it, at most MaxError long; errors.Is and errors.As see through it.
+func Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if short := Line(text, MaxError); short != text {
+		return &safeError{text: short, err: err}
+	}
+	return err
+}
+
+type safeError struct {
+	text string
+	err  error
+}
+
+func (e *safeError) Error() string { return e.text }
+func (e *safeError) Unwrap() error { return e.err }
