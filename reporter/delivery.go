@@ -37,13 +37,17 @@ type Delivery struct {
 	Kind DeliveryKind
 	// Subject is what it is about. Of a report "NAME@DUE" with DUE in RFC 3339 UTC, of a postmortem or the notice of a firing
 	// the incident's id, of a digest the id of its first delivery, of a notice the id of the delivery and what of it.
-	Subject     string
-	Receiver    string
-	State       DeliveryState
-	Message     *Message // nil until composed
-	Parts       []Part   // nil until composed
+	Subject  string
+	Receiver string
+	State    DeliveryState
+	Message  *Message // nil until composed
+	Parts    []Part   // nil until composed
+	// Attempts counts how often composing and sending were begun, waits apart. It is stored before the attempt begins, so
+	// that an attempt that ends the process counts too.
 	Attempts    int
-	LastError   string // never holds a secret
+	ComposingAt time.Time // when the composition that is under way, or ended with its process, began
+	Crashes     int       // compositions that ended with their process
+	LastError   string    // never holds a secret
 	CreatedAt   time.Time
 	NextAttempt time.Time
 	FinishedAt  time.Time

@@ -3,7 +3,9 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,14 +40,11 @@ func (o *Outbox) deliver(ctx context.Context, d reporter.Delivery) (goOn bool) {
 		return o.postpone(ctx, d, unconfiguredRetry)
 	}
 	if d.Message == nil {
-		msg, err := o.composer.Compose(ctx, d)
-		if ctx.Err() != nil {
-			return false
+		if ready, goOn := o.compose(ctx, &d); !ready {
+			return goOn
 		}
-		if err != nil {
-			return o.notComposed(ctx, d, err)
-		}
-		d.Message = &msg
+	} else {
+		d.Attempts++ // stored before the first send
 	}
 	if d.Parts == nil {
 		d.Parts = ch.Split(*d.Message)
@@ -72,8 +71,62 @@ func (o *Outbox) deliver(ctx context.Context, d reporter.Delivery) (goOn bool) {
 		return false
 	}
 	o.metrics.delivered(d)
-	log.Info("delivered", "parts", len(d.Parts), "attempts", d.Attempts+1)
+	log.Info("delivered", "parts", len(d.Parts), "attempts", d.Attempts)
 	return true
+}
+
+// mostCrashes is how many compositions of a delivery may end the process before it is given up.
+const mostCrashes = 3
+
+// compose makes the delivery's message, ready to be split. Otherwise goOn says whether the receiver's next delivery may be
+// sent. The attempt is stored before it begins: one that ends the process counts, and the delivery does not stand first
+// in the next process.
+func (o *Outbox) compose(ctx context.Context, d *reporter.Delivery) (ready, goOn bool) {
+	cfg := o.config()
+	if !d.ComposingAt.IsZero() {
+		d.ComposingAt = time.Time{}
+		d.Crashes++
+		d.LastError = "the process ended while the message was composed"
+		if d.Crashes >= mostCrashes {
+			return false, o.giveUp(ctx, *d)
+		}
+		o.log.Error("composing a message has ended the process", "delivery", d.ID, "subject", d.Subject, "crashes", d.Crashes)
+		d.NextAttempt = o.latest(*d, o.backoff(d.Crashes))
+		return false, o.keep(ctx, *d)
+	}
+	before := *d
+	d.Attempts, d.ComposingAt = d.Attempts+1, cfg.Now().UTC()
+	if err := o.state.Save(ctx, *d); err != nil {
+		o.log.Error("delivery was not stored", "delivery", d.ID, "err", err)
+		return false, false
+	}
+	msg, err := o.composed(ctx, before)
+	d.ComposingAt = time.Time{}
+	var later *reporter.RetryAfterError
+	switch {
+	case ctx.Err() != nil: // The process stops, or another one has the receiver: no attempt of the delivery's.
+		d.Attempts = before.Attempts
+		o.keep(ctx, *d)
+		return false, false
+	case errors.As(err, &later): // Waiting is no attempt.
+		d.Attempts, d.LastError, d.NextAttempt = before.Attempts, err.Error(), o.latest(*d, later.After)
+		return false, o.keep(ctx, *d)
+	case err != nil:
+		return false, o.notComposed(ctx, *d, err)
+	}
+	d.Message, d.Crashes = &msg, 0
+	return true, true
+}
+
+// composed asks the composer, and makes an error of a panic. The composer sees the attempts before this one.
+func (o *Outbox) composed(ctx context.Context, d reporter.Delivery) (msg reporter.Message, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("composing panicked: %v", r)
+			o.log.Error("composing a message panicked", "delivery", d.ID, "err", err, "stack", string(debug.Stack()))
+		}
+	}()
+	return o.composer.Compose(ctx, d)
 }
 
 // mostLost is how many answers to a part may be lost before it is not sent again. Nobody is told of a notice that is lost,
@@ -91,18 +144,15 @@ var errNext = errors.New("is over")
 // notComposed decides on a delivery whose message could not be made. The others of its receiver need not wait for that.
 func (o *Outbox) notComposed(ctx context.Context, d reporter.Delivery, err error) bool {
 	d.LastError = err.Error()
-	var later *reporter.RetryAfterError
 	switch {
 	case errors.Is(err, reporter.ErrObsolete):
 		d.State, d.FinishedAt = reporter.DeliveryCancelled, o.config().Now().UTC()
 		return o.keep(ctx, d)
 	case errors.Is(err, reporter.ErrNotFound):
 		return o.giveUp(ctx, d)
-	case errors.As(err, &later):
-		o.postpone(ctx, d, later.After)
 	default:
-		o.log.Error("message could not be made", "delivery", d.ID, "subject", d.Subject, "err", err)
-		o.postpone(ctx, d, o.backoff(d.Attempts))
+		o.log.Error("message could not be composed", "delivery", d.ID, "subject", d.Subject, "err", err)
+		o.postpone(ctx, d, o.backoff(d.Attempts-1))
 	}
 	return true
 }
@@ -221,7 +271,7 @@ func (o *Outbox) failed(ctx context.Context, d *reporter.Delivery, part *reporte
 		log.Warn("the chat has moved; set its new id in the configuration", "to", moved.To)
 		if err := o.state.SetAddress(ctx, d.Receiver, moved.To); err != nil {
 			log.Error("the new address was not stored", "err", err)
-			o.postpone(ctx, *d, o.backoff(d.Attempts))
+			o.postpone(ctx, *d, o.backoff(d.Attempts-1))
 			return errWait
 		}
 		return nil
@@ -248,14 +298,13 @@ func (o *Outbox) failed(ctx context.Context, d *reporter.Delivery, part *reporte
 		return errWait
 	}
 	o.metrics.sent(d.Receiver, "error")
-	log.Warn("send failed", "attempts", d.Attempts+1, "err", err)
-	o.postpone(ctx, *d, o.backoff(d.Attempts))
+	log.Warn("send failed", "attempts", d.Attempts, "err", err)
+	o.postpone(ctx, *d, o.backoff(d.Attempts-1))
 	return errWait
 }
 
 // postpone stores the next attempt, not beyond the time to give up. It returns false, for the receiver has to wait.
 func (o *Outbox) postpone(ctx context.Context, d reporter.Delivery, after time.Duration) bool {
-	d.Attempts++
 	d.NextAttempt = o.latest(d, after)
 	o.keep(ctx, d)
 	return false
@@ -304,7 +353,6 @@ func (o *Outbox) stop(ctx context.Context, d reporter.Delivery, err error) {
 	if err := o.state.SetStopped(ctx, d.Receiver, err.Error(), cfg.Now()); err != nil {
 		o.log.Error("the stop was not stored", "receiver", d.Receiver, "err", err)
 	}
-	d.Attempts++
 	d.NextAttempt = o.latest(d, cfg.BackoffMax)
 	o.persist(ctx, d.ID, func(ctx context.Context) error {
 		return o.state.SaveAndNotify(ctx, d, o.notice(d, reporter.NoticeOfStop))

@@ -13,7 +13,7 @@ import (
 )
 
 const deliveryColumns = `id, key, kind, subject, receiver, state, message, parts, attempts, last_error, created_at,
-	next_attempt, finished_at, merged_into`
+	next_attempt, finished_at, merged_into, composing_at, crashes`
 
 // Due returns the receiver's pending deliveries whose next attempt is not after now, oldest first, at most limit. While
 // one that has its message waits for its next attempt, the receiver waits with it: Telegram asked for that, or does not
@@ -119,6 +119,7 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) erro
 			return fmt.Errorf("delivery %d is sent already", id)
 		}
 		d.State, d.CreatedAt, d.NextAttempt, d.FinishedAt = reporter.DeliveryPending, now.UTC(), now.UTC(), time.Time{}
+		d.Crashes = 0
 		for n := range d.Parts {
 			if p := &d.Parts[n]; p.Uncertain {
 				p.Uncertain, p.SentAt, p.Ambiguous = false, time.Time{}, 0
@@ -300,9 +301,9 @@ func saveDelivery(ctx context.Context, q querier, d reporter.Delivery) error {
 	}
 	n, err := q.exec(ctx, `UPDATE deliveries SET state = CASE state WHEN 'cancelled' THEN state ELSE $1 END,
 		message = $2, parts = $3, attempts = $4, last_error = $5, created_at = $6, next_attempt = $7,
-		finished_at = CASE state WHEN 'cancelled' THEN finished_at ELSE $8 END WHERE id = $9`,
+		finished_at = CASE state WHEN 'cancelled' THEN finished_at ELSE $8 END, composing_at = $9, crashes = $10 WHERE id = $11`,
 		string(d.State), message, parts, d.Attempts, d.LastError, micros(d.CreatedAt), micros(d.NextAttempt),
-		micros(d.FinishedAt), d.ID)
+		micros(d.FinishedAt), micros(d.ComposingAt), d.Crashes, d.ID)
 	if err != nil {
 		return fmt.Errorf("delivery %d: %w", d.ID, err)
 	}
@@ -322,9 +323,9 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 	for rows.Next() {
 		var d reporter.Delivery
 		var message, parts sql.NullString
-		var created, next, finished, merged sql.NullInt64
+		var created, next, finished, merged, composing sql.NullInt64
 		if err := rows.Scan(&d.ID, &d.Key, &d.Kind, &d.Subject, &d.Receiver, &d.State, &message, &parts, &d.Attempts,
-			&d.LastError, &created, &next, &finished, &merged); err != nil {
+			&d.LastError, &created, &next, &finished, &merged, &composing, &d.Crashes); err != nil {
 			return nil, fmt.Errorf("deliveries: %w", err)
 		}
 		if message.Valid {
@@ -339,7 +340,7 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 			}
 		}
 		d.CreatedAt, d.NextAttempt, d.FinishedAt = moment(created), moment(next), moment(finished)
-		d.MergedInto = merged.Int64
+		d.MergedInto, d.ComposingAt = merged.Int64, moment(composing)
 		out = append(out, d)
 	}
 	if err := rows.Err(); err != nil {

@@ -281,7 +281,7 @@ func TestPages(t *testing.T) {
 		"incident, page of nothing": {w, "/incidents/A?alerts=2", 400, []string{"no such page"}, ""},
 		"incident, no page":         {w, "/incidents/A?alerts=x", 400, []string{"no such page"}, ""},
 
-		"deliveries": {w, "/deliveries", 200, []string{"given up", "&lt;i&gt;401", "1 of 2 parts sent", "failed attempts: 4", "next attempt", "2026-04-22 08:05:00",
+		"deliveries": {w, "/deliveries", 200, []string{"given up", "&lt;i&gt;401", "1 of 2 parts sent", "attempts: 4", "next attempt", "2026-04-22 08:05:00",
 			"Postmortem of a/b", "/incidents/a%2Fb", "Report daily as of 2026-04-22 08:00", "Notice of delivery 7", "/deliveries/7", "allowed from this machine itself only", "&lt;b&gt;</option>"}, "<i>401"},
 		"deliveries, after an action":   {w, "/deliveries?done=retry&delivery=7", 200, []string{"Delivery 7 is tried now"}, ""},
 		"deliveries, after a cancel":    {w, "/deliveries?done=cancel&delivery=7", 200, []string{"Delivery 7 was cancelled"}, ""},

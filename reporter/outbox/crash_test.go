@@ -1,0 +1,191 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/outbox"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+)
+
+// crashDir is set in the processes that TestCompositionThatEndsTheProcess starts.
+const crashDir = "AWOOOI_TEST_CRASH_DIR"
+
+// A composition that ends the process, as a stack overflow does, costs only its own message: after each restart the other
+// messages of the chat are sent, and after the third crash a person is notified.
+func TestCompositionThatEndsTheProcess(t *testing.T) {
+	t.Parallel()
+	if dir := os.Getenv(crashDir); dir != "" {
+		if err := sendUntilNotified(t, dir); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	var ds []reporter.Delivery
+	for _, subject := range []string{"before", "poison", "after"} {
+		ds = append(ds, pending(subject, "oncall"))
+	}
+	if _, err := s.Enqueue(t.Context(), ds...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	crashes := 0
+	for ; crashes < 10; crashes++ {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestCompositionThatEndsTheProcess$")
+		cmd.Env = append(os.Environ(), crashDir+"="+dir)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			break
+		}
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 42 {
+			t.Fatalf("%v: %s", err, out)
+		}
+		s := openStore(t, dir)
+		for _, d := range all(t, s) {
+			if d.Subject == "poison" && d.Attempts != crashes+1 {
+				t.Errorf("after %d crashes the attempts are %d", crashes+1, d.Attempts)
+			}
+			if d.Subject == "after" && crashes > 0 && d.State != reporter.DeliverySent {
+				t.Errorf("after %d crashes another message is %s", crashes+1, d.State)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if crashes != 3 {
+		t.Errorf("the process ended %d times", crashes)
+	}
+	sent, err := os.ReadFile(filepath.Join(dir, "sent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Fields(string(sent))
+	slices.Sort(got)
+	if want := "after before notice"; strings.Join(got, " ") != want {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+	for _, d := range all(t, openStore(t, dir)) {
+		if d.Subject == "poison" && (d.State != reporter.DeliveryGivenUp || d.Attempts != 3 || d.LastError == "") {
+			t.Errorf("the poison message is %s after %d attempts: %q", d.State, d.Attempts, d.LastError)
+		}
+	}
+}
+
+func openStore(t *testing.T, dir string) *store.Store {
+	t.Helper()
+	s, err := store.OpenSQLite(t.Context(), dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func all(t *testing.T, s *store.Store) []reporter.Delivery {
+	t.Helper()
+	ds, err := s.Deliveries(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ds
+}
+
+// sendUntilNotified is a process that sends, until the fallback receiver was notified.
+func sendUntilNotified(t *testing.T, dir string) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	sent, err := os.OpenFile(filepath.Join(dir, "sent"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer sent.Close()
+	composer := compose(func(d reporter.Delivery) (reporter.Message, error) {
+		if d.Subject == "poison" {
+			os.Exit(42)
+		}
+		if d.Kind == reporter.DeliveryNotice {
+			return reporter.Message{HTML: "notice"}, nil
+		}
+		return reporter.Message{HTML: d.Subject}, nil
+	})
+	o := outbox.New(openStore(t, dir), composer, map[string]outbox.Channel{
+		"oncall": &file{w: sent}, "backup": &file{w: sent, then: cancel},
+	}, outbox.Config{FallbackReceiver: "backup", BackoffMin: time.Millisecond, BackoffMax: 10 * time.Millisecond},
+		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err := o.Run(ctx); err != nil {
+		return err
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// file is a channel that writes lines.
+type file struct {
+	chat
+	w    io.Writer
+	then func()
+}
+
+func (f *file) Send(_ context.Context, part reporter.Part, _ reporter.SendOptions) (string, error) {
+	fmt.Fprintln(f.w, part.HTML)
+	if f.then != nil {
+		f.then()
+	}
+	return "1", nil
+}
+
+// A composition that panics is an attempt that failed: the composer is asked again, and sees that it is not the first time.
+func TestCompositionThatPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, c := &memory{}, &chat{}
+		store.add(pending("panics", "oncall"), pending("other", "oncall"))
+		var seen []int
+		composer := compose(func(d reporter.Delivery) (reporter.Message, error) {
+			if d.Subject != "panics" {
+				return reporter.Message{HTML: d.Subject}, nil
+			}
+			seen = append(seen, d.Attempts)
+			if d.Attempts < 2 {
+				panic("x")
+			}
+			return reporter.Message{HTML: "simpler"}, nil
+		})
+		w := build(store, composer, outbox.Config{}, map[string]outbox.Channel{"oncall": c})
+		w.run(t, time.Minute)
+		if c.text() != "other, simpler" {
+			t.Errorf("arrived %q", c.text())
+		}
+		if !slices.Equal(seen, []int{0, 1, 2}) {
+			t.Errorf("the composer saw the attempts %v", seen)
+		}
+		if d := store.all()[0]; d.Attempts != 3 || d.State != reporter.DeliverySent {
+			t.Errorf("%s after %d attempts", d.State, d.Attempts)
+		}
+		if !strings.Contains(w.logs.String(), "composing a message panicked") {
+			t.Error("the panic is not logged")
+		}
+	})
+}
