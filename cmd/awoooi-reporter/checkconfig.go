@@ -1,12 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/awoooi/awoooi-reporter/internal/app"
 )
 
 func checkConfigCommand(o *options) *cobra.Command {
@@ -21,22 +20,12 @@ func checkConfigCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			qs, err1 := queries(c, true, log)
-			ss, err2 := sources(c, storeCounts{})
-			for _, s := range ss {
-				s.Source.Close()
-			}
-			_, err3 := channels(c, io.Discard, log)
-			r, err4 := newReading(c, nil, nil, log, time.Now)
-			if err4 == nil {
-				r.close()
-			}
-			_, err5 := reconcileConfig(c)
-			if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+			n, err := app.Check(c, log)
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "configuration is good: %d sources, %d queries, %d reports, %d receivers\n",
-				len(c.Sources), len(qs), len(r.definitions), len(c.Receivers))
+				n.Sources, n.Queries, n.Reports, n.Receivers)
 			return nil
 		},
 	}

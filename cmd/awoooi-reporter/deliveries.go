@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awoooi/awoooi-reporter/internal/app"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
@@ -19,12 +20,12 @@ func deliveriesCommand(o *options) *cobra.Command {
 		Short: "List the newest deliveries",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := openTools(cmd.Context(), cmd, o, false)
+			t, err := openTools(cmd, o, false)
 			if err != nil {
 				return err
 			}
-			defer t.close()
-			ds, err := t.store.Deliveries(cmd.Context(), limit)
+			defer t.Close()
+			ds, err := t.Deliveries(cmd.Context(), limit)
 			if err != nil {
 				return err
 			}
@@ -32,13 +33,13 @@ func deliveriesCommand(o *options) *cobra.Command {
 			fmt.Fprintln(w, "ID\tWHAT\tRECEIVER\tSTATE\tATTEMPTS\tCREATED\tLAST ERROR")
 			for _, d := range ds {
 				fmt.Fprintf(w, "%d\t%s %s\t%s\t%s\t%d\t%s\t%s\n", d.ID, d.Kind, cell(d.Subject), cell(d.Receiver), d.State, d.Attempts,
-					d.CreatedAt.In(t.cfg.Zone).Format(time.DateTime), cell(d.LastError))
+					d.CreatedAt.In(t.Zone()).Format(time.DateTime), cell(d.LastError))
 			}
 			return w.Flush()
 		},
 	}
 	list.Flags().IntVar(&limit, "limit", 50, "how many")
-	change := func(use, short, done string, act func(cmd *cobra.Command, t *tools, id int64) error) *cobra.Command {
+	change := func(use, short, done string, act func(cmd *cobra.Command, t *app.Tools, id int64) error) *cobra.Command {
 		return &cobra.Command{
 			Use: use + " ID", Short: short, Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,11 +47,11 @@ func deliveriesCommand(o *options) *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("%q is not the id of a delivery", args[0])
 				}
-				t, err := openTools(cmd.Context(), cmd, o, false)
+				t, err := openTools(cmd, o, false)
 				if err != nil {
 					return err
 				}
-				defer t.close()
+				defer t.Close()
 				if err := act(cmd, t, id); err != nil {
 					return err
 				}
@@ -61,12 +62,12 @@ func deliveriesCommand(o *options) *cobra.Command {
 	}
 	cmd.AddCommand(list,
 		change("retry", "Try a delivery again that was given up or cancelled, or waits", "is due now",
-			func(cmd *cobra.Command, t *tools, id int64) error {
-				return t.store.RetryDelivery(cmd.Context(), id, time.Now())
+			func(cmd *cobra.Command, t *app.Tools, id int64) error {
+				return t.RetryDelivery(cmd.Context(), id)
 			}),
 		change("cancel", "Cancel a pending delivery", "is cancelled",
-			func(cmd *cobra.Command, t *tools, id int64) error {
-				return t.store.CancelDelivery(cmd.Context(), id, time.Now())
+			func(cmd *cobra.Command, t *app.Tools, id int64) error {
+				return t.CancelDelivery(cmd.Context(), id)
 			}),
 	)
 	return cmd

@@ -1,5 +1,5 @@
 // Command awoooi-reporter is the collector and the reporter in one binary: a configuration comes in, gauges, reports
-// and postmortems go out. This is the one place where parts are wired.
+// and postmortems go out. internal/app wires the parts; here are the commands.
 package main
 
 import (
@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // Reports are in the reader's zone even where the system has no zone files.
 
 	"github.com/spf13/cobra"
 

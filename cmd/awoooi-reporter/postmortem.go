@@ -15,25 +15,20 @@ func postmortemCommand(o *options) *cobra.Command {
 		Short: "Print the postmortem of an incident",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := openTools(cmd.Context(), cmd, o, false)
+			t, err := openTools(cmd, o, false)
 			if err != nil {
 				return err
 			}
-			defer t.close()
-			in, err := t.store.Incident(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
+			defer t.Close()
 			if format == "markdown" {
-				r := t.texts.reading.Load()
-				text, err := r.render.Markdown(r.postmortem.Build(cmd.Context(), in))
+				text, err := t.PostmortemMarkdown(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
 				fmt.Fprint(cmd.OutOrStdout(), safetext.Text(text))
 				return nil
 			}
-			msg, err := t.texts.Postmortem(cmd.Context(), in)
+			msg, err := t.Postmortem(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

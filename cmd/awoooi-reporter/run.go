@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
 
+	"github.com/awoooi/awoooi-reporter/internal/app"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
@@ -25,11 +26,11 @@ func runCommand(o *options) *cobra.Command {
 		Short: "Run the collector and the reporter",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{roleAll, roleCollector, roleReporter}, role) {
-				return fmt.Errorf("--role: is %q, want %s, %s or %s", role, roleAll, roleCollector, roleReporter)
+			if !slices.Contains([]string{app.RoleAll, app.RoleCollector, app.RoleReporter}, role) {
+				return fmt.Errorf("--role: is %q, want %s, %s or %s", role, app.RoleAll, app.RoleCollector, app.RoleReporter)
 			}
-			if sample && role != roleAll {
-				return fmt.Errorf("--sample: needs --role=%s", roleAll)
+			if sample && role != app.RoleAll {
+				return fmt.Errorf("--sample: needs --role=%s", app.RoleAll)
 			}
 			load := func() (*config.Config, error) {
 				c, err := o.load()
@@ -56,20 +57,20 @@ func runCommand(o *options) *cobra.Command {
 				return err
 			}
 			log.Info("starting awoooi-reporter", "version", version.Info(), "role", role)
-			a, err := newApp(cmd.Context(), c, appOptions{Role: role, Load: load, Stdout: cmd.OutOrStdout()}, log)
+			a, err := app.New(cmd.Context(), c, app.Options{Role: role, Load: load, Stdout: cmd.OutOrStdout()}, log)
 			if err != nil {
 				return err
 			}
 			stopHangups := onHangup(cmd.Context(), a, log)
 			defer stopHangups()
 			if sample {
-				go a.showSample(cmd.Context(), cmd.OutOrStdout())
+				go a.ShowSample(cmd.Context(), cmd.OutOrStdout())
 			}
-			return a.serve(cmd.Context())
+			return a.Serve(cmd.Context())
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&role, "role", roleAll, "all, collector or reporter")
+	f.StringVar(&role, "role", app.RoleAll, "all, collector or reporter")
 	f.StringArrayVar(&listen, "web.listen-address", nil, "address to listen on; may be repeated (default web.listen_addresses)")
 	f.StringVar(&webConfig, "web.config.file", "", "exporter-toolkit file for TLS and basic auth (default web.config_file)")
 	f.BoolVar(&sample, "sample", false, "post the bundled sample alerts to the own webhook, and send the daily report at once")
@@ -77,7 +78,7 @@ func runCommand(o *options) *cobra.Command {
 }
 
 // onHangup reloads at each SIGHUP until ctx ends.
-func onHangup(ctx context.Context, a *app, log *slog.Logger) (stop func()) {
+func onHangup(ctx context.Context, a *app.App, log *slog.Logger) (stop func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	go func() {
@@ -86,7 +87,7 @@ func onHangup(ctx context.Context, a *app, log *slog.Logger) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				if err := a.reload(); err != nil {
+				if err := a.Reload(); err != nil {
 					log.Error("reload failed", "err", err)
 				}
 			}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -362,7 +362,7 @@ receivers:
 func TestPagesInABrowser(t *testing.T) {
 	b := startChromium(t)
 	r := pagesWorld(t)
-	_, b.port, _ = strings.Cut(r.addr(), ":")
+	_, b.port, _ = strings.Cut(r.Addr(), ":")
 
 	b.answer(plantedUser, plantedPassword)
 
@@ -525,7 +525,7 @@ func TestPagesWithoutALoginInABrowser(t *testing.T) {
 	}
 	t.Cleanup(func() { bot.Close() })
 	r := start(t, receiver(bot))
-	_, b.port, _ = strings.Cut(r.addr(), ":")
+	_, b.port, _ = strings.Cut(r.Addr(), ":")
 	if _, err := r.store.Enqueue(t.Context(), reporter.NewDelivery(reporter.DeliveryPostmortem, "gone", "former", time.Now())); err != nil {
 		t.Fatal(err)
 	}

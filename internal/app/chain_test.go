@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -143,9 +143,9 @@ func TestReportEqualsPlainSQLOnRandomDataSets(t *testing.T) {
 			"prometheus: {url: %q}\ncollector: {timeout_offset: 50ms}\n", dsn, api, prometheus)
 	}
 	r := start(t, conf("http://127.0.0.1:1"))
-	prom := startPrometheus(t, localstack.PrometheusOptions{ScrapeInterval: 500 * time.Millisecond, Targets: []string{r.addr()}})
+	prom := startPrometheus(t, localstack.PrometheusOptions{ScrapeInterval: 500 * time.Millisecond, Targets: []string{r.Addr()}})
 	r.write(conf(prom.URL()))
-	if err := r.reload(); err != nil {
+	if err := r.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	conn := connect(t, dsn)
@@ -328,12 +328,12 @@ func TestAcceptedSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	r := startIn(t, dir, fmt.Sprintf("webhook: {bearer_token: %s}\nreceivers: [{name: oncall, telegram: {bot_token: %q, chat_id: 1, api_url: \"http://127.0.0.1:1\"}}]\n",
-		plantedDoor, plantedToken), appOptions{Role: roleAll})
+		plantedDoor, plantedToken), Options{Role: RoleAll})
 	if code := r.post(webhookBody("g", "KEPT", nil, began, began.Add(time.Hour))); code != 200 {
 		t.Fatalf("webhook: %d", code)
 	}
 	r.stop()
-	r = startIn(t, dir, receiver(bot), appOptions{Role: roleAll})
+	r = startIn(t, dir, receiver(bot), Options{Role: RoleAll})
 	ds, err := r.store.Deliveries(t.Context(), 10)
 	if err != nil || len(ds) != 1 {
 		t.Fatalf("deliveries: %v, %v", ds, err)
@@ -431,7 +431,7 @@ receivers:
 	})
 	number.Store(99)
 	prom := startPrometheus(t, localstack.PrometheusOptions{
-		ScrapeInterval: time.Second, Targets: []string{r.addr()}, AlertmanagerURL: am.URL(),
+		ScrapeInterval: time.Second, Targets: []string{r.Addr()}, AlertmanagerURL: am.URL(),
 		Rules: `
 groups:
   - name: g

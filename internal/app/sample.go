@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -23,16 +23,16 @@ var sampleFiles embed.FS
 // sampleLead is how long before now the sample's last event is put, so that the figures as of now count all of it.
 const sampleLead = 2 * time.Minute
 
-// showSample posts the bundled webhooks to the program's own door, as Alertmanager would, and queues the daily report
+// ShowSample posts the bundled webhooks to the program's own door, as Alertmanager would, and queues the daily report
 // as of the first scrape that has seen them. Every sample alert says that it is one.
-func (a *app) showSample(ctx context.Context, stdout io.Writer) {
+func (a *App) ShowSample(ctx context.Context, stdout io.Writer) {
 	if err := a.trySample(ctx, stdout); err != nil && ctx.Err() == nil {
 		a.log.Error("sample was not shown", "err", err)
 	}
 }
 
-func (a *app) trySample(ctx context.Context, stdout io.Writer) error {
-	base := "http://" + a.addr()
+func (a *App) trySample(ctx context.Context, stdout io.Writer) error {
+	base := "http://" + a.Addr()
 	fmt.Fprintf(stdout, "\nThis is a demonstration on SAMPLE alerts. Pages: %s/  Stop with Ctrl-C.\n\n", base)
 	bodies, err := sampleWebhooks(a.opts.Now().Add(-sampleLead))
 	if err != nil {
@@ -60,7 +60,7 @@ func (a *app) trySample(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-func (a *app) postSample(ctx context.Context, client *http.Client, url string, body []byte) error {
+func (a *App) postSample(ctx context.Context, client *http.Client, url string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("sample: %w", err)
@@ -86,7 +86,7 @@ func (a *app) postSample(ctx context.Context, client *http.Client, url string, b
 }
 
 // scrapedAfter waits for a scrape that began after t, and returns a moment at which its samples hold.
-func (a *app) scrapedAfter(ctx context.Context, t time.Time) (time.Time, error) {
+func (a *App) scrapedAfter(ctx context.Context, t time.Time) (time.Time, error) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {

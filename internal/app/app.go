@@ -1,4 +1,6 @@
-package main
+// Package app is the program: a configuration comes in, running parts that serve and send come out. It is the only place
+// where the parts are wired.
+package app
 
 import (
 	"context"
@@ -12,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	_ "time/tzdata" // Reports are in the reader's zone even where the system has no zone files.
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -41,22 +44,22 @@ const stopWithin = 10 * time.Second
 
 // The roles of a process.
 const (
-	roleAll       = "all"
-	roleCollector = "collector"
-	roleReporter  = "reporter"
+	RoleAll       = "all"
+	RoleCollector = "collector"
+	RoleReporter  = "reporter"
 )
 
-// appOptions is what app takes beside the configuration.
-type appOptions struct {
+// Options is what New takes beside the configuration.
+type Options struct {
 	Role   string
 	Load   func() (*config.Config, error) // reads the configuration again, for a reload
 	Stdout io.Writer                      // of the terminal channel
 	Now    func() time.Time
 }
 
-// app is the wired program.
-type app struct {
-	opts      appOptions
+// App is the wired program.
+type App struct {
+	opts      Options
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	listeners []net.Listener
@@ -81,12 +84,12 @@ type app struct {
 	reloadStamp prometheus.Gauge
 }
 
-// newApp wires everything and listens, but serves nothing yet.
-func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Logger) (_ *app, err error) {
+// New wires everything and listens, but serves nothing yet.
+func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) (_ *App, err error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	a := &app{opts: opts, log: log, registry: prometheus.NewRegistry(), cfg: c, webConfig: c.Web.ConfigFile}
+	a := &App{opts: opts, log: log, registry: prometheus.NewRegistry(), cfg: c, webConfig: c.Web.ConfigFile}
 	a.guard.Store(pagesGuard(c))
 	defer func() {
 		if err != nil {
@@ -106,7 +109,7 @@ func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Lo
 		Help: "When the configuration in use was loaded.",
 	})
 	a.registry.MustRegister(a.reloadGood, a.reloadStamp)
-	if opts.Role != roleCollector {
+	if opts.Role != RoleCollector {
 		a.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_time_seconds",
 			Help: "The process's own clock, by which reports are due, in seconds since 1970.",
@@ -115,7 +118,7 @@ func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Lo
 			return nil, err
 		}
 	}
-	if opts.Role != roleReporter {
+	if opts.Role != RoleReporter {
 		if err := a.wireCollector(c); err != nil {
 			return nil, err
 		}
@@ -128,7 +131,7 @@ func newApp(ctx context.Context, c *config.Config, opts appOptions, log *slog.Lo
 	return a, nil
 }
 
-func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
+func (a *App) wireReporter(ctx context.Context, c *config.Config) error {
 	var err error
 	if a.store, err = openState(ctx, c, a.log); err != nil {
 		return err
@@ -137,7 +140,7 @@ func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	a.counts = storeCounts{a.store}
-	if c.Prometheus.URL == "" && a.opts.Role == roleAll {
+	if c.Prometheus.URL == "" && a.opts.Role == RoleAll {
 		a.embedded, err = promql.OpenEmbedded(promql.EmbeddedConfig{
 			Dir: filepath.Join(c.State.Path, "tsdb"), Retention: c.Embedded.Retention,
 			Timeout: c.Prometheus.Timeout, Log: a.log.With("component", "tsdb"),
@@ -170,7 +173,7 @@ func (a *app) wireReporter(ctx context.Context, c *config.Config) error {
 	return err
 }
 
-func (a *app) wireCollector(c *config.Config) error {
+func (a *App) wireCollector(c *config.Config) error {
 	qs, err := queries(c, a.counts != nil, a.log)
 	if err != nil {
 		return err
@@ -183,7 +186,7 @@ func (a *app) wireCollector(c *config.Config) error {
 	return nil
 }
 
-func (a *app) listen(ctx context.Context, c *config.Config) error {
+func (a *App) listen(ctx context.Context, c *config.Config) error {
 	if err := web.Validate(c.Web.ConfigFile); err != nil {
 		return fmt.Errorf("web.config_file: %w", err)
 	}
@@ -217,10 +220,10 @@ func (a *app) listen(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// addr is the first address that the program listens on.
-func (a *app) addr() string { return a.listeners[0].Addr().String() }
+// Addr is the first address that the program listens on.
+func (a *App) Addr() string { return a.listeners[0].Addr().String() }
 
-func (a *app) mux() (http.Handler, error) {
+func (a *App) mux() (http.Handler, error) {
 	guarded := func(h http.Handler) http.Handler {
 		return auth.Require(func() auth.Guard { return *a.guard.Load() }, h)
 	}
@@ -269,15 +272,15 @@ func (a *app) mux() (http.Handler, error) {
 	return mux, nil
 }
 
-func (a *app) metrics() http.Handler {
+func (a *App) metrics() http.Handler {
 	if a.collector == nil {
 		return collector.ProcessHandler(a.registry)
 	}
 	return a.collector.Handler(a.registry)
 }
 
-// serve runs until ctx ends or a part fails, and then stops gracefully.
-func (a *app) serve(ctx context.Context) error {
+// Serve runs until ctx ends or a part fails, and then stops gracefully.
+func (a *App) Serve(ctx context.Context) error {
 	defer a.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -325,18 +328,18 @@ func (a *app) serve(ctx context.Context) error {
 }
 
 // config is the configuration in force.
-func (a *app) config() *config.Config {
+func (a *App) config() *config.Config {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	return a.cfg
 }
 
 // gather is the embedded database's scrape.
-func (a *app) gather(ctx context.Context) ([]*dto.MetricFamily, error) {
+func (a *App) gather(ctx context.Context) ([]*dto.MetricFamily, error) {
 	return prometheus.Gatherers{a.collector.Gatherer(ctx), a.registry}.Gather()
 }
 
-func (a *app) close() {
+func (a *App) close() {
 	for _, l := range a.listeners {
 		l.Close()
 	}

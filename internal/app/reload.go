@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
-// reload takes a changed configuration, or keeps the old one whole and says why.
-func (a *app) reload() error {
+// Reload takes a changed configuration, or keeps the old one whole and says why.
+func (a *App) Reload() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	err := a.tryReload()
@@ -25,7 +25,7 @@ func (a *app) reload() error {
 }
 
 // tryReload builds every new part before it swaps the first one, so that a fault in any of them changes nothing.
-func (a *app) tryReload() (err error) {
+func (a *App) tryReload() (err error) {
 	c, err := a.opts.Load()
 	if err != nil {
 		return err
@@ -107,13 +107,13 @@ func restartOnly(old, c *config.Config) error {
 	return errors.Join(errs...)
 }
 
-func (a *app) handleReload(w http.ResponseWriter, r *http.Request) {
+func (a *App) handleReload(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		w.Header().Set("Allow", "POST, PUT")
 		http.Error(w, "want POST or PUT", http.StatusMethodNotAllowed)
 		return
 	}
-	if err := a.reload(); err != nil {
+	if err := a.Reload(); err != nil {
 		a.log.Error("reload failed", "err", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

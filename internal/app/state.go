@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func openState(ctx context.Context, c *config.Config, log *slog.Logger) (*store.
 }
 
 // prune keeps the state from growing, until ctx ends.
-func (a *app) prune(ctx context.Context) {
+func (a *App) prune(ctx context.Context) {
 	ticker := time.NewTicker(pruneEvery)
 	defer ticker.Stop()
 	for {

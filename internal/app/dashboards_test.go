@@ -1,13 +1,11 @@
-package main
+package app
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -238,81 +236,6 @@ func read(t *testing.T, file string, unmarshal func([]byte, any) error, into any
 	if err := unmarshal(b, into); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-}
-
-func TestDashboardsCommandWritesWhatIsConfigured(t *testing.T) {
-	t.Parallel()
-	const awoooi = "sources: [{name: awoooi, kind: postgres, dsn: \"postgres://x@127.0.0.1/x\"}, {name: api, kind: http, url: \"http://127.0.0.1:1\"}]\n"
-	const queue = "queries: [{name: queue, source: api, http: {path: /q, jq: .n}, metrics: [{name: awoooi_queue_length, help: Jobs waiting.}]}]\n"
-	for name, tc := range map[string]struct {
-		yaml        string
-		has, hasNot []string // expressions over all files
-	}{
-		"the journal alone": {
-			"{}", []string{`max\(awoooi_incidents_open`, `query="incidents_open"`, `> 90000`, `"Asia/Taipei"`},
-			[]string{"awoooi_repairs", "awoooi_knowledge", "awoooi_queue_length"},
-		},
-		"the operations database, and a KPI of one's own": {
-			awoooi + queue + "external_url: https://reporter.example.org\ntimezone: UTC\n",
-			[]string{"awoooi_repairs_succeeded", `max\(awoooi_queue_length`, "Jobs waiting.", `query="queue"`, "https://reporter.example.org/incidents", `"timezone": "UTC"`},
-			[]string{"awoooi_playbooks"}, // its source is not configured
-		},
-		"a report of working days at another hour": {
-			"reports: [{name: daily, schedule: \"30 9 * * 1-5\"}]\n", []string{`offset -5400s`, `> 262800`}, nil,
-		},
-		"no report": {"reports: [{name: daily, disabled: true}]\n", []string{"AwoooiQueryNotCollected"}, []string{"alert: AwoooiReportNotSent"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			conf, out := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "out", "deeper")
-			if err := os.WriteFile(conf, []byte(tc.yaml), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			for range 2 { // the second time over what is there
-				var stdout, stderr bytes.Buffer
-				if code := run(t.Context(), []string{"dashboards", "--config.file", conf, "--out", out}, &stdout, &stderr); code != 0 {
-					t.Fatalf("exit %d: %s", code, stderr.String())
-				}
-				if lines := strings.Count(stdout.String(), "\n"); lines != 6 {
-					t.Errorf("%d files were named:\n%s", lines, stdout.String())
-				}
-			}
-			var all strings.Builder
-			for _, file := range []string{
-				"awoooi-kpi.json", "awoooi-reporter-health.json", "rules/configured.yaml", "rules/collector.yaml", "rules/reporter.yaml", "runbook.md",
-			} {
-				b, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(file)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !strings.HasSuffix(file, ".md") {
-					all.Write(b)
-				}
-			}
-			for _, want := range tc.has {
-				if !regexp.MustCompile(want).MatchString(all.String()) {
-					t.Errorf("nothing says %s", want)
-				}
-			}
-			for _, not := range tc.hasNot {
-				if regexp.MustCompile(not).MatchString(all.String()) {
-					t.Errorf("something says %s", not)
-				}
-			}
-		})
-	}
-	t.Run("a fault of the configuration", func(t *testing.T) {
-		t.Parallel()
-		conf := filepath.Join(t.TempDir(), "config.yaml")
-		if err := os.WriteFile(conf, []byte("kpi_sets: [nothing]\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"dashboards", "--config.file", conf}, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "nothing") {
-			t.Errorf("exit %d: %s", code, stderr.String())
-		}
-	})
 }
 
 func TestDueTimes(t *testing.T) {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 )
 
 // intake is the program's reporter on a throw-away state, without logs.
-func intake(b *testing.B, dsn string) *app {
+func intake(b *testing.B, dsn string) *App {
 	b.Helper()
 	c, err := config.Load("")
 	if err != nil {
@@ -31,13 +31,13 @@ func intake(b *testing.B, dsn string) *app {
 	c.Web.ListenAddresses, c.State.Path = []string{"127.0.0.1:0"}, filepath.Join(b.TempDir(), "data")
 	c.State.DSN = secret.New(dsn)
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err := newApp(ctx, c, appOptions{Role: roleReporter, Stdout: io.Discard}, slog.New(slog.DiscardHandler))
+	a, err := New(ctx, c, Options{Role: RoleReporter, Stdout: io.Discard}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		cancel()
 		b.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- a.serve(ctx) }()
+	go func() { done <- a.Serve(ctx) }()
 	b.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -48,7 +48,7 @@ func intake(b *testing.B, dsn string) *app {
 }
 
 // onBothStates runs the benchmark on SQLite and on a PostgreSQL that flushes each commit to the disk.
-func onBothStates(b *testing.B, bench func(b *testing.B, a *app)) {
+func onBothStates(b *testing.B, bench func(b *testing.B, a *App)) {
 	b.Run("sqlite", func(b *testing.B) { bench(b, intake(b, "")) })
 	b.Run("postgres", func(b *testing.B) {
 		pg, err := localstack.StartPostgres(b.Context(), localstack.PostgresOptions{Fsync: true})
@@ -76,11 +76,11 @@ func postTo(b *testing.B, c *http.Client, url, body string) {
 // Each operation is one webhook of one alert, from 64 connections; every second one resolves, and every twentieth ends in
 // a postmortem. Beside the time of an operation stands what one caller waits, and the heap at its largest.
 func BenchmarkIntake(b *testing.B) {
-	onBothStates(b, func(b *testing.B, a *app) {
+	onBothStates(b, func(b *testing.B, a *App) {
 		const connections = 64
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DialContext: (&net.Dialer{}).DialContext}}
 		defer client.CloseIdleConnections()
-		url := "http://" + a.addr() + webhookPath
+		url := "http://" + a.Addr() + webhookPath
 		began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 		var next atomic.Int64
 		var mu sync.Mutex
@@ -139,8 +139,8 @@ func BenchmarkIntakeOf10kAlerts(b *testing.B) {
 		}
 		return fmt.Sprintf(`{"version": "4", "groupKey": "g%d", "status": "firing", "receiver": "awoooi", "groupLabels": {}, "externalURL": "http://am:9093", "alerts": [%s]}`, group, alerts.String())
 	}
-	onBothStates(b, func(b *testing.B, a *app) {
-		url := "http://" + a.addr() + webhookPath
+	onBothStates(b, func(b *testing.B, a *App) {
+		url := "http://" + a.Addr() + webhookPath
 		b.Run("new", func(b *testing.B) {
 			for n := range b.N {
 				b.StopTimer()

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -23,14 +23,14 @@ const probeTime = 3 * time.Second
 const newestSample = "max(timestamp(awoooi_collector_window_end_timestamp_seconds))"
 
 // pages makes the pages for people.
-func (a *app) pages() *pages.Pages {
+func (a *App) pages() *pages.Pages {
 	return pages.New(pages.Config{
 		Store: a.store, Texts: pageTexts{a.texts}, Status: status{a}, Settings: a.pageSettings,
 		Protected: a.protected, Log: a.log, Now: a.opts.Now,
 	})
 }
 
-func (a *app) pageSettings() pages.Settings {
+func (a *App) pageSettings() pages.Settings {
 	c := a.texts.reading.Load().cfg
 	return pages.Settings{
 		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version,
@@ -39,7 +39,7 @@ func (a *app) pageSettings() pages.Settings {
 
 // protected says whether a request that has come in had to show whose it is: by web's own guard, by a user of
 // exporter-toolkit's file, or by a client certificate.
-func (a *app) protected(r *http.Request) bool {
+func (a *App) protected(r *http.Request) bool {
 	return !a.guard.Load().Open() || hasUsers(a.webConfig) || (r.TLS != nil && len(r.TLS.VerifiedChains) > 0)
 }
 
@@ -56,7 +56,7 @@ func hasUsers(file string) bool {
 }
 
 // status tells the pages how the parts are.
-type status struct{ *app }
+type status struct{ *App }
 
 // Parts asks the state, the database of the figures and the parts in this process.
 func (s status) Parts(ctx context.Context) pages.Parts {

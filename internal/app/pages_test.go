@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"fmt"
@@ -99,7 +99,7 @@ func TestActingNeedsALogin(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "web.yaml"), []byte(tc.file), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			r := startIn(t, dir, tc.config, appOptions{Role: roleAll})
+			r := startIn(t, dir, tc.config, Options{Role: RoleAll})
 			d := reporter.NewDelivery(reporter.DeliveryPostmortem, "x", "former", time.Now())
 			if _, err := r.store.Enqueue(t.Context(), d); err != nil {
 				t.Fatal(err)

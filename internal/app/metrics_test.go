@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"flag"
@@ -38,7 +38,7 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 		all = families(t, r)
 		return all["awoooi_reporter_delivery_oldest_pending_timestamp_seconds"] != nil
 	})
-	collectors := families(t, startIn(t, t.TempDir(), "{}", appOptions{Role: roleCollector}))
+	collectors := families(t, startIn(t, t.TempDir(), "{}", Options{Role: RoleCollector}))
 
 	var awoooi, own, both, reporters []*dto.MetricFamily
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -92,7 +92,7 @@ const metricsHead = `# Metrics
 Every metric that ` + "`/metrics`" + ` exposes. This page is made from the running program; a test compares them. Make it anew with
 
 ` + "```" + `
-go test ./cmd/awoooi-reporter -run TestReferenceOfMetrics -count 1 -update-metrics
+go test ./internal/app -run TestReferenceOfMetrics -count 1 -update-metrics
 ` + "```" + `
 
 Beside these there are client_golang's ` + "`go_*` and `process_*`" + ` metrics of the process itself. KPIs of your own have the names

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"flag"
@@ -89,7 +89,7 @@ func TestReportsOfTwoWeeks(t *testing.T) {
 		t.Fatal(err)
 	}
 	live(t, dir, c, due)
-	r := startIn(t, dir, yaml, appOptions{Role: roleAll})
+	r := startIn(t, dir, yaml, Options{Role: RoleAll})
 
 	daily, msg, err := r.texts.Report(t.Context(), "daily", due)
 	if err != nil {
@@ -127,7 +127,7 @@ func TestReportsOfTwoWeeks(t *testing.T) {
 	var b *chromium
 	if *updatePictures {
 		b = startChromium(t)
-		b.port = r.addr()[strings.LastIndexByte(r.addr(), ':')+1:]
+		b.port = r.Addr()[strings.LastIndexByte(r.Addr(), ':')+1:]
 		b.size(false, false)
 		b.do(chromedp.Navigate(b.address("/reports/daily?at="+strings.ReplaceAll(due.Format(time.RFC3339), "+", "%2B"))), chromedp.WaitReady(chromedp.CSS("main")))
 		png := ask(b, chromedp.FullScreenshot(100))

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -101,11 +101,11 @@ func (p *process) memory(line string) float64 {
 
 // Each operation is one start of a process, until /-/ready answers 200: on no state, and on the state of an earlier run.
 func BenchmarkStart(b *testing.B) {
-	for _, role := range []string{roleCollector, roleReporter, roleAll} {
+	for _, role := range []string{RoleCollector, RoleReporter, RoleAll} {
 		b.Run(role+"/new", func(b *testing.B) {
 			startAndStop(b, role, b.TempDir)
 		})
-		if role != roleCollector { // which has no state
+		if role != RoleCollector { // which has no state
 			b.Run(role+"/again", func(b *testing.B) {
 				dir := b.TempDir()
 				startProcess(b, role, dir).stop()
@@ -131,7 +131,7 @@ func startAndStop(b *testing.B, role string, dir func() string) {
 
 // The memory of a process that has had nothing to do for five seconds.
 func BenchmarkIdle(b *testing.B) {
-	for _, role := range []string{roleCollector, roleReporter, roleAll} {
+	for _, role := range []string{RoleCollector, RoleReporter, RoleAll} {
 		b.Run(role, func(b *testing.B) {
 			var rss, anon float64
 			for range b.N {
@@ -154,7 +154,7 @@ func BenchmarkLoaded(b *testing.B) {
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	var rss, anon, peak float64
 	for range b.N {
-		p := startProcess(b, roleAll, b.TempDir())
+		p := startProcess(b, RoleAll, b.TempDir())
 		var next atomic.Int64
 		var workers sync.WaitGroup
 		for range connections {

@@ -1,15 +1,12 @@
-package main
+package app
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,34 +14,6 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
-
-// With nothing configured the sample's report and postmortem reach the terminal and the pages, marked as a sample.
-func TestZeroConfigShowsTheSample(t *testing.T) {
-	t.Setenv("AWOOOI_REPORTER_STATE_PATH", filepath.Join(t.TempDir(), "data"))
-	t.Setenv("AWOOOI_REPORTER_EMBEDDED_SCRAPE_INTERVAL", "500ms")
-	ctx, cancel := context.WithCancel(t.Context())
-	var stdout, stderr syncBuffer
-	done := make(chan int, 1)
-	go func() {
-		done <- run(ctx, []string{"run", "--sample", "--web.listen-address", "127.0.0.1:0"}, &stdout, &stderr)
-	}()
-	eventually(t, "the report and the postmortem", func() bool {
-		out := stdout.String()
-		return strings.Contains(out, "日度巡檢報告") && strings.Contains(out, "db-3")
-	})
-	cancel()
-	if code := <-done; code != 0 {
-		t.Errorf("exit %d: %s", code, stderr.String())
-	}
-	for _, want := range []string{"SAMPLE", "樣本", "總計: 5 個", "NodeFilesystemAlmostFull", "35 分"} {
-		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("the terminal does not say %q:\n%s", want, stdout.String())
-		}
-	}
-	if strings.Contains(stdout.String(), "checkout") {
-		t.Error("an incident of less than ten minutes got a postmortem")
-	}
-}
 
 func TestReloadTakesAChangedDSNAndKeepsTheOldConfigIfTheNewIsBad(t *testing.T) {
 	t.Parallel()
@@ -120,7 +89,7 @@ func TestReportGoesOutAtEight(t *testing.T) {
 	began := time.Now()
 	ahead := time.Date(2026, 4, 22, 7, 59, 50, 0, zone).Sub(began)
 	now := func() time.Time { return time.Now().Add(ahead) }
-	r := startIn(t, t.TempDir(), receiver(bot), appOptions{Role: roleAll, Now: now})
+	r := startIn(t, t.TempDir(), receiver(bot), Options{Role: RoleAll, Now: now})
 	got := messages(t, bot, 1)
 	if !strings.Contains(got[0].Plain, "2026-04-22 | 08:00 ~ 08:00 台北時間") || strings.Contains(got[0].Plain, "遲到") {
 		t.Errorf("at %v came:\n%s", now().In(zone), got[0].Plain)
@@ -148,7 +117,7 @@ func TestReplicasSendEverythingOnce(t *testing.T) {
 	yaml := receiver(bot) + fmt.Sprintf("state: {dsn: %q}\n", database(t))
 	var replicas []*running
 	for range 3 {
-		replicas = append(replicas, startIn(t, t.TempDir(), yaml, appOptions{Role: roleAll, Now: now}))
+		replicas = append(replicas, startIn(t, t.TempDir(), yaml, Options{Role: RoleAll, Now: now}))
 	}
 	began := time.Date(2026, 4, 21, 1, 0, 0, 0, time.UTC)
 	var posts sync.WaitGroup
@@ -183,21 +152,10 @@ func TestReplicasSendEverythingOnce(t *testing.T) {
 	}
 }
 
-func TestHangupReloads(t *testing.T) {
-	r := start(t, "product: Before\n")
-	stop := onHangup(t.Context(), r.app, r.log)
-	defer stop()
-	r.write("product: After\n")
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the reload", func() bool { _, page := r.get("/reports/daily"); return strings.Contains(page, "After 日度") })
-}
-
 // Each role serves what it has, and nothing of the other.
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	c := startIn(t, t.TempDir(), "sources: [{name: awoooi, kind: postgres, dsn: \"host=127.0.0.1 port=1\"}]\n", appOptions{Role: roleCollector})
+	c := startIn(t, t.TempDir(), "sources: [{name: awoooi, kind: postgres, dsn: \"host=127.0.0.1 port=1\"}]\n", Options{Role: RoleCollector})
 	if code, text := c.get("/metrics"); code != 200 || !strings.Contains(text, "awoooi_collector_up") || strings.Contains(text, "awoooi_reporter_webhooks_total") {
 		t.Errorf("the collector's metrics: %d", code)
 	}
@@ -207,7 +165,7 @@ func TestRoles(t *testing.T) {
 	if code, _ := c.get("/-/ready"); code != 200 {
 		t.Errorf("the collector's readiness: %d", code)
 	}
-	p := startIn(t, t.TempDir(), "prometheus: {url: \"http://127.0.0.1:1\"}\n", appOptions{Role: roleReporter})
+	p := startIn(t, t.TempDir(), "prometheus: {url: \"http://127.0.0.1:1\"}\n", Options{Role: RoleReporter})
 	if code, text := p.get("/metrics"); code != 200 || strings.Contains(text, "awoooi_collector_up") || !strings.Contains(text, "awoooi_reporter_webhooks_total") {
 		t.Errorf("the reporter's metrics: %d", code)
 	}
@@ -252,7 +210,7 @@ func TestExporterToolkitGuardsEverything(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "web.yaml"), []byte("basic_auth_users: {sre: "+string(hash)+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := startIn(t, dir, "web: {config_file: web.yaml}\n", appOptions{Role: roleAll})
+	r := startIn(t, dir, "web: {config_file: web.yaml}\n", Options{Role: RoleAll})
 	if code, _ := r.get("/metrics"); code != http.StatusUnauthorized {
 		t.Errorf("without a password: %d", code)
 	}
@@ -314,42 +272,5 @@ receivers:
 	}
 	if code, body := r.get("/-/ready"); code != http.StatusOK || strings.Contains(body, "stopped") {
 		t.Errorf("/-/ready after the reload: %d %s", code, body)
-	}
-}
-
-func TestCommands(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("AWOOOI_REPORTER_STATE_PATH", filepath.Join(dir, "data"))
-	bad := filepath.Join(dir, "bad.yaml")
-	if err := os.WriteFile(bad, []byte("timezon: UTC\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	template := filepath.Join(dir, "own.tmpl")
-	if err := os.WriteFile(template, []byte("<b>{{.Number \"alerts\"}}</b> own"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, tc := range map[string]struct {
-		args []string
-		code int
-		want string
-	}{
-		"version":                 {[]string{"version"}, 0, "awoooi-reporter"},
-		"check-config":            {[]string{"check-config"}, 0, "configuration is good"},
-		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, `unknown key "timezon"`},
-		"report":                  {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 08:00 ~ 08:00 台北時間"},
-		"report by own template":  {[]string{"report", "daily", "--template", template}, 0, "無資料 own"},
-		"report of no name":       {[]string{"report", "nothing"}, 1, "not found"},
-		"report at no time":       {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},
-		"report queued":           {[]string{"report", "daily", "--at", "2026-04-22 08:00", "--send"}, 0, "1 of 1 deliveries queued"},
-		"postmortem of nothing":   {[]string{"postmortem", "X"}, 1, "not found"},
-		"deliveries":              {[]string{"deliveries", "list"}, 0, "RECEIVER"},
-		"unknown role":            {[]string{"run", "--role", "x"}, 1, "--role"},
-		"unknown flag":            {[]string{"run", "--x"}, 1, "unknown flag"},
-	} {
-		var out, errs bytes.Buffer
-		code := run(t.Context(), tc.args, &out, &errs)
-		if code != tc.code || !strings.Contains(out.String()+errs.String(), tc.want) {
-			t.Errorf("%s: exit %d, want %d and %q:\n%s%s", name, code, tc.code, tc.want, out.String(), errs.String())
-		}
 	}
 }

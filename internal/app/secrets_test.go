@@ -1,9 +1,9 @@
-package main
+package app
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -79,7 +80,7 @@ receivers:
   - {name: closed, telegram: {bot_token: "2:%[1]s-bot", chat_id: 2, api_url: "http://127.0.0.1:1"}}
   - {name: backup, telegram: {bot_token: "3:%[1]s-bot", chat_id: 3, api_url: %[2]q}}
 `, planted, url, plantedDoor, withPassword, filepath.Join(dir, "data"))
-			r := startIn(t, dir, yaml, appOptions{Role: roleAll})
+			r := startIn(t, dir, yaml, Options{Role: RoleAll})
 			began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 			for _, body := range []string{
 				webhookBody("g", "S-1", nil, began, began.Add(time.Hour)), webhookBody("o", "S-2", nil, began, time.Time{}), "{", "",
@@ -124,18 +125,14 @@ receivers:
 			}
 			get("/deliveries", "Bearer no")
 			r.write(yaml + "no_such_key: " + planted + "\n" + planted + ": [")
-			if err := r.reload(); err == nil {
+			if err := r.Reload(); err == nil {
 				t.Error("a bad configuration was taken")
 			} else {
 				out.WriteString(err.Error())
 			}
 			r.stop()
 			r.write(yaml)
-			for _, args := range [][]string{{"check-config"}, {"report", "daily"}, {"deliveries", "list"}, {"postmortem", "S-1"}} {
-				var printed bytes.Buffer
-				run(t.Context(), append(args, "--config.file", r.conf), &printed, &printed)
-				fmt.Fprintf(&out, "\n=== %v\n%s", args, printed.String())
-			}
+			out.WriteString(commands(t, r.conf))
 			out.WriteString(r.logs.String())
 			out.WriteString(r.stdout.String())
 			if at := strings.Index(out.String(), planted); at >= 0 {
@@ -143,4 +140,29 @@ receivers:
 			}
 		})
 	}
+}
+
+// commands is what the commands print and log on a configuration whose servers all fail.
+func commands(t *testing.T, conf string) string {
+	t.Helper()
+	var out syncBuffer
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c, err := config.Load(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Check(c, log)
+	fmt.Fprintln(&out, n, err)
+	tools, err := OpenTools(t.Context(), c, true, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tools.Close()
+	daily, err := tools.Report(t.Context(), "daily", time.Now())
+	fmt.Fprintln(&out, daily, err)
+	ds, err := tools.Deliveries(t.Context(), 50)
+	fmt.Fprintln(&out, ds, err)
+	pm, err := tools.Postmortem(t.Context(), "S-1")
+	fmt.Fprintln(&out, pm, err)
+	return out.String()
 }

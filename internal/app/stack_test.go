@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -101,7 +101,7 @@ func (b *syncBuffer) String() string {
 
 // running is the whole program in this process, on a free port.
 type running struct {
-	*app
+	*App
 	t      *testing.T
 	conf   string // path of the configuration
 	logs   *syncBuffer
@@ -112,10 +112,10 @@ type running struct {
 // start runs the program on a configuration; its state directory is that of the configuration's file.
 func start(t *testing.T, yaml string) *running {
 	t.Helper()
-	return startIn(t, t.TempDir(), yaml, appOptions{Role: roleAll})
+	return startIn(t, t.TempDir(), yaml, Options{Role: RoleAll})
 }
 
-func startIn(t *testing.T, dir, yaml string, opts appOptions) *running {
+func startIn(t *testing.T, dir, yaml string, opts Options) *running {
 	t.Helper()
 	r := &running{t: t, conf: filepath.Join(dir, "config.yaml"), logs: &syncBuffer{}, stdout: &syncBuffer{}}
 	r.write(yaml)
@@ -138,12 +138,12 @@ func startIn(t *testing.T, dir, yaml string, opts appOptions) *running {
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.logs, testWriter{t}), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	opts.Load, opts.Stdout = load, r.stdout
 	ctx, cancel := context.WithCancel(context.Background())
-	if r.app, err = newApp(ctx, c, opts, log); err != nil {
+	if r.App, err = New(ctx, c, opts, log); err != nil {
 		cancel()
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- r.serve(ctx) }()
+	go func() { done <- r.Serve(ctx) }()
 	var once sync.Once
 	r.stop = func() {
 		once.Do(func() {
@@ -187,7 +187,7 @@ func (r *running) write(yaml string) {
 	}
 }
 
-func (r *running) url(path string) string { return "http://" + r.addr() + path }
+func (r *running) url(path string) string { return "http://" + r.Addr() + path }
 
 // get returns the status and body of a page, which must not show a secret.
 func (r *running) get(path string) (int, string) {

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/dashboards"
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+)
+
+// Dashboards returns the files of dashboards, rules and runbook for the KPIs and reports of a configuration.
+func Dashboards(c *config.Config, log *slog.Logger) ([]dashboards.File, error) {
+	qs, err1 := queries(c, true, log)
+	ds, err2 := definitions(c)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	opts, err := dashboardOptions(c, ds, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	opts.Queries = qs
+	files, err := dashboards.Files(opts)
+	if err != nil {
+		return nil, fmt.Errorf("dashboards: %w", err)
+	}
+	return files, nil
+}
+
+// dashboardOptions is what the dashboards show beside the KPIs: the zone, and when and how often reports are due.
+func dashboardOptions(c *config.Config, reports []report.Definition, now time.Time) (dashboards.Options, error) {
+	o := dashboards.Options{Zone: c.Timezone, ExternalURL: c.ExternalURL}
+	for _, d := range reports {
+		s, err := report.ParseSchedule(d.Schedule, d.Zone)
+		if err != nil {
+			return o, fmt.Errorf("report %s: %w", d.Name, err)
+		}
+		due, gap := dueTimes(s, now)
+		if gap > 0 && (o.ReportGap == 0 || gap < o.ReportGap) {
+			o.ReportGap = gap
+		}
+		if d.Name == "daily" && !due.IsZero() {
+			o.DueAt = due.Sub(due.Truncate(24 * time.Hour))
+			o.Excellent, o.Good = d.Health.Excellent, d.Health.Good
+		}
+	}
+	return o, nil
+}
+
+// dueTimesSeen bounds how far dueTimes looks: 27 years of a daily report, three and a half days of one a minute.
+const dueTimesSeen = 10000
+
+// dueTimes returns the next due time, and the longest time between two of those of the coming year; 0 where there is at
+// most one.
+func dueTimes(s report.Schedule, now time.Time) (next time.Time, gap time.Duration) {
+	next, ok := s.Next(now)
+	last := next
+	if !ok {
+		return time.Time{}, 0
+	}
+	for range dueTimesSeen {
+		then, ok := s.Next(last)
+		if !ok {
+			break
+		}
+		gap, last = max(gap, then.Sub(last)), then
+		if last.Sub(now) > 366*24*time.Hour {
+			break
+		}
+	}
+	return next, gap
+}

@@ -1,0 +1,148 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
+	"github.com/awoooi/awoooi-reporter/reporter/render"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+)
+
+// Tools reads and changes the state for commands, beside or instead of a running process.
+type Tools struct {
+	cfg      *config.Config
+	store    *store.Store
+	texts    *texts
+	embedded *promql.Embedded // nil with a real Prometheus, or without figures
+	log      *slog.Logger
+}
+
+// OpenTools opens the state, and with figures the database that reports are read from.
+func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Logger) (*Tools, error) {
+	st, err := openState(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	var embedded *promql.Embedded
+	if figures && c.Prometheus.URL == "" {
+		embedded, err = promql.OpenEmbedded(promql.EmbeddedConfig{
+			Dir: filepath.Join(c.State.Path, "tsdb"), Retention: c.Embedded.Retention, Timeout: c.Prometheus.Timeout, Log: log,
+		})
+		if err != nil {
+			closeQuietly(log, st)
+			return nil, fmt.Errorf("embedded database (while a process runs on it, ask that process: http://%s/reports/): %w",
+				c.Web.ListenAddresses[0], err)
+		}
+	}
+	r, err := newReading(c, st, embedded, log, time.Now)
+	if err != nil {
+		closeQuietly(log, st)
+		if embedded != nil {
+			closeQuietly(log, embedded)
+		}
+		return nil, err
+	}
+	t := &Tools{cfg: c, store: st, texts: &texts{store: st, now: time.Now, log: log}, embedded: embedded, log: log}
+	t.texts.reading.Store(r)
+	return t, nil
+}
+
+// Close closes what OpenTools opened.
+func (t *Tools) Close() {
+	t.texts.reading.Load().close()
+	if t.embedded != nil {
+		closeQuietly(t.log, t.embedded)
+	}
+	closeQuietly(t.log, t.store)
+}
+
+// closeQuietly closes what a command has read from; a fault there changes nothing of what was printed.
+func closeQuietly(log *slog.Logger, c io.Closer) {
+	if err := c.Close(); err != nil {
+		log.Error("state was not closed well", "err", err)
+	}
+}
+
+// ReportZone is the time zone of a report. reporter.ErrNotFound: there is no report of that name.
+func (t *Tools) ReportZone(name string) (*time.Location, error) {
+	d, err := t.texts.reading.Load().definition(name)
+	return d.Zone, err
+}
+
+// SetTemplate makes a report use another template file.
+func (t *Tools) SetTemplate(name, file string) error {
+	if err := render.CheckTemplate(file); err != nil {
+		return err
+	}
+	t.texts.reading.Load().setTemplate(name, file)
+	return nil
+}
+
+// Report builds a report as of at. If the figures cannot be read, the message is whole, without data, beside the error.
+func (t *Tools) Report(ctx context.Context, name string, at time.Time) (reporter.Message, error) {
+	_, msg, err := t.texts.Report(ctx, name, at)
+	return msg, err
+}
+
+// SendReport queues a report as of due for its receivers: once, however often it is called. It returns how many
+// deliveries were added, and how many receivers the report has.
+func (t *Tools) SendReport(ctx context.Context, name string, due time.Time) (added, of int, err error) {
+	d, err := t.texts.reading.Load().definition(name)
+	if err != nil {
+		return 0, 0, err
+	}
+	var ds []reporter.Delivery
+	for _, r := range d.Receivers {
+		ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, report.Subject(d.Name, due), r, time.Now()))
+	}
+	added, err = t.store.Enqueue(ctx, ds...)
+	return added, len(ds), err
+}
+
+// Postmortem builds the message of an incident's postmortem. reporter.ErrNotFound: there is no incident of that id.
+func (t *Tools) Postmortem(ctx context.Context, id string) (reporter.Message, error) {
+	in, err := t.store.Incident(ctx, id)
+	if err != nil {
+		return reporter.Message{}, err
+	}
+	return t.texts.Postmortem(ctx, in)
+}
+
+// PostmortemMarkdown writes an incident's postmortem as a document for people to fill in.
+func (t *Tools) PostmortemMarkdown(ctx context.Context, id string) (string, error) {
+	in, err := t.store.Incident(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	r := t.texts.reading.Load()
+	return r.render.Markdown(r.postmortem.Build(ctx, in))
+}
+
+// Deliveries lists the newest deliveries, at most limit.
+func (t *Tools) Deliveries(ctx context.Context, limit int) ([]reporter.Delivery, error) {
+	return t.store.Deliveries(ctx, limit)
+}
+
+// RetryDelivery makes a delivery due now.
+func (t *Tools) RetryDelivery(ctx context.Context, id int64) error {
+	return t.store.RetryDelivery(ctx, id, time.Now())
+}
+
+// CancelDelivery cancels a pending delivery.
+func (t *Tools) CancelDelivery(ctx context.Context, id int64) error {
+	return t.store.CancelDelivery(ctx, id, time.Now())
+}
+
+// Zone is the time zone in which times are shown.
+func (t *Tools) Zone() *time.Location { return t.cfg.Zone }
+
+// Plain is a message as plain text.
+func Plain(msg reporter.Message) string { return render.Plain(msg.HTML) }
