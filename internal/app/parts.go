@@ -21,13 +21,14 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
+	"github.com/awoooi/awoooi-reporter/reporter/details"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
-	"github.com/awoooi/awoooi-reporter/reporter/store"
 	"github.com/awoooi/awoooi-reporter/reporter/telegram"
 	"github.com/awoooi/awoooi-reporter/reporter/terminal"
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
@@ -262,15 +263,15 @@ func reconcileConfig(c *config.Config) (incident.ReconcileConfig, error) {
 	if len(c.Alertmanagers) == 0 {
 		return out, nil
 	}
-	var apis []incident.APIConfig
+	var apis []alertmanager.Config
 	for n, a := range c.Alertmanagers {
 		client, err := httpClient(a.HTTPConfig, fmt.Sprintf("alertmanager_%d", n), 10*time.Second)
 		if err != nil {
 			return out, fmt.Errorf("alertmanagers[%d]: %w", n, err)
 		}
-		apis = append(apis, incident.APIConfig{URL: a.URL, Client: client})
+		apis = append(apis, alertmanager.Config{URL: a.URL, Client: client})
 	}
-	api, err := incident.NewAPI(apis...)
+	api, err := alertmanager.New(apis...)
 	if err != nil {
 		return out, fmt.Errorf("alertmanagers: %w", err)
 	}
@@ -299,7 +300,7 @@ type reading struct {
 	builder     *report.Builder
 	render      *render.Renderer
 	postmortem  *postmortem.Builder
-	details     *store.DetailsLookup // nil where none is configured
+	details     *details.Lookup // nil where none is configured
 }
 
 // newReading builds it; history and embedded may be nil.
@@ -331,21 +332,21 @@ func newReading(
 	if err != nil {
 		return nil, fmt.Errorf("render: %w", err)
 	}
-	var details postmortem.Details
+	var lookup postmortem.Details
 	if d := c.Incidents.Details; d.Source != "" {
 		s, _ := c.Source(d.Source)
 		sql := d.SQL
 		if sql == "" {
-			sql = store.BuiltinDetailsSQL
+			sql = details.BuiltinSQL
 		}
-		if r.details, err = store.OpenDetails(store.DetailsConfig{DSN: s.DSN, SQL: sql, Timeout: d.Timeout}); err != nil {
+		if r.details, err = details.Open(details.Config{DSN: s.DSN, SQL: sql, Timeout: d.Timeout}); err != nil {
 			return nil, fmt.Errorf("incidents.details: %w", err)
 		}
-		details = r.details
+		lookup = r.details
 	}
 	r.postmortem = postmortem.New(postmortem.Config{
 		Zone: c.Zone, Locale: c.Locale, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
-	}, details, history, r.querier, log)
+	}, lookup, history, r.querier, log)
 	return r, nil
 }
 

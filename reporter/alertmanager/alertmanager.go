@@ -1,4 +1,5 @@
-package incident
+// Package alertmanager reads the alerts of Alertmanagers: URLs come in, fingerprints of known alerts go out.
+package alertmanager
 
 import (
 	"context"
@@ -17,13 +18,13 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/client/general"
 )
 
-// APIConfig is one Alertmanager's API.
-type APIConfig struct {
+// Config is one Alertmanager's API.
+type Config struct {
 	URL    string // without /api/v2
 	Client *http.Client
 }
 
-// API asks Alertmanagers what they know. All members of a cluster belong into it, and every cluster that posts here.
+// API reads from all members of every cluster that posts webhooks here.
 type API struct {
 	members []member
 }
@@ -33,8 +34,8 @@ type member struct {
 	client *client.AlertmanagerAPI
 }
 
-// NewAPI makes it; a URL that is none is an error.
-func NewAPI(configs ...APIConfig) (*API, error) {
+// New returns the API of the configured Alertmanagers; it connects at the first request. A URL without a host is an error.
+func New(configs ...Config) (*API, error) {
 	a := &API{}
 	for _, c := range configs {
 		u, err := url.Parse(c.URL)
@@ -51,9 +52,9 @@ func NewAPI(configs ...APIConfig) (*API, error) {
 
 var errNotAlertmanager = errors.New("the answer is not Alertmanager's")
 
-// Known returns the fingerprints of all alerts that any of the Alertmanagers has, silenced and inhibited ones among
-// them, and when the youngest of them was started. It is an error if one of them does not answer: an alert that only it
-// knows would look gone.
+// Known returns the fingerprints of all alerts that any of the Alertmanagers has, including silenced and inhibited ones,
+// and the start time of the one started last. It is an error if one of them does not answer: an alert that only it has
+// would look resolved.
 func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since time.Time, err error) {
 	fingerprints = map[string]bool{}
 	for _, m := range a.members {

@@ -1,4 +1,5 @@
-package store
+// Package details looks up incidents in the operations database: an incident ID comes in, its title, cause and action go out.
+package details
 
 import (
 	"context"
@@ -17,9 +18,9 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// BuiltinDetailsSQL looks an incident up in the AWOOOI tables. A human's hand is an approval with a name to it; an
-// incident that was resolved without one was repaired automatically.
-const BuiltinDetailsSQL = `
+// BuiltinSQL looks up an incident in the AWOOOI tables. An approval with a name means that a person acted; an incident that
+// was resolved without one was repaired automatically.
+const BuiltinSQL = `
 SELECT i.title, i.severity, i.root_cause, i.action, i.ai_decision AS decision, i.retry_count AS retries,
 	CASE
 		WHEN EXISTS (SELECT 1 FROM approval_records a WHERE a.incident_id = i.incident_id AND a.approved_by IS NOT NULL
@@ -28,30 +29,30 @@ SELECT i.title, i.severity, i.root_cause, i.action, i.ai_decision AS decision, i
 	END AS disposition
 FROM incidents i WHERE i.incident_id = @incident_id`
 
-// DetailsConfig is one SELECT by @incident_id, and where to ask it.
-type DetailsConfig struct {
+// Config is one SELECT with the parameter @incident_id, and the database that runs it.
+type Config struct {
 	DSN     secret.Text
 	SQL     string
 	Timeout time.Duration
 }
 
-// DetailsLookup asks the operations database what it knows of an incident.
-type DetailsLookup struct {
+// Lookup runs the SELECT for single incidents.
+type Lookup struct {
 	pool    *pgxpool.Pool
 	sql     string
 	timeout time.Duration
 }
 
-// OpenDetails prepares the lookup; it connects when it is first asked. The error is a DSN that cannot be read, and
-// shows nothing of it.
-func OpenDetails(c DetailsConfig) (*DetailsLookup, error) {
+// Open prepares the lookup; it connects at the first lookup. The error is a DSN that cannot be parsed, and does not
+// contain the DSN.
+func Open(c Config) (*Lookup, error) {
 	cfg, err := pgxpool.ParseConfig(c.DSN.Reveal())
 	if err != nil {
 		return nil, errors.New("details: the DSN cannot be parsed")
 	}
 	cfg.MaxConns = 1
 	cfg.ConnConfig.ConnectTimeout = min(c.Timeout, 5*time.Second)
-	// The same query may meet another schema tomorrow; a prepared plan would outlive it.
+	// The schema may change while the process runs; a prepared plan would fail then.
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	params := cfg.ConnConfig.RuntimeParams
 	params["application_name"] = "awoooi-reporter"
@@ -62,14 +63,14 @@ func OpenDetails(c DetailsConfig) (*DetailsLookup, error) {
 	if err != nil {
 		return nil, errors.New("details: the DSN cannot be used")
 	}
-	return &DetailsLookup{pool: pool, sql: c.SQL, timeout: c.Timeout}, nil
+	return &Lookup{pool: pool, sql: c.SQL, timeout: c.Timeout}, nil
 }
 
 // Close ends the connection.
-func (l *DetailsLookup) Close() { l.pool.Close() }
+func (l *Lookup) Close() { l.pool.Close() }
 
-// Details returns what the first row says, by the names of its columns; reporter.ErrNotFound where there is none.
-func (l *DetailsLookup) Details(ctx context.Context, incidentID string) (reporter.Details, error) {
+// Details returns the first row by the names of its columns; reporter.ErrNotFound if there is no row.
+func (l *Lookup) Details(ctx context.Context, incidentID string) (reporter.Details, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	rows, err := l.pool.Query(ctx, l.sql, pgx.NamedArgs{"incident_id": incidentID})
@@ -131,8 +132,8 @@ func disposition(s string) reporter.Disposition {
 	return reporter.DispositionUnknown
 }
 
-// safe keeps what the server or the deadline said. An error of the connection names host, user and database, which are
-// nobody's business in a chat.
+// safe keeps the server's message or the deadline. Errors of the connection contain host, user and database, which must
+// not reach a chat.
 func safe(err error) error {
 	var pg *pgconn.PgError
 	switch {

@@ -1,0 +1,84 @@
+package alertmanager_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
+)
+
+// member answers like one Alertmanager: status and alerts are bodies, "" is a 500.
+func member(t *testing.T, status, alerts string) alertmanager.Config {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := alerts
+		if strings.HasSuffix(r.URL.Path, "/api/v2/status") {
+			body = status
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if body == "" {
+			w.WriteHeader(http.StatusInternalServerError)
+			body = `"out of order"`
+		}
+		w.Write([]byte(body))
+	}))
+	t.Cleanup(s.Close)
+	return alertmanager.Config{URL: s.URL + "/am/", Client: s.Client()}
+}
+
+const (
+	status = `{"uptime": "2026-04-22T08:00:00.000Z", "cluster": {"status": "ready"}, "config": {"original": ""}, "versionInfo": {}}`
+	later  = `{"uptime": "2026-04-22T09:00:00.000Z", "cluster": {"status": "ready"}, "config": {"original": ""}, "versionInfo": {}}`
+)
+
+func TestKnownJoinsTheMembersOfAllClusters(t *testing.T) {
+	t.Parallel()
+	api, err := alertmanager.New(
+		member(t, status, `[{"fingerprint": "a"}, {"fingerprint": "b"}]`), member(t, later, `[{"fingerprint": "b"}, {"fingerprint": "c"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, since, err := api.Known(t.Context())
+	if err != nil || len(known) != 3 || !known["a"] || !known["b"] || !known["c"] {
+		t.Errorf("known %v, %v", known, err)
+	}
+	if want := time.Date(2026, 4, 22, 9, 0, 0, 0, time.UTC); !since.Equal(want) {
+		t.Errorf("since %v, want the start of the member that started last, %v", since, want)
+	}
+}
+
+func TestKnownFailsIfAnyMemberGivesNoValidAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ status, alerts string }{
+		"status is an error":        {"", `[]`},
+		"alerts are an error":       {status, ""},
+		"status of another program": {`{}`, `[]`},
+		"status is null":            {`null`, `[]`},
+		"alert without fingerprint": {status, `[{"labels": {}}]`},
+		"alert is null":             {status, `[null]`},
+		"alerts are not JSON":       {status, `<html>`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api, err := alertmanager.New(member(t, status, `[{"fingerprint": "a"}]`), member(t, tc.status, tc.alerts))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if known, _, err := api.Known(t.Context()); err == nil || known != nil {
+				t.Errorf("known %v, %v; want an error", known, err)
+			}
+		})
+	}
+}
+
+func TestNewRefusesAURLWithoutHost(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"", "alertmanager:9093", "/api", "http://", ":x"} {
+		if _, err := alertmanager.New(alertmanager.Config{URL: url, Client: http.DefaultClient}); err == nil {
+			t.Errorf("%q was accepted", url)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package details_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/details"
+)
+
+const planted = "pl4nted-p4ssword"
+
+func TestDetails(t *testing.T) {
+	t.Parallel()
+	pg, err := localstack.StartPostgres(t.Context(), localstack.PostgresOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pg.Stop() })
+	dsn := pg.DSN("postgres")
+	if err := localstack.InstallAWOOOI(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	if err := localstack.SeedAWOOOI(t.Context(), dsn, localstack.SeedOptions{Seed: 1, Now: time.Now(), Days: 3, PerDay: 50}); err != nil {
+		t.Fatal(err)
+	}
+	lookup := func(dsn, sql, id string) (reporter.Details, error) {
+		t.Helper()
+		l, err := details.Open(details.Config{DSN: secret.New(dsn), SQL: sql, Timeout: 500 * time.Millisecond})
+		if err != nil {
+			return reporter.Details{}, err
+		}
+		defer l.Close()
+		return l.Details(t.Context(), id)
+	}
+	d, err := lookup(dsn, details.BuiltinSQL, "INC-000001")
+	if err != nil || d.Title == "" || d.RootCause == "" || d.Action == "" || d.Decision == "" {
+		t.Errorf("builtin: %+v, %v", d, err)
+	}
+	if _, err := lookup(dsn, details.BuiltinSQL, "nothing' OR 1=1 --"); !errors.Is(err, reporter.ErrNotFound) {
+		t.Errorf("missing: %v", err)
+	}
+	d, err = lookup(dsn, "SELECT @incident_id::text AS title, NULL AS severity, 'manual, by alice' AS disposition, 3.0::numeric AS retries, 1 AS other", "X")
+	if want := (reporter.Details{Title: "X", Disposition: reporter.DispositionHuman, Retries: 3}); err != nil || d != want {
+		t.Errorf("own SQL: %+v, want %+v, %v", d, want, err)
+	}
+	for sql, says := range map[string]string{
+		"SELECT title FROM nowhere WHERE @incident_id <> ''":         `"nowhere" does not exist`,
+		"DELETE FROM incidents WHERE incident_id = @incident_id":     "read-only",
+		"SELECT 'x' AS title, pg_sleep(10) WHERE @incident_id <> ''": "",
+	} {
+		if _, err := lookup(dsn, sql, "X"); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for _, bad := range []string{
+		"postgres://u:" + planted + "@127.0.0.1:1/x", "postgres://u:" + planted + "@:bad:/x", "host=h port=x password=" + planted,
+		strings.Replace(dsn, "postgres@", "u:"+planted+"@", 1),
+	} {
+		if _, err := lookup(bad, "SELECT @incident_id", "X"); err == nil || strings.Contains(err.Error(), planted) {
+			t.Errorf("bad DSN: %v", err)
+		}
+	}
+}
