@@ -283,6 +283,11 @@ func webhookConfig(c *config.Config) webhook.Config {
 	return webhook.Config{
 		Guard:   auth.Guard{BearerToken: c.Webhook.BearerToken, Username: c.Webhook.Username, Password: c.Webhook.Password},
 		MaxBody: c.Webhook.MaxBodyBytes,
+		Limits: webhook.Limits{
+			Alerts: c.Webhook.Limits.Alerts, Labels: c.Webhook.Limits.Labels, Annotations: c.Webhook.Limits.Annotations,
+			LabelBytes: c.Webhook.Limits.LabelBytes, AnnotationBytes: c.Webhook.Limits.AnnotationBytes,
+			URLBytes: c.Webhook.Limits.URLBytes, Keep: []string{c.Incidents.IDLabel},
+		},
 	}
 }
 

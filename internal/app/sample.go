@@ -11,10 +11,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/alertmanager/notify/webhook"
-
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/webhook"
 )
 
 //go:embed sample/*.json

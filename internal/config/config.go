@@ -164,6 +164,18 @@ type Webhook struct {
 	Password        secret.Text `mapstructure:"password"`
 	PasswordFile    string      `mapstructure:"password_file"`
 	MaxBodyBytes    int64       `mapstructure:"max_body_bytes"`
+
+	Limits WebhookLimits `mapstructure:"limits"`
+}
+
+// WebhookLimits bound what is kept of one webhook; lengths are in bytes.
+type WebhookLimits struct {
+	Alerts          int `mapstructure:"alerts"`
+	Labels          int `mapstructure:"labels"`
+	Annotations     int `mapstructure:"annotations"`
+	LabelBytes      int `mapstructure:"label_bytes"`
+	AnnotationBytes int `mapstructure:"annotation_bytes"`
+	URLBytes        int `mapstructure:"url_bytes"`
 }
 
 // Alertmanager is one whose API is asked what it knows of alerts that are open here.
@@ -296,10 +308,18 @@ func defaults() map[string]any {
 		"webhook::password":          "",
 		"webhook::password_file":     "",
 		"webhook::max_body_bytes":    10 << 20,
-		"incidents::by":              "group",
-		"incidents::min_duration":    "10m",
-		"incidents::reopen_within":   "15m",
-		"incidents::id_label":        "incident_id",
+
+		"webhook::limits::alerts":           20_000,
+		"webhook::limits::labels":           64,
+		"webhook::limits::annotations":      64,
+		"webhook::limits::label_bytes":      2 << 10,
+		"webhook::limits::annotation_bytes": 8 << 10,
+		"webhook::limits::url_bytes":        8 << 10,
+
+		"incidents::by":            "group",
+		"incidents::min_duration":  "10m",
+		"incidents::reopen_within": "15m",
+		"incidents::id_label":      "incident_id",
 
 		"incidents::reconcile_interval": "1m",
 		"incidents::reconcile_after":    "5m",

@@ -82,6 +82,18 @@ func (c *Config) validate() error {
 	if c.Webhook.MaxBodyBytes <= 0 {
 		fault("webhook.max_body_bytes: %d is not above 0", c.Webhook.MaxBodyBytes)
 	}
+	for _, l := range []struct {
+		key       string
+		is, least int
+	}{
+		{"alerts", c.Webhook.Limits.Alerts, 1}, {"labels", c.Webhook.Limits.Labels, 1},
+		{"annotations", c.Webhook.Limits.Annotations, 1}, {"label_bytes", c.Webhook.Limits.LabelBytes, 16},
+		{"annotation_bytes", c.Webhook.Limits.AnnotationBytes, 16}, {"url_bytes", c.Webhook.Limits.URLBytes, 16},
+	} {
+		if l.is < l.least {
+			fault("webhook.limits.%s: is %d, want %d or more", l.key, l.is, l.least)
+		}
+	}
 	if (c.Web.Username == "") != c.Web.Password.Empty() {
 		fault("web: username and password are only of use together")
 	}

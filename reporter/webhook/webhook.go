@@ -1,25 +1,21 @@
-// Package webhook is Alertmanager's door: its POSTs come in, and each is either refused with a reason, or handed on as
-// alert events and answered when these are on the disk.
+// Package webhook takes the POSTs of Alertmanager and Grafana: a request comes in, and alert events go out to the journal,
+// or a refusal with its reason goes back.
 package webhook
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/alertmanager/notify/webhook"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -27,14 +23,12 @@ import (
 
 const (
 	defaultMaxBody = 10 << 20
-	// bodiesAtOnce is how many bytes of bodies may be in work at one time, so that memory stays bounded; a body takes some
-	// ten times its size until it is stored.
+	// bodiesAtOnce is how many bytes of bodies may be held at one time, so that memory stays bounded.
 	bodiesAtOnce = 32 << 20
-	// leastWeight is what even the smallest webhook counts for: it bounds how many are in work, here to 1024.
+	// leastWeight is what even the smallest webhook counts for while it is being stored: it bounds how many are, to 1024.
 	leastWeight   = bodiesAtOnce >> 10
 	acceptTimeout = 30 * time.Second
 	bodyTimeout   = 20 * time.Second
-	version       = "4" // of Alertmanager's webhook format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 )
 
 // Sink takes the events of one webhook, all or none. When it returns nil they are kept; an error means: try again.
@@ -42,35 +36,51 @@ type Sink interface {
 	Accept(ctx context.Context, events []reporter.AlertEvent) error
 }
 
-// Config says who may post. Without a token and a user the door is open; with both, either will do.
+// Config says who may post, and how much. Without a token and a user anyone may; with both, either is enough.
 type Config struct {
 	auth.Guard
 	MaxBody int64 // bytes; default 10 MiB
+	Limits  Limits
 }
 
-// Handler is the door.
+// Handler answers the webhooks.
 type Handler struct {
-	cfg  atomic.Pointer[Config]
-	sink Sink
-	log  *slog.Logger
-	room *semaphore.Weighted
+	cfg    atomic.Pointer[Config]
+	sink   Sink
+	log    *slog.Logger
+	budget *budget
 
-	answers  *prometheus.CounterVec
-	alerts   *prometheus.CounterVec
-	last     prometheus.Gauge
-	duration prometheus.Histogram
+	answers   *prometheus.CounterVec
+	alerts    *prometheus.CounterVec
+	skipped   *prometheus.CounterVec
+	cut       prometheus.Counter
+	truncated prometheus.Counter
+	last      prometheus.Gauge
+	duration  prometheus.Histogram
 }
 
-// New makes the door.
+// New makes a handler.
 func New(c Config, sink Sink, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{
-		sink: sink, room: semaphore.NewWeighted(bodiesAtOnce), log: log,
+		sink: sink, budget: newBudget(bodiesAtOnce), log: log,
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_webhooks_total", Help: "Webhooks received, by the status they were answered with.",
 		}, []string{"code"}),
 		alerts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_webhook_alerts_total", Help: "Alerts in accepted webhooks, by status.",
 		}, []string{"status"}),
+		skipped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awoooi_reporter_webhook_alerts_skipped_total",
+			Help: "Alerts in accepted webhooks that were skipped, by what is wrong with them.",
+		}, []string{"reason"}),
+		cut: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "awoooi_reporter_webhook_alerts_cut_total",
+			Help: "Alerts in accepted webhooks of which something was cut, because it is beyond a limit of webhook.limits.",
+		}),
+		truncated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "awoooi_reporter_webhook_alerts_truncated_total",
+			Help: "Alerts that are beyond a limit of one webhook, and were left out.",
+		}),
 		last: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_webhook_last_timestamp_seconds", Help: "When the last webhook was accepted; 0 if none was.",
 		}),
@@ -79,26 +89,39 @@ func New(c Config, sink Sink, log *slog.Logger, reg prometheus.Registerer) *Hand
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
-	for _, code := range []int{200, 400, 401, 405, 413, 503} {
+	for _, code := range []int{200, 400, 401, 405, 413, 415, 503} {
 		h.answers.WithLabelValues(strconv.Itoa(code))
 	}
 	for _, status := range []model.AlertStatus{model.AlertFiring, model.AlertResolved} {
 		h.alerts.WithLabelValues(string(status))
 	}
-	reg.MustRegister(h.answers, h.alerts, h.last, h.duration)
+	for _, reason := range skipReasons {
+		h.skipped.WithLabelValues(reason)
+	}
+	reg.MustRegister(h.answers, h.alerts, h.skipped, h.cut, h.truncated, h.last, h.duration)
 	h.SetConfig(c)
 	return h
 }
 
-// SetConfig replaces who may post.
+// SetConfig replaces who may post, and how much.
 func (h *Handler) SetConfig(c Config) {
 	if c.MaxBody <= 0 {
 		c.MaxBody = defaultMaxBody
 	}
+	c.Limits = c.Limits.withDefaults()
 	h.cfg.Store(&c)
 }
 
-// refusal is an answer other than 200, with its reason in one line.
+// Last says when the last webhook was accepted by this process; zero if none was.
+func (h *Handler) Last() time.Time {
+	var m dto.Metric
+	if err := h.last.Write(&m); err != nil || m.GetGauge().GetValue() == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(m.GetGauge().GetValue()), 0)
+}
+
+// refusal is an answer other than 200, with its reason in one line that holds no text of the body.
 type refusal struct {
 	code   int
 	reason string
@@ -123,10 +146,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			code, reason = refused.code, refused.reason
 			h.log.Warn("webhook refused", "code", code, "reason", reason, "from", r.RemoteAddr)
 		} else {
-			// Alertmanager retries a 5xx, and what is wrong is not its business.
+			// Alertmanager retries a 5xx; the cause is for our log only.
 			code, reason = http.StatusServiceUnavailable, "the alerts cannot be stored now"
 			h.log.Error("webhook not stored", "err", err)
 			w.Header().Set("Retry-After", "5")
+		}
+		if errors.Is(err, errBusy) {
+			w.Header().Set("Retry-After", "1")
 		}
 	}
 	h.answers.WithLabelValues(strconv.Itoa(code)).Inc()
@@ -146,135 +172,62 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 		auth.Ask(w.Header())
 		return &refusal{http.StatusUnauthorized, "unauthorized"}
 	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return &refusal{http.StatusUnsupportedMediaType, "want Content-Type: application/json"}
+	}
 	if r.ContentLength > cfg.MaxBody {
 		return tooLarge(cfg.MaxBody)
 	}
-	weight := min(max(r.ContentLength, leastWeight), bodiesAtOnce)
-	if r.ContentLength < 0 {
-		weight = min(cfg.MaxBody, bodiesAtOnce)
-	}
-	if !h.room.TryAcquire(weight) {
-		// Said at once, so that Alertmanager tries again rather than waits in a queue that grows.
-		w.Header().Set("Retry-After", "1")
-		return &refusal{http.StatusServiceUnavailable, "too many alerts at once, try again"}
-	}
-	defer h.room.Release(weight)
-	// A client that dawdles must not keep the room that others need. Where the deadline cannot be set, the server's own holds.
+	// A slow client must not hold a connection for long. Where the deadline cannot be set, the server's own holds.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, cfg.MaxBody))
-	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return tooLarge(large.Limit)
-		}
-		return bad("the body could not be read")
+	body := &meteredBody{body: r.Body, limit: cfg.MaxBody, budget: h.budget}
+	defer body.release()
+	got, err := decode(body, cfg.Limits, now.UTC())
+	if body.failed != nil {
+		err = body.failed
 	}
-	events, err := decode(body, now.UTC())
 	if err != nil {
 		return err
 	}
-	if len(events) > 0 {
+	if less := leastWeight - body.read; less > 0 && !body.hold(less) {
+		return errBusy
+	}
+	if len(got.events) > 0 {
 		// What has been read whole is stored, whether the client waits for that or not.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptTimeout)
 		defer cancel()
-		if err := h.sink.Accept(ctx, events); err != nil {
+		if err := h.sink.Accept(ctx, got.events); err != nil {
 			return err
 		}
 	}
-	h.last.Set(float64(now.Unix()))
-	for _, e := range events {
-		if e.Firing {
-			h.alerts.WithLabelValues(string(model.AlertFiring)).Inc()
-		} else {
-			h.alerts.WithLabelValues(string(model.AlertResolved)).Inc()
-		}
-	}
+	h.count(got, now, r.RemoteAddr)
 	return nil
 }
 
-// decode makes the events of a body. Fields that it does not know are left alone, as a later Alertmanager may send them.
-func decode(body []byte, now time.Time) ([]reporter.AlertEvent, error) {
-	var m webhook.Message
-	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, bad("the body is not an Alertmanager webhook in JSON: %s", jsonFault(err))
-	}
-	if m.Version != version {
-		return nil, bad("webhook version is %.20q, want %q", m.Version, version)
-	}
-	if m.Data == nil || m.GroupKey == "" {
-		return nil, bad("groupKey is missing")
-	}
-	hasNUL := bytes.Contains(body, []byte(`\u0000`))
-	events := make([]reporter.AlertEvent, 0, len(m.Alerts))
-	for n, a := range m.Alerts {
-		e := reporter.AlertEvent{
-			GroupKey: m.GroupKey, Receiver: m.Receiver, ExternalURL: m.ExternalURL, GroupLabels: m.GroupLabels,
-			Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
-			Labels: a.Labels, Annotations: a.Annotations, GeneratorURL: a.GeneratorURL,
-			Truncated: m.TruncatedAlerts, ReceivedAt: now,
+// count notes an accepted webhook in metrics, and in the log what of it was not taken whole.
+func (h *Handler) count(got *decoded, now time.Time, from string) {
+	h.last.Set(float64(now.Unix()))
+	for _, e := range got.events {
+		status := model.AlertResolved
+		if e.Firing {
+			status = model.AlertFiring
 		}
-		// Each alert's own status: the one at the top is "firing" while any alert of the group is.
-		switch model.AlertStatus(a.Status) {
-		case model.AlertFiring:
-			e.Firing, e.EndsAt = true, time.Time{}
-		case model.AlertResolved:
-			if e.EndsAt.IsZero() {
-				e.EndsAt = now
-			}
-		default:
-			return nil, bad("alerts[%d].status is %.20q, want firing or resolved", n, a.Status)
-		}
-		if !sane(e.StartsAt) || (!e.EndsAt.IsZero() && !sane(e.EndsAt)) {
-			return nil, bad("alerts[%d] has no sensible time", n)
-		}
-		if e.Fingerprint == "" {
-			e.Fingerprint = fingerprint(a.Labels)
-		}
-		if hasNUL {
-			withoutNUL(&e)
-		}
-		events = append(events, e)
+		h.alerts.WithLabelValues(string(status)).Inc()
 	}
-	return events, nil
-}
-
-// withoutNUL writes the character for what cannot be shown in place of NUL, which PostgreSQL's text does not take.
-func withoutNUL(e *reporter.AlertEvent) {
-	fix := func(s *string) { *s = strings.ReplaceAll(*s, "\x00", "\ufffd") }
-	for _, s := range []*string{&e.GroupKey, &e.Receiver, &e.ExternalURL, &e.Fingerprint, &e.GeneratorURL} {
-		fix(s)
+	skipped := 0
+	for reason, n := range got.skipped {
+		skipped += n
+		h.skipped.WithLabelValues(reason).Add(float64(n))
 	}
-	for _, m := range []map[string]string{e.GroupLabels, e.Labels, e.Annotations} {
-		for k, v := range m {
-			delete(m, k)
-			fix(&k)
-			fix(&v)
-			m[k] = v
-		}
+	h.cut.Add(float64(got.cut))
+	h.truncated.Add(float64(got.truncated))
+	if skipped > 0 {
+		h.log.Warn("alerts were skipped", "alerts", skipped, "first", got.first, "from", from)
 	}
-}
-
-// sane bounds times to what a journal in microseconds, and an incident of this century, can hold.
-func sane(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2200 }
-
-// fingerprint is Alertmanager's own, for senders that leave it out.
-func fingerprint(labels map[string]string) string {
-	set := model.LabelSet{}
-	for k, v := range labels {
-		set[model.LabelName(k)] = model.LabelValue(v)
+	if got.cut > 0 {
+		h.log.Warn("alerts were cut: they are beyond webhook.limits", "alerts", got.cut, "from", from)
 	}
-	return set.Fingerprint().String()
-}
-
-// jsonFault says where the body is wrong, without echoing it.
-func jsonFault(err error) string {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Sprintf("syntax error at byte %d", syntax.Offset)
-	case errors.As(err, &kind):
-		return fmt.Sprintf("%.60q cannot be a %s", kind.Field, kind.Value)
+	if got.truncated > 0 {
+		h.log.Warn("alerts were left out: they are beyond the limits of one webhook", "alerts", got.truncated, "from", from)
 	}
-	return "a value cannot be read"
 }

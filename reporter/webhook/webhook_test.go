@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -54,6 +55,7 @@ func door(t testing.TB, cfg webhook.Config, s webhook.Sink) (*webhook.Handler, *
 
 func post(h http.Handler, body string, edits ...func(*http.Request)) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
 	for _, e := range edits {
 		e(r)
 	}
@@ -106,16 +108,26 @@ func TestAnswers(t *testing.T) {
 		"good":                {good, nil, 200, "accepted", false},
 		"no alerts":           {`{"version": "4", "groupKey": "g", "alerts": []}`, nil, 200, "accepted", true},
 		"GET":                 {"", func(r *http.Request) { r.Method = http.MethodGet }, 405, "want POST", true},
-		"not JSON":            {"alerts!", nil, 400, "syntax error at byte 1", true},
-		"empty":               {"", nil, 400, "not an Alertmanager webhook", true},
-		"null":                {"null", nil, 400, "version", true},
+		"a form":              {good, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, "application/json", true},
+		"no content type":     {good, func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "application/json", true},
+		"a charset":           {good, func(r *http.Request) { r.Header.Set("Content-Type", "application/json; charset=utf-8") }, 200, "accepted", false},
+		"not JSON":            {"alerts!", nil, 400, "syntax error at byte", true},
+		"empty":               {"", nil, 400, "ends at byte 0", true},
+		"half":                {good[:len(good)/2], nil, 400, "ends at byte", true},
+		"two":                 {good + good, nil, 400, "after the JSON object", true},
+		"null":                {"null", nil, 400, "want an object", true},
+		"array":               {"[]", nil, 400, "want an object", true},
 		"another version":     {strings.Replace(good, `"4"`, `"5"`, 1), nil, 400, `version is "5"`, true},
+		"version is a number": {strings.Replace(good, `"4"`, `4`, 1), nil, 400, `version is not a string`, true},
 		"no version":          {strings.Replace(good, `"version": "4",`, "", 1), nil, 400, "version", true},
+		"version of Grafana":  {strings.Replace(good, `"4"`, `"1"`, 1), nil, 400, `"1" with an orgId`, true},
 		"no group key":        {strings.Replace(good, `"groupKey"`, `"groupkei"`, 1), nil, 400, "groupKey is missing", true},
-		"unknown status":      {strings.Replace(good, `"status": "resolved"`, `"status": "suppressed"`, 1), nil, 400, "alerts[1].status", true},
-		"wrong kind":          {strings.Replace(good, `"labels": {"alertname": "A"}`, `"labels": [1]`, 1), nil, 400, "cannot be", true},
-		"no start":            {strings.Replace(good, `"2026-04-22T00:00:00.123456789Z"`, `"0001-01-01T00:00:00Z"`, 1), nil, 400, "alerts[0] has no sensible time", true},
-		"nonsense for a time": {strings.Replace(good, `"2026-04-22T00:00:00.123456789Z"`, `"soon"`, 1), nil, 400, "cannot be read", true},
+		"alerts is an object": {`{"version": "4", "groupKey": "g", "alerts": {"x": [1]}}`, nil, 400, "alerts is not an array", true},
+		"group labels":        {`{"version": "4", "groupKey": "g", "groupLabels": {"x": [1]}}`, nil, 400, "groupLabels is not", true},
+		"truncated by -1":     {strings.Replace(good, `"truncatedAlerts": 2`, `"truncatedAlerts": -1`, 1), nil, 400, "not a number of alerts", true},
+		"truncated by a text": {strings.Replace(good, `"truncatedAlerts": 2`, `"truncatedAlerts": "x"`, 1), nil, 400, "not a number", true},
+		"a huge number":       {strings.Replace(good, `"truncatedAlerts": 2`, `"truncatedAlerts": `+strings.Repeat("9", 2000), 1), nil, 400, "not a number of alerts", true},
+		"nested deeply":       {strings.Replace(good, `{"x": 1}`, strings.Repeat("[", 500)+strings.Repeat("]", 500), 1), nil, 400, "nested deeper than 64", true},
 		"too large":           {good + strings.Repeat(" ", 5000), nil, 413, "larger than 4000 bytes", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +139,7 @@ func TestAnswers(t *testing.T) {
 				edits = append(edits, tc.edit)
 			}
 			w := post(h, tc.body, edits...)
-			if w.Code != tc.code || !strings.Contains(w.Body.String(), tc.says) || strings.Count(w.Body.String(), "\n") != 1 {
+			if w.Code != tc.code || !strings.Contains(w.Body.String(), tc.says) || strings.Count(w.Body.String(), "\n") != 1 || w.Body.Len() > 200 {
 				t.Errorf("%d %q, want %d and %q", w.Code, w.Body, tc.code, tc.says)
 			}
 			if (s.calls == 0) != tc.noSink {
@@ -137,7 +149,7 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("log: %s", logs)
 			}
 			want := "# HELP awoooi_reporter_webhooks_total Webhooks received, by the status they were answered with.\n# TYPE awoooi_reporter_webhooks_total counter\n"
-			for _, code := range []int{200, 400, 401, 405, 413, 503} {
+			for _, code := range []int{200, 400, 401, 405, 413, 415, 503} {
 				n := 0
 				if code == tc.code {
 					n = 1
@@ -176,34 +188,63 @@ func TestNULBecomesTheReplacementCharacter(t *testing.T) {
 	}
 }
 
-// While more is in work than memory is meant for, others are told at once to try again, and what is in work goes on.
+// What is held of bodies is bounded: others are refused at once, and what is held goes on. A small webhook still fits.
 func TestOverloadIsRefusedEarly(t *testing.T) {
 	t.Parallel()
-	const inWork = 3 // of 10 MiB each
+	const held = 3 // of 10 MiB each
 	begun, release := make(chan struct{}), make(chan struct{})
 	s := &blocking{begun: begun, release: release}
 	h, _, _ := door(t, webhook.Config{}, s)
-	large := func(r *http.Request) { r.ContentLength = 10 << 20 }
-	answers := make(chan int, inWork)
-	for range inWork {
-		go func() { answers <- post(h, good, large).Code }()
+	large := strings.Repeat(" ", 10<<20-len(good)) + good
+	answers := make(chan int, held)
+	for range held {
+		go func() { answers <- post(h, large).Code }()
 		<-begun
 	}
-	w := post(h, good, large)
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+	w := post(h, large)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
 		t.Errorf("a fourth large one: %d", w.Code)
 	}
 	go func() { answers <- post(h, good).Code }()
-	<-begun // a small one still finds room
+	<-begun
 	close(release)
-	for range inWork + 1 {
+	for range held + 1 {
 		if code := <-answers; code != http.StatusOK {
-			t.Errorf("in work: %d", code)
+			t.Errorf("held: %d", code)
 		}
 	}
 	go func() { <-begun }()
-	if w := post(h, good, large); w.Code != http.StatusOK {
+	if w := post(h, large); w.Code != http.StatusOK {
 		t.Errorf("afterwards: %d", w.Code)
+	}
+}
+
+// Bodies of unknown length that arrive slowly hold only what has arrived of them.
+func TestSlowBodiesBlockNobody(t *testing.T) {
+	t.Parallel()
+	s := &sink{}
+	h, _, _ := door(t, webhook.Config{}, s)
+	const slow = 100
+	answers := make(chan int, slow)
+	var ends []*io.PipeWriter
+	for range slow {
+		r, w := io.Pipe()
+		ends = append(ends, w)
+		go func() {
+			answers <- post(h, "", func(req *http.Request) { req.Body, req.ContentLength = r, -1 }).Code
+		}()
+		if _, err := io.WriteString(w, good[:50]); err != nil { // returns when it has been read
+			t.Fatal(err)
+		}
+	}
+	if w := post(h, strings.Repeat(" ", 10<<20-len(good))+good); w.Code != http.StatusOK {
+		t.Errorf("a large one beside slow ones: %d", w.Code)
+	}
+	for _, w := range ends {
+		w.CloseWithError(errors.New("connection reset"))
+		if code := <-answers; code != http.StatusBadRequest {
+			t.Errorf("cut: %d", code)
+		}
 	}
 }
 
@@ -291,8 +332,12 @@ func FuzzWebhook(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		s := &sink{}
 		h, _, _ := door(t, webhook.Config{}, s)
-		if w := post(h, body); w.Code != 200 && w.Code != 400 && w.Code != 413 {
+		w := post(h, body)
+		if w.Code != 200 && w.Code != 400 && w.Code != 413 {
 			t.Errorf("%d for %q", w.Code, body)
+		}
+		if w.Body.Len() > 200 {
+			t.Errorf("%q for %q", w.Body, body)
 		}
 		for _, e := range s.events {
 			if e.Fingerprint == "" || e.StartsAt.IsZero() || e.Firing != e.EndsAt.IsZero() || e.StartsAt.UnixMicro() < 0 {

@@ -1,0 +1,460 @@
+package webhook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/model"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// decoded is what is kept of a body.
+type decoded struct {
+	events    []reporter.AlertEvent
+	grafana   bool
+	cut       int            // alerts of which something was cut
+	truncated uint64         // alerts beyond the limits of a webhook
+	skipped   map[string]int // alerts that are none, by what is wrong
+	first     string         // the first of them, for the log: its place and what is wrong
+}
+
+// Reasons to skip an alert, which are label values of a metric.
+const (
+	skipNotAlert = "not_an_alert" // it, its labels or its annotations have another JSON type
+	skipStatus   = "status"       // neither firing nor resolved
+	skipTime     = "time"         // startsAt or endsAt cannot be read, or lies outside 1970 to 2199
+)
+
+var skipReasons = []string{skipNotAlert, skipStatus, skipTime}
+
+// errNotAlert is the fault of one alert: its JSON is well formed, and something has another type than it should.
+var errNotAlert = errors.New("has another JSON type")
+
+// decoder reads a body token by token, so that the memory it takes depends on what is kept and not on what is sent.
+type decoder struct {
+	json   *json.Decoder
+	depth  int
+	limits Limits
+	kept   int // bytes, by alertWeight
+	cutNow bool
+}
+
+// decode reads the body of a webhook. Fields that it does not know are skipped, as a later Alertmanager may send them. The
+// error is a *refusal, or that of the reader; it never holds text of the body.
+func decode(body io.Reader, limits Limits, now time.Time) (*decoded, error) {
+	d := &decoder{json: json.NewDecoder(body), limits: limits}
+	d.json.UseNumber()
+	out := &decoded{skipped: map[string]int{}}
+	var alerts []alert
+	var msg Message
+	msg.Data = &template.Data{}
+	var org bool
+	err := d.object(func(field string) error {
+		switch field {
+		case "alerts":
+			alerts, *out = nil, decoded{skipped: map[string]int{}}
+			d.kept = 0
+			return d.alerts(&alerts, out)
+		case "version":
+			return d.text(&msg.Version, field, 32)
+		case "groupKey":
+			return d.key(&msg.GroupKey, field)
+		case "receiver":
+			return d.key(&msg.Receiver, field)
+		case "status":
+			return d.text(&msg.Status, field, 32)
+		case "externalURL":
+			return d.text(&msg.ExternalURL, field, d.limits.URLBytes)
+		case "truncatedAlerts":
+			return d.count(&msg.TruncatedAlerts, field)
+		case "orgId":
+			org = true
+			return d.skip()
+		case "groupLabels":
+			labels, err := d.pairs(d.limits.Labels, d.limits.LabelBytes)
+			if errors.Is(err, errNotAlert) {
+				return bad("groupLabels is not an object of strings")
+			}
+			msg.GroupLabels = labels
+			return err
+		}
+		return d.skip()
+	})
+	if err == nil {
+		_, err = d.json.Token()
+		switch {
+		case errors.Is(err, io.EOF):
+			err = nil
+		case err == nil:
+			err = bad("there is something after the JSON object")
+		}
+	}
+	if err != nil {
+		return nil, fault(err, d.json.InputOffset())
+	}
+	out.grafana = msg.Version == versionGrafana && org
+	if msg.Version != versionAlertmanager && !out.grafana {
+		return nil, bad("version is %.20q, want %q (Alertmanager), or %q with an orgId (Grafana)", msg.Version, versionAlertmanager, versionGrafana)
+	}
+	if msg.GroupKey == "" {
+		return nil, bad("groupKey is missing")
+	}
+	out.build(msg, alerts, now)
+	return out, nil
+}
+
+// fault keeps text of the body out of the errors of encoding/json.
+func fault(err error, at int64) error {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return bad("the body is not an Alertmanager webhook in JSON: syntax error at byte %d", at)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return bad("the body is not an Alertmanager webhook in JSON: it ends at byte %d", at)
+	}
+	return err
+}
+
+// token reads the next token, and bounds the nesting.
+func (d *decoder) token() (json.Token, error) {
+	t, err := d.json.Token()
+	switch t {
+	case json.Delim('{'), json.Delim('['):
+		if d.depth++; d.depth > maxDepth {
+			return nil, bad("the JSON is nested deeper than %d", maxDepth)
+		}
+	case json.Delim('}'), json.Delim(']'):
+		d.depth--
+	}
+	return t, err
+}
+
+// skip reads the next value and forgets it.
+func (d *decoder) skip() error {
+	from := d.depth
+	for {
+		if _, err := d.token(); err != nil || d.depth <= from {
+			return err
+		}
+	}
+}
+
+// rest skips what is left of the objects and arrays that were opened since the nesting was that deep.
+func (d *decoder) rest(depth int) error {
+	for d.depth > depth {
+		if _, err := d.token(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// object calls f with the name of each field of the body's object; f reads its value.
+func (d *decoder) object(f func(field string) error) error {
+	t, err := d.token()
+	if err != nil {
+		return err
+	}
+	if t != json.Delim('{') {
+		return bad("the body is not an Alertmanager webhook in JSON: want an object")
+	}
+	return d.fields(f)
+}
+
+// fields is object after its brace.
+func (d *decoder) fields(f func(field string) error) error {
+	for d.json.More() {
+		t, err := d.token()
+		if err != nil {
+			return err
+		}
+		field, _ := t.(string) // the JSON decoder takes nothing else for a name
+		if err := f(field); err != nil {
+			return err
+		}
+	}
+	_, err := d.token()
+	return err
+}
+
+// value reads a string; null is "". errNotAlert: it is something else, and has been skipped.
+func (d *decoder) value() (string, error) {
+	from := d.depth
+	t, err := d.token()
+	if err != nil {
+		return "", err
+	}
+	switch v := t.(type) {
+	case string:
+		return v, nil
+	case nil:
+		return "", nil
+	}
+	if err := d.rest(from); err != nil {
+		return "", err
+	}
+	return "", errNotAlert
+}
+
+// text reads a string of the envelope.
+func (d *decoder) text(to *string, field string, limit int) error {
+	s, err := d.value()
+	if errors.Is(err, errNotAlert) {
+		return bad("%s is not a string", field)
+	}
+	*to = clip(s, limit)
+	return err
+}
+
+func (d *decoder) key(to *string, field string) error {
+	s, err := d.value()
+	if errors.Is(err, errNotAlert) {
+		return bad("%s is not a string", field)
+	}
+	*to = identify(s, keyBytes)
+	return err
+}
+
+func (d *decoder) count(to *uint64, field string) error {
+	from := d.depth
+	t, err := d.token()
+	if err != nil {
+		return err
+	}
+	number, ok := t.(json.Number)
+	if t != nil && !ok {
+		return errors.Join(d.rest(from), bad("%s is not a number", field))
+	}
+	*to = 0
+	if ok {
+		n, err := strconv.ParseUint(string(number[:min(len(number), 20)]), 10, 63)
+		if err != nil || len(number) > 19 {
+			return bad("%s is not a number of alerts", field)
+		}
+		*to = n
+	}
+	return nil
+}
+
+// pairs reads an object of strings, and keeps at most limit of them beside those that are always kept.
+func (d *decoder) pairs(limit, bytes int) (map[string]string, error) {
+	from := d.depth
+	t, err := d.token()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	if t == nil {
+		return out, nil
+	}
+	if t != json.Delim('{') {
+		if err := d.rest(from); err != nil {
+			return nil, err
+		}
+		return nil, errNotAlert
+	}
+	var wrong error
+	err = d.fields(func(name string) error {
+		value, err := d.value()
+		if errors.Is(err, errNotAlert) {
+			wrong = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name = identify(name, nameBytes)
+		if _, have := out[name]; !have && len(out) >= limit && !d.always(name) {
+			d.cutNow = true
+			return nil
+		}
+		out[name] = d.clip(value, bytes)
+		return nil
+	})
+	if err == nil {
+		err = wrong
+	}
+	return out, err
+}
+
+func (d *decoder) always(name string) bool {
+	return name == model.AlertNameLabel || name == "severity" || slices.Contains(d.limits.Keep, name)
+}
+
+// clip notes that something of the alert was cut.
+func (d *decoder) clip(s string, limit int) string {
+	d.cutNow = d.cutNow || len(s) > limit
+	return clip(s, limit)
+}
+
+// alerts reads the array of alerts.
+func (d *decoder) alerts(to *[]alert, out *decoded) error {
+	from := d.depth
+	t, err := d.token()
+	if err != nil || t == nil {
+		return err
+	}
+	if t != json.Delim('[') {
+		return errors.Join(d.rest(from), bad("alerts is not an array"))
+	}
+	for n := 0; d.json.More(); n++ {
+		if len(*to) >= d.limits.Alerts || d.kept >= keptBytes {
+			out.truncated++
+			if err := d.skip(); err != nil {
+				return err
+			}
+			continue
+		}
+		d.cutNow = false
+		a, reason, err := d.alert()
+		if err != nil {
+			return err
+		}
+		if reason == "" {
+			reason = unusable(a)
+		}
+		if reason != "" {
+			if out.skipped[reason]++; out.first == "" {
+				out.first = fmt.Sprintf("alerts[%d]: %s", n, reason)
+			}
+			continue
+		}
+		if d.cutNow {
+			out.cut++
+		}
+		d.kept += alertWeight(a)
+		*to = append(*to, a)
+	}
+	_, err = d.token()
+	return err
+}
+
+// alert reads one alert, or says why it is none.
+func (d *decoder) alert() (a alert, reason string, err error) {
+	from := d.depth
+	t, err := d.token()
+	if err != nil {
+		return a, "", err
+	}
+	if t != json.Delim('{') {
+		return a, skipNotAlert, d.rest(from)
+	}
+	text := func(to *string, limit int) error {
+		s, err := d.value()
+		*to = d.clip(s, limit)
+		return err
+	}
+	moment := func(to *time.Time) error {
+		s, err := d.value()
+		if err != nil || s == "" {
+			return err
+		}
+		if *to, err = time.Parse(time.RFC3339, s[:min(len(s), 64)]); err != nil || len(s) > 64 {
+			reason = skipTime
+		}
+		return nil
+	}
+	err = d.fields(func(field string) (err error) {
+		switch field {
+		case "status":
+			err = text(&a.Status, 32)
+		case "labels":
+			var m map[string]string
+			m, err = d.pairs(d.limits.Labels, d.limits.LabelBytes)
+			a.Labels = m
+		case "annotations":
+			var m map[string]string
+			m, err = d.pairs(d.limits.Annotations, d.limits.AnnotationBytes)
+			a.Annotations = m
+		case "startsAt":
+			err = moment(&a.StartsAt)
+		case "endsAt":
+			err = moment(&a.EndsAt)
+		case "fingerprint":
+			var s string
+			s, err = d.value()
+			a.Fingerprint = identify(s, nameBytes)
+		case "generatorURL":
+			err = text(&a.GeneratorURL, d.limits.URLBytes)
+		case "silenceURL":
+			err = text(&a.silenceURL, d.limits.URLBytes)
+		case "dashboardURL":
+			err = text(&a.dashboardURL, d.limits.URLBytes)
+		case "panelURL":
+			err = text(&a.panelURL, d.limits.URLBytes)
+		default:
+			return d.skip()
+		}
+		if errors.Is(err, errNotAlert) {
+			reason, err = skipNotAlert, nil
+		}
+		return err
+	})
+	return a, reason, err
+}
+
+// unusable says why an alert cannot be taken; "" if it can.
+func unusable(a alert) string {
+	switch model.AlertStatus(a.Status) {
+	case model.AlertFiring:
+	case model.AlertResolved:
+		if !a.EndsAt.IsZero() && !sane(a.EndsAt) {
+			return skipTime
+		}
+	default:
+		return skipStatus
+	}
+	if !sane(a.StartsAt) {
+		return skipTime
+	}
+	return ""
+}
+
+// sane bounds times to what a journal in microseconds, and an incident of this century, can hold.
+func sane(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2200 }
+
+// build makes the events. Each alert has its own status: the one at the top is "firing" while any alert of the group is.
+func (out *decoded) build(m Message, alerts []alert, now time.Time) {
+	out.events = make([]reporter.AlertEvent, 0, len(alerts))
+	for _, a := range alerts {
+		e := reporter.AlertEvent{
+			GroupKey: m.GroupKey, Receiver: m.Receiver, ExternalURL: m.ExternalURL, GroupLabels: m.GroupLabels,
+			Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+			Labels: nonNil(a.Labels), Annotations: nonNil(a.Annotations), GeneratorURL: a.GeneratorURL,
+			Truncated: m.TruncatedAlerts + out.truncated, ReceivedAt: now,
+		}
+		if model.AlertStatus(a.Status) == model.AlertFiring {
+			e.Firing, e.EndsAt = true, time.Time{}
+		} else if e.EndsAt.IsZero() {
+			e.EndsAt = now
+		}
+		if e.Fingerprint == "" {
+			e.Fingerprint = fingerprint(a.Labels)
+		}
+		out.events = append(out.events, e)
+	}
+}
+
+func nonNil(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// fingerprint is Alertmanager's own, for senders that leave it out.
+func fingerprint(labels map[string]string) string {
+	set := make(model.LabelSet, len(labels))
+	for k, v := range maps.All(labels) {
+		set[model.LabelName(k)] = model.LabelValue(v)
+	}
+	return set.Fingerprint().String()
+}

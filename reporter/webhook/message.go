@@ -1,0 +1,25 @@
+package webhook
+
+import "github.com/prometheus/alertmanager/template"
+
+// Versions of the payload. Alertmanager's: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+// Grafana's: https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
+const (
+	versionAlertmanager = "4"
+	versionGrafana      = "1" // with an orgId
+)
+
+// Message is the payload of an Alertmanager webhook: the data that its notification templates have, and the envelope that
+// its package notify/webhook adds to them.
+type Message struct {
+	*template.Data
+	Version         string `json:"version"`
+	GroupKey        string `json:"groupKey"`
+	TruncatedAlerts uint64 `json:"truncatedAlerts"`
+}
+
+// alert is one alert of a webhook, with the links that Grafana adds.
+type alert struct {
+	template.Alert
+	silenceURL, dashboardURL, panelURL string
+}
