@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
+	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -93,7 +94,7 @@ func moment(s string, zone *time.Location) (time.Time, error) {
 func printMessage(cmd *cobra.Command, msg reporter.Message, format string) error {
 	switch format {
 	case "text":
-		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(app.Plain(msg)))
+		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(markup.Plain(msg.HTML)))
 	case "html":
 		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(msg.HTML))
 	default:

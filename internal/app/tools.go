@@ -143,6 +143,3 @@ func (t *Tools) CancelDelivery(ctx context.Context, id int64) error {
 
 // Zone is the time zone in which times are shown.
 func (t *Tools) Zone() *time.Location { return t.cfg.Zone }
-
-// Plain is a message as plain text.
-func Plain(msg reporter.Message) string { return render.Plain(msg.HTML) }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -388,8 +389,7 @@ func newLink(l language, link reporter.Link) (Link, bool) {
 		u.User = nil
 		address = u.String()
 	}
-	clickable := (u.Scheme == "http" || u.Scheme == "https") && strings.Contains(strings.Trim(u.Hostname(), "."), ".")
-	return Link{Word: word, URL: address, Clickable: clickable, kind: link.Kind}, true
+	return Link{Word: word, URL: address, Clickable: markup.Linkable(address), kind: link.Kind}, true
 }
 
 // shorten cuts the view to what fits a message.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 )
@@ -157,7 +158,7 @@ func TestFiringAndDigestText(t *testing.T) {
 			golden(t, name+"."+locale+".html", m.HTML)
 			wellFormed(t, name, m.HTML)
 			wellFormed(t, name, m.Summary)
-			if utf8.RuneCountInString(render.Plain(m.HTML)) > 4000 {
+			if utf8.RuneCountInString(markup.Plain(m.HTML)) > 4000 {
 				t.Errorf("%s is too long for one message", name)
 			}
 			for _, b := range m.Buttons {

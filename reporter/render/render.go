@@ -10,6 +10,9 @@ import (
 	"strings"
 	texttemplate "text/template"
 	"time"
+	"unicode/utf8"
+
+	"github.com/awoooi/awoooi-reporter/internal/markup"
 )
 
 //go:embed templates/*.tmpl
@@ -143,6 +146,9 @@ func (l language) executeFile(file string, view any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("template: %w", err)
 	}
+	if !utf8.Valid(b) {
+		return "", fmt.Errorf("template: %s: the file is not UTF-8", file)
+	}
 	source := strings.ReplaceAll(string(b), "\r\n", "\n")
 	t, err := template.New(file).Funcs(template.FuncMap{"t": l.t}).Parse(source)
 	if err != nil {
@@ -152,8 +158,8 @@ func (l language) executeFile(file string, view any) (string, error) {
 	if err := t.Execute(&out, view); err != nil {
 		return "", err
 	}
-	text := strings.TrimSpace(out.String())
-	if err := checkMarkup(text); err != nil {
+	text := strings.ToValidUTF8(strings.TrimSpace(out.String()), "\uFFFD")
+	if err := markup.Validate(text); err != nil {
 		return "", fmt.Errorf("template: %s: its text, at %w", file, err)
 	}
 	return text, nil

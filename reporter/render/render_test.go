@@ -438,20 +438,3 @@ func TestBrokenTemplateNamesItsLineAndTheReportIsStillWritten(t *testing.T) {
 		t.Error("a file that is not there was taken")
 	}
 }
-
-func TestPlain(t *testing.T) {
-	t.Parallel()
-	for markup, want := range map[string]string{
-		"<b>a</b> &lt;b&gt; &#34;&amp;&#43;":          `a <b> "&+`,
-		`<a href="https://x.y/?a=1&amp;b=2">來源</a>.`:  "來源 (https://x.y/?a=1&b=2).",
-		`<a href="https://x.y/">https://x.y/</a>`:     "https://x.y/",
-		"line\n  • <code>rm -rf &lt;dir&gt;</code>\n": "line\n  • rm -rf <dir>\n",
-		"<blockquote><i>a</i>\n<u>b</u></blockquote>": "a\nb",
-		"&amp;lt;b&amp;gt; stays as it was written":   "&lt;b&gt; stays as it was written",
-		"a < b, not of ours, is text; so is <":        "a < b, not of ours, is text; so is <",
-	} {
-		if got := render.Plain(markup); got != want {
-			t.Errorf("%q is %q, want %q", markup, got, want)
-		}
-	}
-}

@@ -151,9 +151,12 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 		}
 		params["reply_markup"] = map[string]any{"inline_keyboard": rows}
 	}
-	text := part.HTML
+	text, limit := part.HTML, maxText
+	if part.Picture != nil {
+		limit = maxCaption
+	}
 	if part.Plain {
-		text = plain(text)
+		text = plain(text, limit-marks)
 	} else {
 		params["parse_mode"] = "HTML"
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -187,7 +188,7 @@ func TestWhatIsSent(t *testing.T) {
 		opts reporter.SendOptions
 	}{
 		{reporter.Part{HTML: "<b>a &lt; b</b>"}, reporter.SendOptions{}},
-		{reporter.Part{HTML: "<h1>a &lt; b</h1>", Plain: true}, reporter.SendOptions{To: "-100999"}},
+		{reporter.Part{HTML: "<b>a &lt; b</b>", Plain: true}, reporter.SendOptions{To: "-100999"}},
 		{reporter.Part{HTML: "again"}, reporter.SendOptions{Repeat: true}},
 		{reporter.Part{HTML: "<html>whole</html>", Document: "報告.html"}, reporter.SendOptions{}},
 		{reporter.Part{HTML: "<b>picture</b>", Picture: picture(t), Buttons: []reporter.Button{{Text: "頁面", URL: "https://r.example.org/x?a=1&b=2"}}}, reporter.SendOptions{ReplyTo: "3", Repeat: true}},
@@ -262,7 +263,7 @@ func TestPictureStandsAboveShortTextsAndBehindLongOnes(t *testing.T) {
 		"two parts":  {6000, 3, 2},
 		"a document": {40000, 3, 2},
 	} {
-		msg := reporter.Message{Title: "T <x>", HTML: strings.Repeat("長", tc.length), Picture: []byte("png"), Buttons: []reporter.Button{{Text: "b"}}}
+		msg := reporter.Message{Title: "T <x>", HTML: strings.Repeat("長", tc.length), Picture: []byte("png"), Buttons: []reporter.Button{{Text: "b", URL: "https://b.example/"}}}
 		parts := c.Split(msg)
 		if len(parts) != tc.parts {
 			t.Errorf("%s: %d parts, want %d", name, len(parts), tc.parts)
@@ -350,6 +351,43 @@ func TestSplit(t *testing.T) {
 		if parts := c.Split(reporter.Message{Title: "a < b", HTML: blank}); len(parts) != 1 || parts[0].HTML != "a &lt; b" {
 			t.Errorf("blank text %q: %+v", blank, parts)
 		}
+	}
+}
+
+// Telegram would refuse the whole message for such a button, and drop the link without a word.
+func TestAddressesThatTelegramDoesNotTakeAreText(t *testing.T) {
+	t.Parallel()
+	c := channel(t, "http://127.0.0.1:1", &bytes.Buffer{})
+	parts := c.Split(reporter.Message{
+		HTML: `<a href="http://localhost:9787/x">page</a> <a href="https://r.example/">list</a>`,
+		Buttons: []reporter.Button{
+			{Text: "page", URL: "http://localhost:9787/x"}, {Text: "port", URL: "http://r.example:0/"}, {Text: "", URL: "https://r.example/"},
+			{Text: "list", URL: "https://r.example/"},
+		},
+	})
+	want := []reporter.Part{{
+		HTML:    `page (http://localhost:9787/x) <a href="https://r.example/">list</a>`,
+		Buttons: []reporter.Button{{Text: "list", URL: "https://r.example/"}},
+	}}
+	if !reflect.DeepEqual(parts, want) {
+		t.Errorf("parts are %+v, want %+v", parts, want)
+	}
+}
+
+// A text whose markup was refused is sent plain, with its addresses if they fit.
+func TestPlainTextFits(t *testing.T) {
+	t.Parallel()
+	b := bot(t)
+	c := channel(t, b.URL(), &bytes.Buffer{})
+	for _, n := range []int{1, 400} {
+		html := strings.Repeat(`<a href="https://r.example/">list</a> `, n)
+		if _, err := c.Send(t.Context(), reporter.Part{HTML: html, Plain: true}, reporter.SendOptions{Repeat: true}); err != nil {
+			t.Errorf("%d links: %v", n, err)
+		}
+	}
+	got := b.Messages()
+	if len(got) != 2 || !strings.Contains(got[0].Plain, "list (https://r.example/)") || strings.Contains(got[1].Plain, "example") {
+		t.Errorf("sent %+v", got)
 	}
 }
 

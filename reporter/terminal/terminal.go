@@ -5,13 +5,12 @@ package terminal
 import (
 	"context"
 	"fmt"
-	"html"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -34,18 +33,11 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 	return []reporter.Part{{HTML: msg.HTML}}
 }
 
-var (
-	link = regexp.MustCompile(`<a href="([^"]*)">([^<]*)</a>`)
-	tag  = regexp.MustCompile(`<[^<>]*>`)
-)
-
 const rule = "────────────────────────────────────────"
 
-// Send writes the part, without markup and without anything that could drive the terminal.
+// Send writes the part as plain text, without control characters.
 func (c *Channel) Send(_ context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
-	text := link.ReplaceAllString(part.HTML, "$2: $1") // a terminal shows where a link leads, or nobody gets there
-	text = html.UnescapeString(tag.ReplaceAllString(text, ""))
-	text = safetext.Text(text)
+	text := safetext.Text(markup.Plain(part.HTML))
 	if o.Repeat {
 		text = "🔁 possible repeat\n" + text
 	}

@@ -15,11 +15,11 @@ func TestTextIsPlainAndDrivesNoTerminal(t *testing.T) {
 		opts       reporter.SendOptions
 	}{
 		"markup":                {html: "<b>a &lt; b</b>\n<code>c</code>", want: "a < b\nc"},
-		"a link":                {html: `  • <a href="https://x.example/?a=1&amp;b=2">page</a>`, want: "  • page: https://x.example/?a=1&b=2"},
+		"a link":                {html: `  • <a href="https://x.example/?a=1&amp;b=2">page</a>`, want: "  • page (https://x.example/?a=1&b=2)"},
 		"escape sequences":      {html: "a\x1b[31mb\u009b1m\rc", want: "a[31mb1mc"},
 		"escaped ones":          {html: "a&#27;[31mb", want: "a[31mb"},
 		"a possible repeat":     {html: "x", want: "🔁 possible repeat\nx", opts: reporter.SendOptions{Repeat: true}},
-		"reversed text":         {html: "a\u202eb", want: "ab"},
+		"reversed text":         {html: "a\u202eb\u2066c\ufeff", want: "abc"},
 		"what looks like a tag": {html: "&lt;script&gt;", want: "<script>"},
 	} {
 		var out strings.Builder
