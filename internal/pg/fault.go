@@ -1,0 +1,175 @@
+package pg
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/awoooi/awoooi-reporter/internal/neterr"
+)
+
+// The causes of errors of PostgreSQL that are not those of any connection.
+const (
+	Authentication   = "authentication failed"
+	DatabaseMissing  = "database missing"
+	NoTarget         = "no server has the target_session_attrs of the DSN"
+	StatementTimeout = "statement timeout"
+	LockTimeout      = "lock timeout"
+	Cancelled        = "cancelled"
+)
+
+// PostgreSQL's codes (appendix A of its documentation).
+const (
+	codeLock           = "55P03"
+	codeCancelled      = "57014"
+	codeBadPassword    = "28P01"
+	codeBadAuth        = "28000"
+	codeNoDatabase     = "3D000"
+	codeProtocol       = "08P01" // PgBouncer's code for everything that it says itself
+	codeStarting       = "57P03"
+	codeShutdown       = "57P01"
+	codeCrash          = "57P02"
+	codeTooMany        = "53300"
+	codeNoConnectRight = "42501"
+)
+
+func sortSettings(s []Setting) {
+	slices.SortFunc(s, func(a, b Setting) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Connecting returns an error that says why there is no connection, each cause once where several hosts were tried. It
+// quotes neither the DSN nor what a server said of it.
+func Connecting(err error) error {
+	var found []string
+	for _, e := range hosts(err) {
+		cause := cmp.Or(own(e), neterr.Cause(e), unnamed(e))
+		if cause != "" && !slices.Contains(found, cause) {
+			found = append(found, cause)
+		}
+	}
+	if len(found) == 0 {
+		return errors.New("no connection")
+	}
+	return errors.New(strings.Join(found, "; "))
+}
+
+// hosts returns the errors of the single hosts.
+func hosts(err error) []error {
+	for at := err; at != nil; at = errors.Unwrap(at) {
+		if many, ok := at.(interface{ Unwrap() []error }); ok { //nolint:errorlint // looked for level by level
+			return many.Unwrap()
+		}
+	}
+	return []error{err}
+}
+
+// own names what pgconn or a server says.
+func own(err error) string {
+	var pg *pgconn.PgError
+	switch {
+	case errors.Is(err, pgconn.ErrStandbyConnection), errors.Is(err, pgconn.ErrPrimaryConnection),
+		errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrReadWriteConnection):
+		return NoTarget
+	case errors.As(err, &pg):
+		return refusal(pg)
+	}
+	return ""
+}
+
+// unnamed names the errors of pgconn that have no type of their own, by their fixed words.
+func unnamed(err error) string {
+	text := err.Error()
+	for _, c := range []struct{ pgx, words string }{
+		{"server refused TLS", neterr.WithoutTLS},
+		{"SASL", Authentication}, {"SCRAM", Authentication}, {"require_auth", Authentication},
+		{"channel binding", Authentication}, {"sslcertmode", Authentication},
+		{"tls error", neterr.TLSFailed},
+	} {
+		if strings.Contains(text, c.pgx) {
+			return c.words
+		}
+	}
+	return ""
+}
+
+// refusal names a server's error while it is connected to.
+func refusal(e *pgconn.PgError) string {
+	switch e.Code {
+	case codeBadPassword, codeBadAuth:
+		return Authentication
+	case codeNoDatabase:
+		return DatabaseMissing
+	case codeStarting:
+		return "the server is starting up or shutting down"
+	case codeTooMany:
+		return "too many connections"
+	case codeNoConnectRight:
+		return "no right to connect to the database"
+	case codeShutdown, codeCrash:
+		return "the server closed the connection"
+	case codeProtocol:
+		return pooler(e.Message)
+	}
+	return "the server refuses the connection (SQLSTATE " + e.Code + ")"
+}
+
+// pooler names what PgBouncer says, which has one code for everything.
+func pooler(message string) string {
+	lower := strings.ToLower(message)
+	for _, c := range []struct{ says, words string }{
+		{"no such database", DatabaseMissing},
+		{"no such user", Authentication},
+		{"password", Authentication}, {"auth", Authentication}, {"login", Authentication},
+		{"unsupported startup parameter", "the pooler refuses a parameter of the DSN"},
+		{"statement pooling mode", "the pooler allows no transaction"},
+		{"query_wait_timeout", "the pooler has no free connection"},
+		{"client_login_timeout", neterr.TimedOut},
+		{"no more connections", "too many connections"}, {"too many", "too many connections"},
+		{"server_login_retry", neterr.Refused}, {"connect failed", neterr.Refused},
+		{"shutting down", "the server is starting up or shutting down"},
+	} {
+		if strings.Contains(lower, c.says) {
+			return c.words
+		}
+	}
+	return "the pooler refuses the connection"
+}
+
+// Message returns what a server said of a statement, by its cause where that is one of ours. hide are texts that it must
+// not show: what holds one of them is left out.
+func Message(e *pgconn.PgError, hide ...string) string {
+	switch {
+	case e.Code == codeLock:
+		return LockTimeout
+	case e.Code == codeCancelled && strings.Contains(e.Message, StatementTimeout):
+		return StatementTimeout
+	case e.Code == codeCancelled && strings.Contains(e.Message, LockTimeout):
+		return LockTimeout
+	case e.Code == codeCancelled:
+		return Cancelled
+	case e.Code == codeProtocol:
+		return pooler(e.Message)
+	}
+	for _, h := range hide {
+		if h != "" && strings.Contains(e.Message, h) {
+			return "the server refuses the statement (SQLSTATE " + e.Code + ")"
+		}
+	}
+	return fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code)
+}
+
+// IsLockTimeout says whether the statement waited too long for a lock.
+func IsLockTimeout(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == codeLock
+}
+
+// NeedsStatements says whether a pooler takes no transaction, as PgBouncer with pool_mode = statement.
+func NeedsStatements(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == codeProtocol && strings.Contains(pg.Message, "statement pooling mode")
+}
