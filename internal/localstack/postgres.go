@@ -21,6 +21,10 @@ import (
 // PostgresOptions says how the throw-away PostgreSQL is set up.
 type PostgresOptions struct {
 	Fsync bool // commits reach the disk; off by default, since the data is thrown away
+	// CertPEM and KeyPEM switch TLS on.
+	CertPEM, KeyPEM []byte
+	// HBA are lines of pg_hba.conf that come before those that trust everyone.
+	HBA []string
 }
 
 // Postgres is a real PostgreSQL server on a free loopback port.
@@ -115,8 +119,66 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("postgres: initdb: %w: %s", err, out)
 	}
+	if len(p.opts.HBA) > 0 {
+		path := filepath.Join(p.data(), "pg_hba.conf")
+		rest, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("postgres: %w", err)
+		}
+		if err := p.write("data/pg_hba.conf", []byte(strings.Join(p.opts.HBA, "\n")+"\n"+string(rest))); err != nil {
+			return err
+		}
+	}
+	if p.opts.CertPEM == nil {
+		return nil
+	}
+	return errors.Join(p.write("server.crt", p.opts.CertPEM), p.write("server.key", p.opts.KeyPEM))
+}
+
+// write puts a file of the server's user into its directory.
+func (p *Postgres) write(name string, content []byte) error {
+	path := filepath.Join(p.dir, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if p.as == nil {
+		return nil
+	}
+	if err := os.Chown(path, int(p.as.Uid), int(p.as.Gid)); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
 	return nil
 }
+
+// StartStandby starts a streaming standby of p. It ends at its Stop; reads of it may be a moment behind.
+func (p *Postgres) StartStandby(ctx context.Context) (*Postgres, error) {
+	dir, remove, err := toolDir("", "standby")
+	if err != nil {
+		return nil, err
+	}
+	s := &Postgres{opts: PostgresOptions{Fsync: p.opts.Fsync}, bin: p.bin, dir: dir, as: p.as}
+	if s.as != nil {
+		if err := os.Chown(dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
+			remove()
+			return nil, fmt.Errorf("standby: %w", err)
+		}
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(p.bin, "pg_basebackup"), "-D", s.data(), "-h", "127.0.0.1",
+		"-p", strconv.Itoa(p.port), "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	cmd.Dir, cmd.SysProcAttr = dir, s.attributes()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		remove()
+		return nil, fmt.Errorf("standby: pg_basebackup: %w: %s", err, out)
+	}
+	if err := s.start(ctx); err != nil {
+		remove()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Port is where the server listens on the loopback.
+func (p *Postgres) Port() int { return p.port }
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
@@ -161,6 +223,10 @@ func (p *Postgres) launch(ctx context.Context) error {
 		"shared_buffers=128MB", "max_connections=100", "autovacuum=off", "jit=off", "timezone=UTC", "lc_messages=C",
 	} {
 		args = append(args, "-c", setting)
+	}
+	if p.opts.CertPEM != nil {
+		args = append(args, "-c", "ssl=on", "-c", "ssl_cert_file="+filepath.Join(p.dir, "server.crt"),
+			"-c", "ssl_key_file="+filepath.Join(p.dir, "server.key"))
 	}
 	p.out = &tailBuffer{max: 8 << 10}
 	p.cmd = exec.Command(filepath.Join(p.bin, "postgres"), args...)
