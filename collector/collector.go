@@ -25,9 +25,13 @@ var sets embed.FS
 func Builtin(name string) (kpi.Set, error) {
 	b, err := sets.ReadFile("sets/" + name + ".yaml")
 	if err != nil {
-		return kpi.Set{}, fmt.Errorf("kpi set %q: not builtin, there are awoooi and journal", name)
+		return kpi.Set{}, fmt.Errorf("unknown kpi set %q (have awoooi, journal)", name)
 	}
-	return kpi.ParseSet(b)
+	set, err := kpi.ParseSet(b)
+	for n := range set.Queries {
+		set.Queries[n].Builtin = true
+	}
+	return set, err
 }
 
 // Config is what a collector asks, and how.
@@ -62,6 +66,7 @@ type memory struct {
 // flight is one run that any number of scrapes wait for. It is cancelled when nobody waits any more.
 type flight struct {
 	run     *run
+	ends    time.Time // its deadline
 	done    chan struct{}
 	snap    *snapshot // once done
 	waiting int
@@ -111,7 +116,7 @@ const longestRun = 5 * time.Minute
 func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 	c.mu.Lock()
 	f := c.running
-	if f == nil {
+	if f == nil || f.endsEarly(ctx) {
 		g := c.current
 		if !g.acquire() {
 			c.mu.Unlock()
@@ -119,9 +124,12 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 		}
 		// The run is no scraper's own: it lives as long as anybody waits for it.
 		shared, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-		f = &flight{run: newRun(g, c.now().UTC().Truncate(time.Microsecond)), done: make(chan struct{}), cancel: cancel}
+		limit := runTime(ctx, g.cfg.ScrapeTimeout)
+		f = &flight{
+			run: newRun(g, c.now().UTC().Truncate(time.Microsecond)), ends: time.Now().Add(limit), done: make(chan struct{}), cancel: cancel,
+		}
 		c.running = f
-		go c.fly(shared, f, runTime(ctx, g.cfg.ScrapeTimeout))
+		go c.fly(shared, f, limit)
 	}
 	f.waiting++
 	c.mu.Unlock()
@@ -163,13 +171,21 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 	return snap, nil
 }
 
-// runTime is how long a run may take that a scrape under ctx starts. Those that join later share its end, so that
-// overlapping scrapes cannot keep one run, and its ageing window, alive for ever.
+// runTime is how long a run may take that a scrape under ctx starts. Its sources know by it when the scraper leaves.
+// Scrapes that join later share its end, so that overlapping scrapes cannot keep one run, and its ageing window, alive for
+// ever.
 func runTime(ctx context.Context, usual time.Duration) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
-		return min(max(time.Until(deadline), usual), longestRun)
+		return min(time.Until(deadline), longestRun)
 	}
 	return usual
+}
+
+// endsEarly says whether the flight leaves its queries much less time than a scrape under ctx would give them, as when
+// the scraper that it was started for has a short timeout.
+func (f *flight) endsEarly(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(f.ends) < time.Until(deadline)/3
 }
 
 func (c *Collector) fly(ctx context.Context, f *flight, limit time.Duration) {

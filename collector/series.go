@@ -2,10 +2,15 @@ package collector
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +22,9 @@ import (
 
 // longestLabel bounds a label's text in bytes, so that a column of free text cannot fill Prometheus.
 const longestLabel = 512
+
+// errTwice is a column that the rows have twice: which of them is meant is not clear.
+var errTwice = errors.New("the rows have it twice, give each column a name of its own")
 
 // series is one sample of a metric: label values in the order of the metric's labels.
 type series struct {
@@ -30,14 +38,14 @@ func seriesOf(q kpi.Query, m kpi.Metric, rows Rows) (out []series, dropped int, 
 	if len(rows.Columns) == 0 && len(rows.Values) == 0 { // a source that only knows its columns by its rows had none
 		rows.Columns = append([]string{m.Value}, m.Labels...)
 	}
-	value := slices.Index(rows.Columns, m.Value)
-	if value < 0 {
-		return nil, 0, fmt.Errorf("metric %s: no column %q, there are %q", m.Name, m.Value, rows.Columns)
+	value, err := column(rows, m.Value)
+	if err != nil {
+		return nil, 0, fmt.Errorf("metric %s: %w", m.Name, err)
 	}
 	columns := make([]int, len(m.Labels))
 	for n, l := range m.Labels {
-		if columns[n] = slices.Index(rows.Columns, l); columns[n] < 0 {
-			return nil, 0, fmt.Errorf("metric %s: no column %q, there are %q", m.Name, l, rows.Columns)
+		if columns[n], err = column(rows, l); err != nil {
+			return nil, 0, fmt.Errorf("metric %s: %w", m.Name, err)
 		}
 	}
 	at := map[string]int{}
@@ -95,6 +103,18 @@ func seriesOf(q kpi.Query, m kpi.Metric, rows Rows) (out []series, dropped int, 
 	return out, dropped, nil
 }
 
+// column finds the one column of that name.
+func column(rows Rows, name string) (int, error) {
+	n := slices.Index(rows.Columns, name)
+	if n < 0 {
+		return 0, fmt.Errorf("no column %q, there are %q", name, rows.Columns)
+	}
+	if slices.Contains(rows.Columns[n+1:], name) {
+		return 0, fmt.Errorf("column %q: %w", name, errTwice)
+	}
+	return n, nil
+}
+
 // fold keeps the largest series and sums the others under "other", so that at most limit series are left.
 func fold(all []series, limit, labels int) (out []series, folded int) {
 	isOther := func(s series) bool {
@@ -118,11 +138,14 @@ func fold(all []series, limit, labels int) (out []series, folded int) {
 	return append(rest[:limit-1:limit-1], other), len(rest) - (limit - 1)
 }
 
+// labelText is the label of a value; a text that is too long is cut.
 func labelText(v any) (string, error) {
 	var s string
 	switch v := v.(type) {
 	case nil:
 		return "", errors.New("is NULL; use COALESCE")
+	case Exact:
+		s = v.Text
 	case string:
 		s = v
 	case []byte:
@@ -130,29 +153,55 @@ func labelText(v any) (string, error) {
 	case bool:
 		s = strconv.FormatBool(v)
 	case time.Time:
-		s = v.UTC().Format(time.RFC3339)
+		s = v.UTC().Format(time.RFC3339Nano)
 	case float64:
 		s = strconv.FormatFloat(v, 'f', -1, 64)
-	default:
+	case float32:
+		s = strconv.FormatFloat(float64(v), 'f', -1, 32)
+	case json.Number:
+		s = v.String()
+	case *big.Int:
+		s = v.String()
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, time.Duration:
 		s = fmt.Sprint(v)
+	default:
+		return "", fmt.Errorf("a %T is no label", v) // its text might be the same for different values
 	}
 	if !utf8.ValidString(s) {
 		return "", errors.New("is not UTF-8")
 	}
-	if len(s) > longestLabel {
-		return "", fmt.Errorf("has %d bytes, %d are allowed", len(s), longestLabel)
+	return cut(s), nil
+}
+
+// cut shortens a label that is too long. A digest of the whole keeps two of them apart that begin alike.
+func cut(s string) string {
+	if len(s) <= longestLabel {
+		return s
 	}
-	return s, nil
+	sum := sha256.Sum256([]byte(s))
+	mark := "… " + hex.EncodeToString(sum[:8])
+	end := longestLabel - len(mark)
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
 }
 
 // number reads a value as a finite float64.
 func number(v any) (float64, error) {
 	var f float64
 	switch v := v.(type) {
+	case Exact:
+		if v.NotNumber != nil {
+			return 0, v.NotNumber
+		}
+		f = v.Number
 	case time.Time:
 		f = float64(v.UnixMicro()) / 1e6
 	case time.Duration:
 		f = v.Seconds()
+	case *big.Int:
+		f, _ = new(big.Float).SetInt(v).Float64()
 	default: // json.Number is a string
 		switch r := reflect.ValueOf(v); {
 		case r.CanInt():
@@ -164,7 +213,7 @@ func number(v any) (float64, error) {
 		case r.Kind() == reflect.Bool:
 			f = truth(r.Bool())
 		case r.Kind() == reflect.String:
-			return parse(r.String())
+			return ParseNumber(r.String())
 		default:
 			return 0, fmt.Errorf("a %T is not a number", v)
 		}
@@ -175,10 +224,18 @@ func number(v any) (float64, error) {
 	return f, nil
 }
 
-func parse(s string) (float64, error) {
-	f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+var decimal = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
+// ParseNumber reads a finite decimal number, and nothing that other notations might mean: neither 0x10 nor 1_000, neither
+// Infinity nor 10^400.
+func ParseNumber(s string) (float64, error) {
+	s = strings.TrimSpace(s)
+	if !decimal.MatchString(s) {
 		return 0, errors.New("the text is not a finite number")
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsInf(f, 0) {
+		return 0, errors.New("the number is out of range")
 	}
 	return f, nil
 }

@@ -21,16 +21,21 @@ type generation struct {
 	reads   map[string]chan struct{} // by source; one element for each read under way
 
 	mu      sync.Mutex
-	cache   map[string]part // by source; of results that gave every metric
-	using   int             // runs and reads under way
-	retired bool            // to be closed by the last of them
+	cache   map[string]*part // by source; of results that gave every metric; never changed
+	using   int              // runs and reads under way
+	retired bool             // to be closed by the last of them
 }
 
-// part is what one source gave.
+// part is what one source has given so far.
 type part struct {
 	at      time.Time // the end of the windows that it was asked for
-	results []Result
+	results []Result  // by query
+	given   []bool    // by query
 	pool    map[string]float64
+}
+
+func newPart(at time.Time, queries int) *part {
+	return &part{at: at, results: make([]Result, queries), given: make([]bool, queries)}
 }
 
 // mostReads bounds the reads of one source that were left behind because they did not end when their scrape did.
@@ -38,7 +43,7 @@ const mostReads = 4
 
 func newGeneration(cfg Config) *generation {
 	g := &generation{
-		cfg: cfg, queries: map[string][]kpi.Query{}, reads: map[string]chan struct{}{}, cache: map[string]part{},
+		cfg: cfg, queries: map[string][]kpi.Query{}, reads: map[string]chan struct{}{}, cache: map[string]*part{},
 	}
 	for _, q := range cfg.Queries {
 		g.queries[q.Source] = append(g.queries[q.Source], q)
@@ -95,39 +100,40 @@ func (g *generation) close() {
 }
 
 // cached returns what a source gave within the TTL before until.
-func (g *generation) cached(name string, until time.Time) (part, bool) {
+func (g *generation) cached(name string, until time.Time) (*part, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p, ok := g.cache[name]
+	if !ok {
+		return nil, false
+	}
 	age := until.Sub(p.at)
-	return p, ok && age >= 0 && age < g.cfg.TTL
+	return p, age >= 0 && age < g.cfg.TTL
 }
 
-// run is one round of asking all sources. Their parts come in as they answer.
+// run is one round of asking all sources. Answers come in query by query.
 type run struct {
 	g     *generation
 	until time.Time
 	start time.Time
 
 	mu    sync.Mutex
-	parts []*part // by source; nil where none has come yet
+	parts []*part // by source
 }
 
 func newRun(g *generation, until time.Time) *run {
-	return &run{g: g, until: until, start: time.Now(), parts: make([]*part, len(g.cfg.Sources))}
+	r := &run{g: g, until: until, start: time.Now()}
+	for _, s := range g.cfg.Sources {
+		r.parts = append(r.parts, newPart(until, len(g.queries[s.Name])))
+	}
+	return r
 }
 
 // do asks all sources side by side, and returns when each has answered or was given up.
 func (r *run) do(ctx context.Context) *snapshot {
 	var wg sync.WaitGroup
 	for n, s := range r.g.cfg.Sources {
-		wg.Go(func() {
-			if p := r.ask(ctx, s); p != nil {
-				r.mu.Lock()
-				r.parts[n] = p
-				r.mu.Unlock()
-			}
-		})
+		wg.Go(func() { r.ask(ctx, n, s) })
 	}
 	wg.Wait()
 	snap := r.snapshot(context.Cause(ctx))
@@ -145,67 +151,91 @@ func (r *run) keep(snap *snapshot) {
 			failed[q.source] = true
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.g.mu.Lock()
 	defer r.g.mu.Unlock()
 	for n, s := range r.g.cfg.Sources {
-		if p := r.parts[n]; p != nil && !failed[s.Name] {
-			r.g.cache[s.Name] = *p
+		if p := *r.parts[n]; !failed[s.Name] && !slices.Contains(p.given, false) {
+			r.g.cache[s.Name] = &p
 		}
 	}
 }
 
-// ask reads one source, from the cache where that is young enough. A source that does not heed its deadline is left
-// behind: the answer is nil, its queries fail, and what it says later is dropped.
-func (r *run) ask(ctx context.Context, s NamedSource) *part {
+// ask reads one source, from the cache where that is young enough. A source that does not return at its deadline is left
+// behind: the queries that it has not answered fail, and what it says later is dropped.
+func (r *run) ask(ctx context.Context, source int, s NamedSource) {
 	if p, ok := r.g.cached(s.Name, r.until); ok {
-		return &p
+		r.mu.Lock()
+		r.parts[source] = p
+		r.mu.Unlock()
+		return
 	}
 	reads := r.g.reads[s.Name]
 	select {
 	case reads <- struct{}{}:
 	case <-ctx.Done():
-		return nil
+		return
 	}
 	r.g.hold() // a source is not closed while it is read
-	answered := make(chan *part, 1)
+	returned := make(chan struct{})
 	go func() {
-		p := &part{at: r.until, results: s.Source.Read(ctx, r.until, r.g.queries[s.Name])}
+		defer close(returned)
+		s.Source.Read(ctx, r.until, r.g.queries[s.Name], func(n int, result Result) { r.give(source, n, result) })
 		if pool, ok := s.Source.(Pool); ok {
-			p.pool = pool.Connections()
+			r.mu.Lock()
+			r.parts[source].pool = pool.Connections()
+			r.mu.Unlock()
 		}
 		<-reads
 		r.g.release()
-		answered <- p
 	}()
 	select {
-	case p := <-answered:
-		return p
+	case <-returned:
+		return
 	case <-ctx.Done():
 	}
 	// A source that heeds its deadline needs a moment to say what it has.
 	select {
-	case p := <-answered:
-		return p
+	case <-returned:
 	case <-time.After(straggle):
-		return nil
+	}
+}
+
+// give keeps the first answer to a query.
+func (r *run) give(source, query int, result Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.parts[source]; !p.given[query] {
+		p.results[query], p.given[query] = result, true
 	}
 }
 
 // snapshot is what has come in so far; cut says why the others are not waited for.
 func (r *run) snapshot(cut error) *snapshot {
 	r.mu.Lock()
-	parts := slices.Clone(r.parts)
+	parts := make([]part, len(r.parts))
+	for n, p := range r.parts {
+		parts[n] = part{at: p.at, results: slices.Clone(p.results), given: slices.Clone(p.given), pool: p.pool}
+	}
 	r.mu.Unlock()
 	snap := &snapshot{until: r.until}
 	for n, s := range r.g.cfg.Sources {
 		p := parts[n]
-		if p == nil {
-			p = &part{results: make([]Result, len(r.g.queries[s.Name]))}
-			for n := range p.results {
-				p.results[n] = Result{Err: fmt.Errorf("no answer in time: %w", cut), Duration: time.Since(r.start)}
+		for q, given := range p.given {
+			if given {
+				continue
 			}
+			err := errors.New("the source gave no answer")
+			switch {
+			case errors.Is(cut, context.DeadlineExceeded):
+				err = fmt.Errorf("%w: %w", errTooSlow, cut)
+			case cut != nil:
+				err = cut
+			}
+			p.results[q] = Result{Err: err, Duration: time.Since(r.start)}
 		}
-		snap.add(cut, s, r.g.queries[s.Name], *p)
+		snap.add(cut, s, r.g.queries[s.Name], p)
 	}
 	snap.duration = time.Since(r.start)
 	return snap
@@ -242,10 +272,7 @@ type sourceState struct {
 func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, p part) {
 	state := sourceState{name: src.Name, kind: src.Kind, asked: len(queries) > 0, pool: p.pool}
 	for n, q := range queries {
-		r := Result{Err: errors.New("the source gave no answer")}
-		if n < len(p.results) {
-			r = p.results[n]
-		}
+		r := p.results[n]
 		qs := queryState{source: src.Name, name: q.Name, duration: r.Duration, err: r.Err, at: p.at}
 		if r.Err != nil && errors.Is(cut, context.DeadlineExceeded) && errors.Is(r.Err, context.Canceled) {
 			qs.err = fmt.Errorf("the scrape's deadline passed: %w", cut)

@@ -4,6 +4,9 @@ package collector
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
@@ -11,11 +14,15 @@ import (
 
 // Source answers the queries of one scrape.
 type Source interface {
-	// Read answers every query as of until, in order; each fails alone. ctx carries the scrape's deadline, and each
-	// query has its own timeout within it.
-	Read(ctx context.Context, until time.Time, queries []kpi.Query) []Result
+	// Read answers every query as of until, and hands the answer to query number n to give as soon as it is there, from
+	// any goroutine. Each query fails alone. ctx carries the scrape's deadline, and each query has its own timeout within
+	// it. Read returns once every query has its answer; only the first answer to a query counts.
+	Read(ctx context.Context, until time.Time, queries []kpi.Query, give Give)
 	Close()
 }
+
+// Give takes the answer to query number n.
+type Give func(n int, r Result)
 
 // Pool is what a Source may have beside: the number of its connections by state.
 type Pool interface {
@@ -35,47 +42,61 @@ type Result struct {
 	Err      error
 }
 
-// Rows is a table of driver-neutral Go values: nil, bool, int64, float64, string, time.Time, time.Duration or the like.
+// Rows is a table of driver-neutral Go values: nil, bool, int64, float64, string, Exact, time.Time, time.Duration or the
+// like.
 type Rows struct {
 	Columns []string
 	Values  [][]any
 }
 
-// Each answers queries side by side, for sources where each is a request of its own. When ctx ends, those that were
-// answered keep their rows, and the others fail, even where ask does not heed its context.
-func Each(ctx context.Context, queries []kpi.Query, ask func(context.Context, kpi.Query) (Rows, error)) []Result {
-	type answer struct {
-		n      int
-		result Result
-	}
+// Exact is a value in its source's own words. As a label it is Text, to the last digit; as a value it is Number, unless
+// NotNumber says why it is none.
+type Exact struct {
+	Text      string
+	Number    float64
+	NotNumber error
+}
+
+// errTooSlow is the error of a query whose answer did not come before the scrape's deadline.
+var errTooSlow = errors.New("the query took longer than its timeout or the scrape's deadline")
+
+// Each answers queries side by side, for sources where each is a request of its own. A query fails when its time or ctx
+// is over, even where ask does not return then.
+func Each(ctx context.Context, queries []kpi.Query, give Give, ask func(context.Context, kpi.Query) (Rows, error)) {
+	var wg sync.WaitGroup
 	start := time.Now()
-	answers := make(chan answer, len(queries))
 	for n, q := range queries {
-		go func() {
+		wg.Go(func() {
 			qctx, cancel := context.WithTimeout(ctx, q.Timeout)
-			defer cancel()
-			rows, err := ask(qctx, q)
-			answers <- answer{n, Result{Rows: rows, Err: err, Duration: time.Since(start)}}
-		}()
+			answered := make(chan Result, 1)
+			go func() {
+				defer cancel()
+				rows, err := ask(qctx, q)
+				answered <- Result{Rows: rows, Err: err, Duration: time.Since(start)}
+			}()
+			select {
+			case r := <-answered:
+				give(n, r)
+				return
+			case <-qctx.Done():
+			}
+			// What came in the same moment as the end still counts.
+			select {
+			case r := <-answered:
+				give(n, r)
+			default:
+				give(n, Result{Err: late(qctx), Duration: time.Since(start)})
+			}
+		})
 	}
-	results := make([]Result, len(queries))
-	answered := make([]bool, len(queries))
-	take := func(a answer) { results[a.n], answered[a.n] = a.result, true }
-	for range queries {
-		select {
-		case a := <-answers:
-			take(a)
-		case <-ctx.Done():
-		}
+	wg.Wait()
+}
+
+// late is the error of a query that ctx has cut.
+func late(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", errTooSlow, cause)
 	}
-	// What came in the same moment as the end still counts.
-	for len(answers) > 0 {
-		take(<-answers)
-	}
-	for n := range results {
-		if !answered[n] {
-			results[n] = Result{Err: context.Cause(ctx), Duration: time.Since(start)}
-		}
-	}
-	return results
+	return cause
 }

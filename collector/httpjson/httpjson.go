@@ -90,8 +90,8 @@ func compile(q kpi.Query) (*gojq.Code, error) {
 func (s *Source) Close() { s.client.CloseIdleConnections() }
 
 // Read answers the queries, each with a request of its own.
-func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query) []collector.Result {
-	return collector.Each(ctx, queries, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query, give collector.Give) {
+	collector.Each(ctx, queries, give, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 		rows, err := s.ask(ctx, until, q)
 		if err != nil {
 			return collector.Rows{}, fmt.Errorf("http: %w", err)

@@ -39,7 +39,9 @@ func open(t *testing.T, url string) *httpjson.Source {
 
 func read(t *testing.T, s *httpjson.Source, q kpi.Query) collector.Result {
 	t.Helper()
-	return s.Read(t.Context(), time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC), []kpi.Query{q})[0]
+	var out collector.Result
+	s.Read(t.Context(), time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC), []kpi.Query{q}, func(_ int, r collector.Result) { out = r })
+	return out
 }
 
 func TestAnswersBecomeRows(t *testing.T) {

@@ -48,8 +48,8 @@ func Check(q kpi.Query) error {
 func (s *Source) Close() {}
 
 // Read answers the queries.
-func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query) []collector.Result {
-	return collector.Each(ctx, queries, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query, give collector.Give) {
+	collector.Each(ctx, queries, give, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 		counts, err := s.counts.Counts(ctx, q.Journal, until.Add(-q.Window()), until)
 		if err != nil {
 			return collector.Rows{}, fmt.Errorf("journal: %w", err)

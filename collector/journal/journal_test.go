@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/journal"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
@@ -43,7 +44,8 @@ func TestCountsBecomeRows(t *testing.T) {
 		"resolution_seconds": "{[] []} <nil>", "alerts_grouped": "{[] []} journal: disk",
 	} {
 		q := kpi.Query{Journal: what, Metrics: []kpi.Metric{{Window: time.Hour}}}.WithDefaults()
-		r := s.Read(t.Context(), until, []kpi.Query{q})[0]
+		var r collector.Result
+		s.Read(t.Context(), until, []kpi.Query{q}, func(_ int, given collector.Result) { r = given })
 		if got := fmt.Sprint(r.Rows, " ", r.Err); got != want {
 			t.Errorf("%s gives %s, want %s", what, got, want)
 		}

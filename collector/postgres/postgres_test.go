@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -86,13 +85,32 @@ func exec(tb testing.TB, conn *pgx.Conn, sql string, args ...any) {
 
 func query(name, sql string, edits ...func(*kpi.Query)) kpi.Query {
 	q := kpi.Query{Name: name, Source: "db", SQL: sql, Metrics: []kpi.Metric{{Name: "acme_" + name, Help: "Help."}}}
-	if q.UsesWindow() {
+	if strings.Contains(sql, "@since") || strings.Contains(sql, "@until") {
 		q.Metrics[0].Window = time.Hour
 	}
 	for _, e := range edits {
 		e(&q)
 	}
 	return q.WithDefaults()
+}
+
+// readAll returns the answers in the order of the queries.
+func readAll(ctx context.Context, s collector.Source, until time.Time, queries ...kpi.Query) []collector.Result {
+	results := make([]collector.Result, len(queries))
+	s.Read(ctx, until, queries, func(n int, r collector.Result) { results[n] = r })
+	return results
+}
+
+// texts are the cells of a row as labels; NULL is <nil>.
+func texts(row []any) (out []string) {
+	for _, v := range row {
+		if e, ok := v.(collector.Exact); ok {
+			out = append(out, e.Text)
+		} else {
+			out = append(out, fmt.Sprint(v))
+		}
+	}
+	return out
 }
 
 func eventually(t *testing.T, what string, is func() bool) {
@@ -113,24 +131,32 @@ func TestValuesAreDriverNeutral(t *testing.T) {
 	t.Parallel()
 	s := open(t, database(t))
 	until := time.Date(2026, 4, 22, 0, 0, 0, 1000, time.UTC)
-	r := s.Read(t.Context(), until, []kpi.Query{query("types", `SELECT 1::int2 AS a, 2::int8 AS b, 1.5::numeric AS c, 2.5::float4 AS d, true AS e,
+	r := readAll(t.Context(), s, until, query("types", `SELECT 1::int2 AS a, 2::int8 AS b, 1.5::numeric AS c, 2.5::float4 AS d, true AS e,
 		'x'::text AS f, NULL::int AS g, '90 seconds'::interval AS h, 'RESOLVED'::name AS i, 'execution_success'::approval_status AS j,
-		@until::timestamptz AS k, @since::timestamptz AS l, '6a5d0000-0000-0000-0000-000000000001'::uuid AS m, 'NaN'::numeric AS n`)})[0]
+		@until::timestamptz AS k, @since::timestamptz AS l, '6a5d0000-0000-0000-0000-000000000001'::uuid AS m, 'NaN'::numeric AS n`))[0]
 	if r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	got := fmt.Sprint(r.Rows.Values[0]...)
-	k, l := r.Rows.Values[0][10].(time.Time), r.Rows.Values[0][11].(time.Time)
-	if !k.Equal(until) || !l.Equal(until.Add(-time.Hour)) {
-		t.Errorf("@until is %v, @since is %v", k, l)
-	}
-	for n, want := range map[int]any{2: 1.5, 5: "x", 6: nil, 7: 90.0, 8: "RESOLVED", 9: "execution_success", 12: "6a5d0000-0000-0000-0000-000000000001"} {
-		if r.Rows.Values[0][n] != want {
-			t.Errorf("column %s is %#v, want %#v", r.Rows.Columns[n], r.Rows.Values[0][n], want)
+	row := r.Rows.Values[0]
+	for n, want := range []any{
+		1.0, 2.0, 1.5, 2.5, 1.0, "x", nil, 90.0, "RESOLVED", "execution_success", 1776816000.000001, 1776812400.000001,
+		"6a5d0000-0000-0000-0000-000000000001", "NaN",
+	} {
+		e, _ := row[n].(collector.Exact)
+		switch w := want.(type) {
+		case nil:
+			if row[n] != nil {
+				t.Errorf("column %s is %#v, want NULL", r.Rows.Columns[n], row[n])
+			}
+		case string:
+			if e.Text != w || e.NotNumber == nil {
+				t.Errorf("column %s is %#v, want the text %q", r.Rows.Columns[n], row[n], w)
+			}
+		case float64:
+			if e.Number != w || e.NotNumber != nil {
+				t.Errorf("column %s is %#v, want the number %v", r.Rows.Columns[n], row[n], w)
+			}
 		}
-	}
-	if f, ok := r.Rows.Values[0][13].(float64); !ok || !math.IsNaN(f) {
-		t.Errorf("numeric NaN is %#v in %s", r.Rows.Values[0][13], got)
 	}
 }
 
@@ -159,6 +185,11 @@ func start(tb testing.TB, dsn string, queries ...kpi.Query) *program {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return startOn(tb, s, queries...)
+}
+
+func startOn(tb testing.TB, s collector.Source, queries ...kpi.Query) *program {
+	tb.Helper()
 	p := &program{logs: &bytes.Buffer{}}
 	p.c = collector.New(collector.Config{
 		Sources: []collector.NamedSource{{Name: "db", Kind: kpi.KindPostgres, Source: s}}, Queries: queries,
@@ -168,13 +199,55 @@ func start(tb testing.TB, dsn string, queries ...kpi.Query) *program {
 	return p
 }
 
-func (p *program) scrape(tb testing.TB) string {
+func (p *program) scrape(tb testing.TB, header ...string) string {
 	w := httptest.NewRecorder()
-	p.c.Handler(prometheus.NewRegistry()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	for n := 0; n < len(header); n += 2 {
+		r.Header.Set(header[n], header[n+1])
+	}
+	p.c.Handler(prometheus.NewRegistry()).ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		tb.Errorf("status %d", w.Code)
 	}
 	return w.Body.String()
+}
+
+// number is the cell's number.
+func number(tb testing.TB, cell any) float64 {
+	tb.Helper()
+	e, ok := cell.(collector.Exact)
+	if !ok || e.NotNumber != nil {
+		tb.Fatalf("%#v is no number", cell)
+	}
+	return e.Number
+}
+
+// sample is the value of the series of that name without labels.
+func sample(tb testing.TB, text, name string) (f float64) {
+	tb.Helper()
+	_, rest, found := strings.Cut("\n"+text, "\n"+name+" ")
+	if _, err := fmt.Sscan(rest, &f); !found || err != nil {
+		tb.Fatalf("no sample %s:\n%s", name, text)
+	}
+	return f
+}
+
+// naiveDatabase has the AWOOOI tables with times without time zone, as an application in Asia/Taipei writes them.
+func naiveDatabase(tb testing.TB) (dsn string) {
+	tb.Helper()
+	dsn = database(tb)
+	conn := connect(tb, dsn)
+	exec(tb, conn, `SET timezone = 'Asia/Taipei';
+		ALTER TABLE incidents ALTER created_at TYPE timestamp, ALTER resolved_at TYPE timestamp;
+		ALTER TABLE approval_records ALTER created_at TYPE timestamp;
+		ALTER TABLE knowledge_entries ALTER created_at TYPE timestamp;
+		INSERT INTO incidents (incident_id, status, alert_category, hit_count, created_at, resolved_at)
+			SELECT 'i'||g, 'resolved', 'infra', 2, now() - interval '1 hour', now() - interval '30 min' FROM generate_series(1, 10) g;
+		INSERT INTO incidents (incident_id, status, alert_category, hit_count, created_at)
+			VALUES ('o', 'open', 'infra', 1, now() - interval '10 min');
+		INSERT INTO incidents (incident_id, status, alert_category, hit_count, created_at)
+			SELECT 'old'||g, 'resolved', 'net', 1, now() - interval '30 hours' FROM generate_series(1, 4) g`)
+	return dsn
 }
 
 func has(text, line string) bool { return strings.Contains("\n"+text, "\n"+line+"\n") }
@@ -191,7 +264,7 @@ func TestFaultsCostOnlyTheirOwnFiguresAndHeal(t *testing.T) {
 		heals  string
 	}{
 		"bad SQL that a reload cannot heal":   {bad: query("bad", "SELEC 1"), says: "syntax error"},
-		"two statements":                      {bad: query("bad", "SELECT 1 AS value; SELECT 2"), says: "multiple commands"},
+		"two statements":                      {bad: query("bad", "SELECT 1 AS value; SELECT 2"), says: "more than one statement"},
 		"a write":                             {bad: query("bad", "INSERT INTO knowledge_entries (title, created_at) VALUES ('x', now()) RETURNING 1 AS value"), says: "read-only transaction"},
 		"a write in a function":               {bad: query("bad", "SELECT nextval('knowledge_entries_id_seq') AS value"), says: "read-only transaction"},
 		"an attempt to leave the transaction": {bad: query("bad", "COMMIT"), says: "postgres"},
@@ -409,7 +482,7 @@ func TestQueriesOfAScrapeAgree(t *testing.T) {
 	grew := false
 	var before any
 	for range 100 {
-		results := s.Read(t.Context(), time.Now(), queries)
+		results := readAll(t.Context(), s, time.Now(), queries...)
 		for n, r := range results {
 			if r.Err != nil {
 				t.Fatal(r.Err)
@@ -432,21 +505,21 @@ func TestSessionIsWhatItShouldBe(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
 	s := open(t, dsn)
-	r := s.Read(t.Context(), time.Now(), []kpi.Query{query("session", `SELECT current_setting('default_transaction_read_only') AS read_only,
+	r := readAll(t.Context(), s, time.Now(), query("session", `SELECT current_setting('transaction_read_only') AS read_only,
 		current_setting('application_name') AS name, current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock,
-		current_setting('transaction_isolation') AS isolation, 1 AS value`)})[0]
+		current_setting('transaction_isolation') AS isolation, 1 AS value`))[0]
 	if r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	if got := fmt.Sprint(r.Rows.Values[0]); got != "[on awoooi-reporter 5s 2500ms repeatable read 1]" {
+	if got := fmt.Sprint(texts(r.Rows.Values[0])); got != "[on awoooi-reporter 5s 2500ms repeatable read 1]" {
 		t.Errorf("session is %s", got)
 	}
 	queries := make([]kpi.Query, 20)
 	for n := range queries {
 		queries[n] = query(fmt.Sprintf("q%d", n), "SELECT count(*) AS value FROM pg_stat_activity WHERE application_name = 'awoooi-reporter' AND datname = current_database()")
 	}
-	for _, r := range s.Read(t.Context(), time.Now(), queries) {
-		if r.Err != nil || r.Rows.Values[0][0].(int64) > 3 {
+	for _, r := range readAll(t.Context(), s, time.Now(), queries...) {
+		if r.Err != nil || r.Rows.Values[0][0].(collector.Exact).Number > 3 {
 			t.Errorf("%v connections, %v", r.Rows.Values, r.Err)
 		}
 	}
@@ -472,7 +545,7 @@ func TestPasswordIsNeverShown(t *testing.T) {
 	} {
 		s, err := postgres.Open(postgres.Config{Name: "db", DSN: secret.New(dsn), MaxConns: 3})
 		if err == nil {
-			r := s.Read(t.Context(), time.Now(), []kpi.Query{query("q", "SELECT 1 AS value")})[0]
+			r := readAll(t.Context(), s, time.Now(), query("q", "SELECT 1 AS value"))[0]
 			s.Close()
 			if err = r.Err; err == nil {
 				t.Error("a bad DSN worked")

@@ -93,8 +93,8 @@ func (s *Source) Connections() map[string]float64 {
 }
 
 // Read answers the queries.
-func (s *Source) Read(ctx context.Context, _ time.Time, queries []kpi.Query) []collector.Result {
-	return collector.Each(ctx, queries, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+func (s *Source) Read(ctx context.Context, _ time.Time, queries []kpi.Query, give collector.Give) {
+	collector.Each(ctx, queries, give, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 		if err := Check(q); err != nil {
 			return collector.Rows{}, err
 		}

@@ -35,7 +35,9 @@ func open(t *testing.T, url string) *redis.Source {
 
 func read(t *testing.T, s *redis.Source, q kpi.Query) collector.Result {
 	t.Helper()
-	return s.Read(t.Context(), time.Now(), []kpi.Query{q})[0]
+	var out collector.Result
+	s.Read(t.Context(), time.Now(), []kpi.Query{q}, func(_ int, r collector.Result) { out = r })
+	return out
 }
 
 func TestCommands(t *testing.T) {

@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/awoooi/awoooi-reporter/internal/sqltext"
 )
 
 // The kinds of sources.
@@ -50,7 +52,7 @@ type Query struct {
 	Source  string        `yaml:"source" mapstructure:"source"`
 	Timeout time.Duration `yaml:"timeout" mapstructure:"timeout"` // 0: DefaultTimeout
 
-	// SQL is one SELECT, with @since and @until for the borders of the window: since <= t < until.
+	// SQL is one SELECT, with @since and @until, both timestamptz, for the borders of the window: since <= t < until.
 	SQL string `yaml:"sql" mapstructure:"sql"`
 	// Redis is one reading command with its arguments, such as [SCARD, playbooks], or [COUNT_KEYS, "playbook:*"], which
 	// counts by SCAN.
@@ -64,7 +66,17 @@ type Query struct {
 	OnDuplicate string   `yaml:"on_duplicate" mapstructure:"on_duplicate"` // "error" (default) or "fold"
 	OnOverflow  string   `yaml:"on_overflow" mapstructure:"on_overflow"`   // "error" (default) or "fold"
 	Metrics     []Metric `yaml:"metrics" mapstructure:"metrics"`
+
+	// Builtin says that the query is of a set that the program brings along, and so knows nothing of the zone of a column
+	// without one.
+	Builtin bool `yaml:"-" mapstructure:"-"`
 }
+
+// The names that SQL may use for the borders of the window; both are timestamptz wherever they stand.
+const (
+	Since = "since"
+	Until = "until"
+)
 
 // HTTPQuery is a path below the source's URL, and a jq expression over the decoded answer. Each result of the expression
 // is a row: an object gives its keys as columns, anything else is the one column "value". $since and $until are
@@ -156,10 +168,17 @@ func (q Query) WithDefaults() Query {
 	return q
 }
 
-var windowParameter = regexp.MustCompile(`@(since|until)\b`)
-
-// UsesWindow says whether the SQL names @since or @until.
-func (q Query) UsesWindow() bool { return windowParameter.MatchString(q.SQL) }
+// Statement returns the SQL as a statement whose names are Since and Until.
+func (q Query) Statement() (sqltext.Statement, error) {
+	s, err := sqltext.Parse(q.SQL)
+	if err == nil {
+		err = s.Check(Since, Until)
+	}
+	if err != nil {
+		return sqltext.Statement{}, fmt.Errorf("sql: %w", err)
+	}
+	return s, nil
+}
 
 // Merge lays queries over a base: one of the same name replaces, others are added at the end.
 func Merge(base []Query, over ...Query) []Query {
@@ -204,6 +223,14 @@ func Validate(queries []Query, sources map[string]string) error {
 		case kind != "" && have != kind:
 			fault("needs a source of kind %s, but %q is of kind %s", kind, q.Source, have)
 		}
+		var names []string
+		if kind == KindPostgres {
+			s, err := q.Statement()
+			if err != nil {
+				fault("%w", err)
+			}
+			names = s.Names()
+		}
 		if q.Timeout < 0 {
 			fault("timeout %v is negative", q.Timeout)
 		}
@@ -224,6 +251,9 @@ func Validate(queries []Query, sources map[string]string) error {
 				fault("metric %q is given by query %q too", m.Name, other)
 			}
 			metrics[m.Name] = q.Name
+			if m.Window == 0 && slices.Contains(names, Since) {
+				fault("metric %q: the query uses @since, but the metric has no window", m.Name)
+			}
 			if err := m.validate(q); err != nil {
 				fault("%w", err)
 			}
@@ -257,9 +287,6 @@ func (m Metric) validate(q Query) error {
 	}
 	if m.Window != q.Window() {
 		fault("window %v differs from the query's first metric's %v; use two queries", m.Window, q.Window())
-	}
-	if m.Window == 0 && strings.Contains(q.SQL, "@since") {
-		fault("the query uses @since, but the metric has no window")
 	}
 	seen := map[string]bool{}
 	for _, l := range m.Labels {

@@ -1,0 +1,261 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/pg"
+)
+
+const (
+	// tellTime is kept free at the end of a scrape, for the server to say why it ended a query.
+	tellTime = 100 * time.Millisecond
+	// leastTime is reserved for each query that still waits, so that slow ones do not take the whole scrape.
+	leastTime = 50 * time.Millisecond
+)
+
+var errNotStarted = errors.New("not started before the scrape's deadline: the queries before it took too long")
+
+// read is one round of queries. Connections take them one after the other.
+type read struct {
+	s       *Source
+	ctx     context.Context //nolint:containedctx // it lives as long as the read
+	until   time.Time
+	queries []kpi.Query
+	sql     []compiled
+	give    collector.Give
+	begun   time.Time
+
+	mu       sync.Mutex
+	todo     []int // in the order in which they are asked
+	started  []time.Time
+	answered []bool
+	working  sync.WaitGroup // connections that take queries
+	closed   bool           // no further connection may take any
+}
+
+// Read answers the queries from one snapshot of the database: the first connection exports it, and up to MaxConns work
+// through the queries side by side, the longest first, and those that failed the last time at the end. A connection that
+// is lost costs the query that ran on it. Behind a pooler that allows no transaction each query has its own snapshot.
+func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query, give collector.Give) {
+	r := &read{
+		s: s, ctx: ctx, until: until, queries: queries, give: give, begun: time.Now(), sql: make([]compiled, len(queries)),
+		started: make([]time.Time, len(queries)), answered: make([]bool, len(queries)),
+	}
+	for n, q := range queries {
+		if r.sql[n] = s.compile(q); r.sql[n].err != nil {
+			r.answer(n, collector.Result{Err: fmt.Errorf("postgres: %w", r.sql[n].err)})
+			continue
+		}
+		r.todo = append(r.todo, n)
+	}
+	r.order()
+	if len(r.todo) == 0 {
+		return
+	}
+	// At the deadline every query has its answer at once, without waiting for the server to confirm a cancellation.
+	stop := context.AfterFunc(ctx, r.cut)
+	defer stop()
+	for r.more() && ctx.Err() == nil {
+		if err := r.round(); err != nil {
+			r.fail(err)
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		r.cut()
+	}
+}
+
+// order puts the longest queries first, so that they run beside the others, and those that failed last, so that they
+// hold nothing up.
+func (r *read) order() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	rank := func(a asked) int {
+		if a.failed {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(r.todo, func(a, b int) int {
+		x, y := r.s.history[r.queries[a].Name], r.s.history[r.queries[b].Name]
+		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(y.took, x.took))
+	})
+}
+
+// round works through the queries from one snapshot. Queries are left when all of its connections were lost; the next
+// round's snapshot is milliseconds younger, which is better than no figures.
+func (r *read) round() error {
+	first, err := r.s.begin(r.ctx, "", r.zoneCheck())
+	if err != nil {
+		return err
+	}
+	for n, fault := range r.zoneFaults(first.naive) {
+		r.answer(n, collector.Result{Err: fault})
+	}
+	joining, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	r.mu.Lock()
+	r.closed = false
+	more := min(r.s.max, len(r.todo)) - 1
+	r.mu.Unlock()
+	if first.snapshot == "" && !first.statementMode {
+		more = 0
+	}
+	for range more {
+		// One that cannot be had is done without. It may wait in a pooler's queue until the others have done the work: it
+		// is not waited for.
+		go func() {
+			c, err := r.s.begin(joining, first.snapshot, "")
+			if err != nil {
+				return
+			}
+			if !r.enter() {
+				c.end(r.ctx)
+				return
+			}
+			defer r.working.Done()
+			r.work(c)
+		}()
+	}
+	r.work(first)
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	cancel()
+	r.working.Wait()
+	return nil
+}
+
+func (r *read) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || len(r.todo) == 0 {
+		return false
+	}
+	r.working.Add(1)
+	return true
+}
+
+// work takes queries until there are none, or the connection is lost.
+func (r *read) work(c *session) {
+	defer c.end(r.ctx)
+	for {
+		n, waiting, ok := r.next()
+		if !ok {
+			return
+		}
+		statement, lock := r.limits(n, waiting)
+		if statement <= 0 {
+			r.answer(n, collector.Result{Err: fmt.Errorf("postgres: %w", errNotStarted)})
+			continue
+		}
+		start := time.Now()
+		rows, err := c.ask(r.ctx, question{
+			compiled: r.sql[n], since: r.until.Add(-r.queries[n].Window()), until: r.until,
+			statement: statement, lock: lock, last: len(waiting) == 0,
+		})
+		took := time.Since(start)
+		if r.ctx.Err() == nil {
+			r.s.remember(r.queries[n].Name, asked{took, err != nil})
+		}
+		r.answer(n, collector.Result{Rows: rows, Err: err, Duration: took})
+		if c.lost() {
+			return
+		}
+	}
+}
+
+// next returns a query and those that wait behind it.
+func (r *read) next() (n int, waiting []int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.todo) > 0 {
+		n, r.todo = r.todo[0], r.todo[1:]
+		if !r.answered[n] {
+			r.started[n] = time.Now()
+			return n, slices.Clone(r.todo), true
+		}
+	}
+	return 0, nil, false
+}
+
+func (r *read) more() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.todo, func(n int) bool { return !r.answered[n] })
+}
+
+// limits are the server's time limits for a query: its own timeout, or what the scrape has left when something is kept
+// for those that wait. A lock is waited for in the first half of the time only, so that the error tells a lock from a slow
+// query, and so that many queries that need the same table do not wait for its lock one after the other.
+func (r *read) limits(n int, waiting []int) (statement, lock time.Duration) {
+	now := time.Now()
+	statement = r.queries[n].Timeout
+	half := statement / 2
+	if deadline, ok := r.ctx.Deadline(); ok {
+		left := deadline.Sub(now)
+		left -= min(tellTime, left/10)
+		statement = min(statement, left-min(r.expected(waiting)/time.Duration(r.s.max), left/2))
+		half = min(half, r.begun.Add(deadline.Sub(r.begun)/2).Sub(now))
+	}
+	return statement, max(min(half, statement/2), min(leastTime, statement/2))
+}
+
+// expected is how long queries will take together, by what they took the last time.
+func (r *read) expected(queries []int) (total time.Duration) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	for _, n := range queries {
+		if h := r.s.history[r.queries[n].Name]; h.failed {
+			total += leastTime
+		} else {
+			total += max(leastTime, 2*h.took)
+		}
+	}
+	return total
+}
+
+func (r *read) answer(n int, result collector.Result) {
+	r.mu.Lock()
+	first := !r.answered[n]
+	r.answered[n] = true
+	r.mu.Unlock()
+	if first {
+		r.give(n, result)
+	}
+}
+
+// fail answers all queries that are left.
+func (r *read) fail(err error) {
+	for n := range r.queries {
+		r.answer(n, collector.Result{Err: err, Duration: time.Since(r.begun)})
+	}
+}
+
+// cut answers all queries that are left when the scrape ends.
+func (r *read) cut() {
+	cause := context.Cause(r.ctx)
+	for n := range r.queries {
+		r.mu.Lock()
+		started := r.started[n]
+		r.mu.Unlock()
+		err, took := fmt.Errorf("%w: %w", errNotStarted, cause), time.Since(r.begun)
+		if !started.IsZero() {
+			took = time.Since(started)
+			err = fmt.Errorf("no answer within %v: %w", took.Round(time.Millisecond), cause)
+		}
+		if errors.Is(cause, context.Canceled) {
+			err = fmt.Errorf("%s: %w", pg.Cancelled, cause)
+		}
+		r.answer(n, collector.Result{Err: fmt.Errorf("postgres: %w", err), Duration: took})
+	}
+}

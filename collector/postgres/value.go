@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+)
+
+// converter returns what makes a value of the text of a type.
+func (s *Source) converter(oid uint32) func(string) collector.Exact {
+	number := func(string) (float64, error) { return 0, nil }
+	label := func(text string) string { return text }
+	switch oid {
+	case pgtype.BoolOID:
+		number = truth
+	case pgtype.TimestamptzOID:
+		number, label = s.seconds, s.inUTC
+	case pgtype.TimestamptzArrayOID, pgtype.TstzrangeOID, pgtype.TstzrangeArrayOID, pgtype.TstzmultirangeOID:
+		number, label = none("a list or range of times"), s.inUTC
+	case pgtype.TimestampOID, pgtype.DateOID:
+		number = s.seconds
+	case pgtype.IntervalOID:
+		number = intervalSeconds
+	case pgtype.BitOID, pgtype.VarbitOID: // "101" is no hundred and one
+		number = none("a bit string")
+	case moneyOID: // its text depends on the server's locale
+		number = none("money")
+	default:
+		number = collector.ParseNumber
+	}
+	return func(text string) collector.Exact {
+		f, err := number(text)
+		return collector.Exact{Text: label(text), Number: f, NotNumber: err}
+	}
+}
+
+const moneyOID = 790
+
+func none(what string) func(string) (float64, error) {
+	err := fmt.Errorf("%s is not a finite number; cast it", what)
+	return func(string) (float64, error) { return 0, err }
+}
+
+func truth(text string) (float64, error) {
+	if text == "t" {
+		return 1, nil
+	}
+	return 0, nil
+}
+
+// moment is the text of a date or time in the style ISO, with an offset for a timestamptz.
+var moment = regexp.MustCompile(
+	`(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(\.\d+)?(?:([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?)?)?( BC)?`)
+
+var (
+	errNoMoment = errors.New("the time is not a finite number")
+	errNoZone   = errors.New("the time has no time zone: set timezone of the source, or cast it to timestamptz")
+)
+
+// seconds is the time in seconds since 1970. One without time zone is in the source's zone, if that is known.
+func (s *Source) seconds(text string) (float64, error) {
+	m := moment.FindStringSubmatch(text)
+	if m == nil || m[0] != text { // infinity
+		return 0, errNoMoment
+	}
+	t, fraction := s.parse(m)
+	if m[8] == "" && s.zone == nil {
+		return 0, errNoZone
+	}
+	f, err := strconv.ParseFloat(strconv.FormatInt(t.Unix(), 10), 64)
+	return f + fraction, err
+}
+
+// parse reads what moment matched; the fraction of a second is apart.
+func (s *Source) parse(m []string) (time.Time, float64) {
+	n := func(k int) int {
+		v, _ := strconv.Atoi(m[k]) // digits, or nothing for 0
+		return v
+	}
+	year := n(1)
+	if m[12] != "" {
+		year = 1 - year
+	}
+	zone := s.zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	if m[8] != "" {
+		offset := n(9)*3600 + n(10)*60 + n(11)
+		if m[8] == "-" {
+			offset = -offset
+		}
+		zone = time.FixedZone("", offset)
+	}
+	fraction, _ := strconv.ParseFloat("0"+m[7], 64)
+	return time.Date(year, time.Month(n(2)), n(3), n(4), n(5), n(6), 0, zone), fraction
+}
+
+// inUTC rewrites the times of a text to UTC, as the server would write them in a session of that zone.
+func (s *Source) inUTC(text string) string {
+	if s.utc {
+		return text
+	}
+	return moment.ReplaceAllStringFunc(text, func(one string) string {
+		m := moment.FindStringSubmatch(one)
+		if m[8] == "" {
+			return one
+		}
+		t, _ := s.parse(m)
+		t = t.UTC()
+		year, era := t.Year(), ""
+		if year <= 0 {
+			year, era = 1-year, " BC"
+		}
+		return fmt.Sprintf("%04d-%s%s+00%s", year, t.Format("01-02 15:04:05"), m[7], era)
+	})
+}
+
+// intervalSeconds reads an interval in the style postgres. Its months and years have the lengths that EXTRACT(epoch) gives
+// them.
+func intervalSeconds(text string) (float64, error) {
+	fault := errors.New("the interval is not a finite number")
+	fields := strings.Fields(text)
+	var total float64
+	for n := 0; n < len(fields); n++ {
+		if strings.Contains(fields[n], ":") {
+			seconds, err := clockSeconds(fields[n])
+			if err != nil {
+				return 0, fault
+			}
+			total += seconds
+			continue
+		}
+		count, err := strconv.ParseFloat(fields[n], 64)
+		if n++; err != nil || n == len(fields) {
+			return 0, fault
+		}
+		unit, ok := map[string]float64{"year": 365.25, "mon": 30, "day": 1}[strings.TrimSuffix(fields[n], "s")]
+		if !ok {
+			return 0, fault
+		}
+		total += count * unit * 24 * 60 * 60
+	}
+	return total, nil
+}
+
+// clockSeconds reads [+-]hours:minutes:seconds.
+func clockSeconds(text string) (float64, error) {
+	sign := 1.0
+	if strings.HasPrefix(text, "-") {
+		sign = -1
+	}
+	parts := strings.Split(strings.TrimLeft(text, "+-"), ":")
+	if len(parts) != 3 {
+		return 0, errors.New("not a time of day")
+	}
+	var total float64
+	for _, p := range parts {
+		f, err := strconv.ParseFloat(p, 64)
+		if err != nil {
+			return 0, err
+		}
+		total = total*60 + f
+	}
+	return sign * total, nil
+}
