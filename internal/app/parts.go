@@ -88,7 +88,9 @@ func sources(c *config.Config, counts journal.Counts) (_ []collector.NamedSource
 		var src collector.Source
 		switch s.Kind {
 		case kpi.KindPostgres:
-			src, err = postgres.Open(postgres.Config{Name: s.Name, DSN: s.DSN, MaxConns: int32(s.MaxConnections)})
+			src, err = postgres.Open(postgres.Config{
+				Name: s.Name, DSN: s.DSN, MaxConns: int32(s.MaxConnections), Timezone: s.Timezone,
+			})
 		case kpi.KindRedis:
 			src, err = redis.Open(redis.Config{Name: s.Name, URL: s.URL})
 		case kpi.KindHTTP:

@@ -99,6 +99,7 @@ type Source struct {
 	DSN            secret.Text   `mapstructure:"dsn"` // postgres
 	DSNFile        string        `mapstructure:"dsn_file"`
 	MaxConnections int           `mapstructure:"max_connections"` // postgres
+	Timezone       string        `mapstructure:"timezone"`        // postgres; of columns without time zone
 	URL            secret.Text   `mapstructure:"url"`             // redis, http; a secret, as it may hold a password
 	URLFile        string        `mapstructure:"url_file"`
 	HTTPConfig     HTTPClient    `mapstructure:"http_config"` // http

@@ -125,12 +125,18 @@ func (c *Config) validateSources() error {
 			if s.DSN.Empty() {
 				fault("%s: dsn or dsn_file is missing", key)
 			}
+			if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
+				fault("%s: timezone: %q is not an IANA zone", key, s.Timezone)
+			}
 		case kpi.KindRedis, kpi.KindHTTP:
 			if s.URL.Empty() {
 				fault("%s: url or url_file is missing", key)
 			}
 		default:
 			fault("%s: kind is %q, want postgres, redis or http", key, s.Kind)
+		}
+		if s.Timezone != "" && s.Kind != kpi.KindPostgres {
+			fault("%s: timezone is for sources of kind postgres", key)
 		}
 		if s.MaxConnections < 1 || s.MaxConnections > 3 {
 			fault("%s: max_connections %d is outside 1..3", key, s.MaxConnections)

@@ -78,12 +78,14 @@ func Parse(dsn secret.Text) (Config, error) {
 
 // causes are how pgx's errors about a DSN begin, after the DSN, and what to say of them.
 var causes = []struct{ pgx, words string }{
-	{"failed to parse as URL", "the DSN cannot be read as a URL: escape special characters of the password (%40 for @), and check host and port"},
+	{"failed to parse as URL", "the DSN cannot be read as a URL: escape special characters of the password " +
+		"(%40 for @), and check host and port"},
 	{"failed to parse as keyword/value", "the DSN cannot be read as a list of key=value: put a value with spaces in single quotes"},
 	{"invalid port", "the DSN's port is not a number from 1 to 65535, or the password has an @, : or / that is not escaped"},
 	{"could not match", "the DSN has another number of ports than of hosts"},
 	{"failed to configure TLS", "the DSN's sslmode, sslrootcert, sslcert or sslkey cannot be used"},
-	{"unknown target_session_attrs", "the DSN's target_session_attrs is unknown (have any, read-write, read-only, primary, standby, prefer-standby)"},
+	{"unknown target_session_attrs", "the DSN's target_session_attrs is unknown " +
+		"(have any, read-write, read-only, primary, standby, prefer-standby)"},
 	{"invalid connect_timeout", "the DSN's connect_timeout is not a number of seconds"},
 	{"failed to read service", "the DSN's service cannot be read from the service file"},
 	{"invalid sslcertmode", "the DSN's sslcertmode is unknown (have disable, allow, require)"},

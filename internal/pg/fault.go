@@ -60,7 +60,7 @@ func Connecting(err error) error {
 // hosts returns the errors of the single hosts.
 func hosts(err error) []error {
 	for at := err; at != nil; at = errors.Unwrap(at) {
-		if many, ok := at.(interface{ Unwrap() []error }); ok { //nolint:errorlint // looked for level by level
+		if many, ok := at.(interface{ Unwrap() []error }); ok {
 			return many.Unwrap()
 		}
 	}

@@ -65,7 +65,7 @@ func TestNames(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for sql, says := range map[string]string{
-		"SELECT @untill":           "unknown name @untill (have @since, @until)",
+		"SELECT @untl":             "unknown name @untl (have @since, @until)",
 		"SELECT @Since":            "unknown name @Since",
 		"SELECT @until1":           "unknown name @until1",
 		"SELECT @x":                "a space after @ makes it an operator",
