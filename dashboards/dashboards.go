@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // The names that other things refer to: links between the dashboards, bookmarks, provisioned folders. They never change.
@@ -21,18 +22,11 @@ const (
 // RunbookURL is the page whose headings are the names of the alerts.
 const RunbookURL = "https://github.com/awoooi/awoooi-reporter/blob/main/dashboards/runbook.md"
 
-// Defaults of Options.
-const (
-	DefaultZone      = "Asia/Taipei"
-	DefaultExcellent = 0.8
-	DefaultGood      = 0.5
-)
-
 // Options is what dashboards and rules are made for.
 type Options struct {
 	// Queries are the configured ones, checked. KPIs of the builtin sets get panels of their own, others a generic pair.
 	Queries []kpi.Query
-	// Zone is the IANA name of the zone in which times are shown; "" is DefaultZone, as people read it in the reports.
+	// Zone is the IANA name of the zone in which times are shown; "" is reporter.DefaultZone, as people read it in the reports.
 	Zone string
 	// DueAt is the time of day, in UTC, at which the daily report reads its figures: the bar of a day is the same figure.
 	// The default is 08:00 in Asia/Taipei, which is 0.
@@ -47,13 +41,13 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Zone == "" {
-		o.Zone = DefaultZone
+		o.Zone = reporter.DefaultZone
 	}
 	if o.Excellent == 0 {
-		o.Excellent = DefaultExcellent
+		o.Excellent = reporter.DefaultHealth.Excellent
 	}
 	if o.Good == 0 {
-		o.Good = DefaultGood
+		o.Good = reporter.DefaultHealth.Good
 	}
 	return o
 }

@@ -19,8 +19,8 @@ type IncidentCursor struct {
 	ID        string
 }
 
-// IncidentRow is an incident as a list shows it. However many alerts it has, Incident.Alerts holds the first few only,
-// and Count stops at a bound; More says that there are more than Count.
+// IncidentRow is an incident as a list shows it. However many alerts it has, Incident.Alerts holds the first few and the most
+// severe one only, and Count stops at a bound; More says that there are more than Count.
 type IncidentRow struct {
 	Incident Incident
 	Count    int

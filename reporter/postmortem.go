@@ -1,13 +1,16 @@
 package reporter
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Postmortem is what is known of one incident that lasted long enough. Empty fields are unknown and are left out of
 // the text; nothing is invented to fill them.
 type Postmortem struct {
 	Incident    Incident
 	Title       string
-	Severity    string
+	Severity    Severity
 	Affected    []Label // labels in common, in order of name
 	Disposition Disposition
 	Retries     int // attempts after the first; 0 is unknown or none
@@ -50,6 +53,17 @@ const (
 	DispositionHuman     Disposition = "human"
 )
 
+// ParseDisposition reads what people and the platform write: "auto_repaired", "Manual, by alice". Anything else is unknown.
+func ParseDisposition(s string) Disposition {
+	switch s = strings.ToLower(strings.TrimSpace(s)); {
+	case strings.HasPrefix(s, "auto"):
+		return DispositionAutomatic
+	case strings.HasPrefix(s, "human"), strings.HasPrefix(s, "manual"):
+		return DispositionHuman
+	}
+	return DispositionUnknown
+}
+
 // TimelineEvent is one alert that began to fire or was resolved.
 type TimelineEvent struct {
 	At     time.Time
@@ -79,7 +93,7 @@ type Similar struct {
 
 // Digest is many incidents that were closed together, in one message.
 type Digest struct {
-	Incidents []DigestEntry // the longest first
+	Incidents []DigestEntry // the most severe first, then the longest
 	Locale    string
 	Zone      *time.Location
 	Built     time.Time
@@ -89,7 +103,7 @@ type Digest struct {
 // DigestEntry is one incident of a digest.
 type DigestEntry struct {
 	Similar
-	Severity string
+	Severity Severity
 	EndedAt  time.Time
 	Sample   bool
 }
@@ -106,7 +120,7 @@ type Graph struct {
 // Details is what the operations database knows of one incident; empty fields are unknown.
 type Details struct {
 	Title       string
-	Severity    string
+	Severity    Severity
 	RootCause   string
 	Action      string
 	Decision    string

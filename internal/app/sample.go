@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
-	"github.com/awoooi/awoooi-reporter/reporter/report"
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
 )
 
@@ -50,7 +49,7 @@ func (a *App) trySample(ctx context.Context, stdout io.Writer) error {
 	var ds []reporter.Delivery
 	for _, d := range a.texts.reading.Load().definitions {
 		for _, r := range d.Receivers {
-			ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, report.Subject(d.Name, due), r, a.opts.Now()))
+			ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: d.Name, Due: due}.String(), r, a.opts.Now()))
 		}
 	}
 	if _, err := a.store.Enqueue(ctx, ds...); err != nil {

@@ -32,11 +32,11 @@ type texts struct {
 func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
 	switch d.Kind {
 	case reporter.DeliveryReport:
-		name, due, err := report.ParseSubject(d.Subject)
+		subject, err := reporter.ParseSubject(d.Subject)
 		if err != nil {
 			return reporter.Message{}, err
 		}
-		rep, msg, err := t.Report(ctx, name, due)
+		rep, msg, err := t.Report(ctx, subject.Report, subject.Due)
 		msg.Picture = t.picture(t.trendPicture(rep))
 		var unreachable *report.UnreachableError
 		if errors.As(err, &unreachable) {

@@ -12,7 +12,6 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
-	"github.com/awoooi/awoooi-reporter/reporter/report"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
@@ -101,7 +100,7 @@ func (t *Tools) SendReport(ctx context.Context, name string, due time.Time) (add
 	}
 	var ds []reporter.Delivery
 	for _, r := range d.Receivers {
-		ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, report.Subject(d.Name, due), r, time.Now()))
+		ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: d.Name, Due: due}.String(), r, time.Now()))
 	}
 	added, err = t.store.Enqueue(ctx, ds...)
 	return added, len(ds), err

@@ -21,6 +21,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // EnvPrefix begins the name of every environment variable that overrides a setting: prometheus.url is
@@ -278,9 +279,9 @@ func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 // a setting that is off.
 func defaults() map[string]any {
 	return map[string]any{
-		"timezone":                   "Asia/Taipei",
-		"locale":                     "zh-TW",
-		"product":                    "AWOOOI",
+		"timezone":                   reporter.DefaultZone,
+		"locale":                     reporter.DefaultLocale,
+		"product":                    reporter.DefaultProduct,
 		"external_url":               "",
 		"log::level":                 "info",
 		"log::format":                "logfmt",

@@ -98,8 +98,8 @@ func (l *Lookup) Details(ctx context.Context, incidentID string) (reporter.Detai
 		}
 	}
 	d := reporter.Details{
-		Title: known["title"], Severity: known["severity"], RootCause: known["root_cause"],
-		Action: known["action"], Decision: known["decision"], Disposition: disposition(known["disposition"]),
+		Title: known["title"], Severity: reporter.Severity(known["severity"]), RootCause: known["root_cause"],
+		Action: known["action"], Decision: known["decision"], Disposition: reporter.ParseDisposition(known["disposition"]),
 	}
 	d.Acknowledged = acknowledged
 	if f, err := strconv.ParseFloat(known["retries"], 64); err == nil && f > 0 && f < 1e6 {
@@ -120,16 +120,6 @@ func text(v any) string {
 		}
 	}
 	return fmt.Sprint(v)
-}
-
-func disposition(s string) reporter.Disposition {
-	switch s = strings.ToLower(s); {
-	case strings.HasPrefix(s, "auto"):
-		return reporter.DispositionAutomatic
-	case strings.HasPrefix(s, "human"), strings.HasPrefix(s, "manual"):
-		return reporter.DispositionHuman
-	}
-	return reporter.DispositionUnknown
 }
 
 // safe keeps the server's message or the deadline. Errors of the connection contain host, user and database, which must

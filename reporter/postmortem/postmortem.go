@@ -71,13 +71,13 @@ func New(cfg Config, details Details, history History, querier Querier, log *slo
 func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Postmortem {
 	p := reporter.Postmortem{
 		Incident: in, Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
-		Title:       title(in),
-		Severity:    severity(in),
+		Title:       in.Title(),
+		Severity:    in.Severity(),
 		Affected:    b.affected(in),
 		RootCause:   annotation(in, "root_cause"),
 		Action:      annotation(in, "action"),
 		Decision:    cmp.Or(annotation(in, "ai_decision"), annotation(in, "decision")),
-		Disposition: disposition(annotation(in, "resolution")),
+		Disposition: reporter.ParseDisposition(annotation(in, "resolution")),
 		Timeline:    timeline(in),
 		Links:       b.links(in),
 	}
@@ -139,10 +139,6 @@ func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Po
 	}
 }
 
-func title(in reporter.Incident) string {
-	return cmp.Or(annotation(in, "summary"), annotation(in, "title"), label(in, "alertname"))
-}
-
 // annotation is the first one of that name among the incident's alerts.
 func annotation(in reporter.Incident, name string) string {
 	for _, a := range in.Alerts {
@@ -151,33 +147,6 @@ func annotation(in reporter.Incident, name string) string {
 		}
 	}
 	return ""
-}
-
-func label(in reporter.Incident, name string) string {
-	for _, a := range in.Alerts {
-		if v := a.Labels[name]; v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
-// severities, from the worst; others rank below all of them.
-var severities = []string{"critical", "page", "error", "high", "warning", "medium", "info", "low", "none"}
-
-func severity(in reporter.Incident) string {
-	worst, rank := "", len(severities)+1
-	for _, a := range in.Alerts {
-		s := a.Labels["severity"]
-		at := slices.Index(severities, strings.ToLower(s))
-		if at < 0 {
-			at = len(severities)
-		}
-		if s != "" && at < rank {
-			worst, rank = s, at
-		}
-	}
-	return worst
 }
 
 // noise are labels that say who told of the alert, and nothing of the trouble.
@@ -194,16 +163,6 @@ func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 		out = append(out, reporter.Label{Name: name, Value: common[name]})
 	}
 	return out
-}
-
-func disposition(s string) reporter.Disposition {
-	switch s = strings.ToLower(s); {
-	case strings.HasPrefix(s, "auto"):
-		return reporter.DispositionAutomatic
-	case strings.HasPrefix(s, "human"), strings.HasPrefix(s, "manual"):
-		return reporter.DispositionHuman
-	}
-	return reporter.DispositionUnknown
 }
 
 // timeline is each alert's firing and resolving, in order; what happens at once begins before it ends.

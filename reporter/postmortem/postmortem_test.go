@@ -102,7 +102,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	var logs bytes.Buffer
 	in := reporter.Incident{ID: "X", Alerts: []reporter.Alert{{Fingerprint: "f", StartsAt: day, EndsAt: day, Annotations: map[string]string{"retries": "many", "resolution": "?"}}}}
 	got := build(postmortem.Config{}, nil, nil, &logs, in)
-	if got.Title+got.Severity+got.RootCause+got.Action+got.Decision+string(got.Disposition) != "" || got.Retries != 0 || got.Earlier != nil ||
+	if got.Title+string(got.Severity)+got.RootCause+got.Action+got.Decision+string(got.Disposition) != "" || got.Retries != 0 || got.Earlier != nil ||
 		len(got.Affected)+len(got.Links)+len(got.Notes) != 0 {
 		t.Errorf("something was invented: %+v", got)
 	}

@@ -48,7 +48,7 @@ func (b *Builder) similar(ctx context.Context, in reporter.Incident) []reporter.
 // brief is an incident in a list of others.
 func (b *Builder) brief(in reporter.Incident) reporter.Similar {
 	return reporter.Similar{
-		ID: in.ID, Title: title(in), StartedAt: in.StartedAt, Duration: in.Duration(), Page: b.page(in.ID),
+		ID: in.ID, Title: in.Title(), StartedAt: in.StartedAt, Duration: in.Duration(), Page: b.page(in.ID),
 	}
 }
 
@@ -60,11 +60,11 @@ func (b *Builder) Digest(ins []reporter.Incident) reporter.Digest {
 	}
 	for _, in := range ins {
 		d.Incidents = append(d.Incidents, reporter.DigestEntry{
-			Similar: b.brief(in), Severity: severity(in), EndedAt: in.EndedAt, Sample: in.Sample,
+			Similar: b.brief(in), Severity: in.Severity(), EndedAt: in.EndedAt, Sample: in.Sample,
 		})
 	}
 	slices.SortStableFunc(d.Incidents, func(a, c reporter.DigestEntry) int {
-		return cmp.Or(cmp.Compare(c.Duration, a.Duration), a.StartedAt.Compare(c.StartedAt), cmp.Compare(a.ID, c.ID))
+		return cmp.Or(cmp.Compare(a.Severity.Rank(), c.Severity.Rank()), cmp.Compare(c.Duration, a.Duration), a.StartedAt.Compare(c.StartedAt), cmp.Compare(a.ID, c.ID))
 	})
 	return d
 }

@@ -84,14 +84,16 @@ func TestSimilarIncidentsAreThoseWithTheMostInCommon(t *testing.T) {
 	}
 }
 
-func TestDigestHasTheLongestFirst(t *testing.T) {
+func TestDigestHasTheMostSevereFirstThenTheLongest(t *testing.T) {
 	t.Parallel()
-	short, long := old("short", 1, map[string]string{"alertname": "A", "severity": "warning"}), old("long", 2, map[string]string{"alertname": "B"})
+	short, long := old("short", 1, map[string]string{"alertname": "A", "severity": "warning"}), old("long", 2, map[string]string{"alertname": "B", "severity": "warn"})
 	long.EndedAt = long.StartedAt.Add(2 * time.Hour)
 	long.Sample = true
+	worst := old("worst", 3, map[string]string{"alertname": "C", "severity": "critical"})
 	d := postmortem.New(postmortem.Config{ExternalURL: "https://r.example.org/x/", Locale: "en"}, nil, nil, nil, quiet()).
-		Digest([]reporter.Incident{short, long})
-	if len(d.Incidents) != 2 || d.Incidents[0].ID != "long" || d.Incidents[1].Severity != "warning" || !d.Incidents[0].Sample {
+		Digest([]reporter.Incident{short, long, worst})
+	if len(d.Incidents) != 3 || d.Incidents[0].ID != "worst" || d.Incidents[1].ID != "long" || !d.Incidents[1].Sample ||
+		d.Incidents[2].Severity != "warning" {
 		t.Errorf("digest is %+v", d)
 	}
 	if d.Page != "https://r.example.org/x/incidents" || d.Locale != "en" {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 func catalogues(t *testing.T) map[string]catalogue {
@@ -30,14 +32,14 @@ func TestCataloguesAgree(t *testing.T) {
 	if len(all) < 2 {
 		t.Fatalf("there are %d languages", len(all))
 	}
-	base := all[defaultLocale]
+	base := all[reporter.DefaultLocale]
 	for name, c := range all {
 		if diff := cmp.Diff(slices.Sorted(maps.Keys(base)), slices.Sorted(maps.Keys(c))); diff != "" {
-			t.Errorf("%s (-%s +%s):\n%s", name, defaultLocale, name, diff)
+			t.Errorf("%s (-%s +%s):\n%s", name, reporter.DefaultLocale, name, diff)
 		}
 		for key, words := range c {
 			if diff := cmp.Diff(verb.FindAllString(base[key], -1), verb.FindAllString(words, -1)); diff != "" {
-				t.Errorf("%s: %s: verbs (-%s +%s):\n%s", name, key, defaultLocale, name, diff)
+				t.Errorf("%s: %s: verbs (-%s +%s):\n%s", name, key, reporter.DefaultLocale, name, diff)
 			}
 			if words == "" && key != "unit" {
 				t.Errorf("%s: %s has no words", name, key)
@@ -54,7 +56,7 @@ func TestEveryKeyThatIsUsedIsThereAndEveryKeyThatIsThereIsUsed(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?:\bt|word\(|word\([a-z]+, ) ?"([a-z0-9_]+)"`).FindAllStringSubmatch(source, -1) {
 		used[m[1]] = true
 	}
-	c := catalogues(t)[defaultLocale]
+	c := catalogues(t)[reporter.DefaultLocale]
 	for key := range used {
 		if _, ok := c[key]; !ok {
 			t.Errorf("%q is used and not in the catalogue", key)

@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -64,10 +63,8 @@ func (l language) what(of reporter.Delivery, zone *time.Location) string {
 	}
 	switch of.Kind {
 	case reporter.DeliveryReport:
-		if at := strings.LastIndexByte(subject, '@'); at >= 0 {
-			if due, err := time.Parse(time.RFC3339, subject[at+1:]); err == nil {
-				return l.word("notice_report", subject[:at], due.In(zone).Format(minuteLayout))
-			}
+		if s, err := reporter.ParseSubject(of.Subject); err == nil {
+			return l.word("notice_report", cut(clean(s.Report), titleMax), s.Due.In(zone).Format(minuteLayout))
 		}
 	case reporter.DeliveryPostmortem:
 		return l.word("notice_postmortem", subject)

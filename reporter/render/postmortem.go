@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"maps"
@@ -178,7 +179,7 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 		if e.EndedAt.After(last) {
 			last = e.EndedAt
 		}
-		severity := cut(clean(e.Severity), shortMax)
+		severity := cut(clean(string(e.Severity)), shortMax)
 		if severity == "" {
 			severity = l.word("no_data")
 		}
@@ -186,12 +187,15 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 		view.Sample = view.Sample || e.Sample
 		if n < digestMax {
 			view.Incidents = append(view.Incidents, similarView(l, e.Similar, zone))
-			view.Incidents[n].Severity = cut(clean(e.Severity), shortMax)
+			view.Incidents[n].Severity = cut(clean(string(e.Severity)), shortMax)
 		}
 	}
 	view.More = len(d.Incidents) - len(view.Incidents)
 	view.Period = period(reporter.Incident{StartedAt: first, EndedAt: last}, zone)
-	for _, name := range slices.Sorted(maps.Keys(severities)) {
+	bySeverity := func(a, b string) int {
+		return cmp.Or(cmp.Compare(reporter.Severity(a).Rank(), reporter.Severity(b).Rank()), strings.Compare(a, b))
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(severities), bySeverity) {
 		view.Severities = append(view.Severities, Share{Name: name, Number: fmt.Sprint(severities[name])})
 	}
 	m := reporter.Message{Title: view.Title}
@@ -277,7 +281,7 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	in := p.Incident
 	v := PostmortemView{
 		Product: l.word("product", r.product), Sample: in.Sample, ID: clean(in.ID), Title: clean(p.Title),
-		Severity: clean(p.Severity), Period: period(in, zone), ZoneName: l.zone(zone), Retries: max(p.Retries, 0),
+		Severity: clean(string(p.Severity)), Period: period(in, zone), ZoneName: l.zone(zone), Retries: max(p.Retries, 0),
 		RootCause: clean(p.RootCause), Action: clean(p.Action), Decision: clean(p.Decision), Earlier: p.Earlier,
 		Disposition: l.word("no_data"), Built: p.Built.In(zone).Format(minuteLayout),
 	}

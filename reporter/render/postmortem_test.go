@@ -126,7 +126,7 @@ func TestFiringAndDigestText(t *testing.T) {
 					ID: fmt.Sprintf("INC-%03d", i), Title: fmt.Sprintf("NodeDown <%d>", i), StartedAt: in.StartedAt.Add(time.Duration(i) * time.Second),
 					Duration: time.Hour - time.Duration(i)*time.Second, Page: fmt.Sprintf("https://reporter.example.org/incidents/INC-%03d", i),
 				},
-				Severity: []string{"critical", "warning", ""}[i%3], EndedAt: in.StartedAt.Add(time.Hour), Sample: n == 2,
+				Severity: []reporter.Severity{"critical", "warning", ""}[i%3], EndedAt: in.StartedAt.Add(time.Hour), Sample: n == 2,
 			})
 		}
 		return d
@@ -302,7 +302,7 @@ func FuzzMarkup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, title, text, address string) {
 		r := newRenderer(t)
 		p := fullPostmortem(t)
-		p.Title, p.RootCause, p.Action, p.Incident.ID, p.Severity = title, text, text, title, text
+		p.Title, p.RootCause, p.Action, p.Incident.ID, p.Severity = title, text, text, title, reporter.Severity(text)
 		p.Links = []reporter.Link{{Kind: title, URL: address}}
 		p.Affected = []reporter.Label{{Name: title, Value: text}}
 		m, err := r.Postmortem(p)

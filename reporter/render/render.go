@@ -13,15 +13,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/awoooi/awoooi-reporter/internal/markup"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 //go:embed templates/*.tmpl
 var templateFiles embed.FS
 
 const (
-	defaultProduct = "AWOOOI"
-	defaultLocale  = "zh-TW"
-	markdownFile   = "postmortem.md.tmpl"
+	markdownFile = "postmortem.md.tmpl"
 )
 
 // Options says what is not said by what is rendered.
@@ -64,10 +63,10 @@ func New(o Options) (*Renderer, error) {
 		languages:   map[string]language{},
 	}
 	if r.product == "" {
-		r.product = defaultProduct
+		r.product = reporter.DefaultProduct
 	}
 	if r.locale == "" {
-		r.locale = defaultLocale
+		r.locale = reporter.DefaultLocale
 	}
 	if r.zone == nil {
 		r.zone = time.UTC

@@ -21,8 +21,6 @@ const (
 	minuteLayout = "2006-01-02 15:04"
 )
 
-var defaultHealth = reporter.HealthThresholds{Excellent: 0.8, Good: 0.5}
-
 // Report writes an inspection report. A template file that cannot be used is logged, and the builtin text is written in
 // its place.
 func (r *Renderer) Report(rep reporter.Report) (reporter.Message, error) {
@@ -189,7 +187,7 @@ func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 func (v ReportView) health() Health {
 	limits := v.Report.Health
 	if limits == (reporter.HealthThresholds{}) {
-		limits = defaultHealth
+		limits = reporter.DefaultHealth
 	}
 	const succeeded, failed = "repairs_succeeded", "repairs_failed"
 	rate, ok := v.rate(succeeded, succeeded, failed)

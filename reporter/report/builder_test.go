@@ -54,7 +54,7 @@ func TestEachFigureIsOnItsOwn(t *testing.T) {
 	b := report.NewBuilder(report.BuilderConfig{Querier: q, Now: func() time.Time { return built }})
 	d := report.Definition{
 		Name: "daily", Title: "AWOOOI", Zone: zone(t, "Asia/Taipei"), Lookback: 24 * time.Hour, Locale: "en", Template: "t",
-		Health: report.DefaultHealth,
+		Health: reporter.DefaultHealth,
 		Figures: []report.FigureDefinition{
 			{Name: "alerts", Expr: "known", Compare: []time.Duration{24 * time.Hour, 7 * 24 * time.Hour}}, {Name: "zero", Expr: "zero"}, {Name: "nan", Expr: "nan"},
 			{Name: "refused", Expr: "refused"}, {Name: "empty", Expr: "empty", Compare: []time.Duration{time.Hour}},
@@ -90,7 +90,7 @@ func TestEachFigureIsOnItsOwn(t *testing.T) {
 	got.Figures = nil
 	wantReport := reporter.Report{
 		Name: "daily", Title: "AWOOOI", Locale: "en", Template: "t", Due: due, Since: due.Add(-24 * time.Hour), Built: built,
-		Health: report.DefaultHealth, Zone: d.Zone,
+		Health: reporter.DefaultHealth, Zone: d.Zone,
 	}
 	if diff := cmp.Diff(wantReport, got, cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
 		t.Error(diff)
@@ -288,7 +288,7 @@ func TestBuiltinsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Zone.String() != "Asia/Taipei" || d.CatchUp != 12*time.Hour || d.Lookback != 24*time.Hour || d.Health != report.DefaultHealth {
+	if d.Zone.String() != "Asia/Taipei" || d.CatchUp != 12*time.Hour || d.Lookback != 24*time.Hour || d.Health != reporter.DefaultHealth {
 		t.Errorf("settings are %+v", d)
 	}
 	if _, err := report.Builtin("hourly"); err == nil {

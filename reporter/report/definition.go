@@ -57,11 +57,8 @@ type TrendDefinition struct {
 
 // Defaults of a definition.
 const (
-	DefaultZone     = "Asia/Taipei"
 	DefaultLookback = 24 * time.Hour
 	DefaultCatchUp  = 12 * time.Hour
-	DefaultLocale   = "zh-TW"
-	DefaultTitle    = "AWOOOI"
 )
 
 const (
@@ -70,9 +67,6 @@ const (
 	longestLookback = 366 * 24 * time.Hour
 	maxTrendDays    = 62
 )
-
-// DefaultHealth grades a repair success rate of 80 % as excellent and one of 50 % as good.
-var DefaultHealth = reporter.HealthThresholds{Excellent: 0.8, Good: 0.5}
 
 //go:embed daily.yaml weekly.yaml monthly.yaml
 var builtin embed.FS
@@ -121,7 +115,7 @@ func Parse(b []byte) (Definition, error) {
 			Figures []string `yaml:"figures"`
 		} `yaml:"trend"`
 	}
-	y.Zone = DefaultZone
+	y.Zone = reporter.DefaultZone
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
 	if err := dec.Decode(&y); err != nil {
@@ -149,16 +143,16 @@ func Parse(b []byte) (Definition, error) {
 // WithDefaults returns the definition with unset settings at their defaults, but for CatchUp, whose 0 means none.
 func (d Definition) WithDefaults() Definition {
 	if d.Title == "" {
-		d.Title = DefaultTitle
+		d.Title = reporter.DefaultProduct
 	}
 	if d.Lookback == 0 {
 		d.Lookback = DefaultLookback
 	}
 	if d.Locale == "" {
-		d.Locale = DefaultLocale
+		d.Locale = reporter.DefaultLocale
 	}
 	if d.Health == (reporter.HealthThresholds{}) {
-		d.Health = DefaultHealth
+		d.Health = reporter.DefaultHealth
 	}
 	return d
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -191,7 +190,7 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 		return nil
 	}
 	deliveries := make([]reporter.Delivery, 0, len(r.Receivers))
-	subject := Subject(r.Name, due)
+	subject := reporter.Subject{Report: r.Name, Due: due}.String()
 	for _, receiver := range r.Receivers {
 		deliveries = append(deliveries, reporter.NewDelivery(reporter.DeliveryReport, subject, receiver, now))
 	}
@@ -224,23 +223,4 @@ func (s *Scheduler) setHandled(r *scheduled, t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.handled = t
-}
-
-// Subject names one due time of a report, as a delivery's subject does.
-func Subject(name string, due time.Time) string {
-	return name + "@" + due.UTC().Format(time.RFC3339)
-}
-
-// ParseSubject is the inverse of Subject.
-func ParseSubject(subject string) (name string, due time.Time, err error) {
-	for n := len(subject) - 1; n >= 0; n-- {
-		if subject[n] == '@' {
-			due, err = time.Parse(time.RFC3339, subject[n+1:])
-			if err != nil {
-				return "", time.Time{}, fmt.Errorf("report subject: %w", err)
-			}
-			return subject[:n], due, nil
-		}
-	}
-	return "", time.Time{}, errors.New("report subject: want NAME@DUE")
 }

@@ -43,7 +43,7 @@ func (c *fakeClaims) Claim(_ context.Context, name string, due time.Time, ds []r
 	if c.fail() {
 		return false, errStore
 	}
-	key := report.Subject(name, due)
+	key := reporter.Subject{Report: name, Due: due}.String()
 	if _, ok := c.rows[key]; ok {
 		return false, nil
 	}
@@ -340,22 +340,4 @@ func TestReloadThatAddsAndRemovesReports(t *testing.T) {
 			t.Error("two reports of one name were taken")
 		}
 	})
-}
-
-func TestSubject(t *testing.T) {
-	t.Parallel()
-	d := time.Date(2026, 4, 22, 8, 0, 0, 0, zone(t, "Asia/Taipei"))
-	subject := report.Subject("daily", d)
-	if subject != "daily@2026-04-22T00:00:00Z" {
-		t.Errorf("subject is %q", subject)
-	}
-	name, got, err := report.ParseSubject(subject)
-	if err != nil || name != "daily" || !got.Equal(d) {
-		t.Errorf("parsed %q %v %v", name, got, err)
-	}
-	for _, bad := range []string{"", "daily", "daily@", "daily@yesterday"} {
-		if _, _, err := report.ParseSubject(bad); err == nil {
-			t.Errorf("%q is taken", bad)
-		}
-	}
 }

@@ -15,8 +15,6 @@ const (
 	firstAlerts = 20
 	// countedAlerts is where the count of an incident's alerts stops.
 	countedAlerts = 1000
-	// reportSubjectTime is the length of a due time in a delivery's subject.
-	reportSubjectTime = len("2006-01-02T15:04:05Z")
 )
 
 // ListIncidents returns rows for a page, at most f.Limit.
@@ -63,7 +61,12 @@ func (s *Store) incidentsOf(
 		if in.Alerts, err = queryAlerts(ctx, s.reading(), in.ID, firstAlerts); err != nil {
 			return nil, err
 		}
-		row := reporter.IncidentRow{Incident: in, Count: len(in.Alerts)}
+		if len(in.Alerts) == firstAlerts {
+			if in.Alerts, err = withWorst(ctx, s.reading(), in); err != nil {
+				return nil, err
+			}
+		}
+		row := reporter.IncidentRow{Incident: in, Count: min(len(in.Alerts), firstAlerts)}
 		if row.Count == firstAlerts {
 			err := s.reading().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM alerts WHERE incident_id = $1 LIMIT $2) n`,
 				in.ID, countedAlerts+1).Scan(&row.Count)
@@ -77,6 +80,19 @@ func (s *Store) incidentsOf(
 		out[n] = row
 	}
 	return out, nil
+}
+
+// withWorst returns the incident's alerts with its most severe one, by which it is named, if that is not among them.
+func withWorst(ctx context.Context, db querier, in reporter.Incident) ([]reporter.Alert, error) {
+	all, err := queryAlerts(ctx, db, in.ID, countedAlerts)
+	if err != nil {
+		return nil, err
+	}
+	worst := (&reporter.Incident{Alerts: all}).Worst()
+	if worst.Severity().Rank() < in.Severity().Rank() {
+		return append(in.Alerts, worst), nil
+	}
+	return in.Alerts, nil
 }
 
 // ListDeliveries returns deliveries for a page, at most f.Limit.
@@ -98,13 +114,10 @@ func (s *Store) ListDeliveries(ctx context.Context, f reporter.DeliveryFilter) (
 // ReportDeliveries returns the deliveries of the report's latest due times before that moment, at most limit due times,
 // the latest first. The zero time is no bound.
 func (s *Store) ReportDeliveries(ctx context.Context, report string, before time.Time, limit int) ([]reporter.Delivery, error) {
-	from, to := report+"@", report+"@:" // the character after the digits that a due time begins with
-	if !before.IsZero() {
-		to = from + before.UTC().Format(time.RFC3339)
-	}
+	from, to := reporter.SubjectRange(report, before)
 	return queryDeliveries(ctx, s.reading(), `WHERE kind = 'report' AND subject IN (SELECT DISTINCT subject FROM deliveries
 		WHERE kind = 'report' AND subject >= $1 AND subject < $2 AND length(subject) = $3 ORDER BY subject DESC LIMIT $4)
-		ORDER BY subject DESC, id`, from, to, len([]rune(report))+1+reportSubjectTime, limit)
+		ORDER BY subject DESC, id`, from, to, len([]rune(report))+1+reporter.SubjectDueLen, limit)
 }
 
 // where gathers conditions; each $ in one stands for its next argument.

@@ -86,6 +86,33 @@ func TestListIncidents(t *testing.T) {
 	})
 }
 
+// A list names an incident as its message does.
+func TestListIncidentsReadsTheMostSevereAlert(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		in := incident("I", 0, -1)
+		for n := range 50 {
+			a := reporter.Alert{
+				Fingerprint: fmt.Sprint(n), StartsAt: day.Add(time.Duration(n) * time.Second), Firing: true,
+				Labels: map[string]string{"alertname": fmt.Sprint("A", n), "severity": "info"},
+			}
+			if n == 40 {
+				a.Labels["severity"] = "emergency"
+			}
+			in.Alerts = append(in.Alerts, a)
+		}
+		put(t, s, in)
+		rows, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Limit: 1})
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("%d rows, %v", len(rows), err)
+		}
+		row := rows[0]
+		if row.Incident.Severity() != "emergency" || row.Incident.Title() != "A40" || row.Count != 51 {
+			t.Errorf("%q %q, %d alerts", row.Incident.Severity(), row.Incident.Title(), row.Count)
+		}
+	})
+}
+
 func TestListIncidentsReadsFewAlerts(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -54,9 +53,9 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 		switch d.Kind {
 		case reporter.DeliveryReport:
 			row.What = d.Subject
-			if name, due, ok := reportSubject(d.Subject); ok {
-				row.What = v.T("report_of", name, due.In(v.Zone).Format("2006-01-02 15:04"))
-				row.Of = v.ReportPath(name, due)
+			if s, err := reporter.ParseSubject(d.Subject); err == nil {
+				row.What = v.T("report_of", s.Report, s.Due.In(v.Zone).Format("2006-01-02 15:04"))
+				row.Of = v.ReportPath(s.Report, s.Due)
 			}
 		case reporter.DeliveryPostmortem:
 			row.What, row.Of = v.T("postmortem_of", d.Subject), v.IncidentPath(d.Subject)
@@ -78,16 +77,6 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 		out = append(out, row)
 	}
 	return out
-}
-
-// reportSubject takes NAME@DUE apart.
-func reportSubject(subject string) (name string, due time.Time, ok bool) {
-	at := strings.LastIndexByte(subject, '@')
-	if at < 0 {
-		return "", time.Time{}, false
-	}
-	due, err := time.Parse(time.RFC3339, subject[at+1:])
-	return subject[:at], due, err == nil
 }
 
 type deliveriesBody struct {

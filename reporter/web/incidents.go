@@ -22,25 +22,24 @@ const (
 	alertsListed   = 50 // on one page of an incident
 	timelineEnds   = 15 // events shown at either end
 	similarListed  = 10
-	severityShown  = 3
 	longestFilter  = 200 // characters
 	fileNameLength = 100 // characters
 )
 
 // incidentRow is one incident of a list.
 type incidentRow struct {
-	P          *page
-	In         reporter.Incident
-	Title      string
-	Severities []string
-	Labels     []string
-	Count      string
+	P        *page
+	In       reporter.Incident
+	Title    string
+	Severity reporter.Severity
+	Labels   []string
+	Count    string
 }
 
 func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
 	out := make([]incidentRow, 0, len(rows))
 	for _, r := range rows {
-		row := incidentRow{P: v, In: r.Incident, Title: titleOf(r.Incident), Severities: severitiesOf(r.Incident)}
+		row := incidentRow{P: v, In: r.Incident, Title: cmp.Or(r.Incident.Title(), r.Incident.ID), Severity: r.Incident.Severity()}
 		for _, k := range slices.Sorted(maps.Keys(r.Incident.GroupLabels)) {
 			if k != "alertname" || r.Incident.GroupLabels[k] != row.Title {
 				row.Labels = append(row.Labels, k+"="+r.Incident.GroupLabels[k])
@@ -55,40 +54,12 @@ func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
 	return out
 }
 
-// titleOf is what the first alert that says something says.
-func titleOf(in reporter.Incident) string {
-	for _, name := range []string{"summary", "title"} {
-		for _, a := range in.Alerts {
-			if s := strings.TrimSpace(a.Annotations[name]); s != "" {
-				return s
-			}
-		}
-	}
-	for _, a := range in.Alerts {
-		if s := a.Labels["alertname"]; s != "" {
-			return s
-		}
-	}
-	return in.ID
-}
-
-// severitiesOf are those that the alerts have, in order of appearance.
-func severitiesOf(in reporter.Incident) []string {
-	var out []string
-	for _, a := range in.Alerts {
-		if s := a.Labels["severity"]; s != "" && len(out) < severityShown && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 // Tone is the colour of a severity.
-func (v *page) Tone(severity string) string {
-	switch strings.ToLower(severity) {
-	case "critical", "page", "error", "high", "emergency", "fatal":
+func (v *page) Tone(s reporter.Severity) string {
+	switch {
+	case s.Severe():
 		return "bad"
-	case "warning", "medium", "warn":
+	case s.Warning():
 		return "warn"
 	}
 	return "plain"
@@ -176,7 +147,7 @@ func parseCursor(s string) (reporter.IncidentCursor, error) {
 type incidentBody struct {
 	In         reporter.Incident
 	P          reporter.Postmortem
-	Severities []string
+	Severity   reporter.Severity
 	Text       template.HTML
 	Picture    template.URL
 	Timeline   []timelineRow
@@ -233,7 +204,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	path := v.IncidentPath(in.ID)
 	body := incidentBody{
 		In: in, P: pm, Text: markup(msg.HTML), Timeline: timelineRows(pm.Timeline), Count: len(in.Alerts),
-		Severities: severitiesOf(in), Acting: p.acting(r, path), Markdown: path + "/postmortem.md",
+		Severity: pm.Severity, Acting: p.acting(r, path), Markdown: path + "/postmortem.md",
 		Done: v.done(r.URL.Query()),
 	}
 	body.Picture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })

@@ -63,12 +63,12 @@ type dueRow struct {
 func (v *page) dues(ds []reporter.Delivery) []dueRow {
 	var out []dueRow
 	for _, d := range v.deliveryRows(ds, acting{}) {
-		name, due, ok := reportSubject(d.D.Subject)
-		if !ok {
+		s, err := reporter.ParseSubject(d.D.Subject)
+		if err != nil {
 			continue
 		}
-		if len(out) == 0 || !out[len(out)-1].Due.Equal(due) {
-			out = append(out, dueRow{Due: due, Path: v.ReportPath(name, due)})
+		if len(out) == 0 || !out[len(out)-1].Due.Equal(s.Due) {
+			out = append(out, dueRow{Due: s.Due, Path: v.ReportPath(s.Report, s.Due)})
 		}
 		last := &out[len(out)-1]
 		last.Deliveries = append(last.Deliveries, d)
@@ -182,7 +182,7 @@ func (p *Pages) history(r *http.Request, v *page, body *reportBody, before time.
 		return nil
 	}
 	of, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{
-		Kind: reporter.DeliveryReport, Subject: body.Name + "@" + body.At.UTC().Format(time.RFC3339), Limit: 2 * listed,
+		Kind: reporter.DeliveryReport, Subject: reporter.Subject{Report: body.Name, Due: body.At}.String(), Limit: 2 * listed,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,11 @@
+package reporter
+
+// What is used where the configuration, a report or an incident says nothing.
+const (
+	DefaultProduct = "AWOOOI"
+	DefaultLocale  = "zh-TW"
+	DefaultZone    = "Asia/Taipei"
+)
+
+// DefaultHealth grades a repair success rate of 80 % as excellent and one of 50 % as good.
+var DefaultHealth = HealthThresholds{Excellent: 0.8, Good: 0.5}

@@ -1,0 +1,96 @@
+package reporter
+
+import (
+	"cmp"
+	"strings"
+)
+
+// Severity is an alert's label "severity", as the alert gives it; "" is none.
+type Severity string
+
+// levels are the severities in order, the most severe first: those of Prometheus rules, syslog (RFC 5424), Zabbix, PagerDuty and
+// Opsgenie. Those on one line are equal.
+var levels = []string{
+	"emergency emerg disaster fatal panic",
+	"alert p0 sev0",
+	"critical crit page blocker urgent p1 sev1",
+	"error err high major p2 sev2",
+	"warning warn medium average ticket p3 sev3",
+	"notice minor low p4 sev4",
+	"", // severities that are not in this list: they may matter more than information
+	"info information informational p5 sev5",
+	"debug ok none",
+}
+
+// The ranks that have a meaning of their own.
+var (
+	ranks      = rankNames()
+	rankWarn   = ranks["warning"]
+	rankOther  = ranks["info"] - 1
+	rankAbsent = len(levels)
+)
+
+func rankNames() map[string]int {
+	out := map[string]int{}
+	for rank, names := range levels {
+		for _, name := range strings.Fields(names) {
+			out[name] = rank
+		}
+	}
+	return out
+}
+
+// Rank orders severities: the smaller, the more severe. Case, blanks and "-" and "_" do not matter: "SEV-1" is "sev1".
+func (s Severity) Rank() int {
+	name := strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToLower(string(s)))
+	if name == "" {
+		return rankAbsent
+	}
+	if rank, ok := ranks[name]; ok {
+		return rank
+	}
+	return rankOther
+}
+
+// Severe says whether s is above a warning.
+func (s Severity) Severe() bool { return s.Rank() < rankWarn }
+
+// Warning says whether s is a warning, under any of its names.
+func (s Severity) Warning() bool { return s.Rank() == rankWarn }
+
+// Severity is the alert's own.
+func (a Alert) Severity() Severity { return Severity(strings.TrimSpace(a.Labels["severity"])) }
+
+// Title is what the alert says of itself, in one line: the annotation summary or title, else its name; "" if it has none.
+func (a Alert) Title() string {
+	return cmp.Or(
+		strings.TrimSpace(a.Annotations["summary"]), strings.TrimSpace(a.Annotations["title"]), strings.TrimSpace(a.Labels["alertname"]),
+	)
+}
+
+// Worst returns the most severe alert, the earliest among equals; the zero Alert if the incident has none.
+func (i Incident) Worst() Alert {
+	var worst Alert
+	for n, a := range i.Alerts {
+		if n == 0 || a.Severity().Rank() < worst.Severity().Rank() {
+			worst = a
+		}
+	}
+	return worst
+}
+
+// Severity is that of the most severe alert.
+func (i Incident) Severity() Severity { return i.Worst().Severity() }
+
+// Title is that of the most severe alert, or of the first one that has any; "" if none has.
+func (i Incident) Title() string {
+	if title := i.Worst().Title(); title != "" {
+		return title
+	}
+	for _, a := range i.Alerts {
+		if title := a.Title(); title != "" {
+			return title
+		}
+	}
+	return ""
+}
