@@ -47,8 +47,9 @@ type Source struct {
 	utc      bool     // whether the session's zone is UTC
 	hide     []string // what no error may quote
 
-	statementMode atomic.Bool // a pooler stands in between that allows no transaction
-	alone         atomic.Bool // the server exports no snapshots
+	statementMode atomic.Bool  // a pooler stands in between that allows no transaction
+	alone         atomic.Bool  // the server exports no snapshots
+	joinAfter     atomic.Int64 // when further sessions may be tried, in ns since 1970
 
 	mu       sync.Mutex
 	compiled map[string]compiled // by SQL
@@ -93,7 +94,7 @@ func Open(c Config) (*Source, error) {
 	cfg.Pool.ConnConfig.MaxProtocolMessageBodyLen = maxRow
 	// A scrape that is cut cancels its query on the server, rather than leaving it to run for nobody.
 	cfg.Pool.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: time.Second}
+		return &canceller{conn: conn}
 	}
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), cfg.Pool); err != nil {
 		return nil, errors.New("postgres: the DSN cannot be used")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/collector"
@@ -101,22 +102,23 @@ func (r *read) round() error {
 	for n, fault := range r.zoneFaults(first.naive) {
 		r.answer(n, collector.Result{Err: fault})
 	}
-	joining, cancel := context.WithCancel(r.ctx)
-	defer cancel()
+	joining, stop := context.WithCancel(r.ctx)
+	defer stop()
 	r.mu.Lock()
 	r.closed = false
 	more := min(r.s.max, len(r.todo)) - 1
 	r.mu.Unlock()
-	if first.snapshot == "" && !first.statementMode {
+	if first.snapshot == "" && !first.statementMode || !r.s.joins() {
 		more = 0
 	}
+	var waiting atomic.Int32
 	for range more {
-		// One that cannot be had is done without. It may wait in a pooler's queue until the others have done the work: it
-		// is not waited for.
+		waiting.Add(1)
 		go func() {
-			c, err := r.s.begin(joining, first.snapshot, "")
+			c, err := r.s.join(joining, first.snapshot)
+			waiting.Add(-1)
 			if err != nil {
-				return
+				return // one that cannot be had is done without
 			}
 			if !r.enter() {
 				c.end(r.ctx)
@@ -130,7 +132,9 @@ func (r *read) round() error {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	cancel()
+	if waiting.Load() > 0 {
+		r.s.joinLater()
+	}
 	r.working.Wait()
 	return nil
 }

@@ -40,13 +40,38 @@ type column struct{ table, name string }
 // begin opens a session: on the snapshot, or on a new one that it exports. check is a further SELECT of tables and
 // columns. The pool may hold connections that died with the server since; each of them is tried once.
 func (s *Source) begin(ctx context.Context, snapshot, check string) (*session, error) {
+	return s.open(ctx, ctx, snapshot, check)
+}
+
+// join opens a further session on a snapshot. ctx ends the wait for a connection of the pool only: a pooler may let the
+// first statement wait until another session ends, and cancelling it there is of no use.
+func (s *Source) join(ctx context.Context, snapshot string) (*session, error) {
+	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), joinTimeout)
+	defer cancel()
+	return s.open(ctx, starting, snapshot, "")
+}
+
+const (
+	// joinTimeout bounds the first statement of a further session.
+	joinTimeout = 30 * time.Second
+	// joinPause is how long no further sessions are tried where they had to wait until the first was done.
+	joinPause = 10 * time.Minute
+)
+
+// joins says whether further sessions are of use: a pooler may have one connection only.
+func (s *Source) joins() bool { return time.Now().UnixNano() >= s.joinAfter.Load() }
+
+func (s *Source) joinLater() { s.joinAfter.Store(time.Now().Add(joinPause).UnixNano()) }
+
+// open begins a session; ctx is for the connection and starting for its first statement.
+func (s *Source) open(ctx, starting context.Context, snapshot, check string) (*session, error) {
 	for attempt := 0; ; attempt++ {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return nil, s.connecting(ctx, err)
 		}
 		c := &session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load()}
-		if err = c.start(ctx, check); err == nil {
+		if err = c.start(starting, check); err == nil {
 			return c, nil
 		}
 		dead := c.lost()
@@ -56,7 +81,7 @@ func (s *Source) begin(ctx context.Context, snapshot, check string) (*session, e
 			s.statementMode.Store(true)
 		case exportFails(err) && snapshot == "" && !s.alone.Swap(true):
 		case !dead || attempt > s.max || ctx.Err() != nil:
-			return nil, s.safe(ctx, err)
+			return nil, s.safe(starting, err)
 		}
 	}
 }
@@ -170,8 +195,9 @@ func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
 	}
 	start := time.Now()
 	rows, err := c.receive(pgc.ExecBatch(qctx, batch), before)
-	if err == nil && !c.statementMode && !q.last && pgc.TxStatus() != 'T' {
-		err = errors.New("the statement ended the transaction: want one SELECT")
+	if !c.lost() && !c.statementMode && !q.last && pgc.TxStatus() == 'I' {
+		// What came after it would be neither of the snapshot nor kept from writing.
+		err = errNoSelect
 		c.conn.Conn().Close(qctx)
 	}
 	if err == nil {

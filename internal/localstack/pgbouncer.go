@@ -58,5 +58,8 @@ func (b *PgBouncer) DSN(db string) string {
 	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", b.d.addr, db)
 }
 
+// Log returns the end of its log.
+func (b *PgBouncer) Log() string { return b.d.out.String() }
+
 // Stop ends the pooler.
 func (b *PgBouncer) Stop() error { return b.d.stop() }

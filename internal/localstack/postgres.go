@@ -220,7 +220,7 @@ func (p *Postgres) launch(ctx context.Context) error {
 	for _, setting := range []string{
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(p.port), "unix_socket_directories=" + p.dir,
 		"fsync=" + sync, "synchronous_commit=" + sync, "full_page_writes=" + sync,
-		"shared_buffers=128MB", "max_connections=100", "autovacuum=off", "jit=off", "timezone=UTC", "lc_messages=C",
+		"shared_buffers=128MB", "max_connections=300", "autovacuum=off", "jit=off", "timezone=UTC", "lc_messages=C",
 	} {
 		args = append(args, "-c", setting)
 	}

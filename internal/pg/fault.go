@@ -121,14 +121,14 @@ func refusal(e *pgconn.PgError) string {
 func pooler(message string) string {
 	lower := strings.ToLower(message)
 	for _, c := range []struct{ says, words string }{
-		{"no such database", DatabaseMissing},
-		{"no such user", Authentication},
+		{"no more connections", "too many connections"}, {"too many", "too many connections"},
+		{"database does not exist", DatabaseMissing}, {"no such database", DatabaseMissing}, {`database "`, DatabaseMissing},
+		{"no such user", Authentication}, {`role "`, Authentication},
 		{"password", Authentication}, {"auth", Authentication}, {"login", Authentication},
 		{"unsupported startup parameter", "the pooler refuses a parameter of the DSN"},
 		{"statement pooling mode", "the pooler allows no transaction"},
 		{"query_wait_timeout", "the pooler has no free connection"},
 		{"client_login_timeout", neterr.TimedOut},
-		{"no more connections", "too many connections"}, {"too many", "too many connections"},
 		{"server_login_retry", neterr.Refused}, {"connect failed", neterr.Refused},
 		{"shutting down", "the server is starting up or shutting down"},
 	} {
