@@ -1,6 +1,9 @@
 package reporter
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // AlertEvent is one alert of one Alertmanager webhook, with what the webhook said of its group.
 type AlertEvent struct {
@@ -58,6 +61,16 @@ type Incident struct {
 	LastSeenAt  time.Time
 	Notified    bool // a postmortem was created for it
 	Sample      bool // made from the bundled sample, never from a real Alertmanager
+	// Partial is set where the incident was read with a part of its alerts only, and describes all of them.
+	Partial *Partial
+}
+
+// Partial describes all alerts of an incident whose Alerts are a selection: the first and the last ones, the last to end,
+// and the first of each severity.
+type Partial struct {
+	Alerts       int
+	Events       int // each alert's start, and its end where it has one
+	CommonLabels map[string]string
 }
 
 // Alert is one episode of one alert, as it was told: a fingerprint from startsAt to endsAt. An episode that a later one of
@@ -95,30 +108,30 @@ func (i Incident) Duration() time.Duration {
 	return i.EndedAt.Sub(i.StartedAt)
 }
 
+// AlertCount is how many alerts the incident has, whether it was read with all of them or not.
+func (i Incident) AlertCount() int {
+	if i.Partial != nil {
+		return i.Partial.Alerts
+	}
+	return len(i.Alerts)
+}
+
 // CommonLabels returns the labels that every alert of the incident has with the same value.
 func (i Incident) CommonLabels() map[string]string {
-	return common(i.Alerts, func(a Alert) map[string]string { return a.Labels })
+	if i.Partial != nil {
+		return maps.Clone(i.Partial.CommonLabels)
+	}
+	return CommonLabels(i.Alerts)
 }
 
-// CommonAnnotations returns the annotations that every alert of the incident has with the same value.
-func (i Incident) CommonAnnotations() map[string]string {
-	return common(i.Alerts, func(a Alert) map[string]string { return a.Annotations })
-}
-
-func common(alerts []Alert, of func(Alert) map[string]string) map[string]string {
-	out := map[string]string{}
-	for n, a := range alerts {
-		if n == 0 {
-			for k, v := range of(a) {
-				out[k] = v
-			}
-			continue
-		}
-		for k, v := range out {
-			if of(a)[k] != v {
-				delete(out, k)
-			}
-		}
+// CommonLabels returns the labels that every one of the alerts has with the same value.
+func CommonLabels(alerts []Alert) map[string]string {
+	if len(alerts) == 0 {
+		return map[string]string{}
+	}
+	out := maps.Clone(alerts[0].Labels)
+	for _, a := range alerts[1:] {
+		maps.DeleteFunc(out, func(k, v string) bool { return a.Labels[k] != v })
 	}
 	return out
 }

@@ -27,6 +27,28 @@ type IncidentRow struct {
 	More     bool
 }
 
+// AlertFilter says which alerts of an incident a page lists, in order of start and fingerprint. At most one of After and
+// Before is set.
+type AlertFilter struct {
+	Incident string
+	After    *AlertCursor // the last one of the page before
+	Before   *AlertCursor // the first one of the page after
+	Limit    int
+}
+
+// AlertCursor is a place among the alerts of an incident.
+type AlertCursor struct {
+	StartsAt    time.Time
+	Fingerprint string
+}
+
+// AlertPage is a part of an incident's alerts.
+type AlertPage struct {
+	Alerts []Alert
+	Offset int // how many alerts precede the first of Alerts
+	Count  int // of all alerts of the incident
+}
+
 // DeliveryFilter says which deliveries a page lists, the newest first. Zero fields do not filter.
 type DeliveryFilter struct {
 	State    DeliveryState

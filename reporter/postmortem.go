@@ -23,13 +23,15 @@ type Postmortem struct {
 	// Acknowledged is when somebody took the incident on; zero where that is not known.
 	Acknowledged time.Time
 	Timeline     []TimelineEvent
-	Links        []Link
-	Earlier      *Earlier // nil where the journal could not be asked
-	Similar      []Similar
-	Notes        []string // what was left out and why, for people (for example alerts that Alertmanager truncated)
-	Locale       string
-	Zone         *time.Location
-	Built        time.Time
+	// TimelineOmitted is how many events are left out in the middle of Timeline, where the incident has very many.
+	TimelineOmitted int
+	Links           []Link
+	Earlier         *Earlier // nil where the journal could not be asked
+	Similar         []Similar
+	Notes           []string // what was left out and why, for people (for example alerts that Alertmanager truncated)
+	Locale          string
+	Zone            *time.Location
+	Built           time.Time
 }
 
 // Notes that the builder writes, for the renderer to put into words; any other note is a text of its own.

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 	_ "time/tzdata" // Reports are in the reader's zone even where the system has no zone files.
 
@@ -25,7 +24,6 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/journal"
-	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
@@ -64,7 +62,6 @@ type App struct {
 	registry  *prometheus.Registry
 	listeners []net.Listener
 	server    *http.Server
-	webConfig string
 
 	store     *store.Store // nil for the collector's role alone
 	counts    journal.Counts
@@ -76,7 +73,7 @@ type App struct {
 	outbox    *outbox.Outbox
 	scheduler *report.Scheduler
 	texts     *texts
-	guard     atomic.Pointer[auth.Guard] // of the pages
+	access    *access
 
 	reloading   sync.Mutex
 	cfg         *config.Config // of the last good load; guarded by reloading
@@ -89,8 +86,8 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	a := &App{opts: opts, log: log, registry: prometheus.NewRegistry(), cfg: c, webConfig: c.Web.ConfigFile}
-	a.guard.Store(pagesGuard(c))
+	a := &App{opts: opts, log: log, registry: prometheus.NewRegistry(), cfg: c}
+	a.access = newAccess(c, log, a.registry, opts.Now)
 	defer func() {
 		if err != nil {
 			a.close()
@@ -166,7 +163,7 @@ func (a *App) wireReporter(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	a.reconcile = incident.NewReconciler(rc, a.journal, a.store, a.log, a.registry, a.opts.Now)
-	a.webhook = webhook.New(webhookConfig(c), a.journal, a.log, a.registry)
+	a.webhook = webhook.New(webhookConfig(c, a.access.logins), a.journal, a.log, a.registry)
 	a.scheduler, err = report.NewScheduler(report.SchedulerConfig{
 		Claims: a.store, Definitions: r.definitions, Log: a.log, Now: a.opts.Now,
 	})
@@ -195,7 +192,7 @@ func (a *App) listen(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	a.server = &http.Server{
-		Handler: mux, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		Handler: a.access.origins.SameOrigin(mux), ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 5 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
@@ -205,12 +202,13 @@ func (a *App) listen(ctx context.Context, c *config.Config) error {
 			return fmt.Errorf("web.listen_addresses: %w", err)
 		}
 		a.listeners = append(a.listeners, l)
+		a.access.listens(l)
 		host, _, _ := net.SplitHostPort(addr)
 		ip := net.ParseIP(host)
 		if c.Web.ConfigFile != "" || host == "localhost" || (ip != nil && ip.IsLoopback()) {
 			continue
 		}
-		if a.webhook != nil && webhookConfig(c).Open() {
+		if a.webhook != nil && webhookConfig(c, nil).Open() {
 			a.log.Warn("anyone who reaches this address can post alerts: set webhook.bearer_token_file or web.config_file", "address", addr)
 		}
 		if pagesGuard(c).Open() {
@@ -224,14 +222,12 @@ func (a *App) listen(ctx context.Context, c *config.Config) error {
 func (a *App) Addr() string { return a.listeners[0].Addr().String() }
 
 func (a *App) mux() (http.Handler, error) {
-	guarded := func(h http.Handler) http.Handler {
-		return auth.Require(func() auth.Guard { return *a.guard.Load() }, h)
-	}
 	mux := http.NewServeMux()
 	if a.texts != nil {
 		people := http.NewServeMux()
 		a.pages().Register(people)
-		mux.Handle("/", guarded(pages.SecureHeaders(people)))
+		mux.Handle("/", a.access.forPages(pages.SecureHeaders(people)))
+		a.access.announce()
 	} else { // A collector alone has nothing to show that its metrics do not.
 		landing, err := web.NewLandingPage(web.LandingConfig{
 			Name: "awoooi-reporter", Description: "KPI gauges", Version: version.Version, Profiling: "false",
@@ -242,13 +238,13 @@ func (a *App) mux() (http.Handler, error) {
 		if err != nil {
 			return nil, fmt.Errorf("landing page: %w", err)
 		}
-		mux.Handle("/", landing)
+		mux.Handle("/", a.access.public(landing))
 	}
 	if a.webhook != nil {
-		mux.Handle(webhookPath, a.webhook)
+		mux.Handle(webhookPath, a.access.forWebhook(a.webhook))
 	}
-	mux.Handle("GET /metrics", a.metrics())
-	mux.Handle("/-/reload", guarded(http.HandlerFunc(a.handleReload)))
+	mux.Handle("GET /metrics", a.access.public(a.metrics()))
+	mux.Handle("/-/reload", a.access.forPages(http.HandlerFunc(a.handleReload)))
 	var checks []pages.Check
 	if a.store != nil {
 		checks = append(checks,
@@ -268,7 +264,9 @@ func (a *App) mux() (http.Handler, error) {
 				return errors.Join(errs...)
 			}})
 	}
-	pages.RegisterHealth(mux, checks...)
+	health := http.NewServeMux()
+	pages.RegisterHealth(health, a.log, checks...)
+	mux.Handle("/-/", a.access.public(health))
 	return mux, nil
 }
 
@@ -300,7 +298,7 @@ func (a *App) Serve(ctx context.Context) error {
 		parts.Go(func() { a.embedded.RunScrapes(ctx, interval, a.gather) })
 	}
 	parts.Go(func() {
-		flags := &web.FlagConfig{WebConfigFile: &a.webConfig}
+		flags := &web.FlagConfig{WebConfigFile: &a.access.webConfig}
 		if err := web.ServeMultiple(a.listeners, a.server, flags, a.log); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("web server: %w", err))
 		}

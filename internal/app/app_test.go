@@ -253,7 +253,7 @@ receivers:
 		t.Errorf("the fallback got %q in chat %s", got.Plain, got.ChatID)
 	}
 	// The process still takes webhooks, so a balancer must not take it away.
-	if code, body := r.get("/-/ready"); code != http.StatusOK || !strings.Contains(body, "receivers: oncall is stopped") {
+	if code, body := r.get("/-/ready"); code != http.StatusOK || !strings.Contains(body, "receivers: failing") || strings.Contains(body, "oncall") {
 		t.Errorf("/-/ready: %d %s", code, body)
 	}
 	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, `awoooi_reporter_receiver_stopped{receiver="oncall"} 1`) {
@@ -270,7 +270,7 @@ receivers:
 	if got := messages(t, bot, 2)[1]; got.ChatID != "1" || !strings.Contains(got.Plain, "LOST") {
 		t.Errorf("after the reload: %q in chat %s", got.Plain, got.ChatID)
 	}
-	if code, body := r.get("/-/ready"); code != http.StatusOK || strings.Contains(body, "stopped") {
+	if code, body := r.get("/-/ready"); code != http.StatusOK || strings.Contains(body, "failing") {
 		t.Errorf("/-/ready after the reload: %d %s", code, body)
 	}
 }

@@ -26,7 +26,7 @@ var updateMetrics = flag.Bool("update-metrics", false, "make docs/metrics.md ane
 const metricsFile = "../../docs/metrics.md"
 
 // fixedLabels are the labels of the program's own metrics whose values are the program's, not the configuration's.
-var fixedLabels = []string{"code", "outcome", "reason", "state", "status"}
+var fixedLabels = []string{"area", "code", "outcome", "reason", "result", "state", "status"}
 
 // The reference of metrics is made of the builtin sets and of what running programs expose, so that it can't tell of a
 // metric that is not there, and is whole.

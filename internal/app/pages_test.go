@@ -86,12 +86,13 @@ func TestActingNeedsALogin(t *testing.T) {
 		login        func(*http.Request)
 		want         int
 	}{
-		"no login at all":           {"", "", func(*http.Request) {}, 403},
+		"no login at all":           {"", "", func(*http.Request) {}, 401},
+		"a user that is not there":  {"", "", func(r *http.Request) { r.SetBasicAuth("admin", "") }, 401},
 		"a user of ours":            {"web: {username: sre, password: test}\n", "", func(r *http.Request) { r.SetBasicAuth("sre", "test") }, 303},
 		"a user of ours, no login":  {"web: {username: sre, password: test}\n", "", func(*http.Request) {}, 401},
 		"a token":                   {"web: {bearer_token: test}\n", "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer test") }, 303},
 		"a user of the toolkit's":   {"web: {config_file: web.yaml}\n", "basic_auth_users: {sre: " + string(hash) + "}\n", func(r *http.Request) { r.SetBasicAuth("sre", "test") }, 303},
-		"a toolkit's file, no user": {"web: {config_file: web.yaml}\n", "http_server_config: {http2: true}\n", func(*http.Request) {}, 403},
+		"a toolkit's file, no user": {"web: {config_file: web.yaml}\n", "http_server_config: {http2: true}\n", func(*http.Request) {}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +109,7 @@ func TestActingNeedsALogin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			req.Host = "reporter.example" // as from elsewhere
+			req.Header.Set("X-Forwarded-For", "127.0.0.1") // which is no credential, nor is that it comes from here
 			tc.login(req)
 			resp, err := http.DefaultTransport.RoundTrip(req)
 			if err != nil {

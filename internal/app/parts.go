@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	promconfig "github.com/prometheus/common/config"
-
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/httpjson"
 	"github.com/awoooi/awoooi-reporter/collector/journal"
@@ -19,6 +17,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector/redis"
 	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/httpclient"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
@@ -111,11 +110,10 @@ func sources(c *config.Config, counts journal.Counts) (_ []collector.NamedSource
 }
 
 func httpClient(h config.HTTPClient, name string, timeout time.Duration) (*http.Client, error) {
-	client, err := promconfig.NewClientFromConfig(h.Value(), name)
+	client, err := httpclient.New(h.Value(), name, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("http_config: %w", err)
 	}
-	client.Timeout = timeout
 	return client, nil
 }
 
@@ -281,8 +279,9 @@ func reconcileConfig(c *config.Config) (incident.ReconcileConfig, error) {
 	return out, nil
 }
 
-func webhookConfig(c *config.Config) webhook.Config {
+func webhookConfig(c *config.Config, logins *auth.Logins) webhook.Config {
 	return webhook.Config{
+		Logins:  logins,
 		Guard:   auth.Guard{BearerToken: c.Webhook.BearerToken, Username: c.Webhook.Username, Password: c.Webhook.Password},
 		MaxBody: c.Webhook.MaxBodyBytes,
 		Limits: webhook.Limits{

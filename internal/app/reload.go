@@ -67,7 +67,7 @@ func (a *App) tryReload() (err error) {
 			a.outbox.SetChannels(context.Background(), chans)
 			a.journal.SetConfig(incidentConfig(c))
 			a.reconcile.SetConfig(rc)
-			a.webhook.SetConfig(webhookConfig(c))
+			a.webhook.SetConfig(webhookConfig(c, a.access.logins))
 		})
 	}
 	if a.collector != nil {
@@ -84,7 +84,7 @@ func (a *App) tryReload() (err error) {
 	for _, swap := range swaps {
 		swap()
 	}
-	a.guard.Store(pagesGuard(c))
+	a.access.set(c)
 	a.cfg = c
 	return nil
 }

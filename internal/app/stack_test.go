@@ -217,6 +217,7 @@ func (r *running) post(body string) int {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+plantedDoor)
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)

@@ -3,14 +3,11 @@ package app
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/prometheus/common/version"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
@@ -26,7 +23,7 @@ const newestSample = "max(timestamp(awoooi_collector_window_end_timestamp_second
 func (a *App) pages() *pages.Pages {
 	return pages.New(pages.Config{
 		Store: a.store, Texts: pageTexts{a.texts}, Status: status{a}, Settings: a.pageSettings,
-		Protected: a.protected, Log: a.log, Now: a.opts.Now,
+		Protected: a.access.protected, Authenticate: a.access.forActions, Registry: a.registry, Log: a.log, Now: a.opts.Now,
 	})
 }
 
@@ -35,24 +32,6 @@ func (a *App) pageSettings() pages.Settings {
 	return pages.Settings{
 		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version,
 	}
-}
-
-// protected says whether a request that has come in had to show whose it is: by web's own guard, by a user of
-// exporter-toolkit's file, or by a client certificate.
-func (a *App) protected(r *http.Request) bool {
-	return !a.guard.Load().Open() || hasUsers(a.webConfig) || (r.TLS != nil && len(r.TLS.VerifiedChains) > 0)
-}
-
-// hasUsers reads exporter-toolkit's file as the toolkit does, at each request: it heeds changes of the users at once.
-func hasUsers(file string) bool {
-	if file == "" {
-		return false
-	}
-	var c struct {
-		Users map[string]string `yaml:"basic_auth_users"`
-	}
-	b, err := os.ReadFile(file)
-	return err == nil && yaml.Unmarshal(b, &c) == nil && len(c.Users) > 0
 }
 
 // status tells the pages how the parts are.

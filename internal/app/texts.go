@@ -47,7 +47,7 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		}
 		return msg, err
 	case reporter.DeliveryPostmortem:
-		in, err := t.store.Incident(ctx, d.Subject)
+		in, err := t.store.IncidentExtract(ctx, d.Subject)
 		if err != nil {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
 		}
@@ -57,7 +57,7 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		}
 		return msg, err
 	case reporter.DeliveryFiring:
-		in, err := t.store.Incident(ctx, d.Subject)
+		in, err := t.store.IncidentExtract(ctx, d.Subject)
 		if errors.Is(err, reporter.ErrNotFound) || (err == nil && in.State != reporter.IncidentOpen) {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
 		}
@@ -120,7 +120,7 @@ func (t *texts) digest(ctx context.Context, d reporter.Delivery) (reporter.Messa
 	}
 	var ins []reporter.Incident
 	for _, id := range ids {
-		in, err := t.store.Incident(ctx, id)
+		in, err := t.store.IncidentExtract(ctx, id)
 		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
 		}

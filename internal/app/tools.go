@@ -108,7 +108,7 @@ func (t *Tools) SendReport(ctx context.Context, name string, due time.Time) (add
 
 // Postmortem builds the message of an incident's postmortem. reporter.ErrNotFound: there is no incident of that id.
 func (t *Tools) Postmortem(ctx context.Context, id string) (reporter.Message, error) {
-	in, err := t.store.Incident(ctx, id)
+	in, err := t.store.IncidentExtract(ctx, id)
 	if err != nil {
 		return reporter.Message{}, err
 	}
@@ -117,7 +117,7 @@ func (t *Tools) Postmortem(ctx context.Context, id string) (reporter.Message, er
 
 // PostmortemMarkdown writes an incident's postmortem as a document for people to fill in.
 func (t *Tools) PostmortemMarkdown(ctx context.Context, id string) (string, error) {
-	in, err := t.store.Incident(ctx, id)
+	in, err := t.store.IncidentExtract(ctx, id)
 	if err != nil {
 		return "", err
 	}

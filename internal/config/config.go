@@ -67,9 +67,10 @@ type Log struct {
 }
 
 // Web is where the program listens; ConfigFile is exporter-toolkit's (TLS, basic auth for everything). The token and the
-// user guard the pages and the reload.
+// user guard the pages and the reload. AllowedHosts are further names of the program for a loopback listener without them.
 type Web struct {
 	ListenAddresses []string    `mapstructure:"listen_addresses"`
+	AllowedHosts    []string    `mapstructure:"allowed_hosts"`
 	ConfigFile      string      `mapstructure:"config_file"`
 	BearerToken     secret.Text `mapstructure:"bearer_token"`
 	BearerTokenFile string      `mapstructure:"bearer_token_file"`
@@ -286,6 +287,7 @@ func defaults() map[string]any {
 		"log::level":                 "info",
 		"log::format":                "logfmt",
 		"web::listen_addresses":      []string{"127.0.0.1:9787"},
+		"web::allowed_hosts":         []string{},
 		"web::config_file":           "",
 		"web::bearer_token":          "",
 		"web::bearer_token_file":     "",

@@ -72,6 +72,9 @@ func TestBadConfigIsRefusedByName(t *testing.T) {
 		"details from a missing source":  {"incidents: {details: {source: x}}", []string{`incidents.details.source: "x"`}},
 		"health upside down":             {"reports: [{name: daily, health: {good: 0.9, excellent: 0.8}}]", []string{"health"}},
 		"fallback receiver that is none": {"delivery: {fallback_receiver: x}", []string{`delivery.fallback_receiver: receiver "x" is not configured`}},
+		"allowed host with a port":       {"web: {allowed_hosts: [a.example, 'b.example:80']}", []string{`web.allowed_hosts[1]: "b.example:80"`, "without a port"}},
+		"allowed host that is a URL":     {"web: {allowed_hosts: ['http://a.example']}", []string{"web.allowed_hosts[0]"}},
+		"every host allowed":             {"web: {allowed_hosts: ['*']}", []string{"web.allowed_hosts[0]"}},
 		"no YAML":                        {"a: [", []string{"yaml"}},
 		"every fault at once":            {"timezone: X\nincidents: {by: week}\n", []string{"timezone", "incidents.by"}},
 	}

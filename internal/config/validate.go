@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
 var entryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 
@@ -30,6 +33,11 @@ func (c *Config) validate() error {
 	}
 	if len(c.Web.ListenAddresses) == 0 {
 		fault("web.listen_addresses: is empty")
+	}
+	for n, host := range c.Web.AllowedHosts {
+		if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
+			fault("web.allowed_hosts[%d]: %q is no host name or address, want one without a port such as reporter.example.org", n, host)
+		}
 	}
 	if c.ExternalURL != "" {
 		address("external_url", c.ExternalURL)

@@ -78,9 +78,9 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 		Action:      annotation(in, "action"),
 		Decision:    cmp.Or(annotation(in, "ai_decision"), annotation(in, "decision")),
 		Disposition: reporter.ParseDisposition(annotation(in, "resolution")),
-		Timeline:    timeline(in),
 		Links:       b.links(in),
 	}
+	p.Timeline, p.TimelineOmitted = timeline(in)
 	if n, err := strconv.Atoi(annotation(in, "retries")); err == nil && n > 0 {
 		p.Retries = n
 	}
@@ -165,8 +165,13 @@ func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 	return out
 }
 
-// timeline is each alert's firing and resolving, in order; what happens at once begins before it ends.
-func timeline(in reporter.Incident) []reporter.TimelineEvent {
+// partialEnds is how many events are kept at either end of the timeline of an incident that was read in part. The store
+// reads more alerts than that from either end, so that these events are the first and the last of all.
+const partialEnds = 200
+
+// timeline is each alert's firing and resolving, in order; what happens at once begins before it ends. Of an incident that
+// was read in part it returns both ends, and how many events are between them.
+func timeline(in reporter.Incident) (_ []reporter.TimelineEvent, omitted int) {
 	common := in.CommonLabels()
 	var out []reporter.TimelineEvent
 	for _, a := range in.Alerts {
@@ -185,7 +190,11 @@ func timeline(in reporter.Incident) []reporter.TimelineEvent {
 		}
 		return 1
 	})
-	return out
+	if in.Partial != nil && len(out) > 2*partialEnds {
+		omitted = in.Partial.Events - 2*partialEnds
+		out = slices.Concat(out[:partialEnds], out[len(out)-partialEnds:])
+	}
+	return out, omitted
 }
 
 // alertName is the alert's name and what tells it from the others of the incident.

@@ -15,6 +15,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
+	"github.com/awoooi/awoooi-reporter/internal/httpclient"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -54,7 +55,7 @@ func NewHTTP(rawURL string, hc promconfig.HTTPClientConfig, timeout time.Duratio
 	if err := hc.Validate(); err != nil {
 		return nil, fmt.Errorf("prometheus http client: %w", err)
 	}
-	client, err := promconfig.NewClientFromConfig(hc, "prometheus", promconfig.WithUserAgent("awoooi-reporter"))
+	client, err := httpclient.New(hc, "prometheus", 0)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus http client: %w", err)
 	}

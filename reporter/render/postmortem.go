@@ -145,7 +145,7 @@ func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	if m.HTML, err = l.execute("firing.tmpl", struct {
 		PostmortemView
 		Alerts int
-	}{v, len(p.Incident.Alerts)}); err != nil {
+	}{v, p.Incident.AlertCount()}); err != nil {
 		return reporter.Message{}, err
 	}
 	m.Summary = m.HTML
@@ -322,7 +322,10 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 			layout = "01-02 " + time.TimeOnly
 		}
 	}
-	for _, e := range p.Timeline {
+	for n, e := range p.Timeline {
+		if p.TimelineOmitted > 0 && n == len(p.Timeline)/2 {
+			v.Timeline = append(v.Timeline, Event{Skipped: p.TimelineOmitted})
+		}
 		v.Timeline = append(v.Timeline, Event{At: e.At.In(zone).Format(layout), Firing: e.Firing, Alert: clean(e.Alert)})
 	}
 	for _, link := range p.Links {
@@ -404,7 +407,7 @@ func (v *PostmortemView) shorten(l language, p reporter.Postmortem) {
 	v.ID, v.Title, v.Severity = cut(v.ID, idMax), cut(v.Title, titleMax), cut(v.Severity, shortMax)
 	v.RootCause, v.Action = cut(v.RootCause, rootCauseMax), cut(v.Action, actionMax)
 	v.Decision = cut(v.Decision, decisionMax)
-	if skipped := len(v.Timeline) - 2*timelineEnds; skipped > 0 {
+	if skipped := len(p.Timeline) + p.TimelineOmitted - 2*timelineEnds; skipped > 0 {
 		kept := append([]Event{}, v.Timeline[:timelineEnds]...)
 		kept = append(kept, Event{Skipped: skipped})
 		v.Timeline = append(kept, v.Timeline[len(v.Timeline)-timelineEnds:]...)

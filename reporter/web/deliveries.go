@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"html/template"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -195,52 +194,18 @@ func (p *Pages) theDelivery(r *http.Request) (reporter.Delivery, error) {
 	return p.cfg.Store.Delivery(r.Context(), id)
 }
 
-// acting is whether the request's sender may act, and where an action leads back to.
+// acting is how the actions of a page are offered.
 type acting struct {
-	May  bool
-	Open bool // only because the request comes from this machine
-	Back string
+	Offered bool
+	Asks    bool // whether an action asks for credentials that the page itself did not need
+	Back    string
 }
 
 func (p *Pages) acting(r *http.Request, back string) acting {
-	protected := p.cfg.Protected(r)
-	return acting{May: protected || local(r), Open: !protected, Back: back}
+	return acting{Offered: true, Asks: !p.cfg.Protected(r), Back: back}
 }
 
-// local says whether a request was made on this machine, to this machine. A proxy here would make everybody's requests
-// look so, and shows itself by its headers; a page elsewhere whose name leads here is told by that name.
-func local(r *http.Request) bool {
-	for _, h := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	from, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	to := r.Host
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		to = host
-	}
-	to = strings.Trim(to, "[]")
-	ip, own := net.ParseIP(from), net.ParseIP(to)
-	return ip != nil && ip.IsLoopback() && (to == "localhost" || own != nil && own.IsLoopback())
-}
-
-// sameSite refuses what another site's page made a browser send: basic authentication goes along with that.
-func (p *Pages) sameSite(r *http.Request) error {
-	protection := http.NewCrossOriginProtection()
-	if u, err := url.Parse(p.cfg.Settings().ExternalURL); err == nil && u.Host != "" {
-		// Behind a proxy the Host header may be another one than in the browser's address.
-		if err := protection.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
-			p.cfg.Log.Warn("external_url is not trusted for actions", "err", err)
-		}
-	}
-	return protection.Check(r)
-}
-
-// act does what a button asks for, and leads back to where it stood.
+// act does what a button asks for, and redirects to the page of the button. It runs for authenticated requests only.
 func (p *Pages) act(w http.ResponseWriter, r *http.Request) {
 	action := r.PathValue("action")
 	do, done := p.cfg.Store.RetryDelivery, "delivery retried by hand"
@@ -250,14 +215,6 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) {
 		do, done = p.cfg.Store.CancelDelivery, "delivery cancelled by hand"
 	default:
 		p.fail(w, r, reporter.ErrNotFound)
-		return
-	}
-	if !p.acting(r, "").May {
-		p.refuse(w, r, http.StatusForbidden, "act_needs_auth")
-		return
-	}
-	if err := p.sameSite(r); err != nil {
-		p.refuse(w, r, http.StatusForbidden, "act_from_elsewhere")
 		return
 	}
 	d, err := p.theDelivery(r)

@@ -185,7 +185,7 @@ func (p *Pages) theIncident(r *http.Request) (reporter.Incident, error) {
 	if !storable(id) {
 		return reporter.Incident{}, fmt.Errorf("incident: %w", reporter.ErrNotFound)
 	}
-	return p.cfg.Store.Incident(r.Context(), id)
+	return p.cfg.Store.IncidentExtract(r.Context(), id)
 }
 
 func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
@@ -203,33 +203,22 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	v.Title = cmp.Or(pm.Title, in.ID)
 	path := v.IncidentPath(in.ID)
 	body := incidentBody{
-		In: in, P: pm, Text: markup(msg.HTML), Timeline: timelineRows(pm.Timeline), Count: len(in.Alerts),
+		In: in, P: pm, Text: markup(msg.HTML), Timeline: timelineRows(pm.Timeline, pm.TimelineOmitted),
 		Severity: pm.Severity, Acting: p.acting(r, path), Markdown: path + "/postmortem.md",
 		Done: v.done(r.URL.Query()),
 	}
 	body.Picture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
-	number, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("alerts"), "1"))
-	if pages := (len(in.Alerts) + alertsListed - 1) / alertsListed; err != nil || number < 1 || (number > 1 && number > pages) {
+	filter, ok := alertFilter(in.ID, r.URL.Query())
+	if !ok {
 		p.refuse(w, r, http.StatusBadRequest, "bad_page")
 		return
 	}
-	from := (number - 1) * alertsListed
-	to := min(from+alertsListed, len(in.Alerts))
-	body.From, body.To = from+1, to
-	var common map[string]string
-	if len(in.Alerts) > 1 {
-		common = in.CommonLabels()
+	alerts, err := p.cfg.Store.ListAlerts(r.Context(), filter)
+	if err != nil {
+		p.fail(w, r, err)
+		return
 	}
-	body.Common = pairs(common, nil)
-	for _, a := range in.Alerts[from:to] {
-		body.Alerts = append(body.Alerts, alertOf(a, common))
-	}
-	if number > 1 {
-		body.Prev = address(path, "alerts", strconv.Itoa(number-1))
-	}
-	if to < len(in.Alerts) {
-		body.Next = address(path, "alerts", strconv.Itoa(number+1))
-	}
+	body.fill(path, alerts, in)
 	ds, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{
 		Kind: reporter.DeliveryPostmortem, Subject: in.ID, Limit: listed,
 	})
@@ -247,6 +236,49 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	body.Similar = v.incidentRows(similar[:min(len(similar), similarListed)])
 	v.Body = body
 	p.show(w, r, "incident.html", v)
+}
+
+// alertFilter reads which alerts of an incident a request asks for; false where it makes no sense.
+func alertFilter(id string, q url.Values) (f reporter.AlertFilter, ok bool) {
+	f = reporter.AlertFilter{Incident: id, Limit: alertsListed}
+	for key, into := range map[string]**reporter.AlertCursor{"after": &f.After, "before": &f.Before} {
+		s := q.Get(key)
+		if s == "" {
+			continue
+		}
+		number, fingerprint, found := strings.Cut(s, "~")
+		micros, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || !found || !storable(fingerprint) {
+			return f, false
+		}
+		*into = &reporter.AlertCursor{StartsAt: time.UnixMicro(micros), Fingerprint: fingerprint}
+	}
+	return f, f.After == nil || f.Before == nil
+}
+
+// fill takes a page of alerts.
+func (b *incidentBody) fill(path string, page reporter.AlertPage, in reporter.Incident) {
+	b.Count, b.From, b.To = page.Count, page.Offset+1, page.Offset+len(page.Alerts)
+	var common map[string]string
+	if in.AlertCount() > 1 {
+		common = in.CommonLabels()
+	}
+	b.Common = pairs(common, nil)
+	for _, a := range page.Alerts {
+		b.Alerts = append(b.Alerts, alertOf(a, common))
+	}
+	cursor := func(key string, a reporter.Alert) string {
+		return address(path, key, fmt.Sprintf("%d~%s", a.StartsAt.UnixMicro(), a.Fingerprint))
+	}
+	if len(page.Alerts) == 0 {
+		return
+	}
+	if page.Offset > 0 {
+		b.Prev = cursor("before", page.Alerts[0])
+	}
+	if b.To < page.Count {
+		b.Next = cursor("after", page.Alerts[len(page.Alerts)-1])
+	}
 }
 
 func alertOf(a reporter.Alert, common map[string]string) alertRow {
@@ -272,11 +304,12 @@ func pairs(m, without map[string]string) []reporter.Label {
 	return out
 }
 
-// timelineRows keeps both ends of a long timeline.
-func timelineRows(events []reporter.TimelineEvent) []timelineRow {
+// timelineRows keeps both ends of a long timeline, of which omitted events are not there from the start.
+func timelineRows(events []reporter.TimelineEvent, omitted int) []timelineRow {
 	out := make([]timelineRow, 0, min(len(events), 2*timelineEnds+1))
+	left := len(events) + omitted - 2*timelineEnds
 	for n, e := range events {
-		switch left := len(events) - 2*timelineEnds; {
+		switch {
 		case left <= 1 || n < timelineEnds || n >= len(events)-timelineEnds:
 			out = append(out, timelineRow{TimelineEvent: e})
 		case n == timelineEnds:

@@ -19,6 +19,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -45,7 +47,9 @@ type Store interface {
 // Incidents is the journal.
 type Incidents interface {
 	ListIncidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error)
-	Incident(ctx context.Context, id string) (reporter.Incident, error)
+	// IncidentExtract returns an incident with all its alerts, or with a selection if they are very many.
+	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
+	ListAlerts(ctx context.Context, f reporter.AlertFilter) (reporter.AlertPage, error)
 }
 
 // Deliveries is what was sent, or is to be.
@@ -94,10 +98,13 @@ type Config struct {
 	Texts    Texts
 	Status   Status
 	Settings func() Settings // asked at each request, since a reload may change it
-	// Protected says whether a request that has come in had to show whose it is.
+	// Protected says whether a request that is served had to be authenticated.
 	Protected func(r *http.Request) bool
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Authenticate serves next to authenticated requests only: actions are never open, whoever may read the pages.
+	Authenticate func(next http.Handler) http.Handler
+	Registry     prometheus.Registerer
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // Pages is the set of pages.
@@ -105,6 +112,7 @@ type Pages struct {
 	cfg        Config
 	tmpl       *template.Template
 	catalogues map[string]catalogue
+	reads      *limit
 }
 
 // New builds the pages.
@@ -113,7 +121,9 @@ func New(cfg Config) *Pages {
 	if err != nil {
 		panic(err) // the files are a part of the program
 	}
-	return &Pages{cfg: cfg, catalogues: catalogues, tmpl: template.Must(template.ParseFS(files, "templates/*.html"))}
+	return &Pages{
+		cfg: cfg, catalogues: catalogues, tmpl: template.Must(template.ParseFS(files, "templates/*.html")), reads: newLimit(cfg.Registry),
+	}
 }
 
 // Register adds the pages to mux.
@@ -130,14 +140,33 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		"GET /incidents/{id}/postmortem.md": p.markdown,
 		"GET /deliveries":                   p.deliveries,
 		"GET /deliveries/{id}":              p.delivery,
-		"POST /deliveries/{id}/{action}":    p.act,
 		"GET /sources":                      p.sources,
 	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), pageTime)
-			defer cancel()
-			h(w, r.WithContext(ctx))
-		})
+		mux.Handle(pattern, p.timed(p.limited(h)))
+	}
+	mux.Handle("POST /deliveries/{id}/{action}", p.cfg.Authenticate(p.timed(p.act)))
+}
+
+// timed bounds the time of a page.
+func (p *Pages) timed(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
+		h(w, r.WithContext(ctx))
+	})
+}
+
+// limited bounds how many pages are made at the same time, and with them the memory that they take.
+func (p *Pages) limited(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		release, ok := p.reads.acquire(r.Context())
+		if !ok {
+			w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+			p.refuse(w, r, http.StatusServiceUnavailable, "too_busy")
+			return
+		}
+		defer release()
+		h(w, r)
 	}
 }
 

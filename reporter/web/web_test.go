@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -58,7 +60,7 @@ func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) ([]re
 	return rows, w.err
 }
 
-func (w world) Incident(_ context.Context, id string) (reporter.Incident, error) {
+func (w world) IncidentExtract(_ context.Context, id string) (reporter.Incident, error) {
 	switch {
 	case w.err != nil:
 		return reporter.Incident{}, w.err
@@ -68,6 +70,23 @@ func (w world) Incident(_ context.Context, id string) (reporter.Incident, error)
 		return *w.incident, nil
 	}
 	return resolved(id), nil
+}
+
+func (w world) ListAlerts(ctx context.Context, f reporter.AlertFilter) (reporter.AlertPage, error) {
+	in, err := w.IncidentExtract(ctx, f.Incident)
+	from, to := 0, min(f.Limit, len(in.Alerts))
+	at := func(c *reporter.AlertCursor) int {
+		return slices.IndexFunc(in.Alerts, func(a reporter.Alert) bool { return a.Fingerprint == c.Fingerprint && a.StartsAt.Equal(c.StartsAt) })
+	}
+	switch {
+	case f.After != nil:
+		from = at(f.After) + 1
+		to = min(from+f.Limit, len(in.Alerts))
+	case f.Before != nil:
+		to = at(f.Before)
+		from = max(to-f.Limit, 0)
+	}
+	return reporter.AlertPage{Alerts: in.Alerts[from:to], Offset: from, Count: len(in.Alerts)}, err
 }
 
 func (w world) ListDeliveries(_ context.Context, f reporter.DeliveryFilter) ([]reporter.Delivery, error) {
@@ -173,21 +192,40 @@ func sent(id int64, subject, html string) reporter.Delivery {
 
 func pages(w world, texts web.Texts) (http.Handler, *strings.Builder) {
 	var logs strings.Builder
+	return handler(w, w, texts, slog.New(slog.NewTextHandler(&logs, nil))), &logs
+}
+
+// pagesOf serves the pages of another store than w.
+func pagesOf(store web.Store, w world) http.Handler {
+	return handler(store, w, w, slog.New(slog.DiscardHandler))
+}
+
+func handler(store web.Store, w world, texts web.Texts, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	locale := w.locale
-	if locale == "" {
-		locale = "en"
-	}
 	web.New(web.Config{
-		Store: w, Texts: texts, Status: w,
+		Store: store, Texts: texts, Status: w,
 		Settings: func() web.Settings {
-			return web.Settings{Zone: zone, Locale: locale, Product: "ACME", ExternalURL: w.external, Version: "1.2.3"}
+			return web.Settings{Zone: zone, Locale: cmp.Or(w.locale, "en"), Product: "ACME", ExternalURL: w.external, Version: "1.2.3"}
 		},
-		Protected: func(*http.Request) bool { return w.protected },
-		Log:       slog.New(slog.NewTextHandler(&logs, nil)), Now: func() time.Time { return day },
+		Protected:    func(*http.Request) bool { return w.protected },
+		Authenticate: authenticated,
+		Registry:     prometheus.NewRegistry(),
+		Log:          log,
+		Now:          func() time.Time { return day },
 	}).Register(mux)
-	web.RegisterHealth(mux, web.Check{Name: "state", Err: func(context.Context) error { return w.err }})
-	return web.SecureHeaders(mux), &logs
+	web.RegisterHealth(mux, log, web.Check{Name: "state", Err: func(context.Context) error { return w.err }})
+	return web.SecureHeaders(mux)
+}
+
+// authenticated serves requests of the user sre only.
+func authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, _, _ := r.BasicAuth(); user != "sre" {
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func serve(w world, path string) *httptest.ResponseRecorder {
@@ -274,15 +312,17 @@ func TestPages(t *testing.T) {
 
 		"incident": {w, "/incidents/A", 200, []string{"<b>story</b>", "x=&lt;script&gt;", "The &lt;i&gt;disk&lt;/i&gt;", "&lt;alert&gt; 0", "does not know the alert any more",
 			"/incidents/A/postmortem.md", "3 alerts, by Alertmanager", "2 in 7 days, 5 in 30 days", "OPEN", "2026-04-22 08:10:00"}, "javascript:"},
-		"incident, open":            {world{incident: &open}, "/incidents/OPEN", 200, []string{"What is known so far", "sent when the incident has ended", "firing"}, "Postmortem</h2>"},
-		"incident, short":           {world{}, "/incidents/A", 200, []string{"shorter than incidents.min_duration", "None is known"}, ""},
-		"incident that is gone":     {w, "/incidents/gone", 404, []string{"no such page"}, ""},
-		"incident of no text":       {w, "/incidents/a%00", 404, []string{"no such page"}, ""},
-		"incident, page of nothing": {w, "/incidents/A?alerts=2", 400, []string{"no such page"}, ""},
-		"incident, no page":         {w, "/incidents/A?alerts=x", 400, []string{"no such page"}, ""},
+		"incident, open":                 {world{incident: &open}, "/incidents/OPEN", 200, []string{"What is known so far", "sent when the incident has ended", "firing"}, "Postmortem</h2>"},
+		"incident, short":                {world{}, "/incidents/A", 200, []string{"shorter than incidents.min_duration", "None is known"}, ""},
+		"incident that is gone":          {w, "/incidents/gone", 404, []string{"no such page"}, ""},
+		"incident of no text":            {w, "/incidents/a%00", 404, []string{"no such page"}, ""},
+		"incident, no place":             {w, "/incidents/A?after=x", 400, []string{"no such page"}, ""},
+		"incident, a place not a time":   {w, "/incidents/A?before=x~f", 400, []string{"no such page"}, ""},
+		"incident, a place not storable": {w, "/incidents/A?after=1~%00", 400, []string{"no such page"}, ""},
+		"incident, between two places":   {w, "/incidents/A?after=1~f&before=2~f", 400, []string{"no such page"}, ""},
 
 		"deliveries": {w, "/deliveries", 200, []string{"given up", "&lt;i&gt;401", "1 of 2 parts sent", "attempts: 4", "next attempt", "2026-04-22 08:05:00",
-			"Postmortem of a/b", "/incidents/a%2Fb", "Report daily as of 2026-04-22 08:00", "Notice of delivery 7", "/deliveries/7", "allowed from this machine itself only", "&lt;b&gt;</option>"}, "<i>401"},
+			"Postmortem of a/b", "/incidents/a%2Fb", "Report daily as of 2026-04-22 08:00", "Notice of delivery 7", "/deliveries/7", "ask for a user and a password", "&lt;b&gt;</option>"}, "<i>401"},
 		"deliveries, after an action":   {w, "/deliveries?done=retry&delivery=7", 200, []string{"Delivery 7 is tried now"}, ""},
 		"deliveries, after a cancel":    {w, "/deliveries?done=cancel&delivery=7", 200, []string{"Delivery 7 was cancelled"}, ""},
 		"deliveries, after nothing":     {w, "/deliveries?done=%3Cb%3E&delivery=x", 200, []string{"given up"}, `role="status"`},
@@ -356,8 +396,16 @@ func TestTroubleIsNotShownToStrangers(t *testing.T) {
 			t.Errorf("%s: the log does not say why: %s", path, logs)
 		}
 	}
-	if r := serve(w, "/-/ready"); r.Code != 503 || !strings.Contains(r.Body.String(), "state: ") {
-		t.Errorf("/-/ready: %d %s", r.Code, r.Body)
+	h, logs := pages(w, w)
+	for range 3 {
+		r := httptest.NewRecorder()
+		h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/-/ready", nil))
+		if r.Code != 503 || r.Body.String() != "awoooi-reporter is not ready.\nstate: failing, see the log\n" {
+			t.Errorf("/-/ready: %d %s", r.Code, r.Body)
+		}
+	}
+	if got := strings.Count(logs.String(), "disk at /secret"); got != 1 {
+		t.Errorf("the log shows the reason %d times in 3 probes:\n%s", got, logs)
 	}
 	if r := serve(w, "/-/healthy"); r.Code != 200 {
 		t.Errorf("/-/healthy: %d", r.Code)
@@ -502,6 +550,14 @@ func TestPaging(t *testing.T) {
 	}
 	if !strings.Contains(second, "51–100 of 121") || !strings.Contains(second, "… 91 more …") {
 		t.Error("the second page of alerts does not say where it is, or the timeline how much it leaves out")
+	}
+	back := regexp.MustCompile(`<a href="([^"#]+)#alerts" rel="prev"`).FindStringSubmatch(second)
+	if back == nil {
+		t.Fatal("the second page of alerts does not lead back")
+	}
+	first := serve(w, html.UnescapeString(back[1])).Body.String()
+	if !strings.Contains(first, "1–50 of 121") || strings.Contains(first, `rel="prev"`) {
+		t.Error("the way back from the second page of alerts is not the first page")
 	}
 }
 

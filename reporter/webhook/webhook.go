@@ -36,10 +36,14 @@ type Sink interface {
 	Accept(ctx context.Context, events []reporter.AlertEvent) error
 }
 
+// LoginArea is the webhook's among those of auth.Logins.
+const LoginArea = "webhook"
+
 // Config says who may post, and how much. Without a token and a user anyone may; with both, either is enough.
 type Config struct {
 	auth.Guard
-	MaxBody int64 // bytes; default 10 MiB
+	Logins  *auth.Logins // nil only compares credentials
+	MaxBody int64        // bytes; default 10 MiB
 	Limits  Limits
 }
 
@@ -168,10 +172,13 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 		w.Header().Set("Allow", http.MethodPost)
 		return &refusal{http.StatusMethodNotAllowed, "want POST"}
 	}
-	if !cfg.Admits(r) {
-		auth.Ask(w.Header())
-		return &refusal{http.StatusUnauthorized, "unauthorized"}
+	if v := cfg.Logins.Check(LoginArea, cfg.Guard, r); v != auth.Admitted {
+		// Alertmanager retries a 5xx only: alerts of its that share an address with wrong logins come later, and are not lost.
+		code, reason := v.Refuse(w, http.StatusServiceUnavailable)
+		return &refusal{code, reason}
 	}
+	// A browser sends this type to another site only after it has asked, which is never answered. Alertmanager and Grafana
+	// send it, with or without a charset.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return &refusal{http.StatusUnsupportedMediaType, "want Content-Type: application/json"}
 	}

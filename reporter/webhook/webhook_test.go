@@ -64,6 +64,10 @@ func post(h http.Handler, body string, edits ...func(*http.Request)) *httptest.R
 	return w
 }
 
+func contentType(kind string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Content-Type", kind) }
+}
+
 func TestEachAlertIsAnEventByItsOwnStatus(t *testing.T) {
 	t.Parallel()
 	s := &sink{}
@@ -108,8 +112,6 @@ func TestAnswers(t *testing.T) {
 		"good":                {good, nil, 200, "accepted", false},
 		"no alerts":           {`{"version": "4", "groupKey": "g", "alerts": []}`, nil, 200, "accepted", true},
 		"GET":                 {"", func(r *http.Request) { r.Method = http.MethodGet }, 405, "want POST", true},
-		"a form":              {good, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, "application/json", true},
-		"no content type":     {good, func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "application/json", true},
 		"a charset":           {good, func(r *http.Request) { r.Header.Set("Content-Type", "application/json; charset=utf-8") }, 200, "accepted", false},
 		"not JSON":            {"alerts!", nil, 400, "syntax error at byte", true},
 		"empty":               {"", nil, 400, "ends at byte 0", true},
@@ -128,6 +130,12 @@ func TestAnswers(t *testing.T) {
 		"truncated by a text": {strings.Replace(good, `"truncatedAlerts": 2`, `"truncatedAlerts": "x"`, 1), nil, 400, "not a number", true},
 		"a huge number":       {strings.Replace(good, `"truncatedAlerts": 2`, `"truncatedAlerts": `+strings.Repeat("9", 2000), 1), nil, 400, "not a number of alerts", true},
 		"nested deeply":       {strings.Replace(good, `{"x": 1}`, strings.Repeat("[", 500)+strings.Repeat("]", 500), 1), nil, 400, "nested deeper than 64", true},
+		"type in upper case":  {good, contentType("Application/JSON;charset=UTF-8"), 200, "accepted", false},
+		"no type":             {good, contentType(""), 415, "want Content-Type: application/json", true},
+		"type of a form":      {good, contentType("application/x-www-form-urlencoded"), 415, "application/json", true},
+		"plain text":          {good, contentType("text/plain; application/json"), 415, "application/json", true},
+		"another JSON type":   {good, contentType("application/jsonp"), 415, "application/json", true},
+		"no type at all":      {good, contentType(";"), 415, "application/json", true},
 		"too large":           {good + strings.Repeat(" ", 5000), nil, 413, "larger than 4000 bytes", true},
 	} {
 		t.Run(name, func(t *testing.T) {
