@@ -119,6 +119,12 @@ type Graph struct {
 	Threshold  *float64 // what the alert compares with; nil if it is not that simple
 }
 
+// AlertRule is an alerting rule, as the server that evaluates it describes it.
+type AlertRule struct {
+	Expr   string            // PromQL, or what the server extends it to
+	Labels map[string]string // added to each alert; values may be templates
+}
+
 // Details is what the operations database knows of one incident; empty fields are unknown.
 type Details struct {
 	Title       string

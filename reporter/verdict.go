@@ -53,3 +53,6 @@ var ErrObsolete = errors.New("obsolete")
 
 // ErrNotFound means that the store, or a database asked for details, has nothing of that id.
 var ErrNotFound = errors.New("not found")
+
+// ErrBusy means that too much of the same kind is under way; later it may work.
+var ErrBusy = errors.New("busy")

@@ -146,12 +146,11 @@ func (a *App) wireReporter(ctx context.Context, c *config.Config) error {
 			return fmt.Errorf("embedded database: %w", err)
 		}
 	}
-	a.texts = &texts{store: a.store, now: a.opts.Now, log: a.log}
 	r, err := newReading(c, a.store, a.embedded, a.log, a.opts.Now)
 	if err != nil {
 		return err
 	}
-	a.texts.reading.Store(r)
+	a.texts = newTexts(a.store, r, a.opts.Now, a.log)
 	chans, err := channels(c, a.opts.Stdout, a.log)
 	if err != nil {
 		return err

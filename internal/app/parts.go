@@ -19,6 +19,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/httpclient"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
 	"github.com/awoooi/awoooi-reporter/reporter/details"
@@ -189,14 +190,23 @@ func definition(c *config.Config, r config.Report) (report.Definition, error) {
 	}
 	d = d.WithDefaults()
 	errs := []error{d.Validate()}
-	// A remote server may speak more than PromQL (MetricsQL, for one); the embedded database does not.
 	for _, f := range d.Figures {
-		if err := report.CheckExpr(f.Expr); err != nil && c.Prometheus.URL == "" {
+		if err := checkExpr(c, f.Expr); err != nil {
 			errs = append(errs, fmt.Errorf("reports %q: figure %q: %w", d.Name, f.Name, err))
 		}
 	}
 	errs = append(errs, checkTexts(d.Locale, d.Template, fmt.Sprintf("reports %q", d.Name), render.CheckTemplate))
 	return d, errors.Join(errs...)
+}
+
+// checkExpr refuses an expression that is beyond the limits, and one that the embedded database cannot evaluate. A remote
+// server may speak more than PromQL (MetricsQL, for one).
+func checkExpr(c *config.Config, expr string) error {
+	err := promexpr.CheckFigure(expr)
+	if c.Prometheus.URL != "" && !errors.Is(err, promexpr.ErrLimit) {
+		return nil
+	}
+	return err
 }
 
 // checkTexts refuses a locale that nobody has written and a template that cannot be parsed.
@@ -303,6 +313,7 @@ type reading struct {
 	cfg         *config.Config
 	definitions []report.Definition
 	querier     postmortem.Querier
+	rules       postmortem.Rules // nil where no server evaluates any
 	builder     *report.Builder
 	render      *render.Renderer
 	postmortem  *postmortem.Builder
@@ -321,12 +332,19 @@ func newReading(
 	if err := checkTexts(c.Locale, c.Incidents.Template, "incidents", render.CheckPostmortemTemplate); err != nil {
 		return nil, err
 	}
+	if expr := c.Incidents.Graph.KPI; expr != "" {
+		if err := checkExpr(c, expr); err != nil {
+			return nil, fmt.Errorf("incidents.graph.kpi: %w", err)
+		}
+	}
 	r.querier = noFigures{}
 	switch {
 	case c.Prometheus.URL != "":
-		if r.querier, err = promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout); err != nil {
+		server, err := promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout)
+		if err != nil {
 			return nil, fmt.Errorf("prometheus: %w", err)
 		}
+		r.querier, r.rules = server, server
 	case embedded != nil:
 		r.querier = embedded
 	}
@@ -352,7 +370,7 @@ func newReading(
 	}
 	r.postmortem = postmortem.New(postmortem.Config{
 		Zone: c.Zone, Locale: c.Locale, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
-	}, lookup, history, r.querier, log)
+	}, lookup, history, r.querier, r.rules, log)
 	return r, nil
 }
 

@@ -14,29 +14,18 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/chart"
-	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
-// ReportPicture draws the trend of a report as of at, as a PNG. reporter.ErrNotFound: there is no such report, it has no
-// trend, or nothing is known of it.
-func (t *texts) ReportPicture(ctx context.Context, name string, at time.Time) ([]byte, error) {
-	r := t.reading.Load()
-	d, err := r.definition(name)
-	if err != nil {
-		return nil, err
-	}
-	rep, err := r.builder.Build(ctx, d, at)
-	var unreachable *report.UnreachableError
-	if err != nil && !errors.As(err, &unreachable) {
-		return nil, err
-	}
-	return t.trendPicture(rep)
-}
-
-func (t *texts) trendPicture(rep reporter.Report) ([]byte, error) {
+// trendPicture draws the trend of a report, once it is its turn. reporter.ErrNotFound: it has no trend, or nothing is known.
+func (t *texts) trendPicture(ctx context.Context, rep reporter.Report, patience time.Duration) ([]byte, error) {
 	if rep.Trend == nil {
 		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, reporter.ErrNotFound)
 	}
+	leave, err := t.drawing.enter(ctx, patience)
+	if err != nil {
+		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, err)
+	}
+	defer leave()
 	r := t.reading.Load()
 	title, names, days, err := r.render.TrendWords(rep)
 	if err != nil {
@@ -53,13 +42,18 @@ func (t *texts) trendPicture(rep reporter.Report) ([]byte, error) {
 	return drawn(c.PNG())
 }
 
-// IncidentPicture draws what the alert's expression and the KPI did around an incident, as a PNG. reporter.ErrNotFound:
-// nothing is known of them.
-func (t *texts) IncidentPicture(ctx context.Context, in reporter.Incident) ([]byte, error) {
+// incidentPicture asks what the alert's expression and the KPI did around an incident, and draws it, once it is its turn.
+// reporter.ErrNotFound: nothing is known of them.
+func (t *texts) incidentPicture(ctx context.Context, in reporter.Incident, patience time.Duration) ([]byte, error) {
 	r := t.reading.Load()
 	if r.cfg.Incidents.Graph.Disabled {
 		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
+	leave, err := t.drawing.enter(ctx, patience)
+	if err != nil {
+		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, err)
+	}
+	defer leave()
 	words, err := r.render.GraphWords(r.cfg.Locale)
 	if err != nil {
 		return nil, err

@@ -86,7 +86,7 @@ func TestReportComesWithItsTrend(t *testing.T) {
 	bot := botAPI(t)
 	r := start(t, receiver(bot)+"embedded: {scrape_interval: 500ms}\n")
 	due, _ := scrapedSince(t, r, time.Now(), `min(awoooi_collector_query_success{query="alerts"})`)
-	picture, err := r.texts.ReportPicture(t.Context(), "daily", due)
+	picture, err := pageTexts{r.texts}.ReportPicture(t.Context(), "daily", due)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,44 @@ type texts struct {
 	store   *store.Store
 	now     func() time.Time
 	log     *slog.Logger
+
+	drawing  gate // one picture at a time, of messages and pages
+	building gate // of reports for pages
+	reports  *recent[pageKey, pageReport]
+	pictures *recent[pageKey, []byte]
+}
+
+const (
+	drawingPatience     = 30 * time.Second // of a message, which goes out without its picture then
+	pageDrawingPatience = 5 * time.Second
+	pagePatience        = 10 * time.Second
+	// pageReportsAtOnce and the times below bound what views of pages ask Prometheus.
+	pageReportsAtOnce = 2
+	keepReports       = 10 * time.Second
+	keepPictures      = time.Minute
+	keepAtMost        = 16
+)
+
+// pageKey is what a page shows, by the configuration of which moment.
+type pageKey struct {
+	of   *reading
+	what string
+	at   int64
+}
+
+type pageReport struct {
+	report  reporter.Report
+	message reporter.Message
+}
+
+func newTexts(st *store.Store, r *reading, now func() time.Time, log *slog.Logger) *texts {
+	t := &texts{
+		store: st, now: now, log: log, drawing: make(gate, 1), building: make(gate, pageReportsAtOnce),
+		reports:  newRecent[pageKey, pageReport](keepReports, keepAtMost, now),
+		pictures: newRecent[pageKey, []byte](keepPictures, keepAtMost, now),
+	}
+	t.reading.Store(r)
+	return t
 }
 
 // Compose makes the message of a delivery when it is first tried.
@@ -37,7 +75,7 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 			return reporter.Message{}, err
 		}
 		rep, msg, err := t.Report(ctx, subject.Report, subject.Due)
-		msg.Picture = t.picture(t.trendPicture(rep))
+		msg.Picture = t.picture(d, func() ([]byte, error) { return t.trendPicture(ctx, rep, drawingPatience) })
 		var unreachable *report.UnreachableError
 		if errors.As(err, &unreachable) {
 			if t.now().Sub(d.CreatedAt) < unreachablePatience {
@@ -53,7 +91,7 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		}
 		msg, err := t.Postmortem(ctx, in)
 		if err == nil {
-			msg.Picture = t.picture(t.IncidentPicture(ctx, in))
+			msg.Picture = t.picture(d, func() ([]byte, error) { return t.incidentPicture(ctx, in, drawingPatience) })
 		}
 		return msg, err
 	case reporter.DeliveryFiring:
@@ -135,8 +173,13 @@ func (t *texts) digest(ctx context.Context, d reporter.Delivery) (reporter.Messa
 	return r.render.Digest(r.postmortem.Digest(ins))
 }
 
-// picture keeps a text from being held up by its picture.
-func (t *texts) picture(png []byte, err error) []byte {
+// picture keeps a text from being held up by its picture. A second attempt goes without: the first may have ended because of
+// it.
+func (t *texts) picture(d reporter.Delivery, draw func() ([]byte, error)) []byte {
+	if d.Attempts > 0 {
+		return nil
+	}
+	png, err := draw()
 	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 		t.log.Warn("picture was not drawn, the text goes out without it", "err", err)
 	}
@@ -152,22 +195,58 @@ func (t *texts) Reports() []string {
 	return names
 }
 
-// pageTexts builds what pages show, which are not messages that are late or fail.
+// pageTexts builds what pages show, which are not messages that are late or fail. Views of the same page within a short
+// time share what was asked and drawn.
 type pageTexts struct{ *texts }
 
-// Report shows a report without data, for the page tells the reasons, and never as late, for nothing is sent.
+// Report shows a report without data, because the page says the reasons, and never as late, because nothing is sent.
 func (p pageTexts) Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
-	rep, msg, err := p.texts.Report(ctx, name, at)
-	var unreachable *report.UnreachableError
-	if err != nil && !errors.As(err, &unreachable) {
-		return rep, msg, err
-	}
-	if rep.Late() > 0 {
-		rep.Built = rep.Due
-		msg, err = p.reading.Load().render.Report(rep)
-		return rep, msg, err
-	}
-	return rep, msg, nil
+	r, err := p.recentReport(ctx, name, at)
+	return r.report, r.message, err
+}
+
+func (p pageTexts) recentReport(ctx context.Context, name string, at time.Time) (pageReport, error) {
+	key := pageKey{of: p.reading.Load(), what: name, at: at.Truncate(keepReports).Unix()}
+	return p.reports.get(ctx, key, func(ctx context.Context) (pageReport, error) {
+		leave, err := p.building.enter(ctx, pagePatience)
+		if err != nil {
+			return pageReport{}, fmt.Errorf("report %s: %w", name, err)
+		}
+		defer leave()
+		rep, msg, err := p.texts.Report(ctx, name, at)
+		var unreachable *report.UnreachableError
+		if err != nil && !errors.As(err, &unreachable) {
+			return pageReport{}, err
+		}
+		if rep.Late() > 0 {
+			rep.Built = rep.Due
+			msg, err = p.reading.Load().render.Report(rep)
+			return pageReport{rep, msg}, err
+		}
+		return pageReport{rep, msg}, nil
+	})
+}
+
+// ReportPicture draws the trend of a report as of at, as a PNG. reporter.ErrNotFound: there is no such report, it has no
+// trend, or nothing is known of it. reporter.ErrBusy: other pictures are being drawn.
+func (p pageTexts) ReportPicture(ctx context.Context, name string, at time.Time) ([]byte, error) {
+	key := pageKey{of: p.reading.Load(), what: "report " + name, at: at.Truncate(keepReports).Unix()}
+	return p.pictures.get(ctx, key, func(ctx context.Context) ([]byte, error) {
+		r, err := p.recentReport(ctx, name, at)
+		if err != nil {
+			return nil, err
+		}
+		return p.trendPicture(ctx, r.report, pageDrawingPatience)
+	})
+}
+
+// IncidentPicture draws what the alert's expression and the KPI did around an incident, as a PNG. reporter.ErrNotFound:
+// nothing is known of them. reporter.ErrBusy: other pictures are being drawn.
+func (p pageTexts) IncidentPicture(ctx context.Context, in reporter.Incident) ([]byte, error) {
+	key := pageKey{of: p.reading.Load(), what: "incident " + in.ID, at: in.EndedAt.Unix()}
+	return p.pictures.get(ctx, key, func(ctx context.Context) ([]byte, error) {
+		return p.incidentPicture(ctx, in, pageDrawingPatience)
+	})
 }
 
 // Postmortem builds the postmortem of an incident with its message.

@@ -49,9 +49,7 @@ func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Lo
 		}
 		return nil, err
 	}
-	t := &Tools{cfg: c, store: st, texts: &texts{store: st, now: time.Now, log: log}, embedded: embedded, log: log}
-	t.texts.reading.Store(r)
-	return t, nil
+	return &Tools{cfg: c, store: st, texts: newTexts(st, r, time.Now, log), embedded: embedded, log: log}, nil
 }
 
 // Close closes what OpenTools opened.

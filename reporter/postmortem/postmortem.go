@@ -47,24 +47,31 @@ type Querier interface {
 	QueryRange(ctx context.Context, expr string, start, end time.Time, step time.Duration) ([]reporter.Series, error)
 }
 
+// Rules knows the alerting rules of that name.
+type Rules interface {
+	AlertRules(ctx context.Context, name string) ([]reporter.AlertRule, error)
+}
+
 // Builder makes postmortems.
 type Builder struct {
 	cfg     Config
 	details Details
 	history History
 	querier Querier
+	rules   Rules
 	log     *slog.Logger
+	starts  starts
 }
 
-// New makes a builder; details, history and querier may be nil.
-func New(cfg Config, details Details, history History, querier Querier, log *slog.Logger) *Builder {
+// New makes a builder; details, history, querier and rules may be nil.
+func New(cfg Config, details Details, history History, querier Querier, rules Rules, log *slog.Logger) *Builder {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Zone == nil {
 		cfg.Zone = time.UTC
 	}
-	return &Builder{cfg: cfg, details: details, history: history, querier: querier, log: log}
+	return &Builder{cfg: cfg, details: details, history: history, querier: querier, rules: rules, log: log}
 }
 
 // Build tells what is known. A database that does not answer costs its details, and a note says so.

@@ -48,7 +48,7 @@ func alert(pod, severity string, start, end int, annotations map[string]string) 
 func build(cfg postmortem.Config, d postmortem.Details, h postmortem.History, logs *bytes.Buffer, in reporter.Incident) reporter.Postmortem {
 	cfg.IDLabel = "incident_id"
 	cfg.Now = func() time.Time { return day.Add(time.Hour) }
-	return postmortem.New(cfg, d, h, nil, slog.New(slog.NewTextHandler(logs, nil))).Build(context.Background(), in)
+	return postmortem.New(cfg, d, h, nil, nil, slog.New(slog.NewTextHandler(logs, nil))).Build(context.Background(), in)
 }
 
 func TestPostmortemFromAlerts(t *testing.T) {

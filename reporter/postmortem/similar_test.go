@@ -70,7 +70,7 @@ func TestSimilarIncidentsAreThoseWithTheMostInCommon(t *testing.T) {
 		"first ever":  {past{incidents: []reporter.Incident{in}}, ""},
 		"unreachable": {past{incidents: all, err: errors.New("down")}, ""},
 	} {
-		p := postmortem.New(postmortem.Config{ExternalURL: "https://r.example.org"}, nil, tc.past, nil, quiet()).Build(t.Context(), in)
+		p := postmortem.New(postmortem.Config{ExternalURL: "https://r.example.org"}, nil, tc.past, nil, nil, quiet()).Build(t.Context(), in)
 		var got []string
 		for _, s := range p.Similar {
 			got = append(got, s.ID)
@@ -90,7 +90,7 @@ func TestDigestHasTheMostSevereFirstThenTheLongest(t *testing.T) {
 	long.EndedAt = long.StartedAt.Add(2 * time.Hour)
 	long.Sample = true
 	worst := old("worst", 3, map[string]string{"alertname": "C", "severity": "critical"})
-	d := postmortem.New(postmortem.Config{ExternalURL: "https://r.example.org/x/", Locale: "en"}, nil, nil, nil, quiet()).
+	d := postmortem.New(postmortem.Config{ExternalURL: "https://r.example.org/x/", Locale: "en"}, nil, nil, nil, nil, quiet()).
 		Digest([]reporter.Incident{short, long, worst})
 	if len(d.Incidents) != 3 || d.Incidents[0].ID != "worst" || d.Incidents[1].ID != "long" || !d.Incidents[1].Sample ||
 		d.Incidents[2].Severity != "warning" {
@@ -119,7 +119,7 @@ func TestAcknowledgementIsOnlyTakenWhereItIsOfThisIncident(t *testing.T) {
 		in.Alerts[0].Annotations = map[string]string{"acknowledged_at": tc.annotation}
 		p := postmortem.New(postmortem.Config{}, details(func(string) (reporter.Details, error) {
 			return reporter.Details{Acknowledged: tc.details}, nil
-		}), nil, nil, quiet()).Build(t.Context(), in)
+		}), nil, nil, nil, quiet()).Build(t.Context(), in)
 		if !p.Acknowledged.Equal(tc.want) {
 			t.Errorf("%s: acknowledged %v, want %v", name, p.Acknowledged, tc.want)
 		}
@@ -130,8 +130,13 @@ func TestAcknowledgementIsOnlyTakenWhereItIsOfThisIncident(t *testing.T) {
 type prometheus struct {
 	samples map[string][]reporter.Sample
 	series  map[string][]reporter.Series
+	rules   map[string][]reporter.AlertRule
 	err     error
 	asked   []string
+}
+
+func (p *prometheus) AlertRules(_ context.Context, name string) ([]reporter.AlertRule, error) {
+	return slices.Clone(p.rules[name]), p.err
 }
 
 func (p *prometheus) Query(_ context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
@@ -169,9 +174,11 @@ func TestTrueStartIsTheConditionsOwn(t *testing.T) {
 		// The alert has an external label that the series has not.
 		in := old("X", 0, map[string]string{"alertname": "A", "pod": "a", "cluster": "tpe"})
 		q := &prometheus{samples: map[string][]reporter.Sample{expr: tc.samples}, err: tc.err}
-		p := postmortem.New(postmortem.Config{}, nil, nil, q, quiet()).Build(t.Context(), in)
-		if !p.TrueStart.Equal(tc.want) {
-			t.Errorf("%s: true start is %v, want %v", name, p.TrueStart, tc.want)
+		b := postmortem.New(postmortem.Config{Now: func() time.Time { return day }}, nil, nil, q, q, quiet())
+		for range 3 { // Views of a page ask once.
+			if p := b.Build(t.Context(), in); !p.TrueStart.Equal(tc.want) {
+				t.Errorf("%s: true start is %v, want %v", name, p.TrueStart, tc.want)
+			}
 		}
 		if diff := cmp.Diff([]string{expr + " @ 00:00:01"}, q.asked); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -188,34 +195,44 @@ func TestGraphShowsWhatTheAlertMeasures(t *testing.T) {
 		}
 		return s
 	}
+	of := func(s reporter.Series, name, value string) reporter.Series {
+		s.Labels[name] = value
+		return s
+	}
 	for name, tc := range map[string]struct {
-		url, asked string
-		threshold  float64
-		has        []reporter.Series
-		want       string // pods of the graph
+		rule, asked string
+		threshold   float64
+		has         []reporter.Series
+		want        string // pods of the graph
 	}{
-		"a comparison with a number": {url: "g0.expr=m+%3E+0.5", asked: "m", threshold: 0.5, has: []reporter.Series{series("a", 3), series("b", 3)}, want: "a"},
-		"the number stands first":    {url: "g0.expr=-3+%3C+(m)", asked: "(m)", threshold: -3, has: []reporter.Series{series("a", 3)}, want: "a"},
-		"brackets":                   {url: "g0.expr=(rate(m%5B5m%5D)+%3E%3D+2)", asked: "rate(m[5m])", threshold: 2, has: []reporter.Series{series("a", 3)}, want: "a"},
-		"two series compared":        {url: "g0.expr=m+%3E+n", asked: "m", has: []reporter.Series{series("a", 3)}, want: "a"},
-		"no comparison":              {url: "g0.expr=absent(m)", asked: "absent(m)", has: []reporter.Series{{Labels: map[string]string{}, Points: series("", 3).Points}}, want: ""},
-		"a boolean one is shown":     {url: "g0.expr=m+%3E+bool+1", asked: "m > bool 1", has: []reporter.Series{series("a", 3)}, want: "a"},
-		"none of the incident's":     {url: "g0.expr=m+%3E+1", asked: "m", threshold: 1, has: []reporter.Series{series("x", 3), series("y", 3)}, want: "x y"},
-		"MetricsQL":                  {url: "g0.expr=median_over_time(m)+default+0", asked: "median_over_time(m) default 0", has: []reporter.Series{series("a", 3)}, want: "a"},
-		"a single point":             {url: "g0.expr=m", asked: "m", has: []reporter.Series{series("a", 1)}, want: "nothing"},
-		"no data":                    {url: "g0.expr=m", asked: "m", want: "nothing"},
-		"no expression":              {url: "x=1", want: "nothing"},
+		"a comparison with a number": {rule: "m > 0.5", asked: "m", threshold: 0.5, has: []reporter.Series{series("a", 3), series("b", 3)}, want: "a"},
+		"the number stands first":    {rule: "-3 < (m)", asked: "(m)", threshold: -3, has: []reporter.Series{series("a", 3)}, want: "a"},
+		"brackets":                   {rule: "(rate(m[5m]) >= 2)", asked: "rate(m[5m])", threshold: 2, has: []reporter.Series{series("a", 3)}, want: "a"},
+		"two series compared":        {rule: "m > n", asked: "m", has: []reporter.Series{series("a", 3)}, want: "a"},
+		"no comparison":              {rule: "absent(m)", asked: "absent(m)", has: []reporter.Series{{Labels: map[string]string{}, Points: series("", 3).Points}}, want: ""},
+		"a boolean one is shown":     {rule: "m > bool 1", asked: "m > bool 1", has: []reporter.Series{series("a", 3)}, want: "a"},
+		"none of the incident's":     {rule: "m > 1", asked: "m", threshold: 1, has: []reporter.Series{series("x", 3), series("y", 3)}, want: "nothing"},
+		"more labels than the alert": {rule: "m > on(pod) n", asked: "m", has: []reporter.Series{of(series("b", 3), "cpu", "1"), of(series("a", 3), "cpu", "1"), of(series("a", 3), "cpu", "2")}, want: "a a"},
+		"MetricsQL":                  {rule: "median_over_time(m) default 0", asked: "median_over_time(m) default 0", has: []reporter.Series{series("a", 3)}, want: "a"},
+		"a single point":             {rule: "m", asked: "m", has: []reporter.Series{series("a", 1)}, want: "nothing"},
+		"no data":                    {rule: "m", asked: "m", want: "nothing"},
+		"no expression":              {rule: "", want: "nothing"},
 	} {
 		in := old("X", 0, map[string]string{"alertname": "A", "pod": "a"})
-		in.Alerts[0].GeneratorURL = "http://prom:9090/graph?" + tc.url
-		q := &prometheus{series: map[string][]reporter.Series{tc.asked: tc.has}}
+		in.Alerts[0].GeneratorURL = "http://prom:9090/graph?g0.expr=of+the+alert"
+		q := &prometheus{
+			series: map[string][]reporter.Series{tc.asked: tc.has}, rules: map[string][]reporter.AlertRule{"A": {{Expr: tc.rule}}},
+		}
 		now := func() time.Time { return day.Add(65 * time.Minute) }
-		g := postmortem.New(postmortem.Config{Now: now}, nil, nil, q, quiet()).Graph(t.Context(), in)
+		g := postmortem.New(postmortem.Config{Now: now}, nil, nil, q, q, quiet()).Graph(t.Context(), in)
 		if g == nil {
 			if tc.want != "nothing" {
 				t.Errorf("%s: no graph; asked %v", name, q.asked)
 			}
 			continue
+		}
+		if tc.want == "nothing" {
+			t.Errorf("%s: a graph of %v", name, g.Series)
 		}
 		// A quarter of the hour before, and only until now after.
 		if diff := cmp.Diff([]string{tc.asked + " [23:45:00 01:05:00] 20s"}, q.asked); diff != "" {
@@ -231,5 +248,81 @@ func TestGraphShowsWhatTheAlertMeasures(t *testing.T) {
 		if (g.Threshold == nil) != (tc.threshold == 0) || (g.Threshold != nil && *g.Threshold != tc.threshold) {
 			t.Errorf("%s: threshold %v, want %v", name, g.Threshold, tc.threshold)
 		}
+	}
+}
+
+func TestGraphIsOfTheRuleThatGaveTheAlert(t *testing.T) {
+	t.Parallel()
+	rule := func(expr string, labels ...string) reporter.AlertRule {
+		r := reporter.AlertRule{Expr: expr, Labels: map[string]string{}}
+		for n := 0; n < len(labels); n += 2 {
+			r.Labels[labels[n]] = labels[n+1]
+		}
+		return r
+	}
+	for name, tc := range map[string]struct {
+		rules []reporter.AlertRule
+		err   error
+		want  string // what is asked; "" for no graph
+	}{
+		"one rule":                       {rules: []reporter.AlertRule{rule("m > 1", "severity", "page")}, want: "m"},
+		"replicas of one rule":           {rules: []reporter.AlertRule{rule("m > 1"), rule("m > 1", "replica", "b")}, want: "m"},
+		"of two the one whose labels":    {rules: []reporter.AlertRule{rule("a > 1", "severity", "warning"), rule("b > 1", "severity", "critical")}, want: "b"},
+		"a template gives any value":     {rules: []reporter.AlertRule{rule("a > 1", "severity", "warning"), rule("b > 1", "severity", "{{ $labels.s }}")}, want: "b"},
+		"a label that the alert has not": {rules: []reporter.AlertRule{rule("a > 1", "team", "db"), rule("b > 1")}, want: "b"},
+		"two that may be":                {rules: []reporter.AlertRule{rule("a > 1"), rule("b > 1")}},
+		"none of two":                    {rules: []reporter.AlertRule{rule("a > 1", "severity", "x"), rule("b > 1", "severity", "y")}},
+		"none":                           {},
+		"unknown":                        {err: errors.New("down")},
+		"400 KB of parentheses":          {rules: []reporter.AlertRule{rule(strings.Repeat("(", 200_000) + "m" + strings.Repeat(")", 200_000))}},
+		"10 MB of nested calls":          {rules: []reporter.AlertRule{rule(strings.Repeat("min(", 2_500_000))}},
+	} {
+		in := old("X", 0, map[string]string{"alertname": "A", "severity": "critical", "pod": "a"})
+		q := &prometheus{rules: map[string][]reporter.AlertRule{"A": tc.rules}, err: tc.err}
+		postmortem.New(postmortem.Config{Now: func() time.Time { return day }}, nil, nil, q, q, quiet()).Graph(t.Context(), in)
+		var want []string
+		if tc.want != "" {
+			want = []string{tc.want}
+		}
+		var asked []string
+		for _, a := range q.asked {
+			asked = append(asked, strings.Fields(a)[0])
+		}
+		if diff := cmp.Diff(want, asked); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// Text of an alert is not evaluated, whatever it holds.
+func TestTextOfAlertsIsNeverEvaluated(t *testing.T) {
+	t.Parallel()
+	bomb := strings.Repeat("min(", 2_500_000)
+	for name, change := range map[string]func(a *reporter.Alert){
+		"generator URL":     func(a *reporter.Alert) { a.GeneratorURL = "http://p/graph?g0.expr=" + bomb + "&expr=m" },
+		"annotation":        func(a *reporter.Alert) { a.Annotations = map[string]string{"expr": bomb, "query": "m"} },
+		"label":             func(a *reporter.Alert) { a.Labels["expr"] = "m" },
+		"name of 10 MB":     func(a *reporter.Alert) { a.Labels["alertname"] = bomb },
+		"name is not UTF-8": func(a *reporter.Alert) { a.Labels["alertname"] = "\xff" },
+		"no name":           func(a *reporter.Alert) { delete(a.Labels, "alertname") },
+	} {
+		in := old("X", 0, map[string]string{"alertname": "A"})
+		change(&in.Alerts[0])
+		q := &prometheus{}
+		b := postmortem.New(postmortem.Config{Now: func() time.Time { return day }}, nil, nil, q, q, quiet())
+		b.Build(t.Context(), in)
+		b.Graph(t.Context(), in)
+		for _, a := range q.asked {
+			if a != `ALERTS_FOR_STATE{alertname="A"} @ 00:00:01` {
+				t.Errorf("%s: asked %.100s", name, a)
+			}
+		}
+	}
+	in := old("X", 0, map[string]string{"alertname": `A"} or label_join({__name__=~".+"},"a","","a","a") #`})
+	q := &prometheus{}
+	postmortem.New(postmortem.Config{}, nil, nil, q, q, quiet()).Build(t.Context(), in)
+	want := []string{`ALERTS_FOR_STATE{alertname="A\"} or label_join({__name__=~\".+\"},\"a\",\"\",\"a\",\"a\") #"} @ 00:00:01`}
+	if diff := cmp.Diff(want, q.asked); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 
+	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -47,9 +49,10 @@ type EmbeddedConfig struct {
 // Embedded is a time-series database with PromQL in this process, made of Prometheus's own packages. It takes gathered
 // metrics and answers as a Prometheus would that had scraped them.
 type Embedded struct {
-	db     *tsdb.DB
-	engine *promql.Engine
-	cfg    EmbeddedConfig
+	db      *tsdb.DB
+	engine  *promql.Engine
+	cfg     EmbeddedConfig
+	running chan struct{} // of maxAtOnce queries
 
 	mu   sync.Mutex // Append and Close
 	last map[string]labels.Labels
@@ -84,11 +87,11 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 		return nil, fmt.Errorf("embedded database %s: %w", cfg.Dir, err)
 	}
 	return &Embedded{
-		db: db, cfg: cfg,
+		db: db, cfg: cfg, running: make(chan struct{}, maxAtOnce),
 		engine: promql.NewEngine(promql.EngineOpts{
 			Logger: cfg.Log, MaxSamples: maxSamples, Timeout: cfg.Timeout, LookbackDelta: lookback,
 			EnableAtModifier: true, EnableNegativeOffset: true,
-			NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+			NoStepSubqueryIntervalFn: func(int64) int64 { return subqueryStep.Milliseconds() },
 			Parser:                   parser.NewParser(parser.Options{}),
 		}),
 	}, nil
@@ -230,17 +233,16 @@ func formatBound(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// Query evaluates expr at one moment, by the same rules as HTTP.Query.
+// Query evaluates expr at one moment, by the same rules as HTTP.Query. The expression is bounded before it is parsed, and
+// in samples, labels and time.
 func (e *Embedded) Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
-	q, err := e.engine.NewInstantQuery(ctx, e.db, nil, expr, at)
-	if err != nil {
-		return nil, fmt.Errorf("embedded query: %w", err)
-	}
-	defer q.Close()
-	res, err := whole(ctx, q, expr)
+	res, done, err := e.run(ctx, expr, moments{}, func(ctx context.Context, q storage.Queryable) (promql.Query, error) {
+		return e.engine.NewInstantQuery(ctx, q, nil, expr, at)
+	})
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	switch v := res.Value.(type) {
 	case promql.Scalar:
 		return []reporter.Sample{{Labels: map[string]string{}, Value: v.V}}, nil
@@ -258,29 +260,66 @@ func (e *Embedded) Query(ctx context.Context, expr string, at time.Time) ([]repo
 	}
 }
 
-// whole runs a query; an answer of a part of the series is an error.
-func whole(ctx context.Context, q promql.Query, expr string) (*promql.Result, error) {
+// run evaluates a query within its bounds. The result is valid until done is called. An answer of a part of the series is
+// an error.
+func (e *Embedded) run(
+	ctx context.Context, expr string, at moments, newQuery func(context.Context, storage.Queryable) (promql.Query, error),
+) (_ *promql.Result, done func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
+	undo := []func(){cancel}
+	release := func() {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			release()
+			err = fmt.Errorf("embedded query: %w", err)
+		}
+	}()
+	if err := promexpr.Check(expr); err != nil {
+		return nil, nil, err
+	}
+	parsed, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		return nil, nil, err
+	}
+	budget, err := newLabelBudget(parsed, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	select {
+	case e.running <- struct{}{}:
+		undo = append(undo, func() { <-e.running })
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("wait for %d others: %w", maxAtOnce, ctx.Err())
+	}
+	q, err := newQuery(ctx, queryable{e.db, budget})
+	if err != nil {
+		return nil, nil, err
+	}
+	undo = append(undo, q.Close)
 	res := q.Exec(ctx)
 	if res.Err != nil {
-		return nil, fmt.Errorf("embedded query: %w", res.Err)
+		return nil, nil, res.Err
 	}
 	warnings, _ := res.Warnings.AsStrings(expr, 0, 0)
-	return res, partial(warnings)
+	return res, release, partial(warnings)
 }
 
 // QueryRange evaluates expr at each step from start to end, by the same rules as HTTP.QueryRange.
 func (e *Embedded) QueryRange(
 	ctx context.Context, expr string, start, end time.Time, step time.Duration,
 ) ([]reporter.Series, error) {
-	q, err := e.engine.NewRangeQuery(ctx, e.db, nil, expr, start, end, step)
-	if err != nil {
-		return nil, fmt.Errorf("embedded query: %w", err)
-	}
-	defer q.Close()
-	res, err := whole(ctx, q, expr)
+	at := moments{span: end.Sub(start), step: step}
+	res, done, err := e.run(ctx, expr, at, func(ctx context.Context, q storage.Queryable) (promql.Query, error) {
+		return e.engine.NewRangeQuery(ctx, q, nil, expr, start, end, step)
+	})
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	matrix, err := res.Matrix()
 	if err != nil {
 		return nil, fmt.Errorf("embedded query: %w", err)

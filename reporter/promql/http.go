@@ -28,6 +28,7 @@ const maxAnswer = 16 << 20
 
 // HTTP asks a server that speaks Prometheus's HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics).
 type HTTP struct {
+	client  api.Client
 	api     v1.API
 	timeout time.Duration
 }
@@ -67,7 +68,7 @@ func NewHTTP(rawURL string, hc promconfig.HTTPClientConfig, timeout time.Duratio
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	return &HTTP{api: v1.NewAPI(c), timeout: timeout}, nil
+	return &HTTP{client: c, api: v1.NewAPI(c), timeout: timeout}, nil
 }
 
 // Query evaluates expr at one moment. An empty vector is no samples and no error; NaN is kept as a sample. Ranges,

@@ -257,3 +257,66 @@ func TestRealPrometheus(t *testing.T) {
 		t.Errorf("a wrong password gives %v, want 401", err)
 	}
 }
+
+func TestAlertRules(t *testing.T) {
+	t.Parallel()
+	const of = `{"status":"success","data":{"groups":[{"rules":[` +
+		`{"type":"recording","name":"A","query":"x"},{"type":"alerting","name":"B","query":"y"},{"type":"alerting","name":"A","query":" "},` +
+		`{"type":"alerting","name":"A","query":"m > 1","labels":{"severity":"page"},"alerts":[{"labels":{}}]}]},{"rules":[{"type":"alerting","name":"A","query":"n"}]}]}}`
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		want   []reporter.AlertRule
+		fails  string
+	}{
+		"of all rules those of the name": {200, of, []reporter.AlertRule{{Expr: "m > 1", Labels: map[string]string{"severity": "page"}}, {Expr: "n"}}, ""},
+		"none":                           {200, `{"status":"success","data":{"groups":[]}}`, nil, ""},
+		"no such API":                    {404, "404 page not found", nil, "answered 404"},
+		"another server's":               {200, "<html>", nil, "not one of Prometheus's API"},
+		"an error":                       {200, `{"status":"error","error":"no"}`, nil, "not one of Prometheus's API"},
+		"nested too deeply":              {200, strings.Repeat("[", 1_000_000), nil, "not one of Prometheus's API"},
+		"too long":                       {200, strings.Repeat(" ", 17<<20), nil, "too large"},
+	} {
+		h := newHTTP(t, answering(t, tc.status, tc.body), promconfig.DefaultHTTPClientConfig)
+		got, err := h.AlertRules(t.Context(), "A")
+		if (err != nil) != (tc.fails != "") || (err != nil && !strings.Contains(err.Error(), tc.fails)) {
+			t.Errorf("%s: %v, want %q", name, err, tc.fails)
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestAlertRulesOfARealPrometheus(t *testing.T) {
+	t.Parallel()
+	prom, err := localstack.StartPrometheus(t.Context(), localstack.PrometheusOptions{
+		Rules: `groups:
+- name: g
+  rules:
+  - {alert: 'A"&b', expr: 'sum by (pod) (rate(m[5m]))   > 0.5', for: 1m, labels: {severity: "{{ $labels.s }}"}}
+  - {alert: 'A"&b', expr: 'm > 9', labels: {severity: page}}
+  - {alert: B, expr: 'n > 1'}
+`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := prom.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	h := newHTTP(t, prom.URL()+"?dedup=true", promconfig.DefaultHTTPClientConfig)
+	got, err := h.AlertRules(t.Context(), `A"&b`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []reporter.AlertRule{
+		{Expr: "sum by (pod) (rate(m[5m])) > 0.5", Labels: map[string]string{"severity": "{{ $labels.s }}"}},
+		{Expr: "m > 9", Labels: map[string]string{"severity": "page"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
@@ -279,7 +280,7 @@ func TestBuiltinsAreValid(t *testing.T) {
 			t.Error(err)
 		}
 		for _, f := range d.Figures {
-			if err := report.CheckExpr(f.Expr); err != nil {
+			if err := promexpr.CheckFigure(f.Expr); err != nil {
 				t.Error(err)
 			}
 		}
@@ -326,16 +327,5 @@ func TestFaultsOfADefinition(t *testing.T) {
 				t.Errorf("error is %v, want %q", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestCheckExpr(t *testing.T) {
-	t.Parallel()
-	for expr, ok := range map[string]bool{
-		"sum(awoooi_alerts offset 1d)": true, "1": true, "sum(": false, "up[5m]": false, `"x"`: false,
-	} {
-		if err := report.CheckExpr(expr); (err == nil) != ok {
-			t.Errorf("%s: %v", expr, err)
-		}
 	}
 }

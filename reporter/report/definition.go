@@ -11,7 +11,6 @@ import (
 	"time"
 	_ "time/tzdata" // zones are known wherever the binary runs
 
-	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -194,7 +193,8 @@ var (
 	figureName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
-// Validate returns every fault of the definition, joined. It does not look into expressions; see CheckExpr.
+// Validate returns every fault of the definition, joined. Expressions are the caller's to check, who
+// knows which server evaluates them.
 func (d Definition) Validate() error {
 	var errs []error
 	fault := func(format string, a ...any) {
@@ -270,18 +270,4 @@ func beforeName(name string, n int) string {
 		return name + BeforeSuffix
 	}
 	return fmt.Sprint(name, BeforeSuffix, n+1)
-}
-
-// CheckExpr parses an expression as Prometheus does. Servers that extend PromQL take more, so that its error is only a
-// warning where the reports are asked of such a server.
-func CheckExpr(expr string) error {
-	p := parser.NewParser(parser.Options{EnableExperimentalFunctions: true})
-	e, err := p.ParseExpr(expr)
-	if err != nil {
-		return fmt.Errorf("expr %q: %w", expr, err)
-	}
-	if t := e.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
-		return fmt.Errorf("expr %q: gives a %s, want an instant vector or a scalar", expr, parser.DocumentedType(t))
-	}
-	return nil
 }

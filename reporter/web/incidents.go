@@ -150,6 +150,7 @@ type incidentBody struct {
 	Severity   reporter.Severity
 	Text       template.HTML
 	Picture    template.URL
+	NoPicture  bool // one could not be drawn
 	Timeline   []timelineRow
 	Alerts     []alertRow
 	Common     []reporter.Label // labels of every alert; each alert's row has its own only
@@ -207,7 +208,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		Severity: pm.Severity, Acting: p.acting(r, path), Markdown: path + "/postmortem.md",
 		Done: v.done(r.URL.Query()),
 	}
-	body.Picture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
+	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
 	filter, ok := alertFilter(in.ID, r.URL.Query())
 	if !ok {
 		p.refuse(w, r, http.StatusBadRequest, "bad_page")

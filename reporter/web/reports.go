@@ -104,6 +104,7 @@ type reportBody struct {
 	Same       bool   // as what was sent
 	Fault      string // why there is no text
 	Picture    template.URL
+	NoPicture  bool // one could not be drawn
 	NoData     []noData
 	Lost       int // figures without data
 	Figures    []figureRow
@@ -224,7 +225,7 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 	}
 	body.Text = markup(msg.HTML)
 	body.Same = slices.ContainsFunc(body.Sent, func(s sentText) bool { return s.Text == body.Text })
-	body.Picture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.ReportPicture(r.Context(), body.Name, body.At) })
+	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.ReportPicture(r.Context(), body.Name, body.At) })
 	for _, key := range slices.Sorted(maps.Keys(rep.Figures)) {
 		f := rep.Figures[key]
 		value, ok := f.Value()

@@ -274,6 +274,9 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, reporter.ErrNotFound):
 		p.refuse(w, r, http.StatusNotFound, "not_found")
+	case errors.Is(err, reporter.ErrBusy):
+		w.Header().Set("Retry-After", "10")
+		p.refuse(w, r, http.StatusServiceUnavailable, "too_busy")
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		p.cfg.Log.Error("page took too long", "path", r.URL.Path, "err", err)
 		p.refuse(w, r, http.StatusServiceUnavailable, "too_slow")
@@ -299,17 +302,18 @@ func picture(png []byte) template.URL {
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)) //nolint:gosec // base64 of an image
 }
 
-// drawn returns a picture for a page. One that could not be drawn costs itself only.
-func (p *Pages) drawn(r *http.Request, draw func(Pictures) ([]byte, error)) template.URL {
+// drawn returns a picture for a page, and whether one failed that there may be. That costs the picture only.
+func (p *Pages) drawn(r *http.Request, draw func(Pictures) ([]byte, error)) (png template.URL, failed bool) {
 	pictures, ok := p.cfg.Texts.(Pictures)
 	if !ok {
-		return ""
+		return "", false
 	}
-	png, err := draw(pictures)
-	if err != nil && !errors.Is(err, reporter.ErrNotFound) && r.Context().Err() == nil {
+	b, err := draw(pictures)
+	failed = err != nil && !errors.Is(err, reporter.ErrNotFound)
+	if failed && r.Context().Err() == nil {
 		p.cfg.Log.Warn("picture was not drawn", "path", r.URL.Path, "err", err)
 	}
-	return picture(png)
+	return picture(b), failed
 }
 
 // servePicture answers with a picture alone.

@@ -1,0 +1,103 @@
+package promexpr
+
+import (
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// MaxValue is the length in bytes of a label value that Select takes.
+const MaxValue = 1 << 10
+
+// Parse checks an expression and parses it, with Prometheus's experimental functions. An error about a limit wraps ErrLimit;
+// any other is the parser's, and a server that extends PromQL may know the expression all the same.
+func Parse(expr string) (parser.Expr, error) {
+	if err := Check(expr); err != nil {
+		return nil, err
+	}
+	return parser.NewParser(parser.Options{EnableExperimentalFunctions: true}).ParseExpr(expr)
+}
+
+// CheckFigure refuses an expression that gives neither an instant vector nor a scalar. Errors are those of Parse.
+func CheckFigure(expr string) error {
+	e, err := Parse(expr)
+	if err != nil {
+		return fmt.Errorf("expr %s: %w", Quote(expr), err)
+	}
+	if t := e.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
+		return fmt.Errorf("expr %s: gives a %s, want an instant vector or a scalar", Quote(expr), parser.DocumentedType(t))
+	}
+	return nil
+}
+
+// Quote quotes an expression for an error message or a log line, cut to its first 200 characters.
+func Quote(expr string) string {
+	const shown = 200
+	n := 0
+	for at := range expr {
+		if n == shown {
+			return strconv.Quote(expr[:at]) + "…"
+		}
+		n++
+	}
+	return strconv.Quote(expr)
+}
+
+// Select returns the selector METRIC{LABEL="VALUE"}. The value may be any text: one that is not UTF-8 or longer than
+// MaxValue is refused.
+func Select(metric, label, value string) (string, error) {
+	if len(value) > MaxValue || !utf8.ValidString(value) {
+		return "", fmt.Errorf("label %s: value is not UTF-8 of at most %d bytes", label, MaxValue)
+	}
+	return metric + "{" + label + "=" + strconv.Quote(value) + "}", nil
+}
+
+// Measured takes the comparison off an alert's expression: while the comparison does not hold the expression has no value,
+// but what is compared has one. The threshold is the number that it is compared with, nil if that is not a number. An
+// expression that cannot be parsed is returned whole; the error always wraps ErrLimit.
+func Measured(expr string) (shown string, threshold *float64, err error) {
+	if err := Check(expr); err != nil {
+		return "", nil, err
+	}
+	e, err := Parse(expr)
+	if err != nil {
+		return expr, nil, nil //nolint:nilerr // a server that extends PromQL may know it
+	}
+	b, ok := withoutParens(e).(*parser.BinaryExpr)
+	if !ok || !b.Op.IsComparisonOperator() || b.ReturnBool {
+		return expr, nil, nil
+	}
+	if n, ok := number(b.RHS); ok {
+		return b.LHS.String(), &n, nil
+	}
+	if n, ok := number(b.LHS); ok {
+		return b.RHS.String(), &n, nil
+	}
+	return b.LHS.String(), nil, nil
+}
+
+func withoutParens(e parser.Expr) parser.Expr {
+	for {
+		paren, ok := e.(*parser.ParenExpr)
+		if !ok {
+			return e
+		}
+		e = paren.Expr
+	}
+}
+
+func number(e parser.Expr) (float64, bool) {
+	switch e := withoutParens(e).(type) {
+	case *parser.NumberLiteral:
+		return e.Val, true
+	case *parser.UnaryExpr:
+		n, ok := number(e.Expr)
+		if e.Op == parser.SUB {
+			n = -n
+		}
+		return n, ok
+	}
+	return 0, false
+}
