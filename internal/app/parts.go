@@ -18,6 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/httpclient"
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -209,11 +210,11 @@ func checkExpr(c *config.Config, expr string) error {
 	return err
 }
 
-// checkTexts refuses a locale that nobody has written and a template that cannot be parsed.
+// checkTexts refuses a locale without words and a template that cannot be parsed.
 func checkTexts(locale, template, key string, check func(file string) error) error {
 	var errs []error
-	if !slices.Contains(render.Locales(), locale) {
-		errs = append(errs, fmt.Errorf("%s: locale %q is not there, there are %v", key, locale, render.Locales()))
+	if err := i18n.Check(locale); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", key, err))
 	}
 	if template != "" {
 		if err := check(template); err != nil {

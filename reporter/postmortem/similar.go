@@ -64,7 +64,10 @@ func (b *Builder) Digest(ins []reporter.Incident) reporter.Digest {
 		})
 	}
 	slices.SortStableFunc(d.Incidents, func(a, c reporter.DigestEntry) int {
-		return cmp.Or(cmp.Compare(a.Severity.Rank(), c.Severity.Rank()), cmp.Compare(c.Duration, a.Duration), a.StartedAt.Compare(c.StartedAt), cmp.Compare(a.ID, c.ID))
+		return cmp.Or(
+			cmp.Compare(a.Severity.Rank(), c.Severity.Rank()), cmp.Compare(c.Duration, a.Duration),
+			a.StartedAt.Compare(c.StartedAt), cmp.Compare(a.ID, c.ID),
+		)
 	})
 	return d
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -31,14 +32,14 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 		ID                      int64
 		Page                    *Link
 	}{
-		Title: l.word(word, l.what(of, r.zoneOr(zone))), Receiver: cut(clean(of.Receiver), shortMax),
+		Title: l.T(word, l.what(of, r.zoneOr(zone))), Receiver: cut(clean(of.Receiver), shortMax),
 		Reason: cut(clean(of.LastError), reasonMax), Attempts: of.Attempts, ID: of.ID,
 	}
 	if r.externalURL != "" && of.ID != 0 {
 		view.Page = pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", of.ID))
 	}
 	if view.Reason == "" {
-		view.Reason = l.word("no_data")
+		view.Reason = l.T("no_data")
 	}
 	m := reporter.Message{Title: view.Title}
 	if m.HTML, err = l.execute("notice.tmpl", view); err != nil {
@@ -64,10 +65,10 @@ func (l language) what(of reporter.Delivery, zone *time.Location) string {
 	switch of.Kind {
 	case reporter.DeliveryReport:
 		if s, err := reporter.ParseSubject(of.Subject); err == nil {
-			return l.word("notice_report", cut(clean(s.Report), titleMax), s.Due.In(zone).Format(minuteLayout))
+			return l.T("notice_report", cut(clean(s.Report), titleMax), s.Due.In(zone).Format(i18n.Minute))
 		}
 	case reporter.DeliveryPostmortem:
-		return l.word("notice_postmortem", subject)
+		return l.T("notice_postmortem", subject)
 	case reporter.DeliveryNotice:
 	}
 	return subject

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -99,9 +100,9 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 	if name == "" {
 		name = v.ID
 	}
-	m := reporter.Message{Title: l.word("postmortem") + ": " + name}
+	m := reporter.Message{Title: l.T("postmortem") + ": " + name}
 	if v.Sample {
-		m.Title = "【" + l.word("sample") + "】" + m.Title
+		m.Title = "【" + l.T("sample") + "】" + m.Title
 	}
 	if m.Summary, err = l.execute("postmortem_head.tmpl", v); err != nil {
 		return reporter.Message{}, err
@@ -136,12 +137,12 @@ func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	}
 	v := r.postmortemView(l, p)
 	v.shorten(l, p)
-	v.Period = p.Incident.StartedAt.In(r.zoneOr(p.Zone)).Format(minuteLayout)
+	v.Period = p.Incident.StartedAt.In(r.zoneOr(p.Zone)).Format(i18n.Minute)
 	name := v.Title
 	if name == "" {
 		name = v.ID
 	}
-	m := reporter.Message{Title: l.word("firing") + ": " + name, Buttons: buttons(v.Links)}
+	m := reporter.Message{Title: l.T("firing") + ": " + name, Buttons: buttons(v.Links)}
 	if m.HTML, err = l.execute("firing.tmpl", struct {
 		PostmortemView
 		Alerts int
@@ -167,8 +168,8 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 		Sample                                  bool
 		Page                                    *Link
 	}{
-		Title: l.word("digest", len(d.Incidents)), ZoneName: l.zone(zone), Product: l.word("product", r.product),
-		Built: d.Built.In(zone).Format(minuteLayout), Page: pageLink(l, "list", d.Page),
+		Title: l.T("digest", len(d.Incidents)), ZoneName: l.ZoneName(zone), Product: l.T("product", r.product),
+		Built: d.Built.In(zone).Format(i18n.Minute), Page: pageLink(l, "list", d.Page),
 	}
 	var first, last time.Time
 	severities := map[string]int{}
@@ -181,7 +182,7 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 		}
 		severity := cut(clean(string(e.Severity)), shortMax)
 		if severity == "" {
-			severity = l.word("no_data")
+			severity = l.T("no_data")
 		}
 		severities[severity]++
 		view.Sample = view.Sample || e.Sample
@@ -211,11 +212,11 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 
 func similarView(l language, s reporter.Similar, zone *time.Location) SimilarView {
 	v := SimilarView{
-		ID: cut(clean(s.ID), idMax), Title: cut(clean(s.Title), shortMax), Started: s.StartedAt.In(zone).Format(minuteLayout),
+		ID: cut(clean(s.ID), idMax), Title: cut(clean(s.Title), shortMax), Started: s.StartedAt.In(zone).Format(i18n.Minute),
 		Page: pageLink(l, "page", s.Page),
 	}
 	if s.Duration > 0 {
-		v.Duration = l.duration(s.Duration)
+		v.Duration = l.Duration(s.Duration)
 	}
 	return v
 }
@@ -248,7 +249,7 @@ func CheckPostmortemTemplate(file string) error {
 		Links:   []reporter.Link{{Kind: "source", URL: "https://example.org/"}, {Kind: "page", URL: "http://localhost/"}},
 		Notes:   []string{"x"}, Built: start.Add(time.Hour),
 	}
-	for _, name := range Locales() {
+	for _, name := range i18n.Locales() {
 		l := r.languages[name]
 		for _, p := range []reporter.Postmortem{full, minimal} {
 			v := r.postmortemView(l, p)
@@ -280,37 +281,37 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	zone := r.zoneOr(p.Zone)
 	in := p.Incident
 	v := PostmortemView{
-		Product: l.word("product", r.product), Sample: in.Sample, ID: clean(in.ID), Title: clean(p.Title),
-		Severity: clean(string(p.Severity)), Period: period(in, zone), ZoneName: l.zone(zone), Retries: max(p.Retries, 0),
+		Product: l.T("product", r.product), Sample: in.Sample, ID: clean(in.ID), Title: clean(p.Title),
+		Severity: clean(string(p.Severity)), Period: period(in, zone), ZoneName: l.ZoneName(zone), Retries: max(p.Retries, 0),
 		RootCause: clean(p.RootCause), Action: clean(p.Action), Decision: clean(p.Decision), Earlier: p.Earlier,
-		Disposition: l.word("no_data"), Built: p.Built.In(zone).Format(minuteLayout),
+		Disposition: l.T("no_data"), Built: p.Built.In(zone).Format(i18n.Minute),
 	}
 	if d := in.Duration(); d > 0 {
-		v.Duration = l.duration(d)
+		v.Duration = l.Duration(d)
 	}
 	switch p.Disposition {
 	case reporter.DispositionAutomatic:
-		v.Disposition = l.word("disposition_automatic")
+		v.Disposition = l.T("disposition_automatic")
 	case reporter.DispositionHuman:
-		v.Disposition = l.word("disposition_human")
+		v.Disposition = l.T("disposition_human")
 	case reporter.DispositionUnknown:
 	}
 	switch in.CloseReason {
 	case reporter.ClosedReconciled:
-		v.Closed = l.word("closed_reconciled")
+		v.Closed = l.T("closed_reconciled")
 	case reporter.ClosedExpired:
-		v.Closed = l.word("closed_expired")
+		v.Closed = l.T("closed_expired")
 	case reporter.ClosedResolved: // the ordinary end, which needs no words
 	}
 	if before := in.StartedAt.Sub(p.TrueStart); !p.TrueStart.IsZero() && before >= time.Second {
-		v.TrueStart, v.Before = p.TrueStart.In(zone).Format(time.DateTime), l.duration(before)
+		v.TrueStart, v.Before = p.TrueStart.In(zone).Format(time.DateTime), l.Duration(before)
 	}
 	if !p.Acknowledged.IsZero() {
-		v.Acknowledged = p.Acknowledged.In(zone).Format(minuteLayout)
-		v.ToAcknowledge = l.duration(p.Acknowledged.Sub(in.StartedAt))
+		v.Acknowledged = p.Acknowledged.In(zone).Format(i18n.Minute)
+		v.ToAcknowledge = l.Duration(p.Acknowledged.Sub(in.StartedAt))
 	}
 	if p.Earlier != nil && p.Earlier.Resolved > 0 {
-		v.MeanResolve = l.duration(p.Earlier.MeanResolve)
+		v.MeanResolve = l.Duration(p.Earlier.MeanResolve)
 	}
 	for _, s := range p.Similar {
 		v.Similar = append(v.Similar, similarView(l, s, zone))
@@ -334,23 +335,23 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 		}
 	}
 	for _, note := range p.Notes {
-		v.Notes = append(v.Notes, noteWords(l.catalogue, note))
+		v.Notes = append(v.Notes, noteWords(l.Words, note))
 	}
 	return v
 }
 
 // noteWords puts the builder's notes into words.
-func noteWords(c catalogue, note string) string {
+func noteWords(w i18n.Words, note string) string {
 	kind, arg, _ := strings.Cut(note, ":")
 	switch kind {
 	case reporter.NoteTruncated:
-		return c.word("note_truncated", clean(arg))
+		return w.T("note_truncated", clean(arg))
 	case reporter.NoteDetailsUnavailable:
-		return c.word("note_details_unavailable")
+		return w.T("note_details_unavailable")
 	case reporter.NoteReconciled:
-		return c.word("note_reconciled")
+		return w.T("note_reconciled")
 	case reporter.NoteExpired:
-		return c.word("note_expired")
+		return w.T("note_expired")
 	}
 	return clean(note)
 }
@@ -369,11 +370,11 @@ func period(in reporter.Incident, zone *time.Location) string {
 		return ""
 	}
 	start, end := in.StartedAt.In(zone), in.EndedAt.In(zone)
-	layout := minuteLayout
+	layout := i18n.Minute
 	if start.Format(time.DateOnly) == end.Format(time.DateOnly) {
 		layout = "15:04"
 	}
-	return start.Format(minuteLayout) + " → " + end.Format(layout)
+	return start.Format(i18n.Minute) + " → " + end.Format(layout)
 }
 
 // newLink makes a link that can be clicked only of what chats take for an address: Telegram drops links to hosts
@@ -384,7 +385,7 @@ func newLink(l language, link reporter.Link) (Link, bool) {
 	if address == "" || len(address) > urlMax {
 		return Link{}, false
 	}
-	word, err := l.t("link_" + link.Kind)
+	word, err := l.Lookup("link_" + link.Kind)
 	if err != nil {
 		word = cut(clean(link.Kind), shortMax)
 	}
@@ -402,7 +403,7 @@ func newLink(l language, link reporter.Link) (Link, bool) {
 // shorten cuts the view to what fits a message.
 func (v *PostmortemView) shorten(l language, p reporter.Postmortem) {
 	if left := len(p.Affected) - affectedMax; left > 0 {
-		v.Affected = affected(p.Affected[:affectedMax]) + ", " + ellipsis + " " + l.word("more", left)
+		v.Affected = affected(p.Affected[:affectedMax]) + ", " + ellipsis + " " + l.T("more", left)
 	}
 	v.ID, v.Title, v.Severity = cut(v.ID, idMax), cut(v.Title, titleMax), cut(v.Severity, shortMax)
 	v.RootCause, v.Action = cut(v.RootCause, rootCauseMax), cut(v.Action, actionMax)
@@ -422,7 +423,7 @@ func (v *PostmortemView) shorten(l language, p reporter.Postmortem) {
 		}
 	}
 	if left := len(v.Notes) - notesMax; left > 0 {
-		v.Notes = append(v.Notes[:notesMax:notesMax], ellipsis+" "+l.word("more", left))
+		v.Notes = append(v.Notes[:notesMax:notesMax], ellipsis+" "+l.T("more", left))
 	}
 	for n := range v.Notes {
 		v.Notes[n] = cut(v.Notes[n], noteMax)

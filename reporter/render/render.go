@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -47,10 +48,10 @@ type Renderer struct {
 	languages   map[string]language
 }
 
-// language is a catalogue with the builtin templates bound to it. html/template escapes every value by its place, in
+// language is the words of one with the builtin templates bound to them. html/template escapes every value by its place, in
 // our templates as in users' own.
 type language struct {
-	catalogue
+	i18n.Words
 	html     *template.Template
 	markdown *texttemplate.Template
 }
@@ -74,15 +75,19 @@ func New(o Options) (*Renderer, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	catalogues, err := loadCatalogues()
+	bundle, err := i18n.New()
 	if err != nil {
 		return nil, err
 	}
-	for name, c := range catalogues {
+	for _, name := range i18n.Locales() {
+		words, err := bundle.Words(name, i18n.Messages)
+		if err != nil {
+			return nil, err
+		}
 		l := language{
-			catalogue: c,
-			html:      template.New("").Funcs(template.FuncMap{"t": c.t}),
-			markdown:  texttemplate.New("").Funcs(texttemplate.FuncMap{"t": c.t}),
+			Words:    words,
+			html:     template.New("").Funcs(template.FuncMap{"t": words.Lookup}),
+			markdown: texttemplate.New("").Funcs(texttemplate.FuncMap{"t": words.Lookup}),
 		}
 		files, err := templateFiles.ReadDir("templates")
 		if err != nil {
@@ -117,8 +122,7 @@ func (r *Renderer) language(name string) (language, error) {
 	}
 	l, ok := r.languages[name]
 	if !ok {
-		return language{}, fmt.Errorf("locale %q: not known, there are %s", name,
-			strings.Join(Locales(), ", "))
+		return language{}, &i18n.UnknownLocaleError{Locale: name}
 	}
 	return l, nil
 }
@@ -149,7 +153,7 @@ func (l language) executeFile(file string, view any) (string, error) {
 		return "", fmt.Errorf("template: %s: the file is not UTF-8", file)
 	}
 	source := strings.ReplaceAll(string(b), "\r\n", "\n")
-	t, err := template.New(file).Funcs(template.FuncMap{"t": l.t}).Parse(source)
+	t, err := template.New(file).Funcs(template.FuncMap{"t": l.Lookup}).Parse(source)
 	if err != nil {
 		return "", err // html/template begins with "template: FILE:LINE".
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -18,7 +19,6 @@ const (
 	lateFrom     = 10 * time.Minute
 	categoryMax  = 60 // characters of a category's name
 	beforeSuffix = "_before"
-	minuteLayout = "2006-01-02 15:04"
 )
 
 // Report writes an inspection report. A template file that cannot be used is logged, and the builtin text is written in
@@ -52,7 +52,7 @@ func CheckTemplate(file string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range Locales() {
+	for _, name := range i18n.Locales() {
 		l := r.languages[name]
 		for _, rep := range []reporter.Report{sampleReport(r.zone), {Zone: r.zone}} {
 			if _, err := l.executeFile(file, r.reportView(l, rep)); err != nil {
@@ -96,7 +96,7 @@ func (r *Renderer) TrendWords(rep reporter.Report) (title string, figures, days 
 		days = append(days, at.In(zone).Format("01-02"))
 	}
 	for _, f := range rep.Trend.Figures {
-		word, err := l.t("figure_" + f.Name)
+		word, err := l.Lookup("figure_" + f.Name)
 		if err != nil { // one of the user's own
 			word = f.Name
 		}
@@ -106,7 +106,7 @@ func (r *Renderer) TrendWords(rep reporter.Report) (title string, figures, days 
 	if product == "" {
 		product = r.product
 	}
-	return product + " " + l.word("trend", len(rep.Trend.Days)), figures, days, nil
+	return product + " " + l.T("trend", len(rep.Trend.Days)), figures, days, nil
 }
 
 // GraphWords are what pictures say.
@@ -118,7 +118,7 @@ func (r *Renderer) GraphWords(locale string) (GraphWords, error) {
 	if err != nil {
 		return GraphWords{}, fmt.Errorf("graph: %w", err)
 	}
-	return GraphWords{Began: l.word("began"), Ended: l.word("resolved"), NoData: l.word("no_data")}, nil
+	return GraphWords{Began: l.T("began"), Ended: l.T("resolved"), NoData: l.T("no_data")}, nil
 }
 
 // ReportView is what a report's template sees, as its dot.
@@ -168,8 +168,8 @@ func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 		clock = "01-02 15:04"
 	}
 	v := ReportView{
-		Headline: l.word(headline, title), Product: l.word("product", title), Date: due.Format(time.DateOnly),
-		Since: since.Format(clock), Until: due.Format(clock), ZoneName: l.zone(zone), Built: built.Format(minuteLayout),
+		Headline: l.T(headline, title), Product: l.T("product", title), Date: due.Format(time.DateOnly),
+		Since: since.Format(clock), Until: due.Format(clock), ZoneName: l.ZoneName(zone), Built: built.Format(i18n.Minute),
 		Report: rep, words: l,
 	}
 	if r.externalURL != "" {
@@ -177,7 +177,7 @@ func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 		v.Page = pageLink(l, "report", page)
 	}
 	if late := rep.Late(); late >= lateFrom {
-		v.Late = l.duration(late)
+		v.Late = l.Duration(late)
 	}
 	v.Health = v.health()
 	return v
@@ -195,11 +195,11 @@ func (v ReportView) health() Health {
 	case !ok:
 		return Health{"🤍", v.Rate(succeeded, succeeded, failed)}
 	case rate >= limits.Excellent:
-		return Health{"💚", v.words.word("health_excellent")}
+		return Health{"💚", v.words.T("health_excellent")}
 	case rate >= limits.Good:
-		return Health{"💛", v.words.word("health_good")}
+		return Health{"💛", v.words.T("health_good")}
 	}
-	return Health{"❤️", v.words.word("health_attention")}
+	return Health{"❤️", v.words.T("health_attention")}
 }
 
 // Known says whether the figure has data.
@@ -218,9 +218,9 @@ func (v ReportView) Asked(name string) bool {
 func (v ReportView) Duration(name string) string {
 	value, ok := v.Report.Figure(name).Value()
 	if !ok || value < 0 || value > maxSeconds {
-		return v.words.word("no_data")
+		return v.words.T("no_data")
 	}
-	return v.words.duration(time.Duration(value * float64(time.Second)))
+	return v.words.Duration(time.Duration(value * float64(time.Second)))
 }
 
 // Age returns how long before the due time the figure was, which is in seconds since 1970, or nothing where it has no data.
@@ -229,7 +229,7 @@ func (v ReportView) Age(name string) string {
 	if !ok || value < 0 || value > maxSeconds {
 		return ""
 	}
-	return v.words.duration(v.Report.Due.Sub(time.UnixMilli(int64(value * 1000))))
+	return v.words.Duration(v.Report.Due.Sub(time.UnixMilli(int64(value * 1000))))
 }
 
 // maxSeconds keeps durations and times within what their types hold.
@@ -240,7 +240,7 @@ func (v ReportView) NoneOf(name string) string {
 	if v.Zero(name) {
 		return notApplicable
 	}
-	return v.words.word("no_data")
+	return v.words.T("no_data")
 }
 
 // Zero says whether the figure is known to be 0.
@@ -254,13 +254,13 @@ func (v ReportView) Number(name string) string {
 	if value, ok := v.Report.Figure(name).Value(); ok {
 		return number(value)
 	}
-	return v.words.word("no_data")
+	return v.words.T("no_data")
 }
 
 // Unit returns the counting word behind a number, with its space; none behind the words for no data.
 func (v ReportView) Unit(name string) string {
 	if v.Known(name) {
-		return v.words.word("unit")
+		return v.words.T("unit")
 	}
 	return ""
 }
@@ -285,7 +285,7 @@ func (v ReportView) Rate(name string, of ...string) string {
 	}
 	for _, n := range append([]string{name}, of...) {
 		if !v.Known(n) {
-			return v.words.word("no_data")
+			return v.words.T("no_data")
 		}
 	}
 	return notApplicable
@@ -330,9 +330,9 @@ func (v ReportView) Changes(name string) []string {
 		case f.At.Equal(v.Report.Since), f.At.IsZero(), n == 1 && over == day:
 			out = append(out, change)
 		case over == 7*day:
-			out = append(out, v.words.word("change_week", change))
+			out = append(out, v.words.T("change_week", change))
 		default:
-			out = append(out, v.words.word("change_over", v.words.duration(over), change))
+			out = append(out, v.words.T("change_over", v.words.Duration(over), change))
 		}
 	}
 }
@@ -344,7 +344,7 @@ const day = 24 * time.Hour
 func (v ReportView) Beside(name string, of ...string) string {
 	var parts []string
 	if f := v.Report.Figure(name); f.Partial() && f.DaysKnown > 0 {
-		parts = append(parts, v.words.word("partial", f.DaysKnown, f.Days))
+		parts = append(parts, v.words.T("partial", f.DaysKnown, f.Days))
 	}
 	known := v.Known(name)
 	for _, n := range of {
@@ -394,7 +394,7 @@ func (v ReportView) Largest(name string, n int) []Share {
 		shares = append(shares, Share{p.name, v.orNoData(p.value)})
 	}
 	if rest != 0 {
-		shares = append(shares, Share{v.words.word("other"), v.orNoData(rest)})
+		shares = append(shares, Share{v.words.T("rest"), v.orNoData(rest)})
 	}
 	return shares
 }
@@ -409,7 +409,7 @@ func (v ReportView) orNoData(value float64) string {
 	if finite(value) {
 		return number(value)
 	}
-	return v.words.word("no_data")
+	return v.words.T("no_data")
 }
 
 // sampleName is the sample's only label value, or all of them in order of name.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -86,7 +87,7 @@ type Pictures interface {
 // Settings is how the pages look.
 type Settings struct {
 	Zone        *time.Location
-	Locale      string // "zh-TW", "en"; one without a catalogue is shown in English
+	Locale      string // one of i18n.Locales
 	Product     string
 	ExternalURL string // where browsers reach the pages; "" is not known
 	Version     string
@@ -109,20 +110,20 @@ type Config struct {
 
 // Pages is the set of pages.
 type Pages struct {
-	cfg        Config
-	tmpl       *template.Template
-	catalogues map[string]catalogue
-	reads      *limit
+	cfg   Config
+	tmpl  *template.Template
+	words *i18n.Bundle
+	reads *limit
 }
 
 // New builds the pages.
 func New(cfg Config) *Pages {
-	catalogues, err := loadCatalogues()
+	words, err := i18n.New()
 	if err != nil {
 		panic(err) // the files are a part of the program
 	}
 	return &Pages{
-		cfg: cfg, catalogues: catalogues, tmpl: template.Must(template.ParseFS(files, "templates/*.html")), reads: newLimit(cfg.Registry),
+		cfg: cfg, words: words, tmpl: template.Must(template.ParseFS(files, "templates/*.html")), reads: newLimit(cfg.Registry),
 	}
 }
 
@@ -191,7 +192,7 @@ func SecureHeaders(next http.Handler) http.Handler {
 
 // page is what a template sees: the words and settings of the request, and the page's own content.
 type page struct {
-	words
+	i18n.Words
 	Settings
 	Section string // of the navigation
 	Title   string
@@ -201,7 +202,11 @@ type page struct {
 
 func (p *Pages) page(section, title string) *page {
 	s := p.cfg.Settings()
-	v := &page{words: words{p.catalogues[s.Locale], p.catalogues[baseLocale]}, Settings: s, Section: section, now: p.cfg.Now()}
+	words, err := p.words.Words(s.Locale, i18n.Pages)
+	if err != nil { // the configuration refuses such a locale
+		words, _ = p.words.Words(reporter.DefaultLocale, i18n.Pages)
+	}
+	v := &page{Words: words, Settings: s, Section: section, now: p.cfg.Now()}
 	v.Title = v.T(title)
 	return v
 }
@@ -217,7 +222,7 @@ func (v *page) At(t time.Time) *stamp {
 	if t.IsZero() {
 		return nil
 	}
-	return &stamp{t.UTC().Format(time.RFC3339), t.In(v.Zone).Format("2006-01-02 15:04:05"), v.relative(t, v.now)}
+	return &stamp{t.UTC().Format(time.RFC3339), t.In(v.Zone).Format(i18n.Second), v.Relative(t, v.now)}
 }
 
 // Now is when the page was made.
@@ -227,12 +232,10 @@ func (v *page) Now() *stamp { return v.At(v.now) }
 func (v *page) Filter(path string, pairs ...string) string { return address(path, pairs...) }
 
 // ZoneName names the zone for people.
-func (v *page) ZoneName() string {
-	if v.Zone.String() == "Asia/Taipei" {
-		return v.T("taipei_time")
-	}
-	return v.Zone.String()
-}
+func (v *page) ZoneName() string { return v.Words.ZoneName(v.Zone) }
+
+// Dur shows a duration, which may be below a second.
+func (v *page) Dur(d time.Duration) string { return v.Precise(d) }
 
 // IncidentPath is the page of an incident, whatever characters its id has.
 func (v *page) IncidentPath(id string) string { return "/incidents/" + url.PathEscape(id) }

@@ -1,0 +1,262 @@
+package i18n_test
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// form is the text of a key, or of one of its plural forms.
+type form struct{ key, name, text string }
+
+func read(t *testing.T, locale, use string) []form {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("locales", locale, use+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words map[string]any
+	if err := yaml.Unmarshal(b, &words); err != nil {
+		t.Fatalf("%s/%s: %v", locale, use, err)
+	}
+	var out []form
+	for key, value := range words {
+		switch value := value.(type) {
+		case string:
+			out = append(out, form{key, "other", value})
+		case map[string]any:
+			for name, text := range value {
+				s, ok := text.(string)
+				if !ok || !slices.Contains([]string{"one", "other"}, name) {
+					t.Errorf("%s/%s: %s: %s is not a plural form of the languages that exist", locale, use, key, name)
+				}
+				out = append(out, form{key, name, s})
+			}
+		default:
+			t.Errorf("%s/%s: %s is a %T", locale, use, key, value)
+		}
+	}
+	return out
+}
+
+func keys(forms []form) []string {
+	out := map[string]bool{}
+	for _, f := range forms {
+		out[f.key] = true
+	}
+	return slices.Sorted(maps.Keys(out))
+}
+
+var uses = []string{"common", "messages", "pages"}
+
+// Every language has the same keys, and every form of a key takes the same arguments in the same order.
+func TestLanguagesAgree(t *testing.T) {
+	t.Parallel()
+	if !slices.Contains(i18n.Locales(), reporter.DefaultLocale) || len(i18n.Locales()) < 2 {
+		t.Fatalf("locales are %v", i18n.Locales())
+	}
+	verb := regexp.MustCompile(`%.`)
+	for _, use := range uses {
+		base := map[string][]string{}
+		for _, f := range read(t, reporter.DefaultLocale, use) {
+			base[f.key] = verb.FindAllString(f.text, -1)
+		}
+		for _, locale := range i18n.Locales() {
+			forms := read(t, locale, use)
+			if diff := cmp.Diff(slices.Sorted(maps.Keys(base)), keys(forms)); diff != "" {
+				t.Errorf("%s/%s (-%s +%s):\n%s", locale, use, reporter.DefaultLocale, locale, diff)
+			}
+			for _, f := range forms {
+				if diff := cmp.Diff(base[f.key], verb.FindAllString(f.text, -1)); diff != "" {
+					t.Errorf("%s/%s: %s, %s: arguments (-%s +%s):\n%s", locale, use, f.key, f.name, reporter.DefaultLocale, locale, diff)
+				}
+				if strings.TrimSpace(f.text) == "" && f.key != "unit" {
+					t.Errorf("%s/%s: %s has no words", locale, use, f.key)
+				}
+			}
+		}
+	}
+}
+
+// sources is the text of the Go files and templates that use the words.
+func sources(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, pattern := range []string{"templates/*", "*.go"} {
+		names, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s/%s: %v", dir, pattern, err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Write(text)
+		}
+	}
+	return b.String()
+}
+
+// derived are keys of which the end is a value: the kind of a link, a figure's name, a state, a status code.
+var derived = regexp.MustCompile(`^(link|figure|state|why|error)_`)
+
+// A key that is used and does not exist would be noticed only when its line is written.
+func TestKeysThatAreUsedExistAndThoseThatExistAreUsed(t *testing.T) {
+	t.Parallel()
+	use := regexp.MustCompile(`(?:\bt|\bT|T\(|Lookup\() ?"([a-z0-9_]+)"|refuse\(w, r, [^,]+, "([a-z0-9_]+)"|(?:page|add)\("[^"]*", "([a-z0-9_]+)"`)
+	all := ""
+	for name, dir := range map[string]string{"messages": "../../reporter/render", "pages": "../../reporter/web"} {
+		text := sources(t, dir)
+		all += text
+		have := append(keys(read(t, reporter.DefaultLocale, name)), keys(read(t, reporter.DefaultLocale, "common"))...)
+		count := 0
+		for _, m := range use.FindAllStringSubmatch(text, -1) {
+			key := m[1] + m[2] + m[3]
+			if count++; !slices.Contains(have, key) && !strings.HasSuffix(key, "_") {
+				t.Errorf("%s uses %q, which has no words", dir, key)
+			}
+		}
+		if count < 80 {
+			t.Errorf("only %d uses were found in %s", count, dir)
+		}
+		for _, key := range keys(read(t, reporter.DefaultLocale, name)) {
+			if !strings.Contains(text, `"`+key+`"`) && !derived.MatchString(key) {
+				t.Errorf("%s: %q is not used in %s", name, key, dir)
+			}
+		}
+	}
+	b, err := os.ReadFile("time.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all += string(b)
+	for _, key := range keys(read(t, reporter.DefaultLocale, "common")) {
+		if !strings.Contains(all, `"`+key+`"`) {
+			t.Errorf("common: %q is not used", key)
+		}
+	}
+}
+
+func words(t *testing.T, locale string, use i18n.Use) i18n.Words {
+	t.Helper()
+	b, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := b.Words(locale, use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	en, zh := words(t, "en", i18n.Pages), words(t, "zh-TW", i18n.Pages)
+	for want, got := range map[string]string{
+		"1 alert": en.T("alert_count", 1), "0 alerts": en.T("alert_count", 0), "2 alerts": en.T("alert_count", int64(2)),
+		"1 筆告警": zh.T("alert_count", uint64(1)), "3 筆告警": zh.T("alert_count", 3),
+		"no_such_key": en.T("no_such_key"), "alert_count": en.T("alert_count", 1, 2),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for _, args := range [][]any{nil, {1, 2}} {
+		if _, err := en.Lookup("alert_count", args...); err == nil || !strings.Contains(err.Error(), "takes 1 arguments") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if got, err := words(t, "zh-TW", i18n.Messages).Lookup("other"); got != "其他" || err != nil {
+		t.Errorf("a key of templates of before: %q, %v", got, err)
+	}
+}
+
+func TestUnknownLocale(t *testing.T) {
+	t.Parallel()
+	b, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, locale := range []string{"fr", "", "en-US", "../en", strings.Repeat("x", 1000)} {
+		_, err := b.Words(locale, i18n.Pages)
+		var unknown *i18n.UnknownLocaleError
+		if !errors.As(err, &unknown) || len(err.Error()) > 100 || i18n.Check(locale) == nil {
+			t.Errorf("%.20q: %v", locale, err)
+		}
+	}
+	if _, err := b.Words("fr", i18n.Pages); err.Error() != `unknown locale "fr" (have en, zh-TW)` {
+		t.Error(err)
+	}
+	if err := i18n.Check("en"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDurations(t *testing.T) {
+	t.Parallel()
+	zh, en := words(t, "zh-TW", i18n.Messages), words(t, "en", i18n.Messages)
+	for _, tt := range []struct {
+		d      time.Duration
+		zh, en string
+	}{
+		{-time.Hour, "0 秒", "0s"},
+		{0, "0 秒", "0s"},
+		{999 * time.Millisecond, "0 秒", "0s"},
+		{45 * time.Second, "45 秒", "45s"},
+		{10 * time.Minute, "10 分", "10m"},
+		{10*time.Minute + 30*time.Second, "10 分 30 秒", "10m 30s"},
+		{72 * time.Minute, "1 小時 12 分", "1h 12m"},
+		{time.Hour + 59*time.Second, "1 小時", "1h"},
+		{51 * time.Hour, "2 天 3 小時", "2d 3h"},
+	} {
+		if got := zh.Duration(tt.d); got != tt.zh {
+			t.Errorf("%v is %q, want %q", tt.d, got, tt.zh)
+		}
+		if got := en.Duration(tt.d); got != tt.en {
+			t.Errorf("%v is %q, want %q", tt.d, got, tt.en)
+		}
+	}
+	if got := en.Precise(1500 * time.Microsecond); got != "1 ms" {
+		t.Errorf("precise: %q", got)
+	}
+	if got := en.Precise(time.Nanosecond) + ", " + en.Precise(61*time.Second); got != "1 ms, 1m 1s" {
+		t.Errorf("precise: %q", got)
+	}
+}
+
+func TestRelative(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
+	zh, en := words(t, "zh-TW", i18n.Pages), words(t, "en", i18n.Pages)
+	for d, want := range map[time.Duration][2]string{
+		0: {"剛剛", "just now"}, -90 * time.Second: {"1 分前", "1m ago"}, 49 * time.Hour: {"2 天後", "in 2d"},
+	} {
+		if got := [2]string{zh.Relative(now.Add(d), now), en.Relative(now.Add(d), now)}; got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+	taipei, err := time.LoadLocation("Asia/Taipei")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := zh.ZoneName(taipei) + en.ZoneName(taipei) + en.ZoneName(time.UTC); got != "台北時間Taipei timeUTC" {
+		t.Errorf("zones: %q", got)
+	}
+}
