@@ -57,15 +57,12 @@ func runCommand(o *options) *cobra.Command {
 				return err
 			}
 			log.Info("starting awoooi-reporter", "version", version.Info(), "role", role)
-			a, err := app.New(cmd.Context(), c, app.Options{Role: role, Load: load, Stdout: cmd.OutOrStdout()}, log)
+			a, err := app.New(cmd.Context(), c, app.Options{Role: role, Load: load, Stdout: cmd.OutOrStdout(), Sample: sample}, log)
 			if err != nil {
 				return err
 			}
 			stopHangups := onHangup(cmd.Context(), a, log)
 			defer stopHangups()
-			if sample {
-				go a.ShowSample(cmd.Context(), cmd.OutOrStdout())
-			}
 			return a.Serve(cmd.Context())
 		},
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"net"
@@ -133,3 +134,15 @@ func hasUsers(file string) bool {
 	b, err := os.ReadFile(file)
 	return err == nil && yaml.Unmarshal(b, &c) == nil && len(c.Users) > 0
 }
+
+// prepare takes another configuration.
+func (a *access) prepare(c *config.Config) (change, error) {
+	ch := unchanged()
+	ch.commit = func() { a.set(c) }
+	return ch, nil
+}
+
+// run does nothing: access works when requests come in.
+func (a *access) run(context.Context) error { return nil }
+
+func (a *access) close() {}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
@@ -17,13 +18,14 @@ type Summary struct {
 // Check builds every part of the program from a configuration, as a start would, but connects to nothing and writes
 // nothing. The error joins those of all parts.
 func Check(c *config.Config, log *slog.Logger) (Summary, error) {
-	qs, err1 := queries(c, true, log)
-	ss, err2 := sources(c, storeCounts{})
+	own := []collector.NamedSource{journalSource(nil)} // as with a reporter in the same process
+	qs, err1 := queries(c, own, log)
+	ss, err2 := sources(c, own)
 	for _, s := range ss {
 		s.Source.Close()
 	}
 	_, err3 := channels(c, io.Discard, log)
-	r, err4 := newReading(c, nil, nil, log, time.Now)
+	r, err4 := newReading(c, nil, noFigures{}, log, time.Now)
 	if err4 == nil {
 		r.close()
 	}

@@ -34,7 +34,7 @@ func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 	}
 	now := due
 	log := slog.New(slog.DiscardHandler)
-	qs, err := queries(c, false, log)
+	qs, err := queries(c, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

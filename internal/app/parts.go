@@ -36,11 +36,14 @@ import (
 )
 
 // queries returns the KPI queries of a configuration, checked. A builtin query whose source is not configured is left
-// out with a warning: its figures have no data, and the others go on. The journal is here where the reporter is.
-func queries(c *config.Config, journalHere bool, log *slog.Logger) ([]kpi.Query, error) {
-	kinds := c.SourceKinds()
-	if !journalHere {
-		delete(kinds, config.JournalSource)
+// out with a warning: its figures have no data, and the others go on. own are the sources of this process.
+func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([]kpi.Query, error) {
+	kinds := map[string]string{}
+	for _, s := range c.Sources {
+		kinds[s.Name] = s.Kind
+	}
+	for _, s := range own {
+		kinds[s.Name] = s.Kind
 	}
 	var base []kpi.Query
 	for _, name := range c.KPISets {
@@ -74,9 +77,8 @@ func queries(c *config.Config, journalHere bool, log *slog.Logger) ([]kpi.Query,
 	return kept, errors.Join(errs...)
 }
 
-// sources opens a source for each one that is configured, and the journal where there is one. On an error those that
-// were opened are closed again.
-func sources(c *config.Config, counts journal.Counts) (_ []collector.NamedSource, err error) {
+// sources opens every configured source, and adds those of this process. On an error those that were opened are closed again.
+func sources(c *config.Config, own []collector.NamedSource) (_ []collector.NamedSource, err error) {
 	var opened []collector.NamedSource
 	defer func() {
 		if err != nil {
@@ -105,10 +107,7 @@ func sources(c *config.Config, counts journal.Counts) (_ []collector.NamedSource
 		}
 		opened = append(opened, collector.NamedSource{Name: s.Name, Kind: s.Kind, Source: src})
 	}
-	if counts != nil {
-		opened = append(opened, collector.NamedSource{Name: config.JournalSource, Kind: kpi.KindJournal, Source: journal.New(counts)})
-	}
-	return opened, nil
+	return append(opened, own...), nil
 }
 
 func httpClient(h config.HTTPClient, name string, timeout time.Duration) (*http.Client, error) {
@@ -321,9 +320,9 @@ type reading struct {
 	details     *details.Lookup // nil where none is configured
 }
 
-// newReading builds it; history and embedded may be nil.
+// newReading builds it. figures are read where prometheus.url is not set; history may be nil.
 func newReading(
-	c *config.Config, history postmortem.History, embedded *promql.Embedded, log *slog.Logger, now func() time.Time,
+	c *config.Config, history postmortem.History, figures postmortem.Querier, log *slog.Logger, now func() time.Time,
 ) (*reading, error) {
 	r := &reading{cfg: c}
 	var err error
@@ -338,16 +337,13 @@ func newReading(
 			return nil, fmt.Errorf("incidents.graph.kpi: %w", err)
 		}
 	}
-	r.querier = noFigures{}
-	switch {
-	case c.Prometheus.URL != "":
+	r.querier = figures
+	if c.Prometheus.URL != "" {
 		server, err := promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout)
 		if err != nil {
 			return nil, fmt.Errorf("prometheus: %w", err)
 		}
 		r.querier, r.rules = server, server
-	case embedded != nil:
-		r.querier = embedded
 	}
 	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now})
 	r.render, err = render.New(render.Options{

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,8 +23,9 @@ func (a *App) Reload() error {
 	return nil
 }
 
-// tryReload builds every new part before it swaps the first one, so that a fault in any of them changes nothing.
-func (a *App) tryReload() (err error) {
+// tryReload prepares every part before it commits the first one, so that an error in any of them changes nothing. It returns
+// the errors of all parts.
+func (a *App) tryReload() error {
 	c, err := a.opts.Load()
 	if err != nil {
 		return err
@@ -33,58 +33,25 @@ func (a *App) tryReload() (err error) {
 	if err := restartOnly(a.cfg, c); err != nil {
 		return err
 	}
-	var swaps []func()
-	var undo []func()
-	defer func() {
+	var prepared []change
+	var errs []error
+	for _, p := range a.parts {
+		ch, err := p.prepare(c)
 		if err != nil {
-			for _, f := range undo {
-				f()
-			}
+			errs = append(errs, err)
+			continue
 		}
-	}()
-	if a.outbox != nil {
-		r, err := newReading(c, a.store, a.embedded, a.log, a.opts.Now)
-		if err != nil {
-			return err
-		}
-		undo = append(undo, r.close)
-		chans, err := channels(c, a.opts.Stdout, a.log)
-		if err != nil {
-			return err
-		}
-		rc, err := reconcileConfig(c)
-		if err != nil {
-			return err
-		}
-		swaps = append(swaps, func() {
-			// The scheduler has been given these definitions before, in wireReporter or in the last reload; they parse.
-			if err := a.scheduler.SetDefinitions(r.definitions); err != nil {
-				a.log.Error("report schedules were not taken", "err", err)
-			}
-			old := a.texts.reading.Swap(r)
-			old.close()
-			a.outbox.SetConfig(outboxConfig(c, a.opts.Now))
-			a.outbox.SetChannels(context.Background(), chans)
-			a.journal.SetConfig(incidentConfig(c))
-			a.reconcile.SetConfig(rc)
-			a.webhook.SetConfig(webhookConfig(c, a.access.logins))
-		})
+		prepared = append(prepared, ch)
 	}
-	if a.collector != nil {
-		qs, err := queries(c, a.counts != nil, a.log)
-		if err != nil {
-			return err
+	if err := errors.Join(errs...); err != nil {
+		for _, ch := range prepared {
+			ch.discard()
 		}
-		ss, err := sources(c, a.counts)
-		if err != nil {
-			return err
-		}
-		swaps = append(swaps, func() { a.collector.Reload(collectorConfig(c, qs, ss)) })
+		return err
 	}
-	for _, swap := range swaps {
-		swap()
+	for _, ch := range prepared {
+		ch.commit()
 	}
-	a.access.set(c)
 	a.cfg = c
 	return nil
 }

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
 )
@@ -21,51 +23,65 @@ var sampleFiles embed.FS
 // sampleLead is how long before now the sample's last event is put, so that the figures as of now count all of it.
 const sampleLead = 2 * time.Minute
 
-// ShowSample posts the bundled webhooks to the program's own door, as Alertmanager would, and queues the daily report
-// as of the first scrape that has seen them. Every sample alert says that it is one.
-func (a *App) ShowSample(ctx context.Context, stdout io.Writer) {
-	if err := a.trySample(ctx, stdout); err != nil && ctx.Err() == nil {
-		a.log.Error("sample was not shown", "err", err)
-	}
+// samplePart posts the bundled webhooks to the program's own webhook, as Alertmanager would, and queues the reports as of
+// the first scrape that includes them. Every sample alert says that it is one.
+type samplePart struct {
+	reporter *reporterPart
+	addr     func() string
+	stdout   io.Writer
+	log      *slog.Logger
+	now      func() time.Time
 }
 
-func (a *App) trySample(ctx context.Context, stdout io.Writer) error {
-	base := "http://" + a.Addr()
-	fmt.Fprintf(stdout, "\nThis is a demonstration on SAMPLE alerts. Pages: %s/  Stop with Ctrl-C.\n\n", base)
-	bodies, err := sampleWebhooks(a.opts.Now().Add(-sampleLead))
+// run shows the sample once. An error is only logged: the program works without it.
+func (p *samplePart) run(ctx context.Context) error {
+	if err := p.show(ctx); err != nil && ctx.Err() == nil {
+		p.log.Error("sample was not shown", "err", err)
+	}
+	return nil
+}
+
+func (p *samplePart) prepare(*config.Config) (change, error) { return unchanged(), nil }
+
+func (p *samplePart) close() {}
+
+func (p *samplePart) show(ctx context.Context) error {
+	base := "http://" + p.addr()
+	fmt.Fprintf(p.stdout, "\nThis is a demonstration on SAMPLE alerts. Pages: %s/  Stop with Ctrl-C.\n\n", base)
+	bodies, err := sampleWebhooks(p.now().Add(-sampleLead))
 	if err != nil {
 		return err
 	}
 	client := &http.Client{Timeout: 10 * time.Second}
 	for _, body := range bodies {
-		if err := a.postSample(ctx, client, base+webhookPath, body); err != nil {
+		if err := p.post(ctx, client, base+webhookPath, body); err != nil {
 			return err
 		}
 	}
-	due, err := a.scrapedAfter(ctx, a.opts.Now())
+	due, err := p.scrapedAfter(ctx, p.now())
 	if err != nil {
 		return err
 	}
 	var ds []reporter.Delivery
-	for _, d := range a.texts.reading.Load().definitions {
+	for _, d := range p.reporter.texts.reading.Load().definitions {
 		for _, r := range d.Receivers {
-			ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: d.Name, Due: due}.String(), r, a.opts.Now()))
+			ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: d.Name, Due: due}.String(), r, p.now()))
 		}
 	}
-	if _, err := a.store.Enqueue(ctx, ds...); err != nil {
+	if _, err := p.reporter.store.Enqueue(ctx, ds...); err != nil {
 		return err
 	}
 	return nil
 }
 
-func (a *App) postSample(ctx context.Context, client *http.Client, url string, body []byte) error {
+func (p *samplePart) post(ctx context.Context, client *http.Client, url string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("sample: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "awoooi-reporter/sample")
-	webhook := a.config().Webhook
+	webhook := p.reporter.texts.reading.Load().cfg.Webhook
 	switch {
 	case !webhook.BearerToken.Empty():
 		req.Header.Set("Authorization", "Bearer "+webhook.BearerToken.Reveal())
@@ -84,7 +100,7 @@ func (a *App) postSample(ctx context.Context, client *http.Client, url string, b
 }
 
 // scrapedAfter waits for a scrape that began after t, and returns a moment at which its samples hold.
-func (a *App) scrapedAfter(ctx context.Context, t time.Time) (time.Time, error) {
+func (p *samplePart) scrapedAfter(ctx context.Context, t time.Time) (time.Time, error) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -93,9 +109,9 @@ func (a *App) scrapedAfter(ctx context.Context, t time.Time) (time.Time, error) 
 			return time.Time{}, ctx.Err()
 		case <-tick.C:
 		}
-		now := a.opts.Now().Truncate(time.Second) // the precision of a due time
+		now := p.now().Truncate(time.Second) // the precision of a due time
 		// The window's end is taken at the begin of a scrape.
-		samples, err := a.texts.reading.Load().querier.Query(ctx, "max(awoooi_collector_window_end_timestamp_seconds)", now)
+		samples, err := p.reporter.texts.reading.Load().querier.Query(ctx, "max(awoooi_collector_window_end_timestamp_seconds)", now)
 		if err != nil {
 			return time.Time{}, err
 		}

@@ -102,11 +102,12 @@ func (b *syncBuffer) String() string {
 // running is the whole program in this process, on a free port.
 type running struct {
 	*App
-	t      *testing.T
-	conf   string // path of the configuration
-	logs   *syncBuffer
-	stdout *syncBuffer
-	stop   func()
+	*reporterPart // nil for the collector's role alone
+	t             *testing.T
+	conf          string // path of the configuration
+	logs          *syncBuffer
+	stdout        *syncBuffer
+	stop          func()
 }
 
 // start runs the program on a configuration; its state directory is that of the configuration's file.
@@ -141,6 +142,11 @@ func startIn(t *testing.T, dir, yaml string, opts Options) *running {
 	if r.App, err = New(ctx, c, opts, log); err != nil {
 		cancel()
 		t.Fatal(err)
+	}
+	for _, p := range r.parts {
+		if rep, ok := p.(*reporterPart); ok {
+			r.reporterPart = rep
+		}
 	}
 	done := make(chan error, 1)
 	go func() { done <- r.Serve(ctx) }()

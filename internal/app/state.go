@@ -4,14 +4,40 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/collector/journal"
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 // pruneEvery is how often what is older than state.retention is deleted.
 const pruneEvery = time.Hour
+
+// statePart holds the state and deletes what is older than the retention.
+type statePart struct {
+	store     *store.Store
+	retention atomic.Int64 // of type time.Duration
+	log       *slog.Logger
+	now       func() time.Time
+}
+
+func newStatePart(ctx context.Context, c *config.Config, log *slog.Logger, now func() time.Time) (*statePart, error) {
+	st, err := openState(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &statePart{store: st, log: log, now: now}
+	p.retention.Store(int64(c.State.Retention))
+	if err := st.Exclusive(c.State.Path); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
 
 // openState opens the state where the configuration says it is.
 func openState(ctx context.Context, c *config.Config, log *slog.Logger) (*store.Store, error) {
@@ -26,22 +52,54 @@ func openState(ctx context.Context, c *config.Config, log *slog.Logger) (*store.
 	return s, nil
 }
 
-// prune keeps the state from growing, until ctx ends.
-func (a *App) prune(ctx context.Context) {
+func (p *statePart) prepare(c *config.Config) (change, error) {
+	ch := unchanged()
+	ch.commit = func() { p.retention.Store(int64(c.State.Retention)) }
+	return ch, nil
+}
+
+// run keeps the state from growing, until ctx ends.
+func (p *statePart) run(ctx context.Context) error {
 	ticker := time.NewTicker(pruneEvery)
 	defer ticker.Stop()
 	for {
-		gone, err := a.store.Prune(ctx, a.opts.Now().Add(-a.texts.reading.Load().cfg.State.Retention))
+		gone, err := p.store.Prune(ctx, p.now().Add(-time.Duration(p.retention.Load())))
 		switch {
 		case err != nil && ctx.Err() == nil:
-			a.log.Error("old state was not deleted", "err", err)
+			p.log.Error("old state was not deleted", "err", err)
 		case gone != (store.Pruned{}):
-			a.log.Info("old state deleted", "incidents", gone.Incidents, "deliveries", gone.Deliveries, "claims", gone.Claims)
+			p.log.Info("old state deleted", "incidents", gone.Incidents, "deliveries", gone.Deliveries, "claims", gone.Claims)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-ticker.C:
 		}
 	}
+}
+
+func (p *statePart) close() {
+	if err := p.store.Close(); err != nil {
+		p.log.Error("state was not closed cleanly", "err", err)
+	}
+}
+
+// journalSource lets a collector read the incident journal in the state.
+func journalSource(st *store.Store) collector.NamedSource {
+	return collector.NamedSource{Name: config.JournalSource, Kind: kpi.KindJournal, Source: journal.New(storeCounts{st})}
+}
+
+// storeCounts makes the store the counts of the journal's source.
+type storeCounts struct{ store *store.Store }
+
+func (s storeCounts) Counts(ctx context.Context, what string, since, until time.Time) ([]journal.Count, error) {
+	counts, err := s.store.Counts(ctx, what, since, until)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]journal.Count, 0, len(counts))
+	for _, c := range counts {
+		out = append(out, journal.Count(c))
+	}
+	return out, nil
 }

@@ -19,41 +19,33 @@ const probeTime = 3 * time.Second
 // newestSample asks for the time of the newest sample of any collector: no report can be newer than that.
 const newestSample = "max(timestamp(awoooi_collector_window_end_timestamp_seconds))"
 
-// pages makes the pages for people.
-func (a *App) pages() *pages.Pages {
+// pages makes the pages for people. queries are those of the collector in this process.
+func (p *reporterPart) pages(queries collectorStatus) *pages.Pages {
 	return pages.New(pages.Config{
-		Store: a.store, Texts: pageTexts{a.texts}, Status: status{a}, Settings: a.pageSettings,
-		Protected: a.access.protected, Authenticate: a.access.forActions, Registry: a.registry, Log: a.log, Now: a.opts.Now,
+		Store: p.store, Texts: pageTexts{p.texts}, Status: status{p, queries}, Settings: p.pageSettings,
+		Protected: p.access.protected, Authenticate: p.access.forActions, Registry: p.registry, Log: p.log, Now: p.now,
 	})
 }
 
-func (a *App) pageSettings() pages.Settings {
-	c := a.texts.reading.Load().cfg
+func (p *reporterPart) pageSettings() pages.Settings {
+	c := p.texts.reading.Load().cfg
 	return pages.Settings{
 		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version,
 	}
 }
 
-// status tells the pages how the parts are.
-type status struct{ *App }
+// status is the state of the parts, for the pages.
+type status struct {
+	*reporterPart
+	queries collectorStatus
+}
 
 // Parts asks the state, the database of the figures and the parts in this process.
 func (s status) Parts(ctx context.Context) pages.Parts {
-	out := pages.Parts{Collector: s.collector != nil, LastWebhook: s.webhook.Last()}
+	out := pages.Parts{LastWebhook: s.webhook.Last()}
+	out.Queries, out.Collector = s.queries()
 	var probe sync.WaitGroup
-	probe.Go(func() { out.Figures = s.figures(ctx) })
-	if s.collector != nil {
-		for _, o := range s.collector.Outcomes() {
-			q := pages.Query{
-				Source: o.Source, Kind: o.Kind, Name: o.Query, At: o.At, LastSuccess: o.LastSuccess,
-				Duration: o.Duration, Dropped: o.Dropped, Up: o.Up,
-			}
-			if o.Err != nil {
-				q.Fault = o.Err.Error()
-			}
-			out.Queries = append(out.Queries, q)
-		}
-	}
+	probe.Go(func() { out.Figures = s.newest(ctx) })
 	for _, am := range s.texts.reading.Load().cfg.Alertmanagers {
 		out.Alertmanagers = append(out.Alertmanagers, withoutUser(am.URL))
 	}
@@ -77,14 +69,14 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	return out
 }
 
-// figures asks whether the figures can be read, and how new they are.
-func (s status) figures(ctx context.Context) pages.Figures {
+// newest asks whether the figures can be read, and how new they are.
+func (s status) newest(ctx context.Context) pages.Figures {
 	r := s.texts.reading.Load()
-	out := pages.Figures{Embedded: s.embedded != nil && r.cfg.Prometheus.URL == "", URL: withoutUser(r.cfg.Prometheus.URL)}
+	out := pages.Figures{Embedded: s.figures != noFigures{} && r.cfg.Prometheus.URL == "", URL: withoutUser(r.cfg.Prometheus.URL)}
 	asked, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	start := time.Now()
-	samples, err := r.querier.Query(asked, newestSample, s.opts.Now())
+	samples, err := r.querier.Query(asked, newestSample, s.now())
 	out.Took = time.Since(start)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -104,7 +96,7 @@ func (s status) Reports() []pages.Plan {
 		p := pages.Plan{Name: d.Name, Schedule: d.Schedule, Zone: d.Zone.String(), Receivers: d.Receivers}
 		// It was parsed when the configuration was loaded.
 		if schedule, err := report.ParseSchedule(d.Schedule, d.Zone); err == nil {
-			p.Next, _ = schedule.Next(s.opts.Now())
+			p.Next, _ = schedule.Next(s.now())
 		}
 		out = append(out, p)
 	}

@@ -3,68 +3,63 @@ package app
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
-	"github.com/awoooi/awoooi-reporter/reporter/promql"
+	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 // Tools reads and changes the state for commands, beside or instead of a running process.
 type Tools struct {
-	cfg      *config.Config
-	store    *store.Store
-	texts    *texts
-	embedded *promql.Embedded // nil with a real Prometheus, or without figures
-	log      *slog.Logger
+	cfg     *config.Config
+	store   *store.Store
+	texts   *texts
+	log     *slog.Logger
+	closers []func() error // closed in reverse
 }
 
 // OpenTools opens the state, and with figures the database that reports are read from.
-func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Logger) (*Tools, error) {
-	st, err := openState(ctx, c, log)
-	if err != nil {
+func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Logger) (_ *Tools, err error) {
+	t := &Tools{cfg: c, log: log}
+	defer func() {
+		if err != nil {
+			t.Close()
+		}
+	}()
+	if t.store, err = openState(ctx, c, log); err != nil {
 		return nil, err
 	}
-	var embedded *promql.Embedded
+	t.closers = append(t.closers, t.store.Close)
+	var local postmortem.Querier = noFigures{}
 	if figures && c.Prometheus.URL == "" {
-		embedded, err = promql.OpenEmbedded(promql.EmbeddedConfig{
-			Dir: filepath.Join(c.State.Path, "tsdb"), Retention: c.Embedded.Retention, Timeout: c.Prometheus.Timeout, Log: log,
-		})
+		db, err := openEmbedded(c, log)
 		if err != nil {
-			closeQuietly(log, st)
 			return nil, fmt.Errorf("embedded database (while a process runs on it, ask that process: http://%s/reports/): %w",
 				c.Web.ListenAddresses[0], err)
 		}
+		t.closers = append(t.closers, db.Close)
+		local = db
 	}
-	r, err := newReading(c, st, embedded, log, time.Now)
+	r, err := newReading(c, t.store, local, log, time.Now)
 	if err != nil {
-		closeQuietly(log, st)
-		if embedded != nil {
-			closeQuietly(log, embedded)
-		}
 		return nil, err
 	}
-	return &Tools{cfg: c, store: st, texts: newTexts(st, r, time.Now, log), embedded: embedded, log: log}, nil
+	t.closers = append(t.closers, func() error { r.close(); return nil })
+	t.texts = newTexts(t.store, r, time.Now, log)
+	return t, nil
 }
 
-// Close closes what OpenTools opened.
+// Close closes what OpenTools opened. An error changes nothing of what was printed, and is logged.
 func (t *Tools) Close() {
-	t.texts.reading.Load().close()
-	if t.embedded != nil {
-		closeQuietly(t.log, t.embedded)
-	}
-	closeQuietly(t.log, t.store)
-}
-
-// closeQuietly closes what a command has read from; a fault there changes nothing of what was printed.
-func closeQuietly(log *slog.Logger, c io.Closer) {
-	if err := c.Close(); err != nil {
-		log.Error("state was not closed well", "err", err)
+	for _, closer := range slices.Backward(t.closers) {
+		if err := closer(); err != nil {
+			t.log.Error("state was not closed cleanly", "err", err)
+		}
 	}
 }
 

@@ -75,46 +75,63 @@ func NewScheduler(cfg SchedulerConfig) (*Scheduler, error) {
 	return s, nil
 }
 
-// SetDefinitions replaces the definitions, also while Run is running; on an error the old ones stay. A report whose
-// schedule or zone changed begins anew from now, so that moving a report's hour never sends it twice on one day; but
-// where a due time is waiting to be claimed, what the new schedule has since then is claimed instead of it.
+// SetDefinitions replaces the definitions, also while Run is running; on an error the old ones stay. It is Prepare and its
+// commit in one.
 func (s *Scheduler) SetDefinitions(definitions []Definition) error {
+	commit, err := s.Prepare(definitions)
+	if err != nil {
+		return err
+	}
+	commit()
+	return nil
+}
+
+// Prepare checks definitions and returns the function that makes the scheduler use them. A report whose schedule or zone
+// changed begins anew from the commit, so that moving a report's hour never sends it twice on one day; but where a due time
+// is waiting to be claimed, what the new schedule has since then is claimed instead of it.
+func (s *Scheduler) Prepare(definitions []Definition) (commit func(), err error) {
+	reports := make([]*scheduled, 0, len(definitions))
+	names := map[string]bool{}
+	for _, d := range definitions {
+		if d.Zone == nil {
+			return nil, fmt.Errorf("report %q: zone is missing", d.Name)
+		}
+		if names[d.Name] {
+			return nil, fmt.Errorf("report %q is defined twice", d.Name)
+		}
+		names[d.Name] = true
+		schedule, err := ParseSchedule(d.Schedule, d.Zone)
+		if err != nil {
+			return nil, fmt.Errorf("report %q: %w", d.Name, err)
+		}
+		reports = append(reports, &scheduled{Definition: d, schedule: schedule})
+	}
+	return func() { s.replace(reports) }, nil
+}
+
+func (s *Scheduler) replace(reports []*scheduled) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := map[string]*scheduled{}
 	for _, r := range s.reports {
 		old[r.Name] = r
 	}
-	reports := make([]*scheduled, 0, len(definitions))
-	names := map[string]bool{}
-	for _, d := range definitions {
-		if d.Zone == nil {
-			return fmt.Errorf("report %q: zone is missing", d.Name)
+	for _, r := range reports {
+		was, ok := old[r.Name]
+		if !ok {
+			continue
 		}
-		if names[d.Name] {
-			return fmt.Errorf("report %q is there twice", d.Name)
+		r.handled = was.handled
+		changed := was.Schedule != r.Schedule || was.Zone.String() != r.Zone.String()
+		if changed && !was.pending(s.now()) {
+			r.handled = s.now()
 		}
-		names[d.Name] = true
-		schedule, err := ParseSchedule(d.Schedule, d.Zone)
-		if err != nil {
-			return fmt.Errorf("report %q: %w", d.Name, err)
-		}
-		r := &scheduled{Definition: d, schedule: schedule}
-		if was, ok := old[d.Name]; ok {
-			r.handled = was.handled
-			changed := was.Schedule != d.Schedule || was.Zone.String() != d.Zone.String()
-			if changed && !was.pending(s.now()) {
-				r.handled = s.now()
-			}
-		}
-		reports = append(reports, r)
 	}
 	s.reports = reports
 	select {
 	case s.wake <- struct{}{}:
 	default: // It will wake up anyway.
 	}
-	return nil
 }
 
 // Run claims due times until ctx ends. At its start, and after the clock jumped forward, the latest missed due time of

@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	pages "github.com/awoooi/awoooi-reporter/reporter/web"
+)
+
+// collectorPart turns the sources of the configuration, and those of this process, into gauges.
+type collectorPart struct {
+	collector *collector.Collector
+	own       []collector.NamedSource // sources of this process, in addition to the configured ones
+	log       *slog.Logger
+}
+
+func newCollectorPart(c *config.Config, own []collector.NamedSource, log *slog.Logger, now func() time.Time) (*collectorPart, error) {
+	p := &collectorPart{own: own, log: log}
+	cfg, err := p.build(c)
+	if err != nil {
+		return nil, err
+	}
+	p.collector = collector.New(cfg, log, now)
+	return p, nil
+}
+
+// build opens the sources of a configuration and loads its queries.
+func (p *collectorPart) build(c *config.Config) (collector.Config, error) {
+	qs, err := queries(c, p.own, p.log)
+	if err != nil {
+		return collector.Config{}, err
+	}
+	ss, err := sources(c, p.own)
+	if err != nil {
+		return collector.Config{}, err
+	}
+	return collectorConfig(c, qs, ss), nil
+}
+
+func (p *collectorPart) prepare(c *config.Config) (change, error) {
+	cfg, err := p.build(c)
+	if err != nil {
+		return change{}, err
+	}
+	return change{
+		commit: func() { p.collector.Reload(cfg) },
+		discard: func() {
+			for _, s := range cfg.Sources {
+				s.Source.Close()
+			}
+		},
+	}, nil
+}
+
+// run does nothing: the collector works when it is scraped.
+func (p *collectorPart) run(context.Context) error { return nil }
+
+func (p *collectorPart) close() { p.collector.Close() }
+
+// handler serves the KPI gauges beside the metrics of the process.
+func (p *collectorPart) handler(process prometheus.Gatherer) http.Handler {
+	return p.collector.Handler(process)
+}
+
+// collectorStatus returns the last outcomes of the queries of the collector in this process, and whether there is one.
+type collectorStatus func() (queries []pages.Query, here bool)
+
+// noCollector is the collectorStatus of a reporter alone.
+func noCollector() ([]pages.Query, bool) { return nil, false }
+
+// status is the collectorStatus of this part.
+func (p *collectorPart) status() ([]pages.Query, bool) {
+	var out []pages.Query
+	for _, o := range p.collector.Outcomes() {
+		q := pages.Query{
+			Source: o.Source, Kind: o.Kind, Name: o.Query, At: o.At, LastSuccess: o.LastSuccess,
+			Duration: o.Duration, Dropped: o.Dropped, Up: o.Up,
+		}
+		if o.Err != nil {
+			q.Fault = o.Err.Error()
+		}
+		out = append(out, q)
+	}
+	return out, true
+}
+
+// landingPage is the start page of a process without pages: it links what such a process serves.
+func landingPage() (http.Handler, error) {
+	return web.NewLandingPage(web.LandingConfig{
+		Name: "awoooi-reporter", Description: "KPI gauges", Version: version.Version, Profiling: "false",
+		Links: []web.LandingLinks{
+			{Address: "/metrics", Text: "Metrics"}, {Address: "/-/healthy", Text: "Health"}, {Address: "/-/ready", Text: "Readiness"},
+		},
+	})
+}

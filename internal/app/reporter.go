@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter/incident"
+	"github.com/awoooi/awoooi-reporter/reporter/outbox"
+	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+	pages "github.com/awoooi/awoooi-reporter/reporter/web"
+	"github.com/awoooi/awoooi-reporter/reporter/webhook"
+)
+
+// checkTime bounds one check of /-/ready.
+const checkTime = 2 * time.Second
+
+// reporterPart receives webhooks, makes reports and postmortems, and sends them.
+type reporterPart struct {
+	log      *slog.Logger
+	now      func() time.Time
+	stdout   io.Writer
+	registry *prometheus.Registry
+	access   *access
+
+	store     *store.Store
+	figures   postmortem.Querier // where prometheus.url is not set
+	journal   *incident.Journal
+	reconcile *incident.Reconciler
+	webhook   *webhook.Handler
+	outbox    *outbox.Outbox
+	scheduler *report.Scheduler
+	texts     *texts
+}
+
+// reporterDeps is what a reporterPart uses of the process.
+type reporterDeps struct {
+	Store    *store.Store
+	Figures  postmortem.Querier
+	Access   *access
+	Registry *prometheus.Registry
+	Stdout   io.Writer // of the terminal channel
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
+	p := &reporterPart{
+		log: d.Log, now: d.Now, stdout: d.Stdout, registry: d.Registry, access: d.Access, store: d.Store, figures: d.Figures,
+	}
+	s, err := p.build(c)
+	if err != nil {
+		return nil, err
+	}
+	p.texts = newTexts(p.store, s.reading, p.now, p.log)
+	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
+	p.journal = incident.New(s.incident, p.store, p.log, p.registry, p.now)
+	p.reconcile = incident.NewReconciler(s.reconcile, p.journal, p.store, p.log, p.registry, p.now)
+	p.webhook = webhook.New(s.webhook, p.journal, p.log, p.registry)
+	p.scheduler, err = report.NewScheduler(report.SchedulerConfig{
+		Claims: p.store, Definitions: s.reading.definitions, Log: p.log, Now: p.now,
+	})
+	if err != nil {
+		s.reading.close()
+		return nil, err
+	}
+	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "awoooi_reporter_time_seconds",
+		Help: "The process's own clock, by which reports are due, in seconds since 1970.",
+	}, func() float64 { return float64(p.now().UnixMilli()) / 1000 }))
+	return p, nil
+}
+
+// reporterSettings is what the reporter takes from a configuration.
+type reporterSettings struct {
+	reading   *reading
+	channels  map[string]outbox.Channel
+	outbox    outbox.Config
+	incident  incident.Config
+	reconcile incident.ReconcileConfig
+	webhook   webhook.Config
+}
+
+func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
+	s := reporterSettings{
+		outbox: outboxConfig(c, p.now), incident: incidentConfig(c), webhook: webhookConfig(c, p.access.logins),
+	}
+	var err1, err2, err3 error
+	s.channels, err1 = channels(c, p.stdout, p.log)
+	s.reconcile, err2 = reconcileConfig(c)
+	s.reading, err3 = newReading(c, p.store, p.figures, p.log, p.now)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		if err3 == nil {
+			s.reading.close()
+		}
+		return reporterSettings{}, err
+	}
+	return s, nil
+}
+
+func (p *reporterPart) prepare(c *config.Config) (change, error) {
+	s, err := p.build(c)
+	if err != nil {
+		return change{}, err
+	}
+	schedule, err := p.scheduler.Prepare(s.reading.definitions)
+	if err != nil {
+		s.reading.close()
+		return change{}, err
+	}
+	return change{
+		discard: s.reading.close,
+		commit: func() {
+			schedule()
+			old := p.texts.reading.Swap(s.reading)
+			old.close()
+			p.outbox.SetConfig(s.outbox)
+			p.outbox.SetChannels(context.Background(), s.channels)
+			p.journal.SetConfig(s.incident)
+			p.reconcile.SetConfig(s.reconcile)
+			p.webhook.SetConfig(s.webhook)
+		},
+	}, nil
+}
+
+// run works until ctx ends. An error ends the program.
+func (p *reporterPart) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { p.scheduler.Run(ctx) })
+	tasks.Go(func() { p.reconcile.Run(ctx) })
+	err := p.outbox.Run(ctx)
+	failed := err != nil && ctx.Err() == nil
+	if failed {
+		stop()
+	}
+	tasks.Wait()
+	if failed {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}
+
+func (p *reporterPart) close() { p.texts.reading.Load().close() }
+
+// register adds the pages and the webhook to mux.
+func (p *reporterPart) register(mux *http.ServeMux, queries collectorStatus) {
+	people := http.NewServeMux()
+	p.pages(queries).Register(people)
+	mux.Handle("/", p.access.forPages(pages.SecureHeaders(people)))
+	mux.Handle(webhookPath, p.access.forWebhook(p.webhook))
+	p.access.announce()
+}
+
+// checks are those of /-/ready.
+func (p *reporterPart) checks() []pages.Check {
+	return []pages.Check{
+		{Name: "state", Err: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, checkTime)
+			defer cancel()
+			return p.store.Ping(ctx)
+		}},
+		{Name: "receivers", Warns: true, Err: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, checkTime)
+			defer cancel()
+			stopped, err := p.outbox.Stopped(ctx)
+			errs := []error{err}
+			for name, why := range stopped {
+				errs = append(errs, fmt.Errorf("%s is stopped: %s", name, why))
+			}
+			return errors.Join(errs...)
+		}},
+	}
+}
