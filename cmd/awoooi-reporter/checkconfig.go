@@ -11,16 +11,17 @@ import (
 func checkConfigCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check-config",
-		Short: "Check the configuration and say by name what is wrong",
+		Short: "Check the configuration and list everything that is wrong with it",
 		Long: "check-config reads the configuration and builds every part of the program from it, as a start would, but\n" +
-			"connects to nothing and writes nothing.",
+			"connects to nothing and writes nothing. Each problem is one line: file, line, column, key, what is wrong,\n" +
+			"and what to do.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := o.begin(cmd.ErrOrStderr())
+			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			n, err := app.Check(c, log)
+			n, err := app.Summarize(c, log)
 			if err != nil {
 				return err
 			}

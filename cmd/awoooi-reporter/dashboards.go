@@ -20,7 +20,7 @@ func dashboardsCommand(o *options) *cobra.Command {
 			"are there are replaced. It connects to nothing.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := o.begin(cmd.ErrOrStderr())
+			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

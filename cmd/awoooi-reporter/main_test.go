@@ -84,7 +84,7 @@ func TestCommands(t *testing.T) {
 	}{
 		"version":                 {[]string{"version"}, 0, "awoooi-reporter"},
 		"check-config":            {[]string{"check-config"}, 0, "configuration is good"},
-		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, `unknown key "timezon"`},
+		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, "bad.yaml:1:1: timezon: unknown key; did you mean timezone?"},
 		"report":                  {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 08:00 ~ 08:00 台北時間"},
 		"report by own template":  {[]string{"report", "daily", "--template", template}, 0, "無資料 own"},
 		"report of no name":       {[]string{"report", "nothing"}, 1, "not found"},

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"os"
 
 	"github.com/prometheus/common/promslog"
 	"github.com/spf13/pflag"
 
+	"github.com/awoooi/awoooi-reporter/internal/app"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
@@ -25,24 +29,24 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.logFormat, "log.format", "", "logfmt or json")
 }
 
-// load reads the configuration and lays the flags over it.
-func (o *options) load() (*config.Config, error) {
-	c, err := config.Load(o.configFile)
-	if err != nil {
-		return nil, err
-	}
+// load reads and checks the configuration, with the given flags beside those of every command.
+func (o *options) load(ctx context.Context, flags map[string]config.Flag) (*config.Config, error) {
+	all := map[string]config.Flag{}
+	maps.Copy(all, flags)
 	if o.logLevel != "" {
-		c.Log.Level = o.logLevel
+		all["log.level"] = config.Flag{Name: "--log.level", Value: o.logLevel}
 	}
 	if o.logFormat != "" {
-		c.Log.Format = o.logFormat
+		all["log.format"] = config.Flag{Name: "--log.format", Value: o.logFormat}
 	}
-	return c, nil
+	return config.Options{
+		Path: o.configFile, Environ: os.Environ(), Flags: all, Checks: []config.Check{app.CheckConfig},
+	}.Load(ctx)
 }
 
 // begin is what every command does first: it loads the configuration, and makes the log that the configuration asks for.
-func (o *options) begin(to io.Writer) (*config.Config, *slog.Logger, error) {
-	c, err := o.load()
+func (o *options) begin(ctx context.Context, to io.Writer) (*config.Config, *slog.Logger, error) {
+	c, err := o.load(ctx, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // openTools opens the state, and with figures the database that reports are read from.
 func openTools(cmd *cobra.Command, o *options, figures bool) (*app.Tools, error) {
-	c, log, err := o.begin(cmd.ErrOrStderr())
+	c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -32,22 +33,22 @@ func runCommand(o *options) *cobra.Command {
 			if sample && role != app.RoleAll {
 				return fmt.Errorf("--sample: needs --role=%s", app.RoleAll)
 			}
-			load := func() (*config.Config, error) {
-				c, err := o.load()
-				if err != nil {
-					return nil, err
-				}
-				if len(listen) > 0 {
-					c.Web.ListenAddresses = listen
-				}
-				if webConfig != "" {
-					c.Web.ConfigFile = webConfig
-				}
-				if sample {
-					c.Incidents.DigestFrom = 0 // A demonstration need not wait for a storm.
-				}
-				return c, nil
+			flags := map[string]config.Flag{}
+			if len(listen) > 0 {
+				flags["web.listen_addresses"] = config.Flag{Name: "--web.listen-address", Value: listen}
 			}
+			if webConfig != "" {
+				path, err := filepath.Abs(webConfig) // relative to the working directory, not to the configuration
+				if err != nil {
+					return fmt.Errorf("--web.config.file: %w", err)
+				}
+				flags["web.config_file"] = config.Flag{Name: "--web.config.file", Value: path}
+			}
+			if sample {
+				// A demonstration need not wait for a storm.
+				flags["incidents.digest_from"] = config.Flag{Name: "--sample", Value: 0}
+			}
+			load := func() (*config.Config, error) { return o.load(cmd.Context(), flags) }
 			c, err := load()
 			if err != nil {
 				return err

@@ -2,12 +2,21 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/fault"
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
+	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/reporter/render"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 // Summary counts what a configuration defines.
@@ -15,23 +24,122 @@ type Summary struct {
 	Sources, Queries, Reports, Receivers int
 }
 
-// Check builds every part of the program from a configuration, as a start would, but connects to nothing and writes
-// nothing. The error joins those of all parts.
-func Check(c *config.Config, log *slog.Logger) (Summary, error) {
-	own := []collector.NamedSource{journalSource(nil)} // as with a reporter in the same process
-	qs, err1 := queries(c, own, log)
-	ss, err2 := sources(c, own)
-	for _, s := range ss {
-		s.Source.Close()
+// CheckConfig reports what internal/config cannot know to be wrong: it prepares every part of the program as a start does, but
+// connects to nothing and writes nothing.
+func CheckConfig(c *config.Config, p *config.Problems) {
+	quiet := slog.New(slog.DiscardHandler)
+	if !p.Broken("web.config_file") {
+		if err := web.Validate(c.Web.ConfigFile); err != nil {
+			p.AddError("web.config_file", &fault.Error{Text: err.Error(), Remedy: "see exporter-toolkit's web-configuration.md"})
+		}
 	}
-	_, err3 := channels(c, io.Discard, log)
-	r, err4 := newReading(c, nil, noFigures{}, log, time.Now)
-	if err4 == nil {
-		r.close()
+	if !c.State.DSN.Empty() {
+		if err := store.CheckDSN(c.State.DSN); err != nil {
+			key := "state.dsn"
+			if c.State.DSNFile != "" {
+				key += "_file"
+			}
+			p.AddError(key, &fault.Error{Text: err.Error(), Remedy: "write postgres://user:password@host:5432/database"})
+		}
 	}
-	_, err5 := reconcileConfig(c)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	if !p.Broken("sources") && !wrongNames(c, p) {
+		_, err := queries(c, ownSources(), quiet)
+		p.AddError("", err)
+	}
+	checkParts(c, p, quiet)
+	checkReports(c, p)
+}
+
+// wrongNames says whether a source's name is wrong, so that queries may not find theirs.
+func wrongNames(c *config.Config, p *config.Problems) bool {
+	for n := range c.Sources {
+		if p.Given(fmt.Sprintf("sources[%d].name", n)) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkParts opens every source, receiver and client by itself, so that one that cannot be opened hides no other.
+func checkParts(c *config.Config, p *config.Problems, quiet *slog.Logger) {
+	for n, s := range c.Sources {
+		key := fmt.Sprintf("sources[%d]", n)
+		if p.Given(key) || (s.DSN.Empty() && s.URL.Empty()) {
+			continue
+		}
+		one := *c
+		one.Sources = []config.Source{s}
+		opened, err := sources(&one, nil)
+		for _, o := range opened {
+			o.Source.Close()
+		}
+		if err == nil {
+			continue
+		}
+		name, file := "dsn", s.DSNFile
+		if s.Kind != kpi.KindPostgres {
+			name, file = "url", s.URLFile
+		}
+		if file != "" {
+			name += "_file"
+		}
+		p.AddError(key+"."+name, errors.Unwrap(err))
+	}
+	for n, r := range c.Receivers {
+		key := fmt.Sprintf("receivers[%d]", n)
+		if p.Given(key) || (r.Telegram == nil) == (r.Terminal == nil) {
+			continue
+		}
+		one := *c
+		one.Receivers = []config.Receiver{r}
+		_, err := channels(&one, io.Discard, quiet)
+		p.AddError(key, err)
+	}
+	for n, a := range c.Alertmanagers {
+		key := fmt.Sprintf("alertmanagers[%d]", n)
+		if p.Given(key) {
+			continue
+		}
+		one := *c
+		one.Alertmanagers = []config.Alertmanager{a}
+		_, err := reconcileConfig(&one)
+		p.AddError(key, err)
+	}
+}
+
+// checkReports prepares reports, texts and figures.
+func checkReports(c *config.Config, p *config.Problems) {
+	named := *c
+	named.Reports = slices.DeleteFunc(slices.Clone(c.Reports), func(r config.Report) bool { return r.Name == "" })
+	_, err := definitions(&named)
+	p.AddError("", err)
+	if err := checkTexts(c.Locale, "", nil); err != nil {
+		p.AddError("", err)
+	}
+	p.AddError("incidents", checkTexts(i18n.Locales()[0], c.Incidents.Template, render.CheckPostmortemTemplate))
+	if !c.Incidents.Graph.Disabled {
+		p.AddError("incidents.graph.kpi", checkExpr(c, c.Incidents.Graph.KPI))
+	}
+	if p.Any() {
+		return // What is left fails for the same reasons.
+	}
+	r, err := newReading(c, nil, noFigures{}, slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		p.AddError("", err)
+		return
+	}
+	r.close()
+}
+
+// ownSources are those of a process with both roles.
+func ownSources() []collector.NamedSource { return []collector.NamedSource{journalSource(nil)} }
+
+// Summarize counts what a checked configuration defines, and logs what it leaves out.
+func Summarize(c *config.Config, log *slog.Logger) (Summary, error) {
+	qs, err1 := queries(c, ownSources(), log)
+	ds, err2 := definitions(c)
+	if err := errors.Join(err1, err2); err != nil {
 		return Summary{}, err
 	}
-	return Summary{Sources: len(c.Sources), Queries: len(qs), Reports: len(r.definitions), Receivers: len(c.Receivers)}, nil
+	return Summary{Sources: len(c.Sources), Queries: len(qs), Reports: len(ds), Receivers: len(c.Receivers)}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/collector"
@@ -17,6 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector/redis"
 	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/fault"
 	"github.com/awoooi/awoooi-reporter/internal/httpclient"
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
@@ -49,7 +51,7 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 	for _, name := range c.KPISets {
 		set, err := collector.Builtin(name)
 		if err != nil {
-			return nil, fmt.Errorf("kpi_sets: %w", err)
+			return nil, fault.In("kpi_sets", err)
 		}
 		base = append(base, set.Queries...)
 	}
@@ -67,14 +69,22 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 	for _, q := range kept {
 		switch kinds[q.Source] {
 		case kpi.KindHTTP:
-			errs = append(errs, httpjson.Check(q))
+			errs = append(errs, ofQuery(q, "http", httpjson.Check(q)))
 		case kpi.KindRedis:
-			errs = append(errs, redis.Check(q))
+			errs = append(errs, ofQuery(q, "redis", redis.Check(q)))
 		case kpi.KindJournal:
-			errs = append(errs, journal.Check(q))
+			errs = append(errs, ofQuery(q, "journal", journal.Check(q)))
 		}
 	}
 	return kept, errors.Join(errs...)
+}
+
+// ofQuery is what a source finds wrong with the key of a query.
+func ofQuery(q kpi.Query, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.New("queries{"+q.Name+"}."+key, "%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("query %q: ", q.Name)))
 }
 
 // sources opens every configured source, and adds those of this process. On an error those that were opened are closed again.
@@ -155,7 +165,7 @@ func definition(c *config.Config, r config.Report) (report.Definition, error) {
 	}
 	if r.Timezone != "" {
 		if d.Zone, err = time.LoadLocation(r.Timezone); err != nil {
-			return d, fmt.Errorf("reports %q: timezone: %w", r.Name, err)
+			return d, fault.In("reports{"+r.Name+"}.timezone", err)
 		}
 	}
 	if r.Lookback != 0 {
@@ -191,34 +201,41 @@ func definition(c *config.Config, r config.Report) (report.Definition, error) {
 	d = d.WithDefaults()
 	errs := []error{d.Validate()}
 	for _, f := range d.Figures {
-		if err := checkExpr(c, f.Expr); err != nil {
-			errs = append(errs, fmt.Errorf("reports %q: figure %q: %w", d.Name, f.Name, err))
-		}
+		errs = append(errs, fault.In("figures{"+f.Name+"}.expr", checkExpr(c, f.Expr)))
 	}
-	errs = append(errs, checkTexts(d.Locale, d.Template, fmt.Sprintf("reports %q", d.Name), render.CheckTemplate))
-	return d, errors.Join(errs...)
+	locale := d.Locale
+	if r.Locale == "" {
+		locale = i18n.Locales()[0] // a wrong locale of all reports is reported once, elsewhere
+	}
+	errs = append(errs, checkTexts(locale, d.Template, render.CheckTemplate))
+	return d, fault.In("reports{"+d.Name+"}", errors.Join(errs...))
 }
 
-// checkExpr refuses an expression that is beyond the limits, and one that the embedded database cannot evaluate. A remote
-// server may speak more than PromQL (MetricsQL, for one).
+// checkExpr refuses an expression that is beyond the limits, and one that is not PromQL unless the server understands more.
 func checkExpr(c *config.Config, expr string) error {
-	err := promexpr.CheckFigure(expr)
-	if c.Prometheus.URL != "" && !errors.Is(err, promexpr.ErrLimit) {
+	if strings.TrimSpace(expr) == "" {
 		return nil
+	}
+	err := promexpr.CheckFigure(expr)
+	switch {
+	case err == nil, errors.Is(err, promexpr.ErrLimit):
+		return err
+	case c.Prometheus.ExtendedPromQL:
+		return nil
+	case c.Prometheus.URL != "":
+		return &fault.Error{Text: err.Error(), Remedy: "if the server extends PromQL, set prometheus.extended_promql: true"}
 	}
 	return err
 }
 
-// checkTexts refuses a locale without words and a template that cannot be parsed.
-func checkTexts(locale, template, key string, check func(file string) error) error {
+// checkTexts refuses a locale without words, and a template that cannot be parsed.
+func checkTexts(locale, template string, check func(file string) error) error {
 	var errs []error
 	if err := i18n.Check(locale); err != nil {
-		errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		errs = append(errs, fault.In("locale", err))
 	}
 	if template != "" {
-		if err := check(template); err != nil {
-			errs = append(errs, fmt.Errorf("%s: template: %w", key, err))
-		}
+		errs = append(errs, fault.In("template", check(template)))
 	}
 	return errors.Join(errs...)
 }
@@ -329,7 +346,7 @@ func newReading(
 	if r.definitions, err = definitions(c); err != nil {
 		return nil, err
 	}
-	if err := checkTexts(c.Locale, c.Incidents.Template, "incidents", render.CheckPostmortemTemplate); err != nil {
+	if err := checkTexts(c.Locale, c.Incidents.Template, render.CheckPostmortemTemplate); err != nil {
 		return nil, err
 	}
 	if expr := c.Incidents.Graph.KPI; expr != "" {

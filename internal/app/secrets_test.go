@@ -151,7 +151,7 @@ func commands(t *testing.T, conf string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := Check(c, log)
+	n, err := Summarize(c, log)
 	fmt.Fprintln(&out, n, err)
 	tools, err := OpenTools(t.Context(), c, true, log)
 	if err != nil {

@@ -1,23 +1,23 @@
-// Package config turns one YAML file, the environment and the defaults into a checked Config; it is the only room that
-// knows viper.
+// Package config takes one YAML file, the environment, flags and the defaults, and returns a checked Config, or every problem that
+// it found with its line; it is the only package that uses viper.
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	promconfig "github.com/prometheus/common/config"
-	"github.com/prometheus/common/model"
 	"github.com/spf13/viper"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
@@ -113,6 +113,8 @@ type Prometheus struct {
 	URL        string        `mapstructure:"url"`
 	Timeout    time.Duration `mapstructure:"timeout"`
 	HTTPConfig HTTPClient    `mapstructure:"http_config"`
+	// ExtendedPromQL says that the server understands more than Prometheus does, so that expressions cannot be checked here.
+	ExtendedPromQL bool `mapstructure:"extended_promql"`
 }
 
 // Embedded is the time-series database of the zero-config start.
@@ -254,20 +256,6 @@ type HTTPClient struct {
 	Config *promconfig.HTTPClientConfig
 }
 
-// UnmarshalMap takes the block as it was decoded from YAML. Strictness and file paths are prometheus/common's.
-func (h *HTTPClient) unmarshalMap(m map[string]any) error {
-	b, err := yaml.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("http_config: %w", err)
-	}
-	c, err := promconfig.LoadHTTPConfig(string(b))
-	if err != nil {
-		return fmt.Errorf("http_config: %w", err)
-	}
-	h.Config = c
-	return nil
-}
-
 // Value returns the settings, or prometheus/common's defaults where none are given.
 func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 	if h.Config == nil {
@@ -280,38 +268,39 @@ func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 // a setting that is off.
 func defaults() map[string]any {
 	return map[string]any{
-		"timezone":                   reporter.DefaultZone,
-		"locale":                     reporter.DefaultLocale,
-		"product":                    reporter.DefaultProduct,
-		"external_url":               "",
-		"log::level":                 "info",
-		"log::format":                "logfmt",
-		"web::listen_addresses":      []string{"127.0.0.1:9787"},
-		"web::allowed_hosts":         []string{},
-		"web::config_file":           "",
-		"web::bearer_token":          "",
-		"web::bearer_token_file":     "",
-		"web::username":              "",
-		"web::password":              "",
-		"web::password_file":         "",
-		"state::path":                "./data",
-		"state::dsn":                 "",
-		"state::dsn_file":            "",
-		"state::retention":           "90d",
-		"collector::timeout_offset":  "500ms",
-		"collector::scrape_timeout":  "10s",
-		"collector::ttl":             "0s",
-		"kpi_sets":                   []string{},
-		"prometheus::url":            "",
-		"prometheus::timeout":        "30s",
-		"embedded::scrape_interval":  "15s",
-		"embedded::retention":        "40d",
-		"webhook::bearer_token":      "",
-		"webhook::bearer_token_file": "",
-		"webhook::username":          "",
-		"webhook::password":          "",
-		"webhook::password_file":     "",
-		"webhook::max_body_bytes":    10 << 20,
+		"timezone":                    reporter.DefaultZone,
+		"locale":                      reporter.DefaultLocale,
+		"product":                     reporter.DefaultProduct,
+		"external_url":                "",
+		"log::level":                  "info",
+		"log::format":                 "logfmt",
+		"web::listen_addresses":       []string{"127.0.0.1:9787"},
+		"web::allowed_hosts":          []string{},
+		"web::config_file":            "",
+		"web::bearer_token":           "",
+		"web::bearer_token_file":      "",
+		"web::username":               "",
+		"web::password":               "",
+		"web::password_file":          "",
+		"state::path":                 "./data",
+		"state::dsn":                  "",
+		"state::dsn_file":             "",
+		"state::retention":            "90d",
+		"collector::timeout_offset":   "500ms",
+		"collector::scrape_timeout":   "10s",
+		"collector::ttl":              "0s",
+		"kpi_sets":                    []string{},
+		"prometheus::url":             "",
+		"prometheus::timeout":         "30s",
+		"prometheus::extended_promql": false,
+		"embedded::scrape_interval":   "15s",
+		"embedded::retention":         "40d",
+		"webhook::bearer_token":       "",
+		"webhook::bearer_token_file":  "",
+		"webhook::username":           "",
+		"webhook::password":           "",
+		"webhook::password_file":      "",
+		"webhook::max_body_bytes":     10 << 20,
 
 		"webhook::limits::alerts":           20_000,
 		"webhook::limits::labels":           64,
@@ -345,123 +334,127 @@ func defaults() map[string]any {
 	}
 }
 
-// Load reads the file at path, or only defaults and environment where path is empty. Its error names every fault that
-// was found, and never shows a secret.
+// Options say what a configuration is made of, from the weakest to the strongest: defaults, the file, the environment, flags.
+type Options struct {
+	Path    string          // of the file; "" is none
+	Environ []string        // NAME=value, as os.Environ gives them
+	Flags   map[string]Flag // by the dotted keys of the settings that they give
+	Checks  []Check         // what else must be right
+}
+
+// Flag is a setting that was given on the command line.
+type Flag struct {
+	Name  string // with its dashes
+	Value any    // of the setting's type
+}
+
+// Check reports what is wrong with a configuration beyond its own package: it may have settings that could not be read, whose
+// problems are known already.
+type Check func(c *Config, p *Problems)
+
+// Load reads the file at path, or only defaults and environment where path is empty. Its error is an *Error, or that the file
+// cannot be read; neither shows a secret.
 func Load(path string) (*Config, error) {
-	v := viper.NewWithOptions(viper.KeyDelimiter("::"))
-	v.SetEnvPrefix(EnvPrefix)
-	v.SetEnvKeyReplacer(strings.NewReplacer("::", "_"))
-	v.AutomaticEnv()
-	for k, d := range defaults() {
-		v.SetDefault(k, d)
-	}
+	return Options{Path: path, Environ: os.Environ()}.Load(context.Background())
+}
+
+// Load reads a configuration, until ctx ends. The error is an *Error with every problem that was found, of the file as of the
+// checks, or that the file cannot be read.
+func (o Options) Load(ctx context.Context) (*Config, error) {
+	p := newProblems(o.Path)
+	d := decoder{problems: p, layer: map[string]any{}, keys: Keys()}
 	dir := ""
-	if path != "" {
-		v.SetConfigFile(path)
-		v.SetConfigType("yaml")
-		if err := v.ReadInConfig(); err != nil {
-			return nil, fmt.Errorf("config %s: %w", path, yamlFault(err))
+	if o.Path != "" {
+		text, err := readFile(ctx, o.Path, maxFile)
+		if err != nil {
+			return nil, fmt.Errorf("configuration %s: %w", o.Path, withoutPath(err))
 		}
-		dir = filepath.Dir(path)
+		dir = filepath.Dir(o.Path)
+		if root := parseFile(text, p); root != nil {
+			d.section(root, reflect.TypeFor[Config](), "")
+		}
+		if p.broken[""] { // The file as a whole says nothing that could be checked.
+			return nil, p.err()
+		}
+	}
+	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
+	for k, value := range defaults() {
+		v.SetDefault(k, value)
+	}
+	if err := v.MergeConfigMap(nested(d.layer)); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", o.Path, err)
+	}
+	env := environment(o.Environ)
+	env.override(v, p)
+	for key, flag := range o.Flags {
+		v.Set(viperKey(key), flag.Value)
+		p.from[key] = "flag " + flag.Name
 	}
 	var c Config
-	hooks := mapstructure.ComposeDecodeHookFunc(httpClientHook, secretHook, durationHook, terminalHook,
-		mapstructure.StringToSliceHookFunc(","))
+	hooks := mapstructure.ComposeDecodeHookFunc(secretHook, durationHook)
 	if err := v.UnmarshalExact(&c, viper.DecodeHook(hooks)); err != nil {
-		return nil, fmt.Errorf("config %s: %w", path, decodeFault(err))
+		// Everything was decoded before; what is left is a defect of this package.
+		return nil, fmt.Errorf("configuration %s: %s", o.Path, quoted.ReplaceAllString(err.Error(), "…"))
 	}
 	c.resolvePaths(dir)
-	if err := errors.Join(c.readSecrets(), c.complete(), c.validate()); err != nil {
-		return nil, fmt.Errorf("config %s: %w", path, err)
+	c.readSecrets(ctx, env, p)
+	env.reportUnknown(p)
+	c.complete()
+	c.validate(p)
+	for _, check := range o.Checks {
+		check(&c, p)
+	}
+	if err := p.err(); err != nil {
+		return nil, err
 	}
 	return &c, nil
 }
 
-// yamlFault keeps the line and the kind of a YAML error, and drops the text that the parser quotes, which may be a
-// secret.
-func yamlFault(err error) error {
-	var parse viper.ConfigParseError
-	if errors.As(err, &parse) {
-		return errors.New(quoted.ReplaceAllString(parse.Error(), "`…`"))
+// delimiter parts the keys of viper; a dot may stand in a name.
+const delimiter = "::"
+
+func viperKey(key string) string { return strings.ReplaceAll(key, ".", delimiter) }
+
+// nested makes the maps that viper merges of dotted keys.
+func nested(layer map[string]any) map[string]any {
+	out := map[string]any{}
+	for key, value := range layer {
+		parts := strings.Split(key, ".")
+		m := out
+		for _, part := range parts[:len(parts)-1] {
+			sub, ok := m[part].(map[string]any)
+			if !ok {
+				sub = map[string]any{}
+				m[part] = sub
+			}
+			m = sub
+		}
+		m[parts[len(parts)-1]] = value
+	}
+	return out
+}
+
+// withoutPath removes the path from an error of the file system, which the caller names.
+func withoutPath(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
 	}
 	return err
 }
 
-var quoted = regexp.MustCompile("`[^`]*`")
-
-var (
-	invalidKeys  = regexp.MustCompile(`'([^']*)' has invalid keys: (.*)`)
-	decodeQuotes = regexp.MustCompile(`value: '[^\n]*'`)
-)
-
-// decodeFault turns mapstructure's wording into ours, with the key that nobody knows by its whole path.
-func decodeFault(err error) error {
-	var faults []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if m := invalidKeys.FindStringSubmatch(line); m != nil {
-			for key := range strings.SplitSeq(m[2], ", ") {
-				if in := strings.ToLower(m[1]); in != "" && in != "config.config" {
-					key = in + "." + key
-				}
-				faults = append(faults, fmt.Errorf("unknown key %q", key))
-			}
-			continue
-		}
-		line = strings.TrimPrefix(strings.TrimSpace(line), "* ")
-		if line == "" || strings.HasPrefix(line, "decoding failed") {
-			continue
-		}
-		faults = append(faults, errors.New(decodeQuotes.ReplaceAllString(line, "value: '…'")))
+// secretHook and durationHook decode defaults; values of the file and the environment have their types already.
+func secretHook(_, to reflect.Type, data any) (any, error) {
+	if s, ok := data.(string); ok && to == secretType {
+		return secret.New(s), nil
 	}
-	return errors.Join(faults...)
+	return data, nil
 }
 
-func httpClientHook(from, to reflect.Type, data any) (any, error) {
-	if to != reflect.TypeFor[HTTPClient]() {
-		return data, nil
-	}
-	m, ok := data.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("http_config: want a mapping, got %v", from)
-	}
-	var h HTTPClient
-	if err := h.unmarshalMap(m); err != nil {
-		return nil, err
-	}
-	return h, nil
-}
-
-func secretHook(from, to reflect.Type, data any) (any, error) {
-	if to != reflect.TypeFor[secret.Text]() {
-		return data, nil
-	}
-	s, ok := data.(string)
-	if !ok {
-		return nil, fmt.Errorf("want a string, got %v", from)
-	}
-	return secret.New(s), nil
-}
-
-// durationHook takes Go's durations, and Prometheus' for days and weeks ("40d").
 func durationHook(_, to reflect.Type, data any) (any, error) {
-	s, ok := data.(string)
-	if to != reflect.TypeFor[time.Duration]() || !ok {
-		return data, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil {
-		return d, nil
-	}
-	d, err := model.ParseDuration(s)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a duration such as 30s, 10m or 40d", s)
-	}
-	return time.Duration(d), nil
-}
-
-// terminalHook lets a block without settings be written as "terminal: {}" or "terminal: true".
-func terminalHook(_, to reflect.Type, data any) (any, error) {
-	if b, ok := data.(bool); ok && b && to == reflect.TypeFor[Terminal]() {
-		return map[string]any{}, nil
+	if s, ok := data.(string); ok && to == durationType {
+		d, _, err := duration(s, false, "")
+		return d, err
 	}
 	return data, nil
 }
@@ -504,68 +497,8 @@ func (c *Config) resolvePaths(dir string) {
 	}
 }
 
-// readSecrets fills every secret from its file or from the environment.
-func (c *Config) readSecrets() error {
-	var errs []error
-	read := func(key string, into *secret.Text, file string) {
-		if file == "" {
-			return
-		}
-		if !into.Empty() {
-			errs = append(errs, fmt.Errorf("%s and %s_file are both set", key, key))
-			return
-		}
-		b, err := os.ReadFile(file)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s_file: %w", key, err))
-			return
-		}
-		text := strings.TrimSpace(string(b))
-		if text == "" {
-			errs = append(errs, fmt.Errorf("%s_file: %s is empty", key, file))
-		}
-		*into = secret.New(text)
-	}
-	entry := func(list, name, key string, into *secret.Text, file string) {
-		env := EnvPrefix + "_" + envName(list) + "_" + envName(name) + "_" + envName(key)
-		if v, ok := os.LookupEnv(env); ok {
-			*into = secret.New(v)
-			return
-		}
-		read(list+" "+name+": "+key, into, file)
-	}
-	read("state.dsn", &c.State.DSN, c.State.DSNFile)
-	read("web.bearer_token", &c.Web.BearerToken, c.Web.BearerTokenFile)
-	read("web.password", &c.Web.Password, c.Web.PasswordFile)
-	read("webhook.bearer_token", &c.Webhook.BearerToken, c.Webhook.BearerTokenFile)
-	read("webhook.password", &c.Webhook.Password, c.Webhook.PasswordFile)
-	for n := range c.Sources {
-		s := &c.Sources[n]
-		if s.Kind == kpi.KindPostgres {
-			entry("sources", s.Name, "dsn", &s.DSN, s.DSNFile)
-		} else {
-			entry("sources", s.Name, "url", &s.URL, s.URLFile)
-		}
-	}
-	for _, r := range c.Receivers {
-		if r.Telegram != nil {
-			entry("receivers", r.Name, "bot_token", &r.Telegram.BotToken, r.Telegram.BotTokenFile)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-var notEnvName = regexp.MustCompile(`[^A-Z0-9]+`)
-
-func envName(s string) string { return notEnvName.ReplaceAllString(strings.ToUpper(s), "_") }
-
 // complete fills what follows from other settings.
-func (c *Config) complete() error {
-	var errs []error
-	var err error
-	if c.Zone, err = time.LoadLocation(c.Timezone); err != nil || c.Timezone == "" {
-		errs = append(errs, fmt.Errorf("timezone: %q is not an IANA zone", c.Timezone))
-	}
+func (c *Config) complete() {
 	for n := range c.Queries {
 		c.Queries[n] = c.Queries[n].WithDefaults()
 	}
@@ -598,7 +531,6 @@ func (c *Config) complete() error {
 			c.Reports[n].Receivers = everyone
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // primaryReceivers are all receivers but the fallback, which is there for notices only; a single receiver is primary
@@ -606,7 +538,7 @@ func (c *Config) complete() error {
 func (c *Config) primaryReceivers() []string {
 	var names []string
 	for _, r := range c.Receivers {
-		if r.Name != c.Delivery.FallbackReceiver || len(c.Receivers) == 1 {
+		if (r.Name != c.Delivery.FallbackReceiver || len(c.Receivers) == 1) && !slices.Contains(names, r.Name) {
 			names = append(names, r.Name)
 		}
 	}

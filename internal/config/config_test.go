@@ -2,12 +2,15 @@ package config_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,52 +48,165 @@ func TestZeroConfigIsAWorkingStart(t *testing.T) {
 	}
 }
 
-func TestBadConfigIsRefusedByName(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		yaml string
-		want []string
-	}{
-		"unknown key at the top":         {"timezon: UTC", []string{`unknown key "timezon"`}},
-		"unknown key in a block":         {"webhook: {tokn: x}", []string{`unknown key "webhook.tokn"`}},
-		"unknown key in a list":          {"receivers: [{name: a, telegram: {bot_tken: x, chat_id: 1}}]", []string{`unknown key "receivers[0].telegram.bot_tken"`}},
-		"unknown key in a query":         {"queries: [{name: a, sqll: x}]", []string{`unknown key "queries[0].sqll"`}},
-		"unknown key in http_config":     {"prometheus: {url: 'http://p:1', http_config: {basic_atuh: {username: x}}}", []string{"basic_atuh"}},
-		"unknown zone":                   {"timezone: Asia/Taipeh", []string{`timezone: "Asia/Taipeh" is not an IANA zone`}},
-		"not a duration":                 {"incidents: {min_duration: ten}", []string{`"ten" is not a duration`}},
-		"unknown receiver":               {"reports: [{name: daily, receivers: [nobody]}]", []string{`reports "daily": receivers: receiver "nobody" is not configured`}},
-		"receiver without a kind":        {"receivers: [{name: a}]", []string{`receivers "a": needs exactly one of telegram and terminal`}},
-		"receiver without a token":       {"receivers: [{name: a, telegram: {chat_id: '1'}}]", []string{`receivers "a": telegram.bot_token`}},
-		"two sources of a name":          {"sources: [{name: a, kind: http, url: 'http://x'}, {name: a, kind: http, url: 'http://x'}]", []string{"a second source has this name"}},
-		"unknown kind of source":         {"sources: [{name: a, kind: mysql}]", []string{`kind is "mysql", want postgres, redis or http`}},
-		"source without dsn":             {"sources: [{name: a, kind: postgres}]", []string{"dsn or dsn_file is missing"}},
-		"the journal's name":             {"sources: [{name: journal, kind: http, url: 'http://x'}]", []string{"always there"}},
-		"too many connections":           {"sources: [{name: a, kind: postgres, dsn: x, max_connections: 9}]", []string{"max_connections 9 is outside 1..3"}},
-		"secret twice":                   {"webhook: {bearer_token: x, bearer_token_file: /dev/null}", []string{"webhook.bearer_token and webhook.bearer_token_file are both set"}},
-		"secret's file is missing":       {"webhook: {bearer_token_file: nowhere}", []string{"webhook.bearer_token_file", "nowhere"}},
-		"user without password":          {"webhook: {username: x}", []string{"username and password"}},
-		"details from a missing source":  {"incidents: {details: {source: x}}", []string{`incidents.details.source: "x"`}},
-		"health upside down":             {"reports: [{name: daily, health: {good: 0.9, excellent: 0.8}}]", []string{"health"}},
-		"fallback receiver that is none": {"delivery: {fallback_receiver: x}", []string{`delivery.fallback_receiver: receiver "x" is not configured`}},
-		"allowed host with a port":       {"web: {allowed_hosts: [a.example, 'b.example:80']}", []string{`web.allowed_hosts[1]: "b.example:80"`, "without a port"}},
-		"allowed host that is a URL":     {"web: {allowed_hosts: ['http://a.example']}", []string{"web.allowed_hosts[0]"}},
-		"every host allowed":             {"web: {allowed_hosts: ['*']}", []string{"web.allowed_hosts[0]"}},
-		"no YAML":                        {"a: [", []string{"yaml"}},
-		"every fault at once":            {"timezone: X\nincidents: {by: week}\n", []string{"timezone", "incidents.by"}},
+// problems loads text, and returns what is wrong with it without the file's directory.
+func problems(t *testing.T, text string, environ ...string) string {
+	t.Helper()
+	path := write(t, text)
+	_, err := config.Options{Path: path, Environ: environ}.Load(t.Context())
+	if err == nil {
+		return ""
 	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := config.Load(write(t, tc.yaml))
-			if err == nil {
-				t.Fatal("was accepted")
-			}
-			for _, want := range tc.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error does not say %q: %v", want, err)
-				}
-			}
-		})
+	return strings.ReplaceAll(err.Error(), filepath.Dir(path)+string(filepath.Separator), "")
+}
+
+func TestProblemsNamePlaceAndRemedy(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"timezon: UTC":                   "config.yaml:1:1: timezon: unknown key; did you mean timezone?",
+		"reciever: {}":                   "config.yaml:1:1: reciever: unknown key; did you mean receivers?",
+		"web:\n  min_duration: 1m":       "config.yaml:2:3: web.min_duration: unknown key; it belongs at incidents.min_duration",
+		"locale: en\n---\na: 1":          "config.yaml:2:1: a second document begins here; remove the line ---, a configuration is one document",
+		"locale: en\n---\n":              "config.yaml:2:1: a second document begins here; remove the line ---, a configuration is one document",
+		"locale: en\nlocale: en":         "config.yaml:2:1: locale: is set twice, first in line 1; remove one of them",
+		"a: [":                           "config.yaml:1:1: YAML: did not find expected node content; check indentation, brackets and quotes in this line and above",
+		"a\xff: 1":                       "config.yaml:1:1: the file is not UTF-8 text; save it as UTF-8",
+		"delivery:\n  give_up_after: 24": "config.yaml:2:18: delivery.give_up_after: 24 has no unit; write 24h",
+		"incidents: {expire_after: '7'}": "config.yaml:1:27: incidents.expire_after: 7 has no unit; write 7d",
+		// One cause, one problem: a misspelt list is not also a list without the names in it.
+		"reciever: [{name: a, terminal: {}}]\nincidents: {receivers: [a]}": "config.yaml:1:1: reciever: unknown key; did you mean receivers?",
+		"sources: [{name: a, knd: postgres, dsn: x}]":                      "config.yaml:1:21: sources[0].knd: unknown key; did you mean kind?",
+		// All in one run: keys, values, and what follows from both.
+		"timezone: X\nincidents: {by: week}\ndelivery: {prt: 1}\n": "3 problems in the configuration\n" +
+			"config.yaml:1:11: timezone: \"X\" is not an IANA time zone; write one such as Asia/Taipei or UTC\n" +
+			"config.yaml:2:17: incidents.by: is \"week\"; write one of group, alert\n" +
+			"config.yaml:3:12: delivery.prt: unknown key; have fallback_receiver, give_up_after",
+	} {
+		if got := problems(t, text); got != want {
+			t.Errorf("%q:\n%s\nwant:\n%s", text, got, want)
+		}
+	}
+}
+
+func TestYAMLFormsThatMeanTheSame(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"empty file":               "",
+		"only comments":            "# nothing\n",
+		"a document marker":        "---\nlocale: zh-TW\n...\n",
+		"byte order mark":          "\xef\xbb\xbflocale: zh-TW\n",
+		"Windows line ends":        "locale: zh-TW\r\nproduct: AWOOOI\r\n",
+		"empty values":             "locale:\nweb:\nreceivers:\nincidents: {details: }\n",
+		"a number as a chat id":    "receivers: [{name: a, telegram: {bot_token: '123456:abcdefghijklmnopqrstuvwxyz', chat_id: -100123}}]",
+		"terminal: true":           "receivers: [{name: a, terminal: true}]",
+		"one name instead of many": "receivers: [{name: a, terminal: {}}]\nincidents: {receivers: a}",
+		"anchors and merge keys": "receivers:\n  - &a {name: a, telegram: &t {bot_token: '123456:abcdefghijklmnopqrstuvwxyz', chat_id: 1}}\n" +
+			"  - {<<: *a, name: b}\n  - {name: c, telegram: {<<: [*t], chat_id: 2}}\n",
+		"0 without a unit":    "incidents: {expire_after: 0}",
+		"days and weeks":      "incidents: {expire_after: 1w2d}",
+		"an empty HTTP block": "prometheus: {url: 'http://p:9090', http_config: {}}",
+	} {
+		if got := problems(t, text); got != "" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// Each of these kept the program busy for minutes, or took gigabytes.
+func TestHostileFilesAreRefusedBriefly(t *testing.T) {
+	t.Parallel()
+	bomb := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+	for c := 'b'; c < 'k'; c++ {
+		bomb += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.Repeat(fmt.Sprintf("*%c, ", c-1), 10))
+	}
+	for name, tc := range map[string]struct{ text, want string }{
+		"9,000 nested mappings":    {strings.Repeat("{a: ", 9000) + "1" + strings.Repeat("}", 9000), "nested deeper than 50"},
+		"9,000 nested blocks":      {nestedBlocks(900), "nested deeper than 50"},
+		"nested deeper than YAML":  {strings.Repeat("[", 20_000), "YAML: exceeded max depth"},
+		"aliases that multiply":    {bomb, "more than 100000 values, with aliases replaced"},
+		"an alias within itself":   {"a: &a [*a, *a]", "nested deeper than 50"},
+		"merges that multiply":     {"a: &a {x: 1}\nb: &b {<<: [*a, *a, *a]}\nc: {<<: *c}", "unknown anchor"},
+		"a long file":              {strings.Repeat("#", 1<<20) + "\n", "is longer than 1048576 bytes"},
+		"many empty values":        {"web: [" + strings.Repeat(",", 1<<19) + "]", "config.yaml:1:"},
+		"many unknown keys":        {manyKeys(20_000), "and 19900 more"},
+		"a number of 500 KB":       {"incidents: {digest_from: " + strings.Repeat("9", 500_000) + "}", "incidents.digest_from: is out of range"},
+		"a duration of 500 KB":     {"incidents: {min_duration: " + strings.Repeat("9", 500_000) + "}", "has no unit"},
+		"a name of 500 KB":         {"receivers: [{name: " + strings.Repeat("a", 500_000) + ", terminal: {}}]", "is not a name"},
+		"a key of 500 KB":          {"? " + strings.Repeat("a", 500_000) + "\n: 1", "unknown key"},
+		"a zone of 500 KB":         {"timezone: " + strings.Repeat("a", 500_000), "is not an IANA time zone"},
+		"escapes in a value":       {`log: {level: "\e[31m\nforged: line\u202e"}`, "[31m forged: line"},
+		"an address of 500 KB":     {"web: {listen_addresses: [" + strings.Repeat("a", 500_000) + "]}", "is not host:port"},
+		"an HTTP header of 500 KB": {"prometheus: {http_config: {proxy_url: 'http://[" + strings.Repeat("a", 500_000) + "'}}", "prometheus.http_config"},
+	} {
+		got := problems(t, tc.text)
+		if !strings.Contains(got, tc.want) || strings.ContainsAny(got, "\x1b\u202e") {
+			t.Errorf("%s: %.300q does not say %q", name, got, tc.want)
+		}
+		if len(got) > 100_000 {
+			t.Errorf("%s: the answer has %d bytes", name, len(got))
+		}
+	}
+}
+
+func nestedBlocks(depth int) string {
+	var b strings.Builder
+	for n := range depth {
+		b.WriteString(strings.Repeat(" ", n) + "a:\n")
+	}
+	return b.String()
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d: 1\n", i)
+	}
+	return b.String()
+}
+
+func TestLoadEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip("no named pipes here: ", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (config.Options{Path: pipe}).Load(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestEnvironmentIsCheckedLikeTheFile(t *testing.T) {
+	t.Parallel()
+	const file = "sources: [{name: ops, kind: http, url: 'http://x'}]"
+	for env, want := range map[string]string{
+		"AWOOOI_REPORTER_TIMEZONE=UTC":                           "",
+		"AWOOOI_REPORTER_TIMEZONE=":                              "",
+		"AWOOOI_REPORTER_CONFIG_FILE=/etc/x":                     "",
+		"AWOOOI_REPORTER_SOURCES_OPS_URL=http://y":               "",
+		"AWOOOI_REPORTER_SERVICE_HOST=10.0.0.1":                  "",
+		"AWOOOI_REPORTER_SERVICE_PORT=8080":                      "",
+		"AWOOOI_REPORTER_SERVICE_PORT_HTTP=8080":                 "",
+		"AWOOOI_REPORTER_PORT=tcp://10.0.0.1:8080":               "",
+		"AWOOOI_REPORTER_PORT_8080_TCP=tcp://10.0.0.1:8080":      "",
+		"AWOOOI_REPORTER_PORT_8080_TCP_ADDR=10.0.0.1":            "",
+		"AWOOOI_REPORTER_POSTGRES_PORT_5432_TCP_PROTO=tcp":       "",
+		"AWOOOI_TOOLS=x":                                         "",
+		"AWOOOI_REPORTER_PORT=8080":                              "environment variable AWOOOI_REPORTER_PORT: no setting has this name",
+		"AWOOOI_REPORTER_TIMEZON=UTC":                            "environment variable AWOOOI_REPORTER_TIMEZON: no setting has this name; did you mean AWOOOI_REPORTER_TIMEZONE?",
+		"AWOOOI_REPORTER_SOURCES_OPZ_URL=http://secret":          "environment variable AWOOOI_REPORTER_SOURCES_OPZ_URL: no setting has this name; did you mean AWOOOI_REPORTER_SOURCES_OPS_URL?",
+		"AWOOOI_REPORTER_DELIVERY_GIVE_UP_AFTER=24":              "environment variable AWOOOI_REPORTER_DELIVERY_GIVE_UP_AFTER: delivery.give_up_after: 24 has no unit; write 24h",
+		"AWOOOI_REPORTER_INCIDENTS_FIRING_NOTICE=yes":            "environment variable AWOOOI_REPORTER_INCIDENTS_FIRING_NOTICE: incidents.firing_notice: want true or false; write true",
+		"AWOOOI_REPORTER_WEB_LISTEN_ADDRESSES=127.0.0.1:1, 9787": "environment variable AWOOOI_REPORTER_WEB_LISTEN_ADDRESSES: web.listen_addresses: \"9787\" has no colon; write \":9787\", or \"127.0.0.1:9787\"",
+		"AWOOOI_REPORTER_INCIDENTS_RECEIVERS=nobody":             "environment variable AWOOOI_REPORTER_INCIDENTS_RECEIVERS: no setting has this name",
+	} {
+		got := problems(t, file, env)
+		if (want == "") != (got == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("%s:\n%s\nwant:\n%s", env, got, want)
+		}
+		if strings.Contains(got, "secret") {
+			t.Errorf("%s: shows the value: %s", env, got)
+		}
 	}
 }
 
@@ -98,7 +214,7 @@ func TestSecretsComeFromFilesBesideTheConfig(t *testing.T) {
 	t.Parallel()
 	path := write(t, "receivers: [{name: a, telegram: {bot_token_file: token, chat_id: -100123}}]\n"+
 		"sources: [{name: awoooi, kind: postgres, dsn_file: dsn}]\n")
-	for name, text := range map[string]string{"token": "1:abc\n", "dsn": "host=db password=x\n"} {
+	for name, text := range map[string]string{"token": "123456:abcdefghijklmnopqrstuvwxyz\n", "dsn": "host=db password=x\n"} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +223,7 @@ func TestSecretsComeFromFilesBesideTheConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Receivers[0].Telegram.BotToken.Reveal(); got != "1:abc" {
+	if got := c.Receivers[0].Telegram.BotToken.Reveal(); got != "123456:abcdefghijklmnopqrstuvwxyz" {
 		t.Errorf("token is %q", got)
 	}
 	if got := c.Sources[0].DSN.Reveal(); got != "host=db password=x" {
@@ -126,7 +242,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 	t.Setenv("AWOOOI_REPORTER_INCIDENTS_MIN_DURATION", "7m")
 	t.Setenv("AWOOOI_REPORTER_WEB_LISTEN_ADDRESSES", ":1,:2")
 	t.Setenv("AWOOOI_REPORTER_SOURCES_OPS_DB_DSN", "host=from-env")
-	t.Setenv("AWOOOI_REPORTER_RECEIVERS_ON_CALL_BOT_TOKEN", "1:env")
+	t.Setenv("AWOOOI_REPORTER_RECEIVERS_ON_CALL_BOT_TOKEN", "123456:environment-environment")
 	t.Setenv("AWOOOI_REPORTER_WEBHOOK_BEARER_TOKEN", "door")
 	c, err := config.Load(write(t, "prometheus: {url: 'http://file:1'}\nsources: [{name: ops-db, kind: postgres}]\n"+
 		"receivers: [{name: on.call, telegram: {chat_id: 1}}]\n"))
@@ -139,37 +255,44 @@ func TestEnvironmentOverrides(t *testing.T) {
 	if len(c.Web.ListenAddresses) != 2 || c.Web.ListenAddresses[1] != ":2" {
 		t.Errorf("listen addresses: %q", c.Web.ListenAddresses)
 	}
-	if c.Sources[0].DSN.Reveal() != "host=from-env" || c.Receivers[0].Telegram.BotToken.Reveal() != "1:env" ||
+	if c.Sources[0].DSN.Reveal() != "host=from-env" || c.Receivers[0].Telegram.BotToken.Reveal() != "123456:environment-environment" ||
 		c.Webhook.BearerToken.Reveal() != "door" {
 		t.Error("secrets were not taken from the environment")
 	}
 }
 
-// The manual must name every key there is, and load.
-func TestExampleIsTheManualOfEveryKey(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	text, err := os.ReadFile("../../config.example.yaml")
+// loadExample loads an example file beside the secret files that it names.
+func loadExample(t *testing.T, example string) (*config.Config, string) {
+	t.Helper()
+	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "config.yaml")
+	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "testdata"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"dsn", "token", "redis_url", "password", "bot_token"} {
-		if err := os.WriteFile(filepath.Join(dir, "testdata", name), []byte("x"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "testdata", name), []byte("123456:abcdefghijklmnopqrstuvwxyz"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	path := filepath.Join(dir, "config.yaml")
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(path)
+	c, err := config.Options{Path: path}.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Prometheus.HTTPConfig.Value().HTTPHeaders.Headers; len(got) != 1 {
+	return c, string(text)
+}
+
+// The manual must name every key there is, and load.
+func TestExampleIsTheManualOfEveryKey(t *testing.T) {
+	t.Parallel()
+	c, text := loadExample(t, "../../config.example.yaml")
+	if got := c.Prometheus.HTTPConfig.Value().HTTPHeaders.Headers["X-Scope-OrgID"].Values; len(got) != 1 {
 		t.Errorf("http_headers: %v", got)
 	}
 	if strings.Join(c.Incidents.Receivers, ",") != "oncall" || c.Reports[0].Figures[0].Compare[0] != 24*time.Hour {
@@ -177,9 +300,33 @@ func TestExampleIsTheManualOfEveryKey(t *testing.T) {
 	}
 	for _, key := range config.Keys() {
 		last := key[strings.LastIndex(key, ".")+1:]
-		if !strings.Contains(string(text), last+":") {
+		if !strings.Contains(text, last+":") {
 			t.Errorf("config.example.yaml does not mention %s", key)
 		}
+	}
+}
+
+// The example of the version before sets every key that there was; it means the same.
+func TestExampleOfTheVersionBeforeStillLoads(t *testing.T) {
+	t.Parallel()
+	c, _ := loadExample(t, "testdata/example-before.yaml")
+	type some struct {
+		listen, by, source, chat, fallback string
+		retention, window, timeout         time.Duration
+		connections, body                  int
+	}
+	got := some{
+		c.Web.ListenAddresses[0], c.Incidents.By, c.Incidents.Details.Source, c.Receivers[0].Telegram.ChatID, c.Delivery.FallbackReceiver,
+		c.State.Retention, c.Queries[0].Metrics[0].Window, c.Sources[1].Timeout, c.Sources[0].MaxConnections, int(c.Webhook.MaxBodyBytes),
+	}
+	want := some{
+		"127.0.0.1:9787", "group", "awoooi", "-1001234567890", "backup", 90 * 24 * time.Hour, 24 * time.Hour, 5 * time.Second, 3, 10 << 20,
+	}
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if len(c.Sources) != 3 || len(c.Queries) != 4 || len(c.Receivers) != 3 || len(c.Alertmanagers) != 1 {
+		t.Errorf("%d sources, %d queries, %d receivers, %d alertmanagers", len(c.Sources), len(c.Queries), len(c.Receivers), len(c.Alertmanagers))
 	}
 }
 
@@ -188,7 +335,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	const planted = "planted-53cr3t"
 	good := "webhook: {bearer_token: planted-53cr3t}\n" +
 		"prometheus: {url: 'http://p:1', http_config: {basic_auth: {username: u, password: planted-53cr3t}}}\n" +
-		"receivers: [{name: a, telegram: {bot_token: planted-53cr3t, chat_id: '1'}}]\n" +
+		"receivers: [{name: a, telegram: {bot_token: '123456:planted-53cr3t', chat_id: '1'}}]\n" +
 		"sources: [{name: a, kind: postgres, dsn: 'postgres://u:planted-53cr3t@h/d'}]\n"
 	c, err := config.Load(write(t, good))
 	if err != nil {

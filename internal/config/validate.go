@@ -3,255 +3,501 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
+	"os"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
-var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+// The values of settings that take one of a few words.
+var (
+	logLevels   = []string{"debug", "info", "warn", "error"}
+	logFormats  = []string{"logfmt", "json"}
+	incidentsBy = []string{"group", "alert"}
+	sourceKinds = []string{kpi.KindPostgres, kpi.KindRedis, kpi.KindHTTP}
+)
 
-var entryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+var (
+	hostName  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	entryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+	// https://core.telegram.org/bots/api#authorizing-your-bot; /test is the test environment.
+	botToken = regexp.MustCompile(`^[0-9]+:[A-Za-z0-9_-]+(/test)?$`)
+	chatID   = regexp.MustCompile(`^(-?[1-9][0-9]{0,18}|@[A-Za-z][A-Za-z0-9_]{3,31})$`)
+)
 
-// validate returns every fault, joined, each beginning with the key it is about.
-func (c *Config) validate() error {
-	var errs []error
-	fault := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
-	positive := func(key string, d time.Duration) {
+const nameRemedy = "use 1 to 63 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
+
+// validate reports everything that is wrong with values that could be read.
+func (c *Config) validate(p *Problems) {
+	c.Zone = checkZone(p, "timezone", c.Timezone)
+	oneOf(p, "log.level", c.Log.Level, logLevels)
+	oneOf(p, "log.format", c.Log.Format, logFormats)
+	c.validateWeb(p)
+	if c.ExternalURL != "" {
+		checkURL(p, "external_url", c.ExternalURL)
+	}
+	if c.State.Path == "" {
+		p.Add("state.path", "is empty", "name a directory")
+	}
+	if c.State.Retention < 24*time.Hour {
+		p.Add("state.retention", fmt.Sprintf("%v is below 24h", c.State.Retention), "write at least 24h")
+	}
+	for key, d := range map[string]time.Duration{
+		"collector.scrape_timeout": c.Collector.ScrapeTimeout, "prometheus.timeout": c.Prometheus.Timeout,
+		"embedded.scrape_interval": c.Embedded.ScrapeInterval, "embedded.retention": c.Embedded.Retention,
+		"delivery.give_up_after": c.Delivery.GiveUpAfter, "incidents.details.timeout": c.Incidents.Details.Timeout,
+		"incidents.reconcile_interval": c.Incidents.ReconcileInterval, "incidents.reconcile_after": c.Incidents.ReconcileAfter,
+	} {
 		if d <= 0 {
-			fault("%s: %v is not above 0", key, d)
+			p.Add(key, fmt.Sprintf("%v is not above 0", d), "")
 		}
 	}
-	address := func(key, raw string) {
-		if u, err := url.Parse(raw); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			fault("%s: want an http or https URL", key)
+	for key, d := range map[string]time.Duration{
+		"collector.timeout_offset": c.Collector.TimeoutOffset, "collector.ttl": c.Collector.TTL,
+		"incidents.min_duration": c.Incidents.MinDuration, "incidents.reopen_within": c.Incidents.ReopenWithin,
+		"incidents.digest_window": c.Incidents.DigestWindow, "incidents.expire_after": c.Incidents.ExpireAfter,
+	} {
+		notNegative(p, key, d)
+	}
+	if c.Prometheus.URL != "" {
+		checkURL(p, "prometheus.url", c.Prometheus.URL)
+	}
+	if n := c.Incidents.DigestFrom; n < 0 || n == 1 {
+		p.Add("incidents.digest_from", fmt.Sprintf("is %d", n), "write 0 for no digests, or at least 2")
+	}
+	oneOf(p, "incidents.by", c.Incidents.By, incidentsBy)
+	if c.Webhook.MaxBodyBytes <= 0 {
+		p.Add("webhook.max_body_bytes", fmt.Sprintf("%d is not above 0", c.Webhook.MaxBodyBytes), "")
+	}
+	for key, l := range map[string]struct{ is, least int }{
+		"alerts": {c.Webhook.Limits.Alerts, 1}, "labels": {c.Webhook.Limits.Labels, 1},
+		"annotations": {c.Webhook.Limits.Annotations, 1}, "label_bytes": {c.Webhook.Limits.LabelBytes, 16},
+		"annotation_bytes": {c.Webhook.Limits.AnnotationBytes, 16}, "url_bytes": {c.Webhook.Limits.URLBytes, 16},
+	} {
+		if l.is < l.least {
+			p.Add("webhook.limits."+key, fmt.Sprintf("is %d", l.is), fmt.Sprintf("write %d or more", l.least))
 		}
 	}
+	for n, a := range c.Alertmanagers {
+		checkURL(p, fmt.Sprintf("alertmanagers[%d].url", n), a.URL)
+	}
+	c.validateSources(p)
+	c.validateReceivers(p)
+	c.validateReports(p)
+	c.validateQueries(p)
+	c.validateClients(p)
+	if c.Prometheus.ExtendedPromQL && c.Prometheus.URL == "" {
+		p.Add("prometheus.extended_promql", "the embedded database understands PromQL only", "set prometheus.url, or remove this")
+	}
+}
+
+// validateClients checks that every file which an http_config names can be read.
+func (c *Config) validateClients(p *Problems) {
+	checkFiles(p, "prometheus.http_config", c.Prometheus.HTTPConfig)
+	for n, s := range c.Sources {
+		checkFiles(p, fmt.Sprintf("sources[%d].http_config", n), s.HTTPConfig)
+	}
+	for n, a := range c.Alertmanagers {
+		checkFiles(p, fmt.Sprintf("alertmanagers[%d].http_config", n), a.HTTPConfig)
+	}
+	for n, r := range c.Receivers {
+		if r.Telegram != nil {
+			checkFiles(p, fmt.Sprintf("receivers[%d].telegram.http_config", n), r.Telegram.HTTPConfig)
+		}
+	}
+}
+
+func checkFiles(p *Problems, key string, h HTTPClient) {
+	if h.Config == nil {
+		return
+	}
+	files(reflect.ValueOf(*h.Config), key, func(key, file string) {
+		if err := readable(file); err != nil {
+			p.Add(key, safetext.Quote(file, 200)+" cannot be read: "+err.Error(), "check path and permissions")
+		}
+	})
+}
+
+// files calls visit for each file that a block of prometheus/common names.
+func files(v reflect.Value, key string, visit func(key, file string)) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			files(v.Elem(), key, visit)
+		}
+	case reflect.Struct:
+		for n := range v.NumField() {
+			name, _, _ := strings.Cut(v.Type().Field(n).Tag.Get("yaml"), ",")
+			sub := key
+			if name != "" {
+				sub = join(key, name)
+			}
+			f := v.Field(n)
+			switch {
+			case !v.Type().Field(n).IsExported():
+			case strings.HasSuffix(name, "_file") && f.Kind() == reflect.String && f.String() != "":
+				visit(sub, f.String())
+			case name == "files" && f.Kind() == reflect.Slice:
+				for i := range f.Len() {
+					visit(fmt.Sprintf("%s[%d]", sub, i), f.Index(i).String())
+				}
+			default:
+				files(f, sub, visit)
+			}
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			if v.Type().Elem().Kind() == reflect.Struct {
+				files(v.MapIndex(k), join(key, k.String()), visit)
+			}
+		}
+	}
+}
+
+// readable says why a file cannot be read; a pipe or socket is not opened.
+func readable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return withoutPath(err)
+	case info.IsDir():
+		return errors.New("is a directory")
+	case !info.Mode().IsRegular():
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return withoutPath(err)
+	}
+	return f.Close()
+}
+
+func (c *Config) validateWeb(p *Problems) {
 	if len(c.Web.ListenAddresses) == 0 {
-		fault("web.listen_addresses: is empty")
+		p.Add("web.listen_addresses", "is empty", "write [\"127.0.0.1:9787\"]")
+	}
+	for n, addr := range c.Web.ListenAddresses {
+		key := fmt.Sprintf("web.listen_addresses[%d]", n)
+		if p.from["web.listen_addresses"] != "" {
+			key = "web.listen_addresses"
+		}
+		if text, remedy := checkListen(addr); text != "" {
+			p.Add(key, text, remedy)
+		} else if slices.Contains(c.Web.ListenAddresses[:n], addr) && !strings.HasSuffix(addr, ":0") {
+			p.Add(key, safetext.Quote(addr, 80)+" is given twice", "remove one of them")
+		}
 	}
 	for n, host := range c.Web.AllowedHosts {
 		if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
-			fault("web.allowed_hosts[%d]: %q is no host name or address, want one without a port such as reporter.example.org", n, host)
-		}
-	}
-	if c.ExternalURL != "" {
-		address("external_url", c.ExternalURL)
-	}
-	if c.State.Path == "" {
-		fault("state.path: is empty")
-	}
-	if c.Prometheus.URL != "" {
-		address("prometheus.url", c.Prometheus.URL)
-	}
-	if h := c.Prometheus.HTTPConfig.Config; h != nil {
-		if err := h.Validate(); err != nil {
-			fault("prometheus.http_config: %w", err)
-		}
-	}
-	if c.State.Retention < 24*time.Hour {
-		fault("state.retention: %v is below 24h", c.State.Retention)
-	}
-	positive("collector.scrape_timeout", c.Collector.ScrapeTimeout)
-	if c.Collector.TimeoutOffset < 0 || c.Collector.TTL < 0 {
-		fault("collector: timeout_offset and ttl must not be negative")
-	}
-	positive("prometheus.timeout", c.Prometheus.Timeout)
-	positive("embedded.scrape_interval", c.Embedded.ScrapeInterval)
-	positive("embedded.retention", c.Embedded.Retention)
-	positive("delivery.give_up_after", c.Delivery.GiveUpAfter)
-	positive("incidents.details.timeout", c.Incidents.Details.Timeout)
-	positive("incidents.reconcile_interval", c.Incidents.ReconcileInterval)
-	positive("incidents.reconcile_after", c.Incidents.ReconcileAfter)
-	if c.Incidents.DigestWindow < 0 || c.Incidents.DigestFrom < 0 || c.Incidents.DigestFrom == 1 {
-		fault("incidents: digest_window must not be negative, and digest_from is 0 or at least 2")
-	}
-	if c.Incidents.ExpireAfter < 0 {
-		fault("incidents.expire_after: must not be negative")
-	}
-	for n, a := range c.Alertmanagers {
-		address(fmt.Sprintf("alertmanagers[%d].url", n), a.URL)
-		if h := a.HTTPConfig.Config; h != nil {
-			if err := h.Validate(); err != nil {
-				fault("alertmanagers[%d].http_config: %w", n, err)
+			key := fmt.Sprintf("web.allowed_hosts[%d]", n)
+			if p.from["web.allowed_hosts"] != "" {
+				key = "web.allowed_hosts"
 			}
+			p.Add(key, safetext.Quote(host, 80)+" is no host name or address", "write it without scheme and port, such as reporter.example.org")
 		}
 	}
-	if c.Incidents.MinDuration < 0 || c.Incidents.ReopenWithin < 0 {
-		fault("incidents: min_duration and reopen_within must not be negative")
-	}
-	if c.Incidents.By != "group" && c.Incidents.By != "alert" {
-		fault("incidents.by: is %q, want group or alert", c.Incidents.By)
-	}
-	if c.Webhook.MaxBodyBytes <= 0 {
-		fault("webhook.max_body_bytes: %d is not above 0", c.Webhook.MaxBodyBytes)
-	}
-	for _, l := range []struct {
-		key       string
-		is, least int
-	}{
-		{"alerts", c.Webhook.Limits.Alerts, 1}, {"labels", c.Webhook.Limits.Labels, 1},
-		{"annotations", c.Webhook.Limits.Annotations, 1}, {"label_bytes", c.Webhook.Limits.LabelBytes, 16},
-		{"annotation_bytes", c.Webhook.Limits.AnnotationBytes, 16}, {"url_bytes", c.Webhook.Limits.URLBytes, 16},
-	} {
-		if l.is < l.least {
-			fault("webhook.limits.%s: is %d, want %d or more", l.key, l.is, l.least)
+	pair := func(section, username string, noPassword bool) {
+		user, password := section+".username", section+".password"
+		switch {
+		case p.Broken(user, password, password+"_file"):
+		case username == "" && !noPassword:
+			p.Add(password, "is set without username", "set "+user)
+		case username != "" && noPassword && !p.given[password+"_file"]:
+			p.Add(user, "is set without password", "set "+password+"_file")
 		}
 	}
-	if (c.Web.Username == "") != c.Web.Password.Empty() {
-		fault("web: username and password are only of use together")
-	}
-	if (c.Webhook.Username == "") != c.Webhook.Password.Empty() {
-		fault("webhook: username and password are only of use together")
-	}
-	errs = append(errs, c.validateSources(), c.validateReceivers(), c.validateReports())
-	return errors.Join(errs...)
+	pair("web", c.Web.Username, c.Web.Password.Empty())
+	pair("webhook", c.Webhook.Username, c.Webhook.Password.Empty())
 }
 
-func (c *Config) validateSources() error {
-	var errs []error
-	fault := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
-	seen := map[string]bool{}
-	for _, s := range c.Sources {
-		key := fmt.Sprintf("sources %q", s.Name)
-		if !entryName.MatchString(s.Name) {
-			fault("%s: name must match %s", key, entryName)
+// checkListen returns what is wrong with an address to listen on, and what to write.
+func checkListen(addr string) (text, remedy string) {
+	shown := safetext.Quote(addr, 80)
+	if _, rest, ok := strings.Cut(addr, "://"); ok {
+		return shown + " is a URL", "write " + safetext.Line(strings.TrimRight(rest, "/"), 80)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		switch {
+		case addr != "" && strings.Trim(addr, "0123456789") == "":
+			return shown + " has no colon", "write \":" + safetext.Line(addr, 10) + "\", or \"127.0.0.1:" + safetext.Line(addr, 10) + "\""
+		case strings.Count(addr, ":") > 1 && !strings.HasPrefix(addr, "["):
+			return shown + " is not host:port", "write an IPv6 address in brackets: [::1]:9787"
 		}
+		return shown + " is not host:port", "write \"127.0.0.1:9787\", or \":9787\" for every address"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return fmt.Sprintf("port %s of %s is not a number within 0..65535", safetext.Quote(port, 20), shown), "write \"127.0.0.1:9787\""
+	}
+	if strings.ContainsAny(host, " /@") {
+		return shown + " is not host:port", "write \"127.0.0.1:9787\""
+	}
+	return "", ""
+}
+
+func (c *Config) validateSources(p *Problems) {
+	seen := map[string]bool{}
+	for n, s := range c.Sources {
+		key := fmt.Sprintf("sources[%d]", n)
+		checkName(p, key, s.Name, "source", seen)
 		if s.Name == JournalSource {
-			fault("%s: this name is the incident journal's, which is always there", key)
+			p.Add(key+".name", "this name is the incident journal's, which is always there", "choose another")
 		}
-		if seen[s.Name] {
-			fault("%s: a second source has this name", key)
-		}
-		seen[s.Name] = true
-		switch s.Kind {
-		case kpi.KindPostgres:
-			if s.DSN.Empty() {
-				fault("%s: dsn or dsn_file is missing", key)
-			}
-			if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
-				fault("%s: timezone: %q is not an IANA zone", key, s.Timezone)
-			}
-		case kpi.KindRedis, kpi.KindHTTP:
-			if s.URL.Empty() {
-				fault("%s: url or url_file is missing", key)
-			}
-		default:
-			fault("%s: kind is %q, want postgres, redis or http", key, s.Kind)
-		}
-		if s.Timezone != "" && s.Kind != kpi.KindPostgres {
-			fault("%s: timezone is for sources of kind postgres", key)
-		}
-		if s.MaxConnections < 1 || s.MaxConnections > 3 {
-			fault("%s: max_connections %d is outside 1..3", key, s.MaxConnections)
-		}
-		if h := s.HTTPConfig.Config; h != nil {
-			if err := h.Validate(); err != nil {
-				fault("%s: http_config: %w", key, err)
-			}
-		}
-	}
-	if d := c.Incidents.Details; d.Source != "" {
-		if s, ok := c.Source(d.Source); !ok || s.Kind != kpi.KindPostgres {
-			fault("incidents.details.source: %q is not a source of kind postgres", d.Source)
-		}
-	} else if strings.TrimSpace(d.SQL) != "" {
-		fault("incidents.details.sql: needs incidents.details.source")
-	}
-	return errors.Join(errs...)
-}
-
-func (c *Config) validateReceivers() error {
-	var errs []error
-	fault := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
-	seen := map[string]bool{}
-	for _, r := range c.Receivers {
-		key := fmt.Sprintf("receivers %q", r.Name)
-		if !entryName.MatchString(r.Name) {
-			fault("%s: name must match %s", key, entryName)
-		}
-		if seen[r.Name] {
-			fault("%s: a second receiver has this name", key)
-		}
-		seen[r.Name] = true
-		if (r.Telegram == nil) == (r.Terminal == nil) {
-			fault("%s: needs exactly one of telegram and terminal", key)
+		if s.Kind == "" {
+			p.Add(key+".kind", "is missing", "write one of "+strings.Join(sourceKinds, ", "))
 			continue
 		}
-		if t := r.Telegram; t != nil {
-			if t.BotToken.Empty() {
-				fault("%s: telegram.bot_token or bot_token_file is missing", key)
-			}
-			if t.ChatID == "" {
-				fault("%s: telegram.chat_id is missing", key)
-			}
-			if h := t.HTTPConfig.Config; h != nil {
-				if err := h.Validate(); err != nil {
-					fault("%s: telegram.http_config: %w", key, err)
-				}
-			}
+		switch {
+		case !oneOf(p, key+".kind", s.Kind, sourceKinds):
+		case s.Kind == kpi.KindPostgres && s.DSN.Empty():
+			missingSecret(p, key+".dsn", !s.URL.Empty() || s.URLFile != "", "url")
+		case s.Kind != kpi.KindPostgres && s.URL.Empty():
+			missingSecret(p, key+".url", !s.DSN.Empty() || s.DSNFile != "", "dsn")
+		case s.Kind == kpi.KindHTTP:
+			checkURL(p, key+".url", s.URL.Reveal())
+		}
+		if s.MaxConnections < 1 || s.MaxConnections > 3 {
+			p.Add(key+".max_connections", fmt.Sprintf("%d is outside 1..3", s.MaxConnections), "")
+		}
+		notNegative(p, key+".timeout", s.Timeout)
+		switch {
+		case s.Timezone != "" && s.Kind != kpi.KindPostgres:
+			p.Add(key+".timezone", "is for sources of kind postgres", "remove it")
+		case s.Timezone != "":
+			checkZone(p, key+".timezone", s.Timezone)
 		}
 	}
-	known := func(key string, names []string) {
-		for n, name := range names {
-			if !seen[name] {
-				fault("%s: receiver %q is not configured", key, name)
-			}
-			if slices.Contains(names[:n], name) {
-				fault("%s: receiver %q is given twice", key, name)
-			}
-		}
+	d := c.Incidents.Details
+	switch s, ok := c.Source(d.Source); {
+	case d.Source == "" && strings.TrimSpace(d.SQL) != "":
+		p.Add("incidents.details.sql", "is set without a source", "set incidents.details.source")
+	case d.Source == "" || (!ok && !c.namesKnown(p, "sources", len(c.Sources))):
+	case !ok:
+		p.Add("incidents.details.source", "source "+safetext.Quote(d.Source, 80)+" is not configured",
+			didYouMean(d.Source, c.sourceNames(kpi.KindPostgres)))
+	case s.Kind != kpi.KindPostgres && !p.Broken("sources"):
+		p.Add("incidents.details.source", fmt.Sprintf("source %q is of kind %s, want postgres", s.Name, s.Kind),
+			didYouMean("", c.sourceNames(kpi.KindPostgres)))
 	}
-	known("incidents.receivers", c.Incidents.Receivers)
-	for _, r := range c.Reports {
-		known(fmt.Sprintf("reports %q: receivers", r.Name), r.Receivers)
-	}
-	if f := c.Delivery.FallbackReceiver; f != "" {
-		known("delivery.fallback_receiver", []string{f})
-	}
-	return errors.Join(errs...)
 }
 
-func (c *Config) validateReports() error {
-	var errs []error
-	fault := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+func (c *Config) sourceNames(kind string) []string {
+	var names []string
+	for _, s := range c.Sources {
+		if s.Kind == kind {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// missingSecret reports a secret that a source or receiver needs; other is a setting of another kind that is there instead.
+func missingSecret(p *Problems, key string, hasOther bool, other string) {
+	if p.Broken(key, key+"_file") || p.given[key+"_file"] {
+		return
+	}
+	name := key[strings.LastIndex(key, ".")+1:]
+	text := "is missing"
+	if hasOther {
+		text += ", " + other + " is for sources of another kind"
+	}
+	p.Add(key, text, "set "+name+"_file, "+name+" or an environment variable")
+}
+
+// namesKnown says whether the names of all entries of a list could be read, so that another name is known to be wrong.
+func (c *Config) namesKnown(p *Problems, list string, entries int) bool {
+	if p.broken[list] {
+		return false
+	}
+	for n := range entries {
+		entry := fmt.Sprintf("%s[%d]", list, n)
+		if p.broken[entry] || p.broken[entry+".name"] {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Config) validateReceivers(p *Problems) {
 	seen := map[string]bool{}
-	for _, r := range c.Reports {
-		key := fmt.Sprintf("reports %q", r.Name)
-		if !entryName.MatchString(r.Name) {
-			fault("%s: name must match %s", key, entryName)
+	for n, r := range c.Receivers {
+		key := fmt.Sprintf("receivers[%d]", n)
+		checkName(p, key, r.Name, "receiver", seen)
+		switch {
+		case r.Telegram == nil && r.Terminal == nil:
+			p.Add(key, "has no kind", "add telegram: or terminal: {}")
+		case r.Telegram != nil && r.Terminal != nil:
+			p.Add(key, "has two kinds, telegram and terminal", "make two receivers")
+		case r.Telegram != nil:
+			r.Telegram.validate(p, key+".telegram")
 		}
-		if seen[r.Name] {
-			fault("%s: a second report has this name", key)
-		}
-		seen[r.Name] = true
-		if r.Timezone != "" {
-			if _, err := time.LoadLocation(r.Timezone); err != nil {
-				fault("%s: timezone: %q is not an IANA zone", key, r.Timezone)
+	}
+	known := slices.Sorted(func(yield func(string) bool) {
+		for name := range seen {
+			if !yield(name) {
+				return
 			}
 		}
-		if r.Lookback < 0 || r.CatchUp < 0 {
-			fault("%s: lookback and catch_up must not be negative", key)
-		}
-		if h := r.Health; h.Excellent < 0 || h.Excellent > 1 || h.Good < 0 || h.Good > h.Excellent {
-			fault("%s: health: want 0 <= good <= excellent <= 1", key)
-		}
-		figures := map[string]bool{}
-		for _, f := range r.Figures {
-			if f.Name == "" || figures[f.Name] {
-				fault("%s: figure %q: names must be there and differ", key, f.Name)
+	})
+	names := func(key string, list []string) {
+		for n, name := range list {
+			entry := fmt.Sprintf("%s[%d]", key, n)
+			if p.from[key] != "" {
+				entry = key
 			}
-			figures[f.Name] = true
-			if strings.TrimSpace(f.Expr) == "" {
-				fault("%s: figure %q: expr is missing", key, f.Name)
+			switch {
+			case slices.Contains(list[:n], name):
+				p.Add(entry, "receiver "+safetext.Quote(name, 80)+" is given twice", "remove one of them")
+			case !seen[name] && c.namesKnown(p, "receivers", len(c.Receivers)):
+				p.Add(entry, "receiver "+safetext.Quote(name, 80)+" is not configured", didYouMean(name, known))
 			}
 		}
 	}
-	return errors.Join(errs...)
+	names("incidents.receivers", c.Incidents.Receivers)
+	for n, r := range c.Reports {
+		names(fmt.Sprintf("reports[%d].receivers", n), r.Receivers)
+	}
+	if f := c.Delivery.FallbackReceiver; f != "" && !seen[f] && c.namesKnown(p, "receivers", len(c.Receivers)) {
+		p.Add("delivery.fallback_receiver", "receiver "+safetext.Quote(f, 80)+" is not configured", didYouMean(f, known))
+	}
+}
+
+func (t *Telegram) validate(p *Problems, key string) {
+	token := t.BotToken.Reveal()
+	tokenKey := key + ".bot_token"
+	if t.BotTokenFile != "" {
+		tokenKey += "_file"
+	}
+	switch {
+	case token == "":
+		missingSecret(p, key+".bot_token", false, "")
+	case !botToken.MatchString(token):
+		p.Add(tokenKey, "is not a bot token", "copy it whole from @BotFather; it looks like 123456:ABC-def")
+	case t.APIURL == "" && len(token) < 20:
+		p.Add(tokenKey, "is too short for a bot token of Telegram", "copy it whole from @BotFather")
+	}
+	switch {
+	case t.ChatID == "":
+		p.Add(key+".chat_id", "is missing", "write the chat's id, such as \"-1001234567890\"")
+	case !chatID.MatchString(t.ChatID):
+		remedy := "write a number such as \"-1001234567890\", or \"@name\" of a public group or channel"
+		if _, name, ok := strings.Cut(t.ChatID, "t.me/"); ok && chatID.MatchString("@"+name) {
+			remedy = "write \"@" + name + "\""
+		} else if chatID.MatchString("@" + t.ChatID) {
+			remedy = "write \"@" + t.ChatID + "\" or a number"
+		}
+		p.Add(key+".chat_id", safetext.Quote(t.ChatID, 60)+" is not a chat id", remedy)
+	}
+	if t.ThreadID < 0 {
+		p.Add(key+".thread_id", fmt.Sprintf("is %d", t.ThreadID), "write the topic's id, or 0 for none")
+	}
+	if t.APIURL != "" {
+		checkURL(p, key+".api_url", t.APIURL)
+	}
+}
+
+func (c *Config) validateReports(p *Problems) {
+	seen := map[string]bool{}
+	for n, r := range c.Reports {
+		key := fmt.Sprintf("reports[%d]", n)
+		checkName(p, key, r.Name, "report", seen)
+		if r.Timezone != "" {
+			checkZone(p, key+".timezone", r.Timezone)
+		}
+		names := map[string]bool{}
+		for m, f := range r.Figures {
+			checkEntry(p, fmt.Sprintf("%s.figures[%d].name", key, m), f.Name, "figure", names)
+		}
+	}
+}
+
+func (c *Config) validateQueries(p *Problems) {
+	names := map[string]bool{}
+	for n, q := range c.Queries {
+		checkEntry(p, fmt.Sprintf("queries[%d].name", n), q.Name, "query", names)
+	}
+}
+
+// checkEntry reports a name of an entry that is missing, or used twice.
+func checkEntry(p *Problems, key, name, what string, seen map[string]bool) {
+	switch {
+	case name == "":
+		p.Add(key, "is missing", "give the "+what+" a name")
+	case seen[name]:
+		p.Add(key, "a second "+what+" has the name "+safetext.Quote(name, 80), "rename or remove one")
+	}
+	seen[name] = true
+}
+
+// checkName reports a name that cannot be used, or is used twice.
+func checkName(p *Problems, entry, name, what string, seen map[string]bool) {
+	key := entry + ".name"
+	if name != "" && !entryName.MatchString(name) {
+		p.Add(key, safetext.Quote(name, 80)+" is not a name", nameRemedy)
+	}
+	checkEntry(p, key, name, what, seen)
+}
+
+// checkZone reports a zone that is not an IANA zone with a name; "Local" would be another on each machine.
+func checkZone(p *Problems, key, name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || strings.EqualFold(name, "local") {
+		p.Add(key, safetext.Quote(name, 60)+" is not an IANA time zone", "write one such as Asia/Taipei or UTC")
+		return time.UTC
+	}
+	return zone
+}
+
+// checkURL reports what is not an http or https address. It shows nothing of it, as it may hold a password.
+func checkURL(p *Problems, key, raw string) {
+	if raw == "" {
+		p.Add(key, "is missing", "write an http or https URL")
+		return
+	}
+	u, err := url.Parse(raw)
+	port := ""
+	if err == nil {
+		port = u.Port()
+	}
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil:
+		p.Add(key, "is not a URL", "write it as http://host:port")
+	case u.Scheme != "http" && u.Scheme != "https":
+		p.Add(key, "is not an http or https URL", "begin it with http:// or https://")
+	case u.Hostname() == "":
+		p.Add(key, "has no host", "write it as http://host:port")
+	case port != "" && (portErr != nil || n == 0):
+		p.Add(key, "has a port outside 1..65535", "")
+	}
+}
+
+func notNegative(p *Problems, key string, d time.Duration) {
+	if d < 0 {
+		p.Add(key, fmt.Sprintf("%v is negative", d), "")
+	}
+}
+
+// oneOf reports a value that is not one of the words.
+func oneOf(p *Problems, key, value string, words []string) bool {
+	if slices.Contains(words, value) {
+		return true
+	}
+	remedy := "write one of " + strings.Join(words, ", ")
+	if near := suggest(value, words); len(near) == 1 {
+		remedy = "did you mean " + near[0] + "?"
+	}
+	p.Add(key, "is "+safetext.Quote(value, 60), remedy)
+	return false
 }
 
 // Source returns the source of that name.

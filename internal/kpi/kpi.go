@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/awoooi/awoooi-reporter/internal/fault"
 	"github.com/awoooi/awoooi-reporter/internal/sqltext"
 )
 
@@ -124,7 +125,7 @@ func (q Query) Kind() (string, error) {
 		kinds = append(kinds, KindJournal)
 	}
 	if len(kinds) != 1 {
-		return "", fmt.Errorf("query %q: needs exactly one of sql, redis, http and journal, has %d", q.Name, len(kinds))
+		return "", fmt.Errorf("needs exactly one of sql, redis, http and journal, has %d", len(kinds))
 	}
 	return kinds[0], nil
 }
@@ -203,59 +204,60 @@ func Validate(queries []Query, sources map[string]string) error {
 	names := map[string]bool{}
 	metrics := map[string]string{}
 	for _, q := range queries {
-		fault := func(format string, a ...any) {
-			errs = append(errs, fmt.Errorf("query %q: "+format, append([]any{q.Name}, a...)...))
+		wrong := func(key, format string, a ...any) {
+			errs = append(errs, fault.In("queries{"+q.Name+"}", fault.New(key, format, a...)))
 		}
 		if q.Name == "" {
-			fault("name is missing")
+			wrong("name", "name is missing")
 		}
 		if names[q.Name] {
-			fault("a second query has this name")
+			wrong("name", "a second query has this name")
 		}
 		names[q.Name] = true
 		kind, err := q.Kind()
 		if err != nil {
-			errs = append(errs, err)
+			wrong("", "%v", err)
 		}
 		switch have, ok := sources[q.Source]; {
 		case !ok:
-			fault("source %q is not configured", q.Source)
+			wrong("source", "source %q is not configured", q.Source)
 		case kind != "" && have != kind:
-			fault("needs a source of kind %s, but %q is of kind %s", kind, q.Source, have)
+			wrong("source", "needs a source of kind %s, but %q is of kind %s", kind, q.Source, have)
 		}
 		var names []string
 		if kind == KindPostgres {
 			s, err := q.Statement()
 			if err != nil {
-				fault("%w", err)
+				wrong("sql", "%v", err)
 			}
 			names = s.Names()
 		}
 		if q.Timeout < 0 {
-			fault("timeout %v is negative", q.Timeout)
+			wrong("timeout", "timeout %v is negative", q.Timeout)
 		}
 		if q.MaxSeries < 1 {
-			fault("max_series %d is below 1", q.MaxSeries)
+			wrong("max_series", "max_series %d is below 1", q.MaxSeries)
 		}
 		if q.OnDuplicate != OnError && q.OnDuplicate != OnFold {
-			fault("on_duplicate is %q, want error or fold", q.OnDuplicate)
+			wrong("on_duplicate", "on_duplicate is %q, want error or fold", q.OnDuplicate)
 		}
 		if q.OnOverflow != OnError && q.OnOverflow != OnFold {
-			fault("on_overflow is %q, want error or fold", q.OnOverflow)
+			wrong("on_overflow", "on_overflow is %q, want error or fold", q.OnOverflow)
 		}
 		if len(q.Metrics) == 0 {
-			fault("has no metrics")
+			wrong("metrics", "has no metrics")
 		}
-		for _, m := range q.Metrics {
+		for n, m := range q.Metrics {
+			at := fmt.Sprintf("metrics[%d]", n)
 			if other, ok := metrics[m.Name]; ok {
-				fault("metric %q is given by query %q too", m.Name, other)
+				wrong(at+".name", "metric %q is given by query %q too", m.Name, other)
 			}
 			metrics[m.Name] = q.Name
 			if m.Window == 0 && slices.Contains(names, Since) {
-				fault("metric %q: the query uses @since, but the metric has no window", m.Name)
+				wrong(at+".window", "the query uses @since, but the metric has no window")
 			}
 			if err := m.validate(q); err != nil {
-				fault("%w", err)
+				errs = append(errs, fault.In("queries{"+q.Name+"}."+at, err))
 			}
 		}
 	}
@@ -264,45 +266,43 @@ func Validate(queries []Query, sources map[string]string) error {
 
 func (m Metric) validate(q Query) error {
 	var errs []error
-	fault := func(format string, a ...any) {
-		errs = append(errs, fmt.Errorf("metric %q: "+format, append([]any{m.Name}, a...)...))
-	}
+	wrong := func(key, format string, a ...any) { errs = append(errs, fault.New(key, format, a...)) }
 	// Exposition is kept to the names that every Prometheus since 2.0 takes.
 	if !model.LegacyValidation.IsValidMetricName(m.Name) {
-		fault("not a valid metric name")
+		wrong("name", "metric %q: not a valid metric name", m.Name)
 	}
 	for _, suffix := range []string{"_total", "_count", "_sum", "_bucket"} {
 		if strings.HasSuffix(m.Name, suffix) {
-			fault("a gauge must not end in %s", suffix)
+			wrong("name", "a gauge must not end in %s", suffix)
 		}
 	}
 	if strings.HasPrefix(m.Name, "awoooi_collector_") || strings.HasPrefix(m.Name, "awoooi_reporter_") {
-		fault("the prefixes awoooi_collector_ and awoooi_reporter_ are taken by the program's own metrics")
+		wrong("name", "the prefixes awoooi_collector_ and awoooi_reporter_ are taken by the program's own metrics")
 	}
 	if strings.TrimSpace(m.Help) == "" {
-		fault("help is missing")
+		wrong("help", "help is missing")
 	}
 	if m.Window < 0 {
-		fault("window %v is negative", m.Window)
+		wrong("window", "window %v is negative", m.Window)
 	}
 	if m.Window != q.Window() {
-		fault("window %v differs from the query's first metric's %v; use two queries", m.Window, q.Window())
+		wrong("window", "window %v differs from the query's first metric's %v; use two queries", m.Window, q.Window())
 	}
 	seen := map[string]bool{}
 	for _, l := range m.Labels {
 		if !model.LegacyValidation.IsValidLabelName(l) || strings.HasPrefix(l, "__") {
-			fault("label %q is not a valid label name", l)
+			wrong("labels", "label %q is not a valid label name", l)
 		}
 		if seen[l] {
-			fault("label %q is given twice", l)
+			wrong("labels", "label %q is given twice", l)
 		}
 		seen[l] = true
 		if l == m.Value {
-			fault("column %q is both the value and a label", l)
+			wrong("labels", "column %q is both the value and a label", l)
 		}
 	}
 	if len(m.ZeroFill) > 0 && len(m.Labels) != 1 {
-		fault("zero_fill needs exactly one label, there are %d", len(m.Labels))
+		wrong("zero_fill", "zero_fill needs exactly one label, there are %d", len(m.Labels))
 	}
 	return errors.Join(errs...)
 }

@@ -43,13 +43,11 @@ func clean(s string, limit int, replace func(rune) rune) string {
 	written, space := 0, false
 	for _, r := range s { // invalid bytes are read as U+FFFD
 		out := replace(r)
-		if out != ' ' || r == ' ' {
-			space = false
-		} else if space { // a run of line breaks is one space
+		broken := out == ' ' && r != ' '
+		if broken && space { // a run of line breaks is one space
 			continue
-		} else {
-			space = true
 		}
+		space = broken
 		if !visible(out) {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/awoooi/awoooi-reporter/internal/fault"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -193,63 +194,64 @@ var (
 	figureName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
-// Validate returns every fault of the definition, joined. Expressions are the caller's to check, who
-// knows which server evaluates them.
+// Validate returns everything that is wrong with the definition, as fault.Errors with the keys of the file, joined. Expressions
+// are the caller's to check, who knows which server evaluates them.
 func (d Definition) Validate() error {
 	var errs []error
-	fault := func(format string, a ...any) {
-		errs = append(errs, fmt.Errorf("report %q: "+format, append([]any{d.Name}, a...)...))
-	}
+	wrong := func(key, format string, a ...any) { errs = append(errs, fault.New(key, format, a...)) }
 	if !reportName.MatchString(d.Name) {
-		fault("name: want letters, digits, - and _, at most 63")
+		wrong("name", "want letters, digits, - and _, at most 63")
 	}
 	if d.Zone == nil {
-		fault("zone is missing")
+		wrong("timezone", "zone is missing")
+	} else if strings.TrimSpace(d.Schedule) == "" {
+		wrong("schedule", "schedule is missing, want a cron expression such as \"0 8 * * *\"")
 	} else if _, err := ParseSchedule(d.Schedule, d.Zone); err != nil {
-		fault("%w", err)
+		wrong("schedule", "%v", err)
 	}
 	if d.Lookback <= 0 {
-		fault("lookback %v: want more than 0", d.Lookback)
+		wrong("lookback", "lookback %v: want more than 0", d.Lookback)
 	}
 	if d.Months < 0 || d.Months > 12 {
-		fault("lookback_months %d is outside 0..12", d.Months)
+		wrong("lookback_months", "lookback_months %d is outside 0..12", d.Months)
 	}
 	if d.Lookback > longestLookback {
-		fault("lookback %v is longer than %v", d.Lookback, longestLookback)
+		wrong("lookback", "lookback %v is longer than %v", d.Lookback, longestLookback)
 	}
 	if t := d.Trend; len(t.Figures) > 0 && (t.Days < 2 || t.Days > maxTrendDays) {
-		fault("trend: days %d is outside 2..%d", t.Days, maxTrendDays)
+		wrong("trend.days", "days %d is outside 2..%d", t.Days, maxTrendDays)
 	}
 	for _, name := range d.Trend.Figures {
 		if !slices.ContainsFunc(d.Figures, func(f FigureDefinition) bool { return f.Name == name }) {
-			fault("trend: there is no figure %q", name)
+			wrong("trend.figures", "there is no figure %q", name)
 		}
 	}
 	if d.CatchUp < 0 {
-		fault("catch_up %v is negative", d.CatchUp)
+		wrong("catch_up", "catch_up %v is negative", d.CatchUp)
 	}
 	if h := d.Health; h.Good < 0 || h.Excellent > 1 || h.Good > h.Excellent {
-		fault("health: want 0 <= good <= excellent <= 1, have good %v and excellent %v", h.Good, h.Excellent)
+		wrong("health", "want 0 <= good <= excellent <= 1, have good %v and excellent %v", h.Good, h.Excellent)
 	}
 	if len(d.Figures) == 0 {
-		fault("has no figures")
+		wrong("figures", "has no figures")
 	}
 	seen := map[string]bool{}
 	for _, f := range d.Figures {
+		key := "figures{" + f.Name + "}"
 		if !figureName.MatchString(f.Name) {
-			fault("figure %q: name: want lower-case letters, digits and _", f.Name)
+			wrong(key+".name", "figure %q: name: want lower-case letters, digits and _", f.Name)
 		}
 		if strings.TrimSpace(f.Expr) == "" {
-			fault("figure %q: expr is missing", f.Name)
+			wrong(key+".expr", "expr is missing")
 		}
 		for _, c := range f.Compare {
 			if c <= 0 {
-				fault("figure %q: compare %v is not above 0", f.Name, c)
+				wrong(key+".compare", "compare %v is not above 0", c)
 			}
 		}
 		for _, name := range f.names() {
 			if seen[name] {
-				fault("figure %q is there twice", name)
+				wrong(key+".name", "figure %q is there twice", name)
 			}
 			seen[name] = true
 		}

@@ -25,6 +25,14 @@ const (
 	maxConns      = 10
 )
 
+// CheckDSN says whether dsn is a connection string, without connecting. Its error shows nothing of it.
+func CheckDSN(dsn secret.Text) error {
+	if _, err := pgxpool.ParseConfig(dsn.Reveal()); err != nil {
+		return errors.New("is not a PostgreSQL connection string") // pgx quotes it
+	}
+	return nil
+}
+
 // OpenPostgres connects to the database of dsn, and makes our schema in it if it is not there. One that was written by
 // a newer version is an error. The error never shows the DSN.
 func OpenPostgres(ctx context.Context, dsn secret.Text, log *slog.Logger) (*Store, error) {
