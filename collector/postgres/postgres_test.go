@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// databases counts them, for names that -count does not repeat.
+var databases atomic.Int64
+
 func database(tb testing.TB) (dsn string) {
 	tb.Helper()
 	pg, err := shared()
@@ -47,6 +51,7 @@ func database(tb testing.TB) (dsn string) {
 		tb.Fatal(err)
 	}
 	name := strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(tb.Name(), "_"))
+	name = fmt.Sprintf("%.50s_%d", name, databases.Add(1))
 	if err := pg.CreateDatabase(tb.Context(), name); err != nil {
 		tb.Fatal(err)
 	}

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/collector"
@@ -38,8 +38,9 @@ type read struct {
 	todo     []int // in the order in which they are asked
 	started  []time.Time
 	answered []bool
-	working  sync.WaitGroup // connections that take queries
-	closed   bool           // no further connection may take any
+	starting map[int]net.Conn // further connections whose first statement has no answer yet
+	working  sync.WaitGroup   // connections that take queries
+	closed   bool             // no further connection may take any
 }
 
 // Read answers the queries from one snapshot of the database: the first connection exports it, and up to MaxConns work
@@ -95,7 +96,7 @@ func (r *read) order() {
 // round works through the queries from one snapshot. Queries are left when all of its connections were lost; the next
 // round's snapshot is milliseconds younger, which is better than no figures.
 func (r *read) round() error {
-	first, err := r.s.begin(r.ctx, "", r.zoneCheck())
+	first, err := r.s.begin(r.ctx, r.zoneCheck())
 	if err != nil {
 		return err
 	}
@@ -105,44 +106,62 @@ func (r *read) round() error {
 	joining, stop := context.WithCancel(r.ctx)
 	defer stop()
 	r.mu.Lock()
-	r.closed = false
+	r.closed, r.starting = false, map[int]net.Conn{}
 	more := min(r.s.max, len(r.todo)) - 1
 	r.mu.Unlock()
 	if first.snapshot == "" && !first.statementMode || !r.s.joins() {
 		more = 0
 	}
-	var waiting atomic.Int32
-	for range more {
-		waiting.Add(1)
-		go func() {
-			c, err := r.s.join(joining, first.snapshot)
-			waiting.Add(-1)
-			if err != nil {
-				return // one that cannot be had is done without
-			}
-			if !r.enter() {
-				c.end(r.ctx)
-				return
-			}
-			defer r.working.Done()
-			r.work(c)
-		}()
+	for n := range more {
+		go r.join(joining, n, first.snapshot)
 	}
 	r.work(first)
 	r.mu.Lock()
 	r.closed = true
-	r.mu.Unlock()
-	if waiting.Load() > 0 {
+	for _, c := range r.starting {
+		c.Close()
+	}
+	if len(r.starting) > 0 {
 		r.s.joinLater()
 	}
+	r.mu.Unlock()
+	stop()
 	r.working.Wait()
 	return nil
 }
 
-func (r *read) enter() bool {
+// join lets a further connection take queries. One that cannot be had is done without, and one that waits in a pooler's
+// queue is not waited for.
+func (r *read) join(ctx context.Context, n int, snapshot string) {
+	c, err := r.s.join(ctx, snapshot, func(c net.Conn) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.closed {
+			c.Close()
+		} else {
+			r.starting[n] = c
+		}
+	})
+	entered := r.enter(n, err)
+	if err != nil {
+		return
+	}
+	if !entered {
+		c.end(ctx)
+		return
+	}
+	defer r.working.Done()
+	r.work(c)
+}
+
+// enter says whether a further connection, which has started unless err says why not, may take queries.
+func (r *read) enter(n int, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.todo) == 0 {
+	if !r.closed {
+		delete(r.starting, n)
+	}
+	if err != nil || r.closed || len(r.todo) == 0 {
 		return false
 	}
 	r.working.Add(1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -37,41 +38,41 @@ type session struct {
 // column is a column of a table.
 type column struct{ table, name string }
 
-// begin opens a session: on the snapshot, or on a new one that it exports. check is a further SELECT of tables and
-// columns. The pool may hold connections that died with the server since; each of them is tried once.
-func (s *Source) begin(ctx context.Context, snapshot, check string) (*session, error) {
-	return s.open(ctx, ctx, snapshot, check)
+// begin opens a session on a new snapshot, which it exports. check is a further SELECT of tables and columns.
+func (s *Source) begin(ctx context.Context, check string) (*session, error) {
+	return s.open(ctx, &session{s: s}, check, func(net.Conn) {})
 }
 
-// join opens a further session on a snapshot. ctx ends the wait for a connection of the pool only: a pooler may let the
-// first statement wait until another session ends, and cancelling it there is of no use.
-func (s *Source) join(ctx context.Context, snapshot string) (*session, error) {
-	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), joinTimeout)
-	defer cancel()
-	return s.open(ctx, starting, snapshot, "")
+// join opens a further session on a snapshot. The first statement may wait in a pooler for as long as other sessions live:
+// starting takes its connection, which can be closed then. It is not cancelled.
+func (s *Source) join(ctx context.Context, snapshot string, starting func(net.Conn)) (*session, error) {
+	return s.open(ctx, &session{s: s, snapshot: snapshot}, "", starting)
 }
 
-const (
-	// joinTimeout bounds the first statement of a further session.
-	joinTimeout = 30 * time.Second
-	// joinPause is how long no further sessions are tried where they had to wait until the first was done.
-	joinPause = 10 * time.Minute
-)
+// joinPause is how long no further sessions are tried where they had to wait until the first was done: a pooler may have
+// one connection only.
+const joinPause = 10 * time.Minute
 
-// joins says whether further sessions are of use: a pooler may have one connection only.
+// joins says whether further sessions are of use.
 func (s *Source) joins() bool { return time.Now().UnixNano() >= s.joinAfter.Load() }
 
 func (s *Source) joinLater() { s.joinAfter.Store(time.Now().Add(joinPause).UnixNano()) }
 
-// open begins a session; ctx is for the connection and starting for its first statement.
-func (s *Source) open(ctx, starting context.Context, snapshot, check string) (*session, error) {
+// open takes a connection and starts c on it. The pool may hold connections that died with the server since; each of them
+// is tried once.
+func (s *Source) open(ctx context.Context, c *session, check string, starting func(net.Conn)) (*session, error) {
+	snapshot, start := c.snapshot, ctx
+	if snapshot != "" {
+		start = context.WithoutCancel(ctx)
+	}
 	for attempt := 0; ; attempt++ {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return nil, s.connecting(ctx, err)
 		}
-		c := &session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load()}
-		if err = c.start(starting, check); err == nil {
+		*c = session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load()}
+		starting(conn.Conn().PgConn().Conn())
+		if err = c.start(start, check); err == nil {
 			return c, nil
 		}
 		dead := c.lost()
@@ -80,8 +81,8 @@ func (s *Source) open(ctx, starting context.Context, snapshot, check string) (*s
 		case pg.NeedsStatements(err) && !c.statementMode:
 			s.statementMode.Store(true)
 		case exportFails(err) && snapshot == "" && !s.alone.Swap(true):
-		case !dead || attempt > s.max || ctx.Err() != nil:
-			return nil, s.safe(starting, err)
+		case snapshot != "", !dead, attempt > s.max, ctx.Err() != nil:
+			return nil, s.safe(ctx, err)
 		}
 	}
 }
