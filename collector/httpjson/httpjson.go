@@ -2,6 +2,7 @@
 package httpjson
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,14 +12,17 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/neterr"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
@@ -55,11 +59,28 @@ func Check(q kpi.Query) error {
 	if _, err := compile(q); err != nil {
 		return fmt.Errorf("query %q: %w", q.Name, err)
 	}
-	if _, err := parsePath(q.HTTP.Path); err != nil {
+	rel, err := parsePath(q.HTTP.Path)
+	if err != nil {
 		return fmt.Errorf("query %q: %w", q.Name, err)
+	}
+	for _, values := range rel.Query() {
+		for _, v := range values {
+			switch {
+			case variable.MatchString(v) && border.FindString(v) != v:
+				return fmt.Errorf("query %q: http.path: unknown variable %s (have $since, $until)", q.Name, v)
+			case strings.Contains(v, "$since") && q.Window() == 0:
+				return fmt.Errorf("query %q: http.path uses $since, but the metric has no window", q.Name)
+			}
+		}
 	}
 	return nil
 }
+
+var (
+	// border is a variable in the query string of a path.
+	border   = regexp.MustCompile(`\$(since|until)\b`)
+	variable = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
+)
 
 // parsePath reads a path that may hold a query string. Its errors quote nothing of it.
 func parsePath(path string) (*url.URL, error) {
@@ -105,12 +126,12 @@ func (s *Source) ask(ctx context.Context, until time.Time, q kpi.Query) (collect
 	if err != nil {
 		return collector.Rows{}, err
 	}
-	doc, err := s.get(ctx, q.HTTP.Path)
+	since, end := moment(until.Add(-q.Window())), moment(until)
+	doc, err := s.get(ctx, q.HTTP.Path, map[string]string{"$since": since, "$until": end})
 	if err != nil {
 		return collector.Rows{}, err
 	}
-	since := until.Add(-q.Window())
-	results := code.RunWithContext(ctx, doc, since.UTC().Format(time.RFC3339Nano), until.UTC().Format(time.RFC3339Nano))
+	results := code.RunWithContext(ctx, doc, since, end)
 	var all []any
 	for {
 		v, more := results.Next()
@@ -126,14 +147,18 @@ func (s *Source) ask(ctx context.Context, until time.Time, q kpi.Query) (collect
 	}
 }
 
-func (s *Source) get(ctx context.Context, path string) (any, error) {
+// moment is a border of the window, in whole seconds, as jq's fromdate parses it. Both borders lose the same fraction.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (s *Source) get(ctx context.Context, path string, borders map[string]string) (any, error) {
 	rel, err := parsePath(path)
 	if err != nil {
 		return nil, err
 	}
 	u := s.base.JoinPath(rel.EscapedPath())
 	// The base may have a query of its own, such as an API key.
-	u.RawQuery = strings.Trim(s.base.RawQuery+"&"+rel.RawQuery, "&")
+	query := border.ReplaceAllStringFunc(rel.RawQuery, func(name string) string { return url.QueryEscape(borders[name]) })
+	u.RawQuery = strings.Trim(s.base.RawQuery+"&"+query, "&")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("the request cannot be made")
@@ -155,27 +180,122 @@ func (s *Source) get(ctx context.Context, path string) (any, error) {
 	if len(b) > maxBody {
 		return nil, fmt.Errorf("%s answered more than %d bytes", rel.Path, maxBody)
 	}
-	var doc any
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, fmt.Errorf("%s did not answer JSON", rel.Path)
+	doc, err := decode(b, resp)
+	if err != nil {
+		return nil, fmt.Errorf("%s answered %d with %w", rel.Path, resp.StatusCode, err)
 	}
 	return doc, nil
 }
 
-// safe drops the URL, which may hold a password or a token, and any other address that the client quotes, such as the
-// one that it was redirected to.
-func safe(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		if u.Timeout() && !errors.Is(err, context.DeadlineExceeded) {
-			return context.DeadlineExceeded
+// The answers that are not one JSON document.
+var (
+	errNoContent = errors.New("no content")
+	errEmpty     = errors.New("an empty body")
+	errHTML      = errors.New("an HTML page instead of JSON, such as a login page: see http_config for credentials")
+	errBOM       = errors.New("JSON after a byte order mark, which JSON must not have")
+	errLines     = errors.New("several JSON documents (NDJSON): one is wanted")
+	errTrailing  = errors.New("further text after the JSON document")
+	errEncoding  = errors.New("text that is not UTF-8")
+	errTwice     = errors.New("a JSON object that has a key twice")
+	errCutShort  = errors.New("JSON that ends too early")
+	errNotJSON   = errors.New("something else than JSON")
+)
+
+// decode reads one JSON document. Numbers keep all of their digits.
+func decode(b []byte, resp *http.Response) (any, error) {
+	text := bytes.TrimSpace(b)
+	switch {
+	case resp.StatusCode == http.StatusNoContent:
+		return nil, errNoContent
+	case len(text) == 0:
+		return nil, errEmpty
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")), bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return nil, errBOM
+	case text[0] == '<':
+		return nil, errHTML
+	case !utf8.Valid(text): // the decoder would make the same character of different bytes
+		return nil, errEncoding
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	doc, err := value(d, 0)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errCutShort
+	case errors.Is(err, errTwice):
+		return nil, err
+	case err != nil:
+		return nil, errNotJSON // its own error quotes the text
+	}
+	rest := bytes.TrimSpace(text[d.InputOffset():])
+	switch {
+	case len(rest) == 0:
+		return doc, nil
+	case json.NewDecoder(bytes.NewReader(rest)).Decode(new(any)) == nil:
+		return nil, errLines
+	}
+	return nil, errTrailing
+}
+
+// mostNested bounds the nesting of an answer.
+const mostNested = 1000
+
+// value reads the next value of d. An object that has a key twice is an error: which of them is meant is not clear.
+func value(d *json.Decoder, depth int) (any, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	if depth > mostNested {
+		return nil, errNotJSON
+	}
+	switch t {
+	case json.Delim('{'):
+		object := map[string]any{}
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			name, _ := key.(string) // the decoder takes nothing else
+			if _, twice := object[name]; twice {
+				return nil, errTwice
+			}
+			if object[name], err = value(d, depth+1); err != nil {
+				return nil, err
+			}
 		}
-		err = u.Err
+		_, err := d.Token()
+		return object, err
+	case json.Delim('['):
+		list := []any{}
+		for d.More() {
+			v, err := value(d, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		_, err := d.Token()
+		return list, err
 	}
-	if strings.ContainsAny(err.Error(), "?@") || strings.Contains(err.Error(), "://") {
-		return errors.New("the request failed; its error is not shown, as it quotes an address")
+	return t, nil
+}
+
+// safe names the cause of a failed request. The client's own error quotes the URL, which may hold a password or a token, and
+// other addresses, such as the one that it was redirected to.
+func safe(err error) error {
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return errors.New(neterr.WithoutTLS)
 	}
-	return err
+	switch cause := neterr.Cause(err); cause {
+	case "":
+		return errors.New("the request failed")
+	case neterr.TimedOut:
+		return fmt.Errorf("timeout: %w", context.DeadlineExceeded)
+	default:
+		return errors.New(cause)
+	}
 }
 
 // table makes rows of jq's results: an object's keys are columns, anything else is the column "value".

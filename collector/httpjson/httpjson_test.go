@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/httpjson"
@@ -62,7 +65,7 @@ func TestAnswersBecomeRows(t *testing.T) {
 		".items[] | {state}":              "[state] [[on] [off] [on]]",
 		`{until: $until, since: $since}`:  "[since until] [[2026-04-21T23:00:00Z 2026-04-22T00:00:00Z]]",
 		"empty":                           "[] []",
-		".total * 1000000000000000000000": "[value] [[2.3e+22]]",
+		".total * 1000000000000000000000": "[value] [[23000000000000000000000]]",
 	} {
 		r := read(t, s, query("/v1/x?status=active", jq))
 		if got := fmt.Sprint(r.Rows.Columns, " ", r.Rows.Values); r.Err != nil || got != want {
@@ -114,7 +117,7 @@ func TestFaultsAreNamedWithoutSecrets(t *testing.T) {
 	t.Cleanup(srv.Close)
 	s := open(t, strings.Replace(srv.URL, "http://", "http://user:"+planted+"@", 1)+"?token="+planted)
 	for path, says := range map[string]string{
-		"/500": "/500 answered 500", "/html": "did not answer JSON", "/big": "more than", "/cut?token=" + planted: "EOF", "/404?token=" + planted: "JSON",
+		"/500": "/500 answered 500", "/html": "an HTML page instead of JSON", "/big": "more than", "/cut?token=" + planted: "connection lost", "/404?token=" + planted: "an empty body",
 	} {
 		r := read(t, s, query(path, "."))
 		if r.Err == nil || !strings.Contains(r.Err.Error(), says) {
@@ -233,6 +236,115 @@ func TestBuiltinPlaybooksQuery(t *testing.T) {
 		r := read(t, open(t, srv.URL), q)
 		if got := fmt.Sprint(r.Rows.Values, " ", r.Err); !strings.Contains(got, want) {
 			t.Errorf("%s gives %s, want %s", answer, got, want)
+		}
+	}
+}
+
+// Whatever is not one JSON document is an error that says what it is.
+func TestAnswersThatAreNotOneJSONDocument(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status     int
+		body, says string
+	}{
+		"no content":               {204, "", "answered 204 with no content"},
+		"an empty body":            {200, "", "answered 200 with an empty body"},
+		"white space":              {200, " \n\t", "an empty body"},
+		"a byte order mark":        {200, "\xef\xbb\xbf{\"total\": 3}", "byte order mark"},
+		"UTF-16":                   {200, "\xff\xfe1\x00", "byte order mark"},
+		"a login page":             {200, "<!DOCTYPE html><title>Sign in</title>", "an HTML page instead of JSON, such as a login page"},
+		"NDJSON":                   {200, "{\"total\": 3}\n{\"total\": 4}\n", "several JSON documents (NDJSON)"},
+		"further text":             {200, "{\"total\": 3} and more", "further text after the JSON document"},
+		"an object that is cut":    {200, "{\"total\": 3", "JSON that ends too early"},
+		"a number that is no JSON": {200, "NaN", "something else than JSON"},
+		"text":                     {200, "maintenance", "something else than JSON"},
+		"Latin-1":                  {200, "{\"total\": \"caf\xe9\"}", "not UTF-8"},
+		"a key twice":              {200, "{\"total\": 3, \"total\": 4}", "a key twice"},
+		"deep nesting":             {200, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "something else than JSON"},
+		"a status":                 {503, "{\"total\": 3}", "answered 503 Service Unavailable"},
+		"a redirect to nowhere":    {302, "", "answered 302 Found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(tc.status)
+				io.WriteString(w, tc.body)
+			}))
+			t.Cleanup(srv.Close)
+			r := read(t, open(t, srv.URL), query("/", ".total"))
+			if r.Err == nil || !strings.Contains(r.Err.Error(), tc.says) || strings.Contains(r.Err.Error(), "Sign in") {
+				t.Errorf("%v, %v; want %q", r.Rows.Values, r.Err, tc.says)
+			}
+		})
+	}
+}
+
+// Numbers keep their digits: two ids that float64 would round to the same stay two, and what is out of range is no number.
+func TestNumbersAreNotRounded(t *testing.T) {
+	t.Parallel()
+	const body = `{"items": [{"id": 9007199254740992, "n": 1}, {"id": 9007199254740993, "n": 1.50}, {"id": 12345678901234567890.25, "n": 1e400}]}`
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }))
+	t.Cleanup(srv.Close)
+	s := open(t, srv.URL)
+	scraped := func(jq string) string {
+		q := query("/", jq)
+		q.Metrics = []kpi.Metric{{Name: "acme_n", Help: "h.", Value: "n", Labels: []string{"id"}}}
+		c := collector.New(collector.Config{
+			Sources: []collector.NamedSource{{Name: "api", Kind: kpi.KindHTTP, Source: s}}, Queries: []kpi.Query{q}, ScrapeTimeout: 10 * time.Second,
+		}, slog.New(slog.DiscardHandler), nil)
+		w := httptest.NewRecorder()
+		c.Handler(prometheus.NewRegistry()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return w.Body.String()
+	}
+	if text := scraped(".items[:2][]"); !strings.Contains(text, `acme_n{id="9007199254740992"} 1`) || !strings.Contains(text, `acme_n{id="9007199254740993"} 1.5`) {
+		t.Errorf("two ids:\n%s", text)
+	}
+	if text := scraped(".items[2] | {id, n: 2}"); !strings.Contains(text, `acme_n{id="12345678901234567890.25"} 2`) {
+		t.Errorf("a long id:\n%s", text)
+	}
+	if text := scraped(".items[]"); strings.Contains(text, "acme_n{") || !strings.Contains(text, `query_success{query="q",source="api"} 0`) {
+		t.Errorf("1e400:\n%s", text)
+	}
+}
+
+// The borders of the window can be asked for in the query string, in a form that fromdate parses.
+func TestBordersOfTheWindow(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"from": %q, "to": %q, "filter": %q}`, r.FormValue("from"), r.FormValue("to"), r.FormValue("$filter"))
+	}))
+	t.Cleanup(srv.Close)
+	s := open(t, srv.URL)
+	r := read(t, s, query("/x?from=$since&to=$until&$filter=a$b", "[.from, .to, .filter, ($until | fromdate) - ($since | fromdate) | tostring] | join(\" \")"))
+	if got, want := fmt.Sprint(r.Rows.Values), "[[2026-04-21T23:00:00Z 2026-04-22T00:00:00Z a$b 3600]]"; r.Err != nil || got != want {
+		t.Errorf("%s, %v; want %s", got, r.Err, want)
+	}
+	const typo = "$until" + "l" // in two parts for the spelling checker
+	if err := httpjson.Check(query("/x?to="+typo, ".")); err == nil || !strings.Contains(err.Error(), "unknown variable "+typo+" (have $since, $until)") {
+		t.Errorf("a typo: %v", err)
+	}
+	q := query("/x?from=$since", ".")
+	q.Metrics[0].Window = 0
+	if err := httpjson.Check(q); err == nil || !strings.Contains(err.Error(), "has no window") {
+		t.Errorf("without a window: %v", err)
+	}
+}
+
+func TestCausesOfErrors(t *testing.T) {
+	t.Parallel()
+	tls := httptest.NewTLSServer(nil)
+	t.Cleanup(tls.Close)
+	plain := httptest.NewServer(nil)
+	t.Cleanup(plain.Close)
+	for url, says := range map[string]string{
+		"http://u:" + planted + "@127.0.0.1:1":     "http: connection refused",
+		"http://u:" + planted + "@nowhere.invalid": "http: host not found",
+		tls.URL: "http: certificate not trusted",
+		strings.Replace(plain.URL, "http://", "https://", 1): "http: server without TLS",
+	} {
+		r := read(t, open(t, url), query("/", "."))
+		if r.Err == nil || r.Err.Error() != says {
+			t.Errorf("%s: %v, want %s", url, r.Err, says)
 		}
 	}
 }

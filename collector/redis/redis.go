@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/neterr"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
@@ -50,9 +51,10 @@ func Open(c Config) (*Source, error) {
 	if err != nil {
 		return nil, errors.New("redis: the URL cannot be parsed, want redis://user:password@host:port/db")
 	}
-	o.ClientName = "awoooi-reporter"
+	// The client's name is left unset: a user without the right to client|setname would get nothing.
+	o.ClientName, o.DisableIdentity = "", true
 	o.PoolSize = 3
-	o.MaxRetries = -1 // the next scrape is the retry
+	o.MaxRetries, o.DialerRetries = -1, 1 // the next scrape is the retry
 	o.ContextTimeoutEnabled = true
 	o.DialTimeout = 3 * time.Second
 	o.ReadTimeout, o.WriteTimeout = -1, -1 // the query's own timeout holds
@@ -109,8 +111,15 @@ func (s *Source) Read(ctx context.Context, _ time.Time, queries []kpi.Query, giv
 func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 	switch strings.ToUpper(q.Redis[0]) {
 	case countKeys:
+		if err := s.refuseCluster(ctx); err != nil {
+			return collector.Rows{}, err
+		}
 		n, err := s.count(ctx, q.Redis[1])
 		return one(n), err
+	case "DBSIZE":
+		if err := s.refuseCluster(ctx); err != nil {
+			return collector.Rows{}, err
+		}
 	case "HGETALL":
 		all, err := s.client.HGetAll(ctx, q.Redis[1]).Result()
 		rows := collector.Rows{Columns: []string{"key", "value"}}
@@ -130,7 +139,55 @@ func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 	return one(v), err
 }
 
+// refuseCluster fails on a node of a Redis Cluster, which knows its own keys only. HELLO says so, and every user may send
+// it; servers before 6.2 have INFO.
+func (s *Source) refuseCluster(ctx context.Context) error {
+	var answer redis.Error
+	hello, err := s.client.Do(ctx, "HELLO").Result()
+	switch {
+	case err != nil && !errors.As(err, &answer):
+		return err
+	case mode(hello) == "cluster":
+		return errCluster
+	case mode(hello) != "":
+		return nil
+	}
+	text, err := s.client.Info(ctx, "cluster").Result()
+	switch {
+	case err == nil && clusterEnabled.MatchString(text):
+		return errCluster
+	case errors.As(err, &answer) && strings.HasPrefix(err.Error(), "NOPERM"):
+		return errNotVerified
+	case errors.As(err, &answer): // a server that knows no clusters
+		return nil
+	}
+	return err
+}
+
+// mode is what HELLO says: standalone, sentinel or cluster; "" where it says nothing.
+func mode(hello any) string {
+	switch h := hello.(type) {
+	case map[any]any:
+		m, _ := h["mode"].(string)
+		return m
+	case []any: // RESP2
+		for n := 0; n+1 < len(h); n += 2 {
+			if h[n] == "mode" {
+				m, _ := h[n+1].(string)
+				return m
+			}
+		}
+	}
+	return ""
+}
+
+var clusterEnabled = regexp.MustCompile(`(?m)^cluster_enabled:1\r?$`)
+
 var (
+	errCluster = errors.New("the server is a node of a Redis Cluster, and counts its own keys only: " +
+		"let the application keep the count in a key, and read that by GET")
+	errNotVerified = errors.New("the server does not say whether it is a node of a Redis Cluster, which counts its own keys only: " +
+		"grant the user INFO")
 	errNoKey   = errors.New("no such key")
 	errTooMany = fmt.Errorf("more than %d keys match", mostKeys)
 )
@@ -160,17 +217,46 @@ func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
 	}
 }
 
-// safe keeps what Redis itself or the deadline said; a network error names the address, which is the source's URL.
+// safe keeps what Redis itself said of a command; a network error names the address, which is the source's URL.
 func safe(err error) error {
 	var answer redis.Error
-	var network net.Error
 	switch {
-	case errors.Is(err, errNoKey), errors.Is(err, errTooMany), errors.As(err, &answer):
+	case errors.Is(err, errNoKey), errors.Is(err, errTooMany), errors.Is(err, errCluster), errors.Is(err, errNotVerified):
 		return err
+	case errors.As(err, &answer):
+		return named(err.Error())
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return context.DeadlineExceeded
 	}
-	return errors.New("the server cannot be reached")
+	switch cause := neterr.Cause(err); cause {
+	case "":
+		return errors.New("the server does not answer as a Redis does")
+	case neterr.TimedOut:
+		return fmt.Errorf("timeout: %w", context.DeadlineExceeded)
+	default:
+		return errors.New(cause)
+	}
+}
+
+// named puts words to Redis' answers that need some. A MOVED names an address.
+func named(answer string) error {
+	code, _, _ := strings.Cut(answer, " ")
+	switch code {
+	case "WRONGPASS", "NOAUTH":
+		return fmt.Errorf("authentication failed (%s)", code)
+	case "MOVED", "ASK", "CROSSSLOT":
+		return fmt.Errorf("the key is on another node of the Redis Cluster (%s): set the URL of the node that has it", code)
+	case "NOPERM":
+		return errors.New("the user has no right to the command or the key (NOPERM)")
+	case "LOADING", "CLUSTERDOWN", "MASTERDOWN":
+		return fmt.Errorf("the server is not ready (%s)", code)
+	case "ERR":
+		if strings.Contains(answer, "invalid password") || strings.Contains(answer, "without any password configured") {
+			return errors.New("authentication failed (ERR)")
+		}
+		if strings.Contains(answer, "DB index") {
+			return errors.New("database missing (ERR)")
+		}
+	}
+	return errors.New(answer)
 }

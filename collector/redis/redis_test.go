@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/redis"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
@@ -141,5 +144,112 @@ func TestServerThatHangsCostsTheQuerysTimeout(t *testing.T) {
 	r := read(t, s, q)
 	if !errors.Is(r.Err, context.DeadlineExceeded) || time.Since(start) > 3*time.Second {
 		t.Errorf("after %v: %v", time.Since(start), r.Err)
+	}
+}
+
+func startRedis(t *testing.T, o localstack.RedisOptions) *localstack.Redis {
+	t.Helper()
+	r, err := localstack.StartRedis(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Stop() })
+	return r
+}
+
+// A node of a cluster counts its own keys only; that is no figure of the whole.
+func TestClusterIsRefusedWhereOneNodeIsNotTheWhole(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, localstack.RedisOptions{Masters: 3})
+	cluster := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: r.Addrs()})
+	t.Cleanup(func() { cluster.Close() })
+	for n := range 40 {
+		if err := cluster.Set(t.Context(), fmt.Sprintf("playbook:%d", n), n, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	moved := 0
+	for _, protocol := range []string{"3", "2"} {
+		s := open(t, r.URL()+"/0?protocol="+protocol)
+		for _, command := range [][]string{{"COUNT_KEYS", "playbook:*"}, {"DBSIZE"}, {"dbsize"}} {
+			if got := read(t, s, query(command...)); got.Err == nil || !strings.Contains(got.Err.Error(), "node of a Redis Cluster") {
+				t.Errorf("%v: %v, %v", command, got.Rows.Values, got.Err)
+			}
+		}
+		for n := range 40 {
+			got := read(t, s, query("GET", fmt.Sprintf("playbook:%d", n)))
+			switch {
+			case got.Err == nil && fmt.Sprint(got.Rows.Values) == fmt.Sprintf("[[%d]]", n):
+			case got.Err != nil && strings.Contains(got.Err.Error(), "on another node") && !strings.Contains(got.Err.Error(), "127.0.0.1"):
+				moved++
+			default:
+				t.Errorf("GET playbook:%d: %v, %v", n, got.Rows.Values, got.Err)
+			}
+		}
+	}
+	if moved == 0 || moved == 80 {
+		t.Errorf("%d of 80 keys are on other nodes", moved)
+	}
+}
+
+// A user with the right to read and no other gets figures.
+func TestUserWithFewRights(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, localstack.RedisOptions{Users: []string{
+		"reader on >" + planted + " ~* +@read -client -info -cluster", "named on >" + planted + " ~* +@all -client|setname",
+		"stranger on >" + planted + " ~none:* +get",
+	}})
+	client := goredis.NewClient(&goredis.Options{Addr: r.Addrs()[0]})
+	t.Cleanup(func() { client.Close() })
+	for _, key := range []string{"playbook:1", "playbook:2", "playbook:three"} {
+		client.Set(t.Context(), key, "xyz", 0)
+	}
+	for _, user := range []string{"reader", "named"} {
+		s := open(t, strings.Replace(r.URL(), "redis://", "redis://"+user+":"+planted+"@", 1))
+		for _, command := range [][]string{{"DBSIZE"}, {"COUNT_KEYS", "playbook:*"}, {"STRLEN", "playbook:three"}} {
+			if got := read(t, s, query(command...)); got.Err != nil || fmt.Sprint(got.Rows.Values) != "[[3]]" {
+				t.Errorf("%s: %v gives %v, %v", user, command, got.Rows.Values, got.Err)
+			}
+		}
+	}
+	for url, says := range map[string]string{
+		"redis://reader:wrong-" + planted + "@": "authentication failed (WRONGPASS)", "redis://nobody:" + planted + "@": "authentication failed (WRONGPASS)",
+		"redis://stranger:" + planted + "@": "no right to the command or the key (NOPERM)",
+	} {
+		s := open(t, strings.Replace(r.URL(), "redis://", url, 1))
+		if got := read(t, s, query("GET", "playbook:1")); got.Err == nil || !strings.Contains(got.Err.Error(), says) || strings.Contains(got.Err.Error(), planted) {
+			t.Errorf("%s: %v, want %s", url, got.Err, says)
+		}
+	}
+	s := open(t, r.URL()+"/99")
+	if got := read(t, s, query("DBSIZE")); got.Err == nil || !strings.Contains(got.Err.Error(), "database missing") {
+		t.Errorf("database 99: %v", got.Err)
+	}
+}
+
+func TestCausesOfErrors(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, localstack.RedisOptions{})
+	http := httptest.NewServer(nil)
+	t.Cleanup(http.Close)
+	tls := httptest.NewTLSServer(nil)
+	t.Cleanup(tls.Close)
+	for url, says := range map[string]string{
+		"redis://:" + planted + "@127.0.0.1:1":                                "redis: connection refused",
+		"redis://:" + planted + "@nowhere.invalid:6379":                       "redis: host not found",
+		"rediss://" + r.Addrs()[0]:                                            "redis: timeout",
+		"rediss://" + strings.TrimPrefix(tls.URL, "https://"):                 "redis: certificate not trusted",
+		"redis://:" + planted + "@" + strings.TrimPrefix(http.URL, "http://"): "redis: ",
+	} {
+		got := read(t, open(t, url), query("DBSIZE"))
+		if got.Err == nil || !strings.HasPrefix(got.Err.Error(), says) {
+			t.Errorf("%s: %v, want %s", url, got.Err, says)
+			continue
+		}
+		for _, hidden := range []string{planted, "127.0.0.1", "nowhere"} {
+			if strings.Contains(got.Err.Error(), hidden) {
+				t.Errorf("%s: the error shows %s: %v", url, hidden, got.Err)
+			}
+		}
 	}
 }

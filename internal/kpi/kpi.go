@@ -81,7 +81,7 @@ const (
 
 // HTTPQuery is a path below the source's URL, and a jq expression over the decoded answer. Each result of the expression
 // is a row: an object gives its keys as columns, anything else is the one column "value". $since and $until are
-// variables in RFC 3339.
+// variables of the expression and of the path's query string, in RFC 3339 and whole seconds.
 type HTTPQuery struct {
 	Path string `yaml:"path" mapstructure:"path"`
 	JQ   string `yaml:"jq" mapstructure:"jq"`

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
-	"strconv"
 	"strings"
+	"time"
 )
 
 // RedisOptions says how the throw-away Redis is set up.
@@ -64,7 +65,7 @@ func (r *Redis) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--cluster-replicas", strconv.Itoa(0), "--cluster-yes"}
+	args := []string{"--cluster-replicas", "0", "--cluster-yes"}
 	for _, n := range r.nodes {
 		args = append([]string{n.addr}, args...)
 	}
@@ -73,6 +74,26 @@ func (r *Redis) join(ctx context.Context) error {
 	out, err := exec.CommandContext(ready, cli, append([]string{"--cluster", "create"}, args...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("redis: cluster: %w: %s", err, out)
+	}
+	// The nodes learn of one another a moment later.
+	tick := time.NewTicker(toolPoll)
+	defer tick.Stop()
+	for _, n := range r.nodes {
+		host, port, err := net.SplitHostPort(n.addr)
+		if err != nil {
+			return fmt.Errorf("redis: cluster: %w", err)
+		}
+		for {
+			out, err := exec.CommandContext(ready, cli, "-h", host, "-p", port, "cluster", "info").CombinedOutput()
+			if err == nil && strings.Contains(string(out), "cluster_state:ok") {
+				break
+			}
+			select {
+			case <-ready.Done():
+				return fmt.Errorf("redis: cluster: %w: %s", ready.Err(), out)
+			case <-tick.C:
+			}
+		}
 	}
 	return nil
 }
