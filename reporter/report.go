@@ -12,8 +12,10 @@ type Report struct {
 	Built   time.Time
 	Zone    *time.Location
 	Figures map[string]Figure
-	Trend   *Trend // nil where the report shows none
-	Health  HealthThresholds
+	// Unanswered names the figures of which a query failed by a fault that may pass, so that it may be answered later.
+	Unanswered []string
+	Trend      *Trend // nil where the report shows none
+	Health     HealthThresholds
 	// Template is the path of a user's own template file; empty means the builtin of the report's kind.
 	Template string
 }

@@ -48,6 +48,13 @@ type FormatError struct{ Err error }
 func (e *FormatError) Error() string { return fmt.Sprintf("formatting refused: %v", e.Err) }
 func (e *FormatError) Unwrap() error { return e.Err }
 
+// UnansweredError means that a server did not answer, or answered that it is overloaded or out of order: the same question
+// may be answered later. It is no verdict of a channel.
+type UnansweredError struct{ Err error }
+
+func (e *UnansweredError) Error() string { return e.Err.Error() }
+func (e *UnansweredError) Unwrap() error { return e.Err }
+
 // ErrObsolete means that a message is not worth sending any more: what it would say is over.
 var ErrObsolete = errors.New("obsolete")
 

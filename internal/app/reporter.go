@@ -62,7 +62,7 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.texts = newTexts(p.store, s.reading, p.now, p.log)
+	p.texts = newTexts(p.store, s.reading, p.now, p.log, p.registry)
 	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
 	p.journal = incident.New(s.incident, p.store, p.log, p.registry, p.now)
 	p.reconcile = incident.NewReconciler(s.reconcile, p.journal, p.store, p.log, p.registry, p.now)

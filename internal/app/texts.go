@@ -10,15 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
-
-// unreachablePatience is how long a due report waits for a Prometheus that answers nothing, before it goes out without
-// data: as of the due time the figures are the same later, and a chat is better served by a late report than by an
-// empty one.
-const unreachablePatience = 15 * time.Minute
 
 // texts makes the messages of deliveries and pages, always by the configuration of the moment.
 type texts struct {
@@ -27,6 +24,7 @@ type texts struct {
 	now     func() time.Time
 	log     *slog.Logger
 
+	retries  *report.Retries
 	drawing  gate // one picture at a time, of messages and pages
 	building gate // of reports for pages
 	reports  *recent[pageKey, pageReport]
@@ -56,9 +54,10 @@ type pageReport struct {
 	message reporter.Message
 }
 
-func newTexts(st *store.Store, r *reading, now func() time.Time, log *slog.Logger) *texts {
+func newTexts(st *store.Store, r *reading, now func() time.Time, log *slog.Logger, reg prometheus.Registerer) *texts {
 	t := &texts{
-		store: st, now: now, log: log, drawing: make(gate, 1), building: make(gate, pageReportsAtOnce),
+		store: st, now: now, log: log, retries: report.NewRetries(log, now, reg),
+		drawing: make(gate, 1), building: make(gate, pageReportsAtOnce),
 		reports:  newRecent[pageKey, pageReport](keepReports, keepAtMost, now),
 		pictures: newRecent[pageKey, []byte](keepPictures, keepAtMost, now),
 	}
@@ -74,16 +73,7 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		if err != nil {
 			return reporter.Message{}, err
 		}
-		rep, msg, err := t.Report(ctx, subject.Report, subject.Due)
-		msg.Picture = t.picture(d, func() ([]byte, error) { return t.trendPicture(ctx, rep, drawingPatience) })
-		var unreachable *report.UnreachableError
-		if errors.As(err, &unreachable) {
-			if t.now().Sub(d.CreatedAt) < unreachablePatience {
-				return reporter.Message{}, &reporter.RetryAfterError{After: time.Minute, Err: err}
-			}
-			return msg, nil
-		}
-		return msg, err
+		return t.dueReport(ctx, d, subject)
 	case reporter.DeliveryPostmortem:
 		in, err := t.store.IncidentExtract(ctx, d.Subject)
 		if err != nil {
@@ -123,6 +113,25 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		return r.render.Notice(of, r.cfg.Locale, r.cfg.Zone)
 	}
 	return reporter.Message{}, fmt.Errorf("delivery of kind %q cannot be composed", d.Kind)
+}
+
+// dueReport waits for queries that may be answered later. The report is sent as well where none was answered at all.
+func (t *texts) dueReport(ctx context.Context, d reporter.Delivery, of reporter.Subject) (reporter.Message, error) {
+	r := t.reading.Load()
+	def, err := r.definition(of.Report)
+	if err != nil {
+		return reporter.Message{}, err
+	}
+	rep, err := t.retries.Build(ctx, r.builder, def, of.Due, d.CreatedAt)
+	var unreachable *report.UnreachableError
+	if err != nil && !errors.As(err, &unreachable) {
+		return reporter.Message{}, err
+	}
+	msg, err := r.render.Report(rep)
+	if err == nil {
+		msg.Picture = t.picture(d, func() ([]byte, error) { return t.trendPicture(ctx, rep, drawingPatience) })
+	}
+	return msg, err
 }
 
 // Report builds a report and its message. Beside an *report.UnreachableError both are whole, without data.

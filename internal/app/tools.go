@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
@@ -50,7 +52,7 @@ func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Lo
 		return nil, err
 	}
 	t.closers = append(t.closers, func() error { r.close(); return nil })
-	t.texts = newTexts(t.store, r, time.Now, log)
+	t.texts = newTexts(t.store, r, time.Now, log, prometheus.NewRegistry())
 	return t, nil
 }
 

@@ -79,7 +79,7 @@ func (h *HTTP) Query(ctx context.Context, expr string, at time.Time) ([]reporter
 	defer cancel()
 	value, warnings, _, err := h.api.Query(ctx, expr, at, v1.WithTimeout(h.timeout))
 	if err != nil {
-		return nil, fmt.Errorf("prometheus query: %w", withoutURL(err))
+		return nil, queryFault(err)
 	}
 	if err := partial(warnings); err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (h *HTTP) QueryRange(ctx context.Context, expr string, start, end time.Time
 	defer cancel()
 	value, warnings, _, err := h.api.QueryRange(ctx, expr, v1.Range{Start: start, End: end, Step: step}, v1.WithTimeout(h.timeout))
 	if err != nil {
-		return nil, fmt.Errorf("prometheus query: %w", withoutURL(err))
+		return nil, queryFault(err)
 	}
 	if err := partial(warnings); err != nil {
 		return nil, err
@@ -139,6 +139,26 @@ func (h *HTTP) QueryRange(ctx context.Context, expr string, start, end time.Time
 		out = append(out, series)
 	}
 	return out, nil
+}
+
+// queryFault describes why a query has no answer. A network error, 429 and 5xx are an UnansweredError; what the server says
+// of the query itself is not.
+func queryFault(err error) error {
+	out := fmt.Errorf("prometheus query: %w", withoutURL(err))
+	var (
+		said *v1.Error
+		long *http.MaxBytesError
+	)
+	switch {
+	case errors.As(err, &said):
+		// The client knows 429 by its message only.
+		if said.Type != v1.ErrServer && said.Msg != fmt.Sprintf("client error: %d", http.StatusTooManyRequests) {
+			return out
+		}
+	case errors.As(err, &long), errors.Is(err, context.Canceled):
+		return out
+	}
+	return &reporter.UnansweredError{Err: out}
 }
 
 var errNoMatrix = errors.New("prometheus query: the answer to a range query is not a range")

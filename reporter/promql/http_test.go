@@ -320,3 +320,51 @@ func TestAlertRulesOfARealPrometheus(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What may be answered later is told from what the server says of the query.
+func TestFaultsThatMayPass(t *testing.T) {
+	t.Parallel()
+	const refusal = `{"status":"error","errorType":"%s","error":"no"}`
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(cut.Close)
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(slow.Close)
+	for name, tc := range map[string]struct {
+		url   string
+		later bool
+	}{
+		"connection refused": {gone.URL, true},
+		"connection cut":     {cut.URL, true},
+		"no answer":          {slow.URL, true},
+		"429":                {answering(t, 429, "slow down"), true},
+		"500":                {answering(t, 500, ""), true},
+		"502":                {answering(t, 502, "<html>"), true},
+		"503":                {answering(t, 503, strings.Replace(refusal, "%s", "timeout", 1)), true},
+		"504":                {answering(t, 504, ""), true},
+		"400":                {answering(t, 400, strings.Replace(refusal, "%s", "bad_data", 1)), false},
+		"422":                {answering(t, 422, strings.Replace(refusal, "%s", "execution", 1)), false},
+		"401":                {answering(t, 401, ""), false},
+		"404":                {answering(t, 404, ""), false},
+		"another server's":   {answering(t, 200, "<html>"), false},
+		"too long":           {answering(t, 200, strings.Repeat(" ", 17<<20)), false},
+		"a range":            {answering(t, 200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, err := promql.NewHTTP(tc.url, promconfig.DefaultHTTPClientConfig, 3*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = h.Query(t.Context(), "up", noon)
+			var later *reporter.UnansweredError
+			if err == nil || errors.As(err, &later) != tc.later {
+				t.Errorf("%v; may be answered later: %v, want %v", err, !tc.later, tc.later)
+			}
+		})
+	}
+}

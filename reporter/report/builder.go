@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,9 @@ const (
 	queriesAtOnce       = 4
 )
 
+// reasonEmpty is why a figure has no data whose query was answered with nothing.
+const reasonEmpty = "the query has an empty result"
+
 // BuilderConfig says whom the builder asks.
 type BuilderConfig struct {
 	Querier Querier
@@ -55,9 +59,13 @@ func NewBuilder(cfg BuilderConfig) *Builder {
 // Build asks for every figure of the definition as of due. A figure that could not be had is one without data, whatever
 // the reason; the error is ctx's, or an *UnreachableError beside a report that may be sent nevertheless.
 func (b *Builder) Build(ctx context.Context, d Definition, due time.Time) (reporter.Report, error) {
+	return b.build(ctx, d, due, newPlan())
+}
+
+// build is Build with a plan that may have answers already, and keeps those that come.
+func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *plan) (reporter.Report, error) {
 	due = due.UTC()
 	since := d.Since(due)
-	plan := newPlan()
 	type wanted struct {
 		name, expr string
 		at         time.Time
@@ -70,7 +78,7 @@ func (b *Builder) Build(ctx context.Context, d Definition, due time.Time) (repor
 			w.days = days(at, at.Add(since.Sub(due)), d.zone())
 		}
 		for _, at := range append(w.days, at) {
-			plan.add(f.Expr, at)
+			plan.add(name, f.Expr, at)
 		}
 		all = append(all, w)
 	}
@@ -88,7 +96,7 @@ func (b *Builder) Build(ctx context.Context, d Definition, due time.Time) (repor
 		slices.Reverse(trendDays)
 		for _, name := range d.Trend.Figures {
 			for _, at := range trendDays {
-				plan.add(exprs[name], at)
+				plan.add(name, exprs[name], at)
 			}
 		}
 	}
@@ -121,6 +129,7 @@ func (b *Builder) Build(ctx context.Context, d Definition, due time.Time) (repor
 			r.Trend.Figures = append(r.Trend.Figures, line)
 		}
 	}
+	r.Unanswered = plan.later()
 	if fault := plan.unanswered(); fault != nil {
 		return r, &UnreachableError{Err: fault}
 	}
@@ -143,22 +152,58 @@ type question struct {
 // plan is all that a report asks, in order, and the answers.
 type plan struct {
 	order   []question
+	figures map[question][]string // whose question it is
 	answers map[question]answer
+	late    map[question]bool // had no answer in time, in an attempt before
 }
 
 type answer struct {
 	samples []reporter.Sample
 	err     error
+	asked   bool
 }
 
-func newPlan() *plan { return &plan{answers: map[question]answer{}} }
+func newPlan() *plan {
+	return &plan{figures: map[question][]string{}, answers: map[question]answer{}, late: map[question]bool{}}
+}
 
-func (p *plan) add(expr string, at time.Time) {
+func (p *plan) add(figure, expr string, at time.Time) {
 	q := question{expr, at.UTC()}
-	if _, ok := p.answers[q]; !ok {
-		p.answers[q] = answer{}
+	if _, ok := p.figures[q]; !ok {
 		p.order = append(p.order, q)
 	}
+	p.figures[q] = append(p.figures[q], figure)
+}
+
+// rest is the plan of the next attempt: the answers that came, and nothing asked yet.
+func (p *plan) rest() *plan {
+	out := newPlan()
+	for q, a := range p.answers {
+		var later *reporter.UnansweredError
+		if !errors.As(a.err, &later) {
+			out.answers[q] = a
+		} else if errors.Is(a.err, context.DeadlineExceeded) {
+			out.late[q] = true
+		}
+	}
+	return out
+}
+
+// later names the figures that have a question which may be answered later, each once, in order.
+func (p *plan) later() []string {
+	var out []string
+	for _, q := range p.order {
+		var later *reporter.UnansweredError
+		if !errors.As(p.answers[q].err, &later) {
+			continue
+		}
+		for _, f := range p.figures[q] {
+			if !slices.Contains(out, f) {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
 }
 
 // figure is the answer as a figure, without data where there is none.
@@ -168,7 +213,7 @@ func (p *plan) figure(name, expr string, at time.Time) reporter.Figure {
 	case a.err != nil:
 		return reporter.NoData(name, expr, at, a.err.Error())
 	case len(a.samples) == 0:
-		return reporter.NoData(name, expr, at, "the query has an empty result")
+		return reporter.NoData(name, expr, at, reasonEmpty)
 	}
 	f := reporter.Figure{Name: name, Expr: expr, At: at, Samples: a.samples}
 	if _, ok := f.Value(); !ok {
@@ -216,29 +261,57 @@ func (p *plan) unanswered() error {
 	return p.answers[p.order[0]].err
 }
 
-// answer asks all questions of the plan.
+// answer asks the questions of the plan that have no answer, those last that had none in time before. While a server lets
+// every query run into its timeout, the rest is not asked: each would cost a timeout too.
 func (b *Builder) answer(ctx context.Context, p *plan) {
-	answers := make([]answer, len(p.order))
+	open := slices.DeleteFunc(slices.Clone(p.order), func(q question) bool { return p.answers[q].asked })
+	slices.SortStableFunc(open, func(a, b question) int {
+		switch {
+		case p.late[a] == p.late[b]:
+			return 0
+		case p.late[b]:
+			return -1
+		}
+		return 1
+	})
+	answers := make([]answer, len(open))
 	var group errgroup.Group
 	group.SetLimit(queriesAtOnce)
-	for n, q := range p.order {
+	var answered, late atomic.Bool
+	for n, q := range open {
 		group.Go(func() error {
-			answers[n].samples, answers[n].err = b.ask(ctx, q)
+			a := answer{asked: true}
+			if late.Load() && !answered.Load() {
+				a.err = &reporter.UnansweredError{Err: errNotAsked}
+			} else if a.samples, a.err = b.ask(ctx, q); errors.Is(a.err, context.DeadlineExceeded) {
+				late.Store(true)
+			} else {
+				answered.Store(true)
+			}
+			answers[n] = a
 			return nil
 		})
 	}
 	_ = group.Wait() // no function of the group returns an error
-	for n, q := range p.order {
+	for n, q := range open {
 		p.answers[q] = answers[n]
 	}
 }
+
+var errNotAsked = errors.New("not asked, because the queries before had no answer in time")
 
 func (b *Builder) ask(ctx context.Context, q question) ([]reporter.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
 	defer cancel()
 	samples, err := b.cfg.Querier.Query(ctx, q.expr, q.at)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %v", b.cfg.Timeout)
+		err = &reporter.UnansweredError{Err: timeoutError{b.cfg.Timeout}}
 	}
 	return samples, err
 }
+
+// timeoutError is context.DeadlineExceeded in words for people.
+type timeoutError struct{ after time.Duration }
+
+func (e timeoutError) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
+func (timeoutError) Unwrap() error   { return context.DeadlineExceeded }

@@ -8,9 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -127,41 +125,6 @@ func TestBuildStopsWithItsContext(t *testing.T) {
 	if _, err := b.Build(ctx, definition(t, "daily", "0 8 * * *"), due); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want canceled", err)
 	}
-}
-
-func TestSlowQueriesRunSideBySideAndTimeOut(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var now, most atomic.Int32
-		var mu sync.Mutex
-		b := report.NewBuilder(report.BuilderConfig{
-			Timeout: 10 * time.Second,
-			Querier: fakeQuerier(func(ctx context.Context, _ string, _ time.Time) ([]reporter.Sample, error) {
-				n := now.Add(1)
-				defer now.Add(-1)
-				mu.Lock()
-				most.Store(max(most.Load(), n))
-				mu.Unlock()
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}),
-		})
-		d := report.Definition{Zone: time.UTC}
-		for n := range 8 {
-			d.Figures = append(d.Figures, report.FigureDefinition{Name: "f", Expr: fmt.Sprint("x", n)})
-		}
-		start := time.Now()
-		r, err := b.Build(t.Context(), d, due)
-		if u := (*report.UnreachableError)(nil); !errors.As(err, &u) {
-			t.Errorf("error is %v, want unreachable", err)
-		}
-		if got := r.Figure("f").Reason; got != "no answer within 10s" {
-			t.Errorf("reason is %q", got)
-		}
-		if took := time.Since(start); took != 20*time.Second || most.Load() != 4 {
-			t.Errorf("took %v with %d at once, want 20s with 4", took, most.Load())
-		}
-	})
 }
 
 // A weekly figure is the sum of its days. One whose days are not all known says of how many it is, and a trend has a gap.
