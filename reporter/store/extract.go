@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -18,6 +19,7 @@ const (
 	extractFirst      = 500
 	extractLast       = 250
 	extractSeverities = 20
+	extractTime       = 20 * time.Second
 )
 
 // endedExpr is when an alert has ended, or NULL; reporter.Alert.Ended in SQL.
@@ -46,16 +48,35 @@ func (s *Store) IncidentExtract(ctx context.Context, id string) (reporter.Incide
 		in.Alerts, err = queryAlerts(ctx, q, id, extractWhole)
 		return in, err
 	}
-	if in.Alerts, err = s.someAlerts(ctx, id); err != nil {
-		return reporter.Incident{}, err
+	// Many readers of the same storm share one selection. Its time is bounded by itself: the first of them may leave.
+	select {
+	case <-ctx.Done():
+		return reporter.Incident{}, ctx.Err()
+	case r := <-s.extracts.DoChan(id, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), extractTime)
+		defer cancel()
+		return s.partOf(ctx, in)
+	}):
+		if r.Err != nil {
+			return reporter.Incident{}, r.Err
+		}
+		return r.Val.(reporter.Incident), nil
 	}
-	var ended int
-	err = q.row(ctx, `SELECT count(*), count(`+endedExpr+`) FROM alerts WHERE incident_id = $1`, id).Scan(&count, &ended)
+}
+
+// partOf reads the selection of an incident's alerts, and what is true of all.
+func (s *Store) partOf(ctx context.Context, in reporter.Incident) (reporter.Incident, error) {
+	var err error
+	if in.Alerts, err = s.someAlerts(ctx, in.ID); err != nil {
+		return in, err
+	}
+	var count, ended int
+	err = s.reading().row(ctx, `SELECT count(*), count(`+endedExpr+`) FROM alerts WHERE incident_id = $1`, in.ID).Scan(&count, &ended)
 	if err != nil {
-		return reporter.Incident{}, fmt.Errorf("alerts of %s: %w", id, err)
+		return in, fmt.Errorf("alerts of %s: %w", in.ID, err)
 	}
 	in.Partial = &reporter.Partial{Alerts: count, Events: count + ended}
-	in.Partial.CommonLabels, err = s.commonLabels(ctx, id, reporter.CommonLabels(in.Alerts))
+	in.Partial.CommonLabels, err = s.commonLabels(ctx, in.ID, reporter.CommonLabels(in.Alerts))
 	return in, err
 }
 
@@ -123,7 +144,10 @@ func (s *Store) severities(ctx context.Context, id string) ([]string, error) {
 // commonLabels returns those of the candidates that all alerts of the incident have. It looks for an alert without one of
 // them, which takes one pass where all are common, and drops what that alert lacks.
 func (s *Store) commonLabels(ctx context.Context, id string, candidates map[string]string) (map[string]string, error) {
-	lacks := `replace(labels, $, '') = labels` // LIKE ignores case in SQLite
+	lacks := `instr(labels, $) = 0` // LIKE ignores case in SQLite
+	if s.postgres() {
+		lacks = `strpos(labels, $) = 0`
+	}
 	for len(candidates) > 0 {
 		var w where
 		w.add(`incident_id = $`, id)

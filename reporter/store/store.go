@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+	"golang.org/x/sync/singleflight"
 )
 
 //go:embed migrations/*/*.sql
@@ -32,6 +33,8 @@ type Store struct {
 	jobs   *river.Client[*sql.Tx]
 	holder string // names this process in leases
 	log    *slog.Logger
+
+	extracts singleflight.Group // of incidents that are read in part
 
 	updates chan *update // to the committer
 	closing chan struct{}
