@@ -285,7 +285,7 @@ func legendOf(m kpi.Metric) string {
 
 func isTimestamp(m kpi.Metric) bool { return strings.HasSuffix(m.Name, "_timestamp_seconds") }
 
-// unitOf is told by the metric's name, where it follows https://prometheus.io/docs/practices/naming/.
+// unitOf takes the unit from the metric's name, where it follows https://prometheus.io/docs/practices/naming/.
 func unitOf(m kpi.Metric) string {
 	switch {
 	case isTimestamp(m):

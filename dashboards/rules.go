@@ -93,7 +93,7 @@ func notCollected(queries []kpi.Query) rule {
 	}
 	return alert("AwoooiQueryNotCollected", "warning", 15*time.Minute,
 		"("+strings.Join(absent, "\n  or ")+")\nand on () count(awoooi_collector_window_end_timestamp_seconds)",
-		"Query {{ $labels.query }} is configured, but nobody runs it",
+		"Query {{ $labels.query }} is configured, but no process runs it",
 		"The collectors are scraped, but none of them has had the query {{ $labels.query }} of source {{ $labels.source }} for "+
 			"15 minutes. Its KPIs have no data.")
 }

@@ -1,3 +1,3 @@
-// Package reporter holds the nouns that its rooms hand to each other: figures and alert events come in, messages and
-// deliveries go out. It imports no room below it, and no room below it imports a sibling.
+// Package reporter holds the domain types that the packages below it exchange: figures and alert events come in, messages and
+// deliveries go out. It imports none of them, and none of them imports a sibling.
 package reporter

@@ -72,7 +72,7 @@ func (d *daemon) start(
 	}
 	go func() {
 		defer close(d.done)
-		_ = d.cmd.Wait() // its output tells how it ended
+		_ = d.cmd.Wait() // its output says how it ended
 	}()
 	ready, cancel := context.WithTimeout(ctx, toolReadyWithin)
 	defer cancel()

@@ -241,7 +241,7 @@ func (p *Postgres) launch(ctx context.Context) error {
 	cmd := p.cmd
 	go func() {
 		defer close(done)
-		_ = cmd.Wait() // its output tells how it ended
+		_ = cmd.Wait() // its output says how it ended
 	}()
 	ready, cancel := context.WithTimeout(ctx, toolReadyWithin)
 	defer cancel()

@@ -114,7 +114,7 @@ func prometheusConfig(o PrometheusOptions, dir string) (string, error) {
 	return string(b) + o.ExtraConfig, nil
 }
 
-// toolSpec is a server program that listens on the address it is told to and answers on /-/ready.
+// toolSpec is a server program that listens on a given address and answers on /-/ready.
 type toolSpec struct {
 	name   string
 	bin    string
@@ -188,7 +188,7 @@ func launchTool(ctx context.Context, spec toolSpec) (*toolServer, error) {
 	}
 	go func() {
 		defer close(s.done)
-		// How it ended is told by its output; stop and launchTool only need to know that it did.
+		// Its output says how it ended; stop and launchTool only need to know that it did.
 		_ = s.cmd.Wait()
 	}()
 	if err := s.waitReady(ctx); err != nil {

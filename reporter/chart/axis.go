@@ -44,7 +44,7 @@ func newScale(values span, whole bool) scale {
 }
 
 // fromZero widens the values to 0, unless they lie so close together far from it that their course would be a flat
-// line: within a fifth of their size, but not so close that labels could not tell them apart.
+// line: within a fifth of their size, but not so close that labels could not distinguish them.
 func fromZero(values span) span {
 	size := math.Max(math.Abs(values.min), math.Abs(values.max))
 	apart := (values.max - values.min) / size

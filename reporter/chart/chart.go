@@ -29,7 +29,7 @@ const (
 // counts the rest as "+n".
 const MaxSeries = 7
 
-// ErrNoData says that no series has a single value that could be drawn; the caller tells that in words instead.
+// ErrNoData says that no series has a single value that could be drawn; the caller says so in words instead.
 var ErrNoData = errors.New("chart: no data")
 
 // Type sizes and distances in pixels, chosen so that the smallest text is readable on a phone, where the picture is
