@@ -1,5 +1,11 @@
 package reporter
 
+import (
+	"fmt"
+	"html"
+	"strings"
+)
+
 // Message is text for people, in the HTML subset that Telegram and browsers share: b, i, u, s, code, pre, a and
 // blockquote, with every other <, > and & escaped, and lines ended by \n.
 type Message struct {
@@ -8,7 +14,20 @@ type Message struct {
 	Summary string // HTML subset; stands for the text where the whole is too long for the channel
 	// Picture is a PNG that belongs to the text; nil is none. The text is whole without it.
 	Picture []byte   `json:",omitempty"`
-	Buttons []Button `json:",omitempty"` // links that a channel may show as buttons; the text has them too
+	Buttons []Button `json:",omitempty"` // links, which the text does not repeat
+}
+
+// Whole is the text with the buttons as links below it, for channels without buttons.
+func (m Message) Whole() string {
+	var b strings.Builder
+	b.WriteString(m.HTML)
+	for n, button := range m.Buttons {
+		if n == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "\n🔗 <a href=\"%s\">%s</a>", html.EscapeString(button.URL), html.EscapeString(button.Text))
+	}
+	return b.String()
 }
 
 // Button is a link with a caption. Its URL is http or https, with a host that has a dot.

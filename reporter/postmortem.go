@@ -11,6 +11,7 @@ type Postmortem struct {
 	Incident    Incident
 	Title       string
 	Severity    Severity
+	Description string  // of the most severe alert
 	Affected    []Label // labels in common, in order of name
 	Disposition Disposition
 	Retries     int // attempts after the first; 0 is unknown or none

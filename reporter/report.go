@@ -10,6 +10,7 @@ type Report struct {
 	Due     time.Time
 	Since   time.Time // start of the lookback, UTC
 	Built   time.Time
+	Preview bool // evaluated for a look at it, so it is not late
 	Zone    *time.Location
 	Figures map[string]Figure
 	// Unanswered names the figures of which a query failed by a fault that may pass, so that it may be answered later.

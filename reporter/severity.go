@@ -68,6 +68,11 @@ func (a Alert) Title() string {
 	)
 }
 
+// Description is what the alert says beyond its title, which usually holds the value: the annotation description or message.
+func (a Alert) Description() string {
+	return cmp.Or(strings.TrimSpace(a.Annotations["description"]), strings.TrimSpace(a.Annotations["message"]))
+}
+
 // Worst returns the most severe alert, the earliest among equals; the zero Alert if the incident has none.
 func (i Incident) Worst() Alert {
 	var worst Alert

@@ -31,7 +31,7 @@ func TestZeroConfigShowsTheSample(t *testing.T) {
 	if code := <-done; code != 0 {
 		t.Errorf("exit %d: %s", code, stderr.String())
 	}
-	for _, want := range []string{"SAMPLE", "樣本", "總計: 5 個", "NodeFilesystemAlmostFull", "35 分"} {
+	for _, want := range []string{"SAMPLE", "範例", "總計: 5 個", "NodeFilesystemAlmostFull", "35 分"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the terminal does not say %q:\n%s", want, stdout.String())
 		}
@@ -85,7 +85,7 @@ func TestCommands(t *testing.T) {
 		"version":                 {[]string{"version"}, 0, "awoooi-reporter"},
 		"check-config":            {[]string{"check-config"}, 0, "configuration is good"},
 		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, "bad.yaml:1:1: timezon: unknown key; did you mean timezone?"},
-		"report":                  {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 08:00 ~ 08:00 台北時間"},
+		"report":                  {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間"},
 		"report by own template":  {[]string{"report", "daily", "--template", template}, 0, "無資料 own"},
 		"report of no name":       {[]string{"report", "nothing"}, 1, "not found"},
 		"report at no time":       {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},

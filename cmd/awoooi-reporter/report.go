@@ -94,9 +94,9 @@ func moment(s string, zone *time.Location) (time.Time, error) {
 func printMessage(cmd *cobra.Command, msg reporter.Message, format string) error {
 	switch format {
 	case "text":
-		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(markup.Plain(msg.HTML)))
+		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(markup.Plain(msg.Whole())))
 	case "html":
-		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(msg.HTML))
+		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(msg.Whole()))
 	default:
 		return fmt.Errorf("--format: is %q", format)
 	}

@@ -91,7 +91,7 @@ func TestReportGoesOutAtEight(t *testing.T) {
 	now := func() time.Time { return time.Now().Add(ahead) }
 	r := startIn(t, t.TempDir(), receiver(bot), Options{Role: RoleAll, Now: now})
 	got := messages(t, bot, 1)
-	if !strings.Contains(got[0].Plain, "2026-04-22 | 08:00 ~ 08:00 台北時間") || strings.Contains(got[0].Plain, "遲到") {
+	if !strings.Contains(got[0].Plain, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間") || strings.Contains(got[0].Plain, "延遲送出") {
 		t.Errorf("at %v came:\n%s", now().In(zone), got[0].Plain)
 	}
 	if at := now(); at.Before(time.Date(2026, 4, 22, 8, 0, 0, 0, zone)) {

@@ -95,10 +95,10 @@ func TestReportsOfTwoWeeks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`總計: <b>\d+</b> 個 \([▲▼±] ?\d*, 週 [▲▼±] ?\d*\)`).MatchString(msg.HTML) || strings.Contains(msg.HTML, "無資料") {
+	if !regexp.MustCompile(`總計: <b>\d+</b> 個 \(較前日 [▲▼±] ?\d*, 較上週同日 [▲▼±] ?\d*\)`).MatchString(msg.HTML) || strings.Contains(msg.HTML, "無資料") {
 		t.Errorf("the daily report is\n%s", msg.HTML)
 	}
-	for _, want := range []string{"最久", "解決時間中位數: ", "(n=", "📢 告警來源"} {
+	for _, want := range []string{"最久", "解決時間中位數: ", "(n=", "📢 最常見告警"} {
 		if !strings.Contains(msg.HTML, want) {
 			t.Errorf("the daily report does not say %q:\n%s", want, msg.HTML)
 		}
@@ -121,7 +121,7 @@ func TestReportsOfTwoWeeks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := monthly.Figure("alerts"); !f.Partial() || f.DaysKnown != pastDays || !strings.Contains(msg.HTML, fmt.Sprintf("(%d/%d 天)", pastDays, f.Days)) {
+	if f := monthly.Figure("alerts"); !f.Partial() || f.DaysKnown != pastDays || !strings.Contains(msg.HTML, fmt.Sprintf("(%d/%d 天的資料)", pastDays, f.Days)) {
 		t.Errorf("a month of two weeks knows %d of %d days:\n%s", f.DaysKnown, f.Days, msg.HTML)
 	}
 	var b *chromium

@@ -60,7 +60,7 @@ receivers:
 		t.Errorf("messages in each chat: %v", perChat)
 	}
 	for n := range storm {
-		if code, body := r.get(fmt.Sprintf("/incidents/STORM-%03d", n)); code != 200 || !strings.Contains(body, "事後檢討報告") {
+		if code, body := r.get(fmt.Sprintf("/incidents/STORM-%03d", n)); code != 200 || !strings.Contains(body, "事後檢討") {
 			t.Fatalf("page of incident %d: %d", n, code)
 		}
 	}
@@ -99,7 +99,7 @@ func TestReportComesWithItsTrend(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := messages(t, bot, 1)[0]
-	if len(got.Photo) == 0 || !strings.Contains(got.Plain, "日度巡檢報告") || !strings.Contains(got.Plain, "未結案: 0 個") {
+	if len(got.Photo) == 0 || !strings.Contains(got.Plain, "日度巡檢報告") || !strings.Contains(got.Plain, "進行中事件: 0 個") {
 		t.Errorf("the report came with a picture of %d bytes:\n%s", len(got.Photo), got.Plain)
 	}
 }

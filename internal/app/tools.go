@@ -80,9 +80,17 @@ func (t *Tools) SetTemplate(name, file string) error {
 	return nil
 }
 
-// Report builds a report as of at. If the figures cannot be read, the message is whole, without data, beside the error.
+// Report builds a report as of at, to look at it. If the figures cannot be read, the message is whole, without data, beside the error.
 func (t *Tools) Report(ctx context.Context, name string, at time.Time) (reporter.Message, error) {
-	_, msg, err := t.texts.Report(ctx, name, at)
+	rep, msg, err := t.texts.Report(ctx, name, at)
+	if msg.HTML == "" {
+		return msg, err
+	}
+	rep.Preview = true
+	msg, renderErr := t.texts.reading.Load().render.Report(rep)
+	if renderErr != nil {
+		return msg, renderErr
+	}
 	return msg, err
 }
 

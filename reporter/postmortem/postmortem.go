@@ -80,6 +80,7 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 		Incident: in, Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
 		Title:       in.Title(),
 		Severity:    in.Severity(),
+		Description: in.Worst().Description(),
 		Affected:    b.affected(in),
 		RootCause:   annotation(in, "root_cause"),
 		Action:      annotation(in, "action"),
@@ -159,15 +160,26 @@ func annotation(in reporter.Incident, name string) string {
 // noise are labels that say who told of the alert, and nothing of the trouble.
 var noise = []string{"awoooi_sample", "prometheus", "monitor", "replica"}
 
+// plumbing are labels that say how an alert was measured. They are shown only if nothing else says what is affected.
+var plumbing = []string{"job", "container", "endpoint", "metrics_path", "scheme", "prometheus_replica", "receive", "tenant_id"}
+
 // affected is what the alerts have in common, without what is said elsewhere or says nothing of the trouble.
 func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 	common := in.CommonLabels()
 	for _, name := range slices.Concat(noise, []string{"alertname", "severity", "alert_category", b.cfg.IDLabel}) {
 		delete(common, name)
 	}
-	var out []reporter.Label
+	var out, measured []reporter.Label
 	for _, name := range slices.Sorted(maps.Keys(common)) {
-		out = append(out, reporter.Label{Name: name, Value: common[name]})
+		label := reporter.Label{Name: name, Value: common[name]}
+		if slices.Contains(plumbing, name) {
+			measured = append(measured, label)
+		} else {
+			out = append(out, label)
+		}
+	}
+	if len(out) == 0 {
+		return measured
 	}
 	return out
 }

@@ -8,7 +8,7 @@ import (
 // escapeMarkdown makes every text of the view show as it is written. The action keeps its lines, in a fenced block.
 func (v *PostmortemView) escapeMarkdown(action string) {
 	for _, s := range []*string{
-		&v.ID, &v.Title, &v.Severity, &v.Affected, &v.RootCause, &v.Decision, &v.Product, &v.ZoneName,
+		&v.ID, &v.Title, &v.Severity, &v.Affected, &v.Description, &v.RootCause, &v.Decision, &v.Product, &v.ZoneName,
 	} {
 		*s = escapeMarkdown(*s)
 	}

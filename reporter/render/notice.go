@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
@@ -33,23 +34,60 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 		Page                    *Link
 	}{
 		Title: l.T(word, l.what(of, r.zoneOr(zone))), Receiver: cut(clean(of.Receiver), shortMax),
-		Reason: cut(clean(of.LastError), reasonMax), Attempts: of.Attempts, ID: of.ID,
+		Reason: l.reason(of.LastError), Attempts: of.Attempts, ID: of.ID,
 	}
 	if r.externalURL != "" && of.ID != 0 {
 		view.Page = pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", of.ID))
 	}
-	if view.Reason == "" {
-		view.Reason = l.T("no_data")
-	}
-	m := reporter.Message{Title: view.Title}
+	m := reporter.Message{Title: view.Title, Buttons: button(view.Page)}
 	if m.HTML, err = l.execute("notice.tmpl", view); err != nil {
 		return reporter.Message{}, err
 	}
 	m.Summary = m.HTML
-	if view.Page != nil && view.Page.Clickable {
-		m.Buttons = []reporter.Button{{Text: view.Page.Word, URL: view.Page.URL}}
-	}
 	return m, nil
+}
+
+// reasons are what channels say of a send that failed, in lower case, with the key of its words. The first match wins.
+var reasons = []struct{ contains, key string }{
+	{"answer lost", "reason_answer"},
+	{"bot was kicked", "reason_removed"},
+	{"bot is not a member", "reason_removed"},
+	{"bot was blocked", "reason_blocked"},
+	{"user is deactivated", "reason_blocked"},
+	{"chat not found", "reason_chat"},
+	{"peer_id_invalid", "reason_chat"},
+	{"thread not found", "reason_chat"},
+	{"not enough rights", "reason_rights"},
+	{"have no rights", "reason_rights"},
+	{"need administrator rights", "reason_rights"},
+	{"chat_write_forbidden", "reason_rights"},
+	{"can't parse entities", "reason_format"},
+	{"is too long", "reason_long"},
+	{"unauthorized", "reason_token"},
+	{"telegram: 404", "reason_token"},
+	{"too many requests", "reason_limit"},
+	{"retry after", "reason_limit"},
+	{"telegram: 5", "reason_server"},
+	{"connection refused", "reason_network"},
+	{"no such host", "reason_network"},
+	{"timeout", "reason_network"},
+	{"deadline exceeded", "reason_network"},
+	{"connection reset", "reason_network"},
+}
+
+// reason puts an error into the reader's words, with the error itself in brackets for whoever has to search for it.
+func (l language) reason(text string) string {
+	text = cut(clean(text), reasonMax)
+	lower := strings.ToLower(text)
+	for _, r := range reasons {
+		if strings.Contains(lower, r.contains) {
+			return l.T(r.key) + " (" + text + ")"
+		}
+	}
+	if text == "" {
+		return l.T("no_data")
+	}
+	return text
 }
 
 // what names the message that could not be sent.

@@ -17,21 +17,22 @@ import (
 
 // Characters, or elements, that a postmortem's message holds of each. Its Markdown holds all.
 const (
-	titleMax     = 200
-	shortMax     = 100
-	idMax        = 200
-	rootCauseMax = 300
-	actionMax    = 200
-	decisionMax  = 300
-	noteMax      = 300
-	affectedMax  = 12
-	notesMax     = 5
-	linksMax     = 10
-	urlMax       = 2000
-	urlTextMax   = 300
-	timelineEnds = 10 // events kept at either end
-	digestMax    = 20 // incidents listed
-	buttonsMax   = 3
+	titleMax       = 200
+	shortMax       = 100
+	idMax          = 200
+	rootCauseMax   = 300
+	descriptionMax = 300
+	actionMax      = 200
+	decisionMax    = 300
+	noteMax        = 300
+	affectedMax    = 12
+	notesMax       = 5
+	linksMax       = 10
+	urlMax         = 2000
+	urlTextMax     = 300
+	timelineEnds   = 10 // events kept at either end
+	digestMax      = 20 // incidents listed
+	buttonsMax     = 3
 )
 
 // PostmortemView is what a postmortem's template sees, as its dot. Empty fields are not known, and are to be left out.
@@ -41,10 +42,13 @@ type PostmortemView struct {
 	ID       string
 	Title    string
 	Severity string
-	Affected string
-	Period   string
-	ZoneName string
-	Duration string
+	Level    string // the severity in capitals, for the first line
+	// Description is what the most severe alert says beyond its title, on one line; "" if that is the same.
+	Description string
+	Affected    string
+	Period      string
+	ZoneName    string
+	Duration    string
 	// TrueStart is when the condition began to hold, and Before how long before the first alert that was.
 	TrueStart, Before string
 	// Acknowledged is when somebody took the incident on, and ToAcknowledge how long that took.
@@ -60,15 +64,16 @@ type PostmortemView struct {
 	MeanResolve                 string // of the earlier ones that are over; "" where there are none
 	Similar                     []SimilarView
 	Links                       []Link
+	OtherLinks                  []Link // those without a button
 	Notes                       []string
 	Built                       string
 }
 
 // SimilarView is an incident in a list of others. Its Page is nil where our pages have no address.
 type SimilarView struct {
-	ID, Title, Started, Duration, Severity string
-	Sample                                 bool
-	Page                                   *Link
+	ID, Title, Started, Duration, Severity, Level string
+	Sample                                        bool
+	Page                                          *Link
 }
 
 // Event is one line of the timeline: an event, or how many are left out.
@@ -84,8 +89,17 @@ type Link struct {
 	Word      string
 	URL       string
 	Clickable bool
+	Button    bool // the message has a button for it
+}
 
-	kind string
+// buttonKinds are the links worth a button: all but where the alerts came from.
+var buttonKinds = []string{"page", "runbook", "dashboard", "report", "list", "delivery"}
+
+// buttons gives the message its buttons, and the template the links without one.
+func (v *PostmortemView) buttons() []reporter.Button {
+	out := buttons(v.Links)
+	v.OtherLinks = slices.DeleteFunc(slices.Clone(v.Links), func(l Link) bool { return l.Button })
+	return out
 }
 
 // Postmortem writes a postmortem.
@@ -100,14 +114,13 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 	if name == "" {
 		name = v.ID
 	}
-	m := reporter.Message{Title: l.T("postmortem") + ": " + name}
+	m := reporter.Message{Title: l.T("postmortem") + ": " + name, Buttons: v.buttons()}
 	if v.Sample {
 		m.Title = "【" + l.T("sample") + "】" + m.Title
 	}
 	if m.Summary, err = l.execute("postmortem_head.tmpl", v); err != nil {
 		return reporter.Message{}, err
 	}
-	m.Buttons = buttons(v.Links)
 	if r.own != "" {
 		if m.HTML, err = l.executeFile(r.own, v); err == nil {
 			return m, nil
@@ -118,15 +131,23 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 	return m, err
 }
 
-// buttons are the links that are worth one: those that a channel takes, but for where the alerts came from.
+// buttons are those of the links, at most buttonsMax; the others lose theirs.
 func buttons(links []Link) []reporter.Button {
 	var out []reporter.Button
-	for _, link := range links {
-		if link.Clickable && slices.Contains([]string{"page", "runbook", "dashboard"}, link.kind) && len(out) < buttonsMax {
+	for n, link := range links {
+		if links[n].Button = link.Button && len(out) < buttonsMax; links[n].Button {
 			out = append(out, reporter.Button{Text: link.Word, URL: link.URL})
 		}
 	}
 	return out
+}
+
+// button is that of one link, which may be nil.
+func button(link *Link) []reporter.Button {
+	if link == nil {
+		return nil
+	}
+	return buttons([]Link{*link})
 }
 
 // Firing writes that an incident has begun.
@@ -142,7 +163,7 @@ func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	if name == "" {
 		name = v.ID
 	}
-	m := reporter.Message{Title: l.T("firing") + ": " + name, Buttons: buttons(v.Links)}
+	m := reporter.Message{Title: l.T("firing") + ": " + name, Buttons: v.buttons()}
 	if m.HTML, err = l.execute("firing.tmpl", struct {
 		PostmortemView
 		Alerts int
@@ -182,13 +203,14 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 		}
 		severity := cut(clean(string(e.Severity)), shortMax)
 		if severity == "" {
-			severity = l.T("no_data")
+			severity = l.T("unlabelled")
 		}
 		severities[severity]++
 		view.Sample = view.Sample || e.Sample
 		if n < digestMax {
 			view.Incidents = append(view.Incidents, similarView(l, e.Similar, zone))
 			view.Incidents[n].Severity = cut(clean(string(e.Severity)), shortMax)
+			view.Incidents[n].Level = strings.ToUpper(view.Incidents[n].Severity)
 		}
 	}
 	view.More = len(d.Incidents) - len(view.Incidents)
@@ -199,10 +221,7 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 	for _, name := range slices.SortedFunc(maps.Keys(severities), bySeverity) {
 		view.Severities = append(view.Severities, Share{Name: name, Number: fmt.Sprint(severities[name])})
 	}
-	m := reporter.Message{Title: view.Title}
-	if view.Page != nil && view.Page.Clickable {
-		m.Buttons = []reporter.Button{{Text: view.Page.Word, URL: view.Page.URL}}
-	}
+	m := reporter.Message{Title: view.Title, Buttons: button(view.Page)}
 	if m.HTML, err = l.execute("digest.tmpl", view); err != nil {
 		return reporter.Message{}, err
 	}
@@ -284,7 +303,11 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 		Product: l.T("product", r.product), Sample: in.Sample, ID: clean(in.ID), Title: clean(p.Title),
 		Severity: clean(string(p.Severity)), Period: period(in, zone), ZoneName: l.ZoneName(zone), Retries: max(p.Retries, 0),
 		RootCause: clean(p.RootCause), Action: clean(p.Action), Decision: clean(p.Decision), Earlier: p.Earlier,
-		Disposition: l.T("no_data"), Built: p.Built.In(zone).Format(i18n.Minute),
+		Built: p.Built.In(zone).Format(i18n.Minute),
+	}
+	v.Level = strings.ToUpper(v.Severity)
+	if v.Description = clean(p.Description); v.Description == v.Title {
+		v.Description = ""
 	}
 	if d := in.Duration(); d > 0 {
 		v.Duration = l.Duration(d)
@@ -397,7 +420,8 @@ func newLink(l language, link reporter.Link) (Link, bool) {
 		u.User = nil
 		address = u.String()
 	}
-	return Link{Word: word, URL: address, Clickable: markup.Linkable(address), kind: link.Kind}, true
+	clickable := markup.Linkable(address)
+	return Link{Word: word, URL: address, Clickable: clickable, Button: clickable && slices.Contains(buttonKinds, link.Kind)}, true
 }
 
 // shorten cuts the view to what fits a message.
@@ -406,6 +430,7 @@ func (v *PostmortemView) shorten(l language, p reporter.Postmortem) {
 		v.Affected = affected(p.Affected[:affectedMax]) + ", " + ellipsis + " " + l.T("more", left)
 	}
 	v.ID, v.Title, v.Severity = cut(v.ID, idMax), cut(v.Title, titleMax), cut(v.Severity, shortMax)
+	v.Level, v.Description = cut(v.Level, shortMax), cut(v.Description, descriptionMax)
 	v.RootCause, v.Action = cut(v.RootCause, rootCauseMax), cut(v.Action, actionMax)
 	v.Decision = cut(v.Decision, decisionMax)
 	if skipped := len(p.Timeline) + p.TimelineOmitted - 2*timelineEnds; skipped > 0 {

@@ -22,7 +22,7 @@ func fullPostmortem(t testing.TB) reporter.Postmortem {
 		Incident: reporter.Incident{
 			ID: "INC-20260422-001", State: reporter.IncidentResolved, StartedAt: start, EndedAt: end, CloseReason: reporter.ClosedResolved,
 		},
-		Title: "HighErrorRate: api 5xx > 5%", Severity: "critical",
+		Title: "HighErrorRate: api 5xx > 5%", Severity: "critical", Description: "12.4% of requests\nfailed (limit <5%>)",
 		Affected:    []reporter.Label{{Name: "cluster", Value: "prod"}, {Name: "service", Value: "api"}},
 		Disposition: reporter.DispositionAutomatic, Retries: 2,
 		RootCause: "Connection pool exhausted after a slow query held its locks.", Action: "kubectl rollout restart deployment/api",
@@ -230,7 +230,7 @@ func TestNoticeLeadsToItsDelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	const page = "https://reporter.example.org/deliveries/8"
-	if !strings.Contains(m.HTML, `<a href="`+page+`">`) || len(m.Buttons) != 1 || m.Buttons[0].URL != page {
+	if strings.Contains(m.HTML, page) || len(m.Buttons) != 1 || m.Buttons[0].URL != page || !strings.Contains(m.Whole(), `<a href="`+page+`">`) {
 		t.Errorf("the notice is %s with %+v", m.HTML, m.Buttons)
 	}
 }
@@ -243,13 +243,13 @@ func TestNotice(t *testing.T) {
 		want string
 	}{
 		"report": {reporter.Delivery{ID: 7, Kind: reporter.DeliveryReport, Subject: "daily@2026-04-22T00:00:00Z", Receiver: "sre", Attempts: 12},
-			"<b>⚠️ 巡檢報告 daily 2026-04-22 08:00 發送失敗</b>\n接收者: sre\n原因: why &lt;b&gt;\n嘗試次數: 12\n傳送編號: 7"},
+			"<b>⚠️ 巡檢報告 daily 2026-04-22 08:00 發送失敗</b>\n接收者: sre\n原因: why &lt;b&gt;\n嘗試次數: 12\n發送編號: 7"},
 		"composed": {reporter.Delivery{Kind: reporter.DeliveryReport, Subject: "x", Message: &reporter.Message{Title: "<T>"}},
-			"<b>⚠️ &lt;T&gt; 發送失敗</b>\n接收者: \n原因: why &lt;b&gt;\n嘗試次數: 0"},
+			"<b>⚠️ &lt;T&gt; 發送失敗</b>\n接收者: \n原因: why &lt;b&gt;"},
 		"postmortem": {reporter.Delivery{ID: 8, Kind: reporter.DeliveryPostmortem, Subject: "INC-1", Receiver: "a&b", Attempts: 1},
-			"<b>⚠️ 事後檢討報告 INC-1 發送失敗</b>\n接收者: a&amp;b\n原因: why &lt;b&gt;\n嘗試次數: 1\n傳送編號: 8"},
+			"<b>⚠️ 事後檢討 INC-1 發送失敗</b>\n接收者: a&amp;b\n原因: why &lt;b&gt;\n嘗試次數: 1\n發送編號: 8"},
 		"odd subject": {reporter.Delivery{ID: 9, Kind: reporter.DeliveryReport, Subject: "daily@x", Receiver: "a"},
-			"<b>⚠️ daily@x 發送失敗</b>\n接收者: a\n原因: why &lt;b&gt;\n嘗試次數: 0\n傳送編號: 9"},
+			"<b>⚠️ daily@x 發送失敗</b>\n接收者: a\n原因: why &lt;b&gt;\n發送編號: 9"},
 	}
 	for name, tt := range tests {
 		tt.of.LastError = "why\n<b>"
@@ -260,6 +260,29 @@ func TestNotice(t *testing.T) {
 		wellFormed(t, name, m.HTML)
 		if diff := cmp.Diff(tt.want, m.HTML); diff != "" {
 			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// What a server says is in English; the reader's language comes first.
+func TestReasonsAreInTheReadersLanguage(t *testing.T) {
+	t.Parallel()
+	r := plainRenderer(t)
+	for text, want := range map[string]string{
+		"permanent: telegram: 403 Forbidden: bot was kicked from the supergroup chat": "機器人已被移出聊天室 (",
+		"permanent: telegram: 400 Bad Request: chat not found":                        "找不到聊天室",
+		"permanent: telegram: 401 Unauthorized":                                       "機器人的 token 無效",
+		"permanent: telegram: 400 Bad Request: not enough rights to send photos":      "機器人沒有發言權限",
+		"retry after 2h0m0s: telegram: 429 Too Many Requests":                         "請求過於頻繁",
+		"telegram: 502 Bad Gateway":                                                   "對方伺服器錯誤",
+		"answer lost: telegram: 504 Gateway Timeout":                                  "已送出但未收到回應",
+		"telegram: dial tcp 127.0.0.1:1: connect: connection refused":                 "無法連線",
+		"something else": "something else",
+		"":               "無資料",
+	} {
+		m, err := r.Notice(reporter.Delivery{ID: 1, LastError: text}, "zh-TW", nil)
+		if err != nil || !strings.Contains(m.HTML, "原因: "+want) || !strings.Contains(m.HTML, text) {
+			t.Errorf("%q: %v\n%s", text, err, m.HTML)
 		}
 	}
 }
@@ -279,7 +302,7 @@ func TestOwnPostmortemTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
-		good: "<b>INC-20260422-001</b> 持續時間 1 小時 12 分\n告警來源\n處置手冊\n事件頁面",
+		good: "<b>INC-20260422-001</b> 影響時長 1 小時 12 分\n告警來源\n處置手冊\n事件頁面",
 		bad:  builtin.HTML,
 	} {
 		r, err := render.New(render.Options{PostmortemTemplate: file})

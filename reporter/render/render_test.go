@@ -261,12 +261,12 @@ func TestSeedReportIsTheDocumentedText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `<b>📊 AWOOOI 日度巡檢報告</b>
-<b>2026-04-22</b> | 08:00 ~ 08:00 台北時間
+<b>2026-04-22</b> | 04-21 08:00 ~ 04-22 08:00 台北時間
 
 <b>💚 整體健康度: 優秀</b>
 
 <b>🚨 告警統計</b>
-  總計: <b>128</b> 個 (▲ 12)
+  總計: <b>128</b> 個 (較前日 ▲ 12)
   自動解決: 96 個 (75.0%)
   人工批准: 14 個
   告警收斂: 31 個
@@ -278,7 +278,7 @@ func TestSeedReportIsTheDocumentedText(t *testing.T) {
   • network: 18
   • database: 12
   • security: 6
-  • uncategorized: 4
+  • 未分類: 4
   • 其他: 3
 
 <b>🔧 自動修復</b>
@@ -305,12 +305,12 @@ func TestHealth(t *testing.T) {
 		want              string
 	}{
 		"exactly excellent": {4, 1, reporter.HealthThresholds{}, "💚 整體健康度: 優秀"},
-		"just below":        {799, 201, reporter.HealthThresholds{}, "💛 整體健康度: 良好"},
-		"exactly good":      {1, 1, reporter.HealthThresholds{}, "💛 整體健康度: 良好"},
-		"bad":               {0, 1, reporter.HealthThresholds{}, "❤️ 整體健康度: 需關注"},
-		"nothing repaired":  {0, 0, reporter.HealthThresholds{}, "🤍 整體健康度: —"},
-		"unknown":           {math.NaN(), 1, reporter.HealthThresholds{}, "🤍 整體健康度: 無資料"},
-		"own thresholds":    {95, 5, reporter.HealthThresholds{Excellent: 0.99, Good: 0.96}, "❤️ 整體健康度: 需關注"},
+		"just below":        {799, 201, reporter.HealthThresholds{}, "🟡 整體健康度: 良好"},
+		"exactly good":      {1, 1, reporter.HealthThresholds{}, "🟡 整體健康度: 良好"},
+		"bad":               {0, 1, reporter.HealthThresholds{}, "🔴 整體健康度: 需關注"},
+		"nothing repaired":  {0, 0, reporter.HealthThresholds{}, "⚪ 整體健康度: —"},
+		"unknown":           {math.NaN(), 1, reporter.HealthThresholds{}, "⚪ 整體健康度: 無資料"},
+		"own thresholds":    {95, 5, reporter.HealthThresholds{Excellent: 0.99, Good: 0.96}, "🔴 整體健康度: 需關注"},
 	}
 	r := newRenderer(t)
 	for name, tt := range tests {
@@ -331,11 +331,16 @@ func TestLateIsSaidFromTenMinutesOn(t *testing.T) {
 	r := newRenderer(t)
 	for late, want := range map[time.Duration]string{
 		10*time.Minute - time.Second: "",
-		10 * time.Minute:             "<i>⏰ 遲到 10 分；數字為 08:00 當時</i>",
-		25 * time.Hour:               "<i>⏰ 遲到 1 天 1 小時；數字為 08:00 當時</i>",
+		10 * time.Minute:             "<i>⏰ 延遲送出 10 分，數字為 04-22 08:00 當時</i>",
+		25 * time.Hour:               "<i>⏰ 延遲送出 1 天 1 小時，數字為 04-22 08:00 當時</i>",
 	} {
 		rep := newReport(t, seed())
 		rep.Built = rep.Due.Add(late)
+		rep.Preview = true
+		if m, err := r.Report(rep); err != nil || strings.Contains(m.HTML, "⏰") {
+			t.Errorf("%v late, a preview: %v\n%s", late, err, m.HTML)
+		}
+		rep.Preview = false
 		m, err := r.Report(rep)
 		if err != nil {
 			t.Fatal(err)
@@ -383,7 +388,7 @@ func TestOwnTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	wellFormed(t, "own template", m.HTML)
-	want := "<b>AWOOOI 日度巡檢報告</b>\n總計 128 (▲ 12)\n&lt;b&gt;&#34;Tom&#34; &amp; &#39;Jerry&#39;&lt;/b&gt; gnp.exe"
+	want := "<b>AWOOOI 日度巡檢報告</b>\n總計 128 (較前日 ▲ 12)\n&lt;b&gt;&#34;Tom&#34; &amp; &#39;Jerry&#39;&lt;/b&gt; gnp.exe"
 	if !strings.HasPrefix(m.HTML, want) || !strings.HasSuffix(m.HTML, "其他 &lt;i&gt;") {
 		t.Errorf("text is %q", m.HTML)
 	}

@@ -19,6 +19,7 @@ const (
 	lateFrom     = 10 * time.Minute
 	categoryMax  = 60 // characters of a category's name
 	beforeSuffix = "_before"
+	dayLayout    = "01-02 15:04"
 )
 
 // Report writes an inspection report. A template file that cannot be used is logged, and the builtin text is written in
@@ -33,9 +34,7 @@ func (r *Renderer) Report(rep reporter.Report) (reporter.Message, error) {
 	if m.Summary, err = l.execute("report_summary.tmpl", view); err != nil {
 		return reporter.Message{}, err
 	}
-	if view.Page != nil && view.Page.Clickable {
-		m.Buttons = append(m.Buttons, reporter.Button{Text: view.Page.Word, URL: view.Page.URL})
-	}
+	m.Buttons = button(view.Page)
 	if rep.Template != "" {
 		if m.HTML, err = l.executeFile(rep.Template, view); err == nil {
 			return m, nil
@@ -126,7 +125,7 @@ type ReportView struct {
 	Headline string // "AWOOOI 日度巡檢報告"
 	Product  string // "AWOOOI AIOps"
 	Date     string // of the due time in the report's zone, 2006-01-02
-	Since    string // 15:04, and the date before it where the report speaks of more than a day
+	Since    string // 01-02 15:04
 	Until    string
 	ZoneName string
 	Late     string // how late the report is, empty if it is not
@@ -154,7 +153,7 @@ func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 	if rep.Built.IsZero() {
 		built = due
 	}
-	headline, clock := "headline", "15:04"
+	headline := "headline"
 	span := rep.Due.Sub(rep.Since)
 	switch {
 	case span == day:
@@ -164,19 +163,16 @@ func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 	case since.AddDate(0, 1, 0).Equal(due):
 		headline = "headline_monthly"
 	}
-	if span > day {
-		clock = "01-02 15:04"
-	}
 	v := ReportView{
 		Headline: l.T(headline, title), Product: l.T("product", title), Date: due.Format(time.DateOnly),
-		Since: since.Format(clock), Until: due.Format(clock), ZoneName: l.ZoneName(zone), Built: built.Format(i18n.Minute),
+		Since: since.Format(dayLayout), Until: due.Format(dayLayout), ZoneName: l.ZoneName(zone), Built: built.Format(i18n.Minute),
 		Report: rep, words: l,
 	}
 	if r.externalURL != "" {
 		page := r.externalURL + "/reports/" + url.PathEscape(rep.Name) + "?at=" + url.QueryEscape(rep.Due.UTC().Format(time.RFC3339))
 		v.Page = pageLink(l, "report", page)
 	}
-	if late := rep.Late(); late >= lateFrom {
+	if late := rep.Late(); late >= lateFrom && !rep.Preview {
 		v.Late = l.Duration(late)
 	}
 	v.Health = v.health()
@@ -193,13 +189,13 @@ func (v ReportView) health() Health {
 	rate, ok := v.rate(succeeded, succeeded, failed)
 	switch {
 	case !ok:
-		return Health{"🤍", v.Rate(succeeded, succeeded, failed)}
+		return Health{"⚪", v.Rate(succeeded, succeeded, failed)}
 	case rate >= limits.Excellent:
 		return Health{"💚", v.words.T("health_excellent")}
 	case rate >= limits.Good:
-		return Health{"💛", v.words.T("health_good")}
+		return Health{"🟡", v.words.T("health_good")}
 	}
-	return Health{"❤️", v.words.T("health_attention")}
+	return Health{"🔴", v.words.T("health_attention")}
 }
 
 // Known says whether the figure has data.
@@ -267,6 +263,9 @@ func (v ReportView) Unit(name string) string {
 
 const notApplicable = "—"
 
+// uncategorized is the label value that stands for no category in awoooi_alerts.
+const uncategorized = "uncategorized"
+
 // rate divides a figure by the sum of others, and is false where one has no data or the sum is not above 0.
 func (v ReportView) rate(name string, of ...string) (float64, bool) {
 	part, ok := v.Report.Figure(name).Value()
@@ -281,7 +280,11 @@ func (v ReportView) rate(name string, of ...string) (float64, bool) {
 // Rate returns the figure in percent of the sum of others, — where that sum is 0, or the words for no data.
 func (v ReportView) Rate(name string, of ...string) string {
 	if rate, ok := v.rate(name, of...); ok {
-		return fmt.Sprintf("%.1f%%", rate*100)
+		text := fmt.Sprintf("%.1f%%", rate*100)
+		if days := v.partialDays(append([]string{name}, of...)...); days != "" {
+			text += " (" + days + ")"
+		}
+		return text
 	}
 	for _, n := range append([]string{name}, of...) {
 		if !v.Known(n) {
@@ -289,6 +292,17 @@ func (v ReportView) Rate(name string, of ...string) string {
 		}
 	}
 	return notApplicable
+}
+
+// partialDays says of how many days the figures are where some are missing, of the figure with the fewest.
+func (v ReportView) partialDays(names ...string) string {
+	text, least := "", 0
+	for _, name := range names {
+		if f := v.Report.Figure(name); f.Partial() && f.DaysKnown > 0 && (text == "" || f.DaysKnown < least) {
+			text, least = v.words.T("partial", f.DaysKnown, f.Days), f.DaysKnown
+		}
+	}
+	return text
 }
 
 // Change returns how the figure differs from its earlier value, or nothing where either is not known.
@@ -311,8 +325,7 @@ func (v ReportView) change(name, before string) string {
 	}
 }
 
-// Changes returns how the figure differs from each of its earlier values that is known. A comparison with the lookback
-// before stands alone, others say over what time they are.
+// Changes returns how the figure differs from each of its earlier values that is known, in words: "較前日 ▲ 12".
 func (v ReportView) Changes(name string) []string {
 	var out []string
 	for n := 1; ; n++ {
@@ -327,8 +340,10 @@ func (v ReportView) Changes(name string) []string {
 		change := v.change(name, before)
 		switch over := v.Report.Due.Sub(f.At); {
 		case change == "":
-		case f.At.Equal(v.Report.Since), f.At.IsZero(), n == 1 && over == day:
-			out = append(out, change)
+		case f.At.Equal(v.Report.Since), f.At.IsZero():
+			out = append(out, v.words.T(v.periodBefore(), change))
+		case over == day:
+			out = append(out, v.words.T("change_day", change))
 		case over == 7*day:
 			out = append(out, v.words.T("change_week", change))
 		default:
@@ -337,20 +352,39 @@ func (v ReportView) Changes(name string) []string {
 	}
 }
 
+// periodBefore is the key of the words for the change against the lookback before this one.
+func (v ReportView) periodBefore() string {
+	due, since := v.Report.Due, v.Report.Since
+	if v.Report.Zone != nil {
+		due, since = due.In(v.Report.Zone), since.In(v.Report.Zone)
+	}
+	switch {
+	case due.Sub(since) == day:
+		return "change_day"
+	case since.AddDate(0, 0, 7).Equal(due):
+		return "change_before_week"
+	case since.AddDate(0, 1, 0).Equal(due):
+		return "change_before_month"
+	}
+	return "change_before"
+}
+
 const day = 24 * time.Hour
 
 // Beside returns what stands in brackets behind a figure, with a space before it: of how many days it is where some are
 // missing, its rate of the others, if any are named, and its changes.
 func (v ReportView) Beside(name string, of ...string) string {
 	var parts []string
-	if f := v.Report.Figure(name); f.Partial() && f.DaysKnown > 0 {
-		parts = append(parts, v.words.T("partial", f.DaysKnown, f.Days))
+	if days := v.partialDays(append([]string{name}, of...)...); days != "" {
+		parts = append(parts, days)
 	}
 	known := v.Known(name)
 	for _, n := range of {
 		known = known && v.Known(n)
 	}
-	if len(of) > 0 && known {
+	if rate, ok := v.rate(name, of...); len(of) > 0 && known && ok {
+		parts = append(parts, fmt.Sprintf("%.1f%%", rate*100))
+	} else if len(of) > 0 && known {
 		parts = append(parts, v.Rate(name, of...))
 	}
 	parts = append(parts, v.Changes(name)...)
@@ -371,9 +405,12 @@ func (v ReportView) Largest(name string, n int) []Share {
 	var parts []part
 	var rest float64
 	for _, s := range v.Report.Figure(name).Samples {
-		if label := sampleName(s.Labels); label == kpi.OtherLabel {
+		switch label := sampleName(s.Labels); label {
+		case kpi.OtherLabel:
 			rest += s.Value
-		} else {
+		case uncategorized:
+			parts = append(parts, part{v.words.T("uncategorized"), s.Value})
+		default:
 			parts = append(parts, part{label, s.Value})
 		}
 	}

@@ -83,7 +83,7 @@ func withExtras(msg reporter.Message, parts []reporter.Part) []reporter.Part {
 // document is the whole text as a file that a browser shows.
 func document(msg reporter.Message) string {
 	return "<!doctype html>\n<html><head><meta charset=\"utf-8\"><title>" + markup.Escape(msg.Title) +
-		"</title></head>\n<body style=\"white-space: pre-wrap; font-family: sans-serif\">" + msg.HTML + "</body></html>\n"
+		"</title></head>\n<body style=\"white-space: pre-wrap; font-family: sans-serif\">" + msg.Whole() + "</body></html>\n"
 }
 
 var notInFile = regexp.MustCompile(`[^\p{L}\p{N}._-]+`)

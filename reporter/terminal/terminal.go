@@ -30,7 +30,7 @@ func (c *Channel) Address() string { return "terminal" }
 
 // Split makes one part, as a terminal has no limit.
 func (c *Channel) Split(msg reporter.Message) []reporter.Part {
-	return []reporter.Part{{HTML: msg.HTML}}
+	return []reporter.Part{{HTML: msg.Whole()}}
 }
 
 const rule = "────────────────────────────────────────"

@@ -177,7 +177,7 @@ func (p *Pages) delivery(w http.ResponseWriter, r *http.Request) {
 	body := deliveryBody{Acting: p.acting(r, r.URL.EscapedPath()), Done: v.done(r.URL.Query())}
 	body.Row = v.deliveryRows([]reporter.Delivery{d}, body.Acting)[0]
 	if d.Message != nil {
-		body.Text = markup(d.Message.HTML)
+		body.Text = markup(d.Message.Whole())
 	}
 	for n, part := range d.Parts {
 		body.Parts = append(body.Parts, partRow{part, n + 1})

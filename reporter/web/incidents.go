@@ -204,7 +204,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	v.Title = cmp.Or(pm.Title, in.ID)
 	path := v.IncidentPath(in.ID)
 	body := incidentBody{
-		In: in, P: pm, Text: markup(msg.HTML), Timeline: timelineRows(pm.Timeline, pm.TimelineOmitted),
+		In: in, P: pm, Text: markup(msg.Whole()), Timeline: timelineRows(pm.Timeline, pm.TimelineOmitted),
 		Severity: pm.Severity, Acting: p.acting(r, path), Markdown: path + "/postmortem.md",
 		Done: v.done(r.URL.Query()),
 	}

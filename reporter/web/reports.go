@@ -194,7 +194,7 @@ func (p *Pages) history(r *http.Request, v *page, body *reportBody, before time.
 			body.Waiting = append(body.Waiting, d)
 			continue
 		}
-		text := markup(d.D.Message.HTML)
+		text := markup(d.D.Message.Whole())
 		n := slices.IndexFunc(body.Sent, func(s sentText) bool { return s.Text == text })
 		if n < 0 {
 			n = len(body.Sent)
@@ -223,7 +223,7 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 		body.Fault = v.T("failed")
 		return nil
 	}
-	body.Text = markup(msg.HTML)
+	body.Text = markup(msg.Whole())
 	body.Same = slices.ContainsFunc(body.Sent, func(s sentText) bool { return s.Text == body.Text })
 	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.ReportPicture(r.Context(), body.Name, body.At) })
 	for _, key := range slices.Sorted(maps.Keys(rep.Figures)) {
