@@ -1,35 +1,62 @@
 package reporter
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"time"
 )
 
-// AlertEvent is one alert of one Alertmanager webhook, with what the webhook said of its group.
+// The clusters that have a name without being configured.
+const (
+	ClusterDefault = "default" // of Alertmanagers that post to the path without a name
+	ClusterGrafana = "grafana" // of Grafanas that do; it has no API of Alertmanager's
+)
+
+// AlertEvent is one alert of one webhook, with what the webhook said of its group.
 type AlertEvent struct {
-	GroupKey     string
-	Receiver     string // Alertmanager's receiver, not ours
-	ExternalURL  string // Alertmanager's own address
-	GroupLabels  map[string]string
-	Fingerprint  string
-	Firing       bool
-	StartsAt     time.Time
-	EndsAt       time.Time // zero while firing
-	Labels       map[string]string
-	Annotations  map[string]string
-	GeneratorURL string
-	Truncated    uint64 // alerts of the same group that the webhook left out
-	ReceivedAt   time.Time
-	// Presumed is set where nobody said that the alert has ended, and says why it is taken for ended at EndsAt.
-	Presumed CloseReason
+	Cluster       string // of Alertmanagers; "" is ClusterDefault
+	GroupKey      string
+	Receiver      string // Alertmanager's receiver, not ours
+	ExternalURL   string // Alertmanager's own address
+	GroupLabels   map[string]string
+	GroupResolved bool // the webhook says that the group is resolved as a whole
+	Fingerprint   string
+	Firing        bool
+	StartsAt      time.Time
+	EndsAt        time.Time // zero while firing
+	Labels        map[string]string
+	Annotations   map[string]string
+	GeneratorURL  string
+	Links         []Link // Grafana's, of kind "dashboard", "panel" and "silence"
+	Truncated     uint64 // alerts of the same group that the webhook left out
+	ReceivedAt    time.Time
 }
 
-// IncidentState is open while any alert of the incident is firing.
+// AlertEnd is the presumed end of an episode of an alert whose resolve was never received.
+type AlertEnd struct {
+	Cluster     string
+	Fingerprint string
+	StartsAt    time.Time
+	EndsAt      time.Time
+	Why         CloseReason // ClosedReconciled or ClosedExpired
+}
+
+// AlertVerdict is what a cluster's API says of an episode that was received firing shortly after its resolve.
+type AlertVerdict struct {
+	Cluster     string
+	Fingerprint string
+	StartsAt    time.Time
+	Firing      bool
+}
+
+// IncidentState is open while any alert of the incident is firing, and chronic once that has lasted very long.
 type IncidentState string
 
 // The states of an incident.
 const (
 	IncidentOpen     IncidentState = "open"
+	IncidentChronic  IncidentState = "chronic" // still firing, and takes no more alerts
 	IncidentResolved IncidentState = "resolved"
 )
 
@@ -40,23 +67,33 @@ type CloseReason string
 const (
 	ClosedResolved   CloseReason = "resolved"   // Alertmanager said so
 	ClosedReconciled CloseReason = "reconciled" // Alertmanager's API no longer knows the alert
-	ClosedExpired    CloseReason = "expired"    // nobody has spoken of the alert for too long
+	ClosedExpired    CloseReason = "expired"    // no event of the alert was received for too long
 )
 
-// Incident is one episode of an Alertmanager group (or of one alert, as configured).
+// Incident is a run of alerts of one Alertmanager group (or of one alert, as configured) that overlap or follow closely.
 type Incident struct {
-	ID          string // from the incident_id label or annotation, else made from the key and the first start
-	Key         string // what identifies the series of incidents: receiver and group key, and the fingerprint if per alert
+	ID          string // from the incident_id label or annotation, else made from the key and the first alert
+	Key         string // identifies the series of incidents: a hash of cluster, route, receiver and group, and of the alert if per alert
+	Cluster     string
+	Route       string // the name of the route that its alerts matched; "" is the default
 	GroupKey    string
 	Receiver    string
 	ExternalURL string
 	GroupLabels map[string]string
 	State       IncidentState
 	StartedAt   time.Time // earliest startsAt of its alerts
-	EndedAt     time.Time // latest endsAt of its alerts; zero while open
+	EndedAt     time.Time // latest endsAt of its alerts; zero unless resolved
 	CloseReason CloseReason
-	Alerts      []Alert // ordered by StartsAt, then Fingerprint
-	Truncated   uint64  // the most that one of its webhooks left out
+	// Alerts are ordered by StartsAt, then Fingerprint. For an update of the journal, where Selected is set, they are those that
+	// are firing, and those that the update is about.
+	Alerts      []Alert
+	Selected    bool
+	AlertsTotal int       // how many alerts it has had, the folded ones among them
+	Folded      []Folded  // what is left of the oldest alerts of an incident that has very many
+	LastEnd     time.Time // latest end of its alerts so far, also while it is open
+	LastWhy     CloseReason
+	Truncated   uint64 // the most that one of its webhooks left out
+	Held        bool   // open because the last webhook of its group left alerts out
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
 	Notified    bool // a postmortem was created for it
@@ -73,23 +110,49 @@ type Partial struct {
 	CommonLabels map[string]string
 }
 
-// Alert is one episode of one alert, as it was told: a fingerprint from startsAt to endsAt. An episode that a later one of
-// the same fingerprint went on from was never told resolved, and is Firing even in a resolved incident.
+// IncidentKey is a hash of what identifies a series of incidents, so that it may be of any length: cluster, route, receiver,
+// group key and, where each alert is an incident, the fingerprint.
+func IncidentKey(of ...string) string {
+	h := sha256.New()
+	for _, s := range of {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Folded counts episodes of one alert name that are no longer kept one by one.
+type Folded struct {
+	Name   string        `json:"name"`
+	Count  int           `json:"count"`
+	Firing time.Duration `json:"firing"` // sum of their durations
+}
+
+// Alert is one episode of one alert: a fingerprint from startsAt to endsAt. What was received of it is kept, and whether it
+// is firing follows from that.
 type Alert struct {
 	Fingerprint  string
 	StartsAt     time.Time
 	EndsAt       time.Time   // zero while firing
-	Firing       bool        // never told resolved
-	SeenAt       time.Time   // when it was last told firing
+	Firing       bool        // not resolved, or firing again since
+	SeenAt       time.Time   // when it was last received firing
+	Resolves     []Resolve   // what was received of its end, by First
+	ConfirmedAt  time.Time   // when its cluster's API said that it fires although it was received resolved
+	DismissedAt  time.Time   // what was received firing up to then was a late copy
+	Doubtful     bool        // received firing shortly after its resolve, and not decided
 	PresumedAt   time.Time   // when it is presumed to have ended; zero if nothing is presumed
 	PresumedWhy  CloseReason // ClosedReconciled or ClosedExpired
 	Labels       map[string]string
 	Annotations  map[string]string
 	GeneratorURL string
+	Links        []Link
 }
 
-// Ended says when the episode ended and why we know; a zero time while it is firing. What was told beats what is
-// presumed, and a firing that was told after the presumed end undoes the presumption.
+// Resolve is one end of an episode, as it was received, and when it was received first and last.
+type Resolve struct{ EndsAt, First, Last time.Time }
+
+// Ended says when the episode ended and why we know; a zero time while it is firing. What was received beats what is
+// presumed, and a firing that was received after the presumed end undoes the presumption.
 func (a Alert) Ended() (time.Time, CloseReason) {
 	switch {
 	case !a.Firing:
@@ -100,9 +163,12 @@ func (a Alert) Ended() (time.Time, CloseReason) {
 	return time.Time{}, ""
 }
 
+// Over says whether the incident is resolved.
+func (i Incident) Over() bool { return i.State == IncidentResolved }
+
 // Duration is alert time, never arrival time: latest endsAt less earliest startsAt, and zero while the incident is open.
 func (i Incident) Duration() time.Duration {
-	if i.State != IncidentResolved || i.EndedAt.Before(i.StartedAt) {
+	if !i.Over() || i.EndedAt.Before(i.StartedAt) {
 		return 0
 	}
 	return i.EndedAt.Sub(i.StartedAt)

@@ -126,6 +126,15 @@ type AlertRule struct {
 	Labels map[string]string // added to each alert; values may be templates
 }
 
+// DetailsQuery is what an incident is looked up by in the operations database.
+type DetailsQuery struct {
+	IncidentID  string // as the alert's label or annotation gives it; "" if none does
+	Fingerprint string // of the most severe alert
+	AlertName   string // of the most severe alert
+	StartsAt    time.Time
+	EndsAt      time.Time // zero while the incident is open
+}
+
 // Details is what the operations database knows of one incident; empty fields are unknown.
 type Details struct {
 	Title       string

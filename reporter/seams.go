@@ -1,27 +1,54 @@
 package reporter
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
-// JournalQuestion is what an update is going to ask JournalTx.Incidents first, so that a store can read the answers for many
-// updates at once.
-type JournalQuestion struct {
-	Key   string
+// JournalQuery says what an update of the incident journal has to know: the incidents of these keys that are open or ended
+// at or after a time, those that hold an episode of these alerts that is firing or ended at or after a time, those of these
+// IDs, and which of the names are in use.
+type JournalQuery struct {
+	Keys      []JournalSince
+	Alerts    []JournalSince // by fingerprint, of whatever cluster
+	Incidents []string       // IDs
+	Names     []string       // IDs that a new incident might get
+}
+
+// JournalSince is a key or a fingerprint, and since when.
+type JournalSince struct {
+	Of    string
 	Since time.Time
 }
 
-// JournalTx is the view of the incident journal inside one transaction: what is put there is kept together or not at all.
-type JournalTx interface {
-	// Incidents returns the incidents of a key that are open or ended at or after since, oldest first.
-	Incidents(ctx context.Context, key string, since time.Time) ([]Incident, error)
-	// Incident returns the incident of that ID, or ErrNotFound.
-	Incident(ctx context.Context, id string) (Incident, error)
-	// DeleteIncident removes the incident of that ID, which became part of another, with its alerts.
-	DeleteIncident(ctx context.Context, id string) error
-	// PutIncident inserts or replaces the incident of the same ID, with its alerts.
-	PutIncident(ctx context.Context, in Incident) error
-	// PutDelivery inserts the delivery, unless one of its key is there already.
-	PutDelivery(ctx context.Context, d Delivery) error
+// JournalView is what is stored of what was asked. Each incident has at least its alerts that are firing, and those of the
+// fingerprints that were asked for.
+type JournalView struct {
+	Now       time.Time // the state's clock; later at each update
+	Incidents []Incident
+	Taken     map[string]bool // names in use
+}
+
+// JournalChanges is what an update changes, all of it or nothing.
+type JournalChanges struct {
+	Incidents []Incident // new or changed, with at least those alerts that are new or changed
+	// Recalls are IDs of incidents that fire again: postmortems of theirs that are not sent yet are cancelled.
+	Recalls     []string
+	Postmortems []PostmortemDue
+	Deliveries  []Delivery
+}
+
+// PostmortemDue asks for the postmortem of an incident that is over. Where none was sent yet it is due at First, else, as an
+// update of the one that was, at Update.
+type PostmortemDue struct {
+	Incident      string
+	Receivers     []string
+	First, Update time.Time
+}
+
+// JournalAlert is a firing alert of an open incident, as reconciliation looks at it.
+type JournalAlert struct {
+	Incident    string
+	Cluster     string
+	Fingerprint string
+	StartsAt    time.Time
+	SeenAt      time.Time // when an event of it was last received
+	Doubtful    bool
 }

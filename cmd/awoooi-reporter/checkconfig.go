@@ -9,7 +9,8 @@ import (
 )
 
 func checkConfigCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var route string
+	cmd := &cobra.Command{
 		Use:   "check-config",
 		Short: "Check the configuration and list everything that is wrong with it",
 		Long: "check-config reads the configuration and builds every part of the program from it, as a start would, but\n" +
@@ -25,9 +26,19 @@ func checkConfigCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if route != "" {
+				text, err := app.RouteOf(c, route)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), text)
+				return nil
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "configuration is good: %d sources, %d queries, %d reports, %d receivers\n",
 				n.Sources, n.Queries, n.Reports, n.Receivers)
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&route, "route", "", `print what becomes of an alert with these labels, as in '{team="db"}'`)
+	return cmd
 }

@@ -28,8 +28,11 @@ import (
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
 )
 
-// webhookPath receives Alertmanager's and Grafana's webhooks.
-const webhookPath = "/api/v1/alertmanager/webhook"
+// webhookPath receives Alertmanager's and Grafana's webhooks, and clusterPath those of a cluster with a name.
+const (
+	webhookPath = "/api/v1/alertmanager/webhook"
+	clusterPath = "/api/v1/alertmanager/{cluster}/webhook"
+)
 
 // stopWithin bounds a graceful stop.
 const stopWithin = 10 * time.Second
@@ -72,6 +75,7 @@ func unchanged() change { return change{commit: func() {}, discard: func() {}} }
 // App is the wired program.
 type App struct {
 	opts      Options
+	realClock bool // opts.Now is time.Now
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	access    *access
@@ -88,10 +92,11 @@ type App struct {
 // New wires the parts of a role and listens, but serves nothing yet. A configuration that cannot be used is an error, and so
 // is a state or an address that cannot be opened.
 func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) (_ *App, err error) {
-	if opts.Now == nil {
+	realClock := opts.Now == nil
+	if realClock {
 		opts.Now = time.Now
 	}
-	a := &App{opts: opts, log: log, registry: prometheus.NewRegistry(), cfg: c}
+	a := &App{opts: opts, realClock: realClock, log: log, registry: prometheus.NewRegistry(), cfg: c}
 	a.access = newAccess(c, log, a.registry, opts.Now)
 	a.parts = append(a.parts, a.access)
 	defer func() {
@@ -199,6 +204,9 @@ func (a *App) wireAll(ctx context.Context, c *config.Config, mux *http.ServeMux)
 
 func (a *App) addState(ctx context.Context, c *config.Config) (*store.Store, error) {
 	p, err := newStatePart(ctx, c, a.log, a.opts.Now)
+	if err == nil && !a.realClock {
+		p.store.SetClock(a.opts.Now)
+	}
 	if err != nil {
 		return nil, err
 	}

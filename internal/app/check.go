@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
@@ -15,6 +17,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/fault"
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
@@ -105,6 +108,15 @@ func checkParts(c *config.Config, p *config.Problems, quiet *slog.Logger) {
 		_, err := reconcileConfig(&one)
 		p.AddError(key, err)
 	}
+	for n, r := range c.Routes {
+		key := fmt.Sprintf("routes[%d]", n)
+		if _, err := incident.ParseMatchers(r.Matchers...); err != nil {
+			p.AddError(key+".matchers", err)
+		}
+		if r.Locale != "" {
+			p.AddError(key+".locale", i18n.Check(r.Locale))
+		}
+	}
 }
 
 // checkReports prepares reports, texts and figures.
@@ -142,4 +154,36 @@ func Summarize(c *config.Config, log *slog.Logger) (Summary, error) {
 		return Summary{}, err
 	}
 	return Summary{Sources: len(c.Sources), Queries: len(qs), Reports: len(ds), Receivers: len(c.Receivers)}, nil
+}
+
+// RouteOf says what becomes of an alert with these labels, in the form {name="value", …}.
+func RouteOf(c *config.Config, set string) (string, error) {
+	cfg, err := incidentConfig(c)
+	if err != nil {
+		return "", err
+	}
+	matchers, err := incident.ParseMatchers(set)
+	if err != nil {
+		return "", fmt.Errorf("route: %w", err)
+	}
+	labels := map[string]string{}
+	for _, m := range matchers {
+		if m.Type.String() != "=" {
+			return "", fmt.Errorf("route: %s: want labels, as in {team=\"db\"}", m)
+		}
+		labels[m.Name] = m.Value
+	}
+	r := cfg.Route(labels)
+	name := "default"
+	if r.Name != "" {
+		name = strconv.Quote(r.Name)
+	}
+	if r.Ignore {
+		return fmt.Sprintf("route %s: ignored, makes no incident", name), nil
+	}
+	text := fmt.Sprintf("route %s: postmortems from %v on to %s", name, r.MinDuration, strings.Join(r.Receivers, ", "))
+	if r.Severity != "" {
+		text += ", severity " + r.Severity
+	}
+	return text, nil
 }

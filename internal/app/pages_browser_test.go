@@ -321,12 +321,12 @@ receivers:
 		}
 	}
 	// An id as only a journal of old, or of another version, has it.
-	err := r.store.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
-		return tx.PutIncident(ctx, reporter.Incident{
+	err := r.store.Update(t.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges {
+		return reporter.JournalChanges{Incidents: []reporter.Incident{{
 			ID: oddID, Key: "odd", State: reporter.IncidentResolved, StartedAt: after(1), EndedAt: after(2), FirstSeenAt: after(1), LastSeenAt: after(2),
 			CloseReason: reporter.ClosedExpired,
 			Alerts:      []reporter.Alert{{Fingerprint: "odd", StartsAt: after(1), EndsAt: after(2), Labels: map[string]string{"alertname": "OddID"}}},
-		})
+		}}}
 	})
 	if err != nil {
 		t.Fatal(err)

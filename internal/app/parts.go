@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -270,47 +271,92 @@ func outboxConfig(c *config.Config, now func() time.Time) outbox.Config {
 	}
 }
 
-func incidentConfig(c *config.Config) incident.Config {
+func incidentConfig(c *config.Config) (incident.Config, error) {
 	window := c.Incidents.DigestWindow
 	if c.Incidents.DigestFrom == 0 {
 		window = 0
 	}
-	return incident.Config{
+	out := incident.Config{
 		DigestWindow: window, FiringNotice: c.Incidents.FiringNotice,
 		By: c.Incidents.By, MinDuration: c.Incidents.MinDuration, ReopenWithin: c.Incidents.ReopenWithin,
-		IDLabel: c.Incidents.IDLabel, Receivers: c.Incidents.Receivers,
+		ChronicAfter: c.Incidents.ChronicAfter, IDLabel: c.Incidents.IDLabel, Receivers: c.Incidents.Receivers,
+		Zone: c.Zone, Deciders: map[string]bool{},
 	}
+	for name, urls := range members(c) {
+		out.Deciders[name] = len(urls) > 0
+	}
+	var errs []error
+	for n, r := range c.Routes {
+		matchers, err := incident.ParseMatchers(r.Matchers...)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("routes[%d].matchers: %w", n, err))
+		}
+		route := incident.Route{
+			Name: r.Name, Matchers: matchers, Receivers: r.Receivers, MinDuration: *r.MinDuration, Severity: r.Severity, Ignore: r.Ignore,
+		}
+		if r.Locale != "" {
+			if err := i18n.Check(r.Locale); err != nil {
+				errs = append(errs, fmt.Errorf("routes[%d].locale: %w", n, err))
+			}
+		}
+		out.Routes = append(out.Routes, route)
+	}
+	return out, errors.Join(errs...)
+}
+
+// members are the Alertmanagers of each configured cluster, which may be in several entries.
+func members(c *config.Config) map[string][]config.Alertmanager {
+	out := map[string][]config.Alertmanager{}
+	for _, a := range c.Alertmanagers {
+		name := cmp.Or(a.Name, reporter.ClusterDefault)
+		out[name] = append(out[name], nil...)
+		for _, url := range append(slices.Clone(a.URLs), a.URL) {
+			if url != "" {
+				out[name] = append(out[name], config.Alertmanager{Name: name, URL: url, HTTPConfig: a.HTTPConfig})
+			}
+		}
+	}
+	return out
 }
 
 // reconcileConfig opens the APIs of the configured Alertmanagers.
 func reconcileConfig(c *config.Config) (incident.ReconcileConfig, error) {
 	out := incident.ReconcileConfig{
 		Interval: c.Incidents.ReconcileInterval, After: c.Incidents.ReconcileAfter, ExpireAfter: c.Incidents.ExpireAfter,
+		Clusters: map[string]incident.API{},
 	}
-	if len(c.Alertmanagers) == 0 {
-		return out, nil
-	}
-	var apis []alertmanager.Config
-	for n, a := range c.Alertmanagers {
-		client, err := httpClient(a.HTTPConfig, fmt.Sprintf("alertmanager_%d", n), 10*time.Second)
-		if err != nil {
-			return out, fmt.Errorf("alertmanagers[%d]: %w", n, err)
+	for name, list := range members(c) {
+		var apis []alertmanager.Config
+		for n, a := range list {
+			client, err := httpClient(a.HTTPConfig, fmt.Sprintf("alertmanager_%s_%d", name, n), 10*time.Second)
+			if err != nil {
+				return out, fmt.Errorf("alertmanagers %q: %w", name, err)
+			}
+			apis = append(apis, alertmanager.Config{URL: a.URL, Client: client})
 		}
-		apis = append(apis, alertmanager.Config{URL: a.URL, Client: client})
+		if len(apis) == 0 {
+			continue
+		}
+		api, err := alertmanager.New(apis...)
+		if err != nil {
+			return out, fmt.Errorf("alertmanagers %q: %w", name, err)
+		}
+		out.Clusters[name] = api
 	}
-	api, err := alertmanager.New(apis...)
-	if err != nil {
-		return out, fmt.Errorf("alertmanagers: %w", err)
-	}
-	out.Alertmanagers = api
 	return out, nil
 }
 
 func webhookConfig(c *config.Config, logins *auth.Logins) webhook.Config {
+	clusters := map[string]auth.Guard{}
+	for _, a := range c.Alertmanagers {
+		if a.Name != "" && (!a.BearerToken.Empty() || clusters[a.Name].Open()) {
+			clusters[a.Name] = auth.Guard{BearerToken: a.BearerToken}
+		}
+	}
 	return webhook.Config{
 		Logins:  logins,
 		Guard:   auth.Guard{BearerToken: c.Webhook.BearerToken, Username: c.Webhook.Username, Password: c.Webhook.Password},
-		MaxBody: c.Webhook.MaxBodyBytes,
+		MaxBody: c.Webhook.MaxBodyBytes, Clusters: clusters,
 		Limits: webhook.Limits{
 			Alerts: c.Webhook.Limits.Alerts, Labels: c.Webhook.Limits.Labels, Annotations: c.Webhook.Limits.Annotations,
 			LabelBytes: c.Webhook.Limits.LabelBytes, AnnotationBytes: c.Webhook.Limits.AnnotationBytes,

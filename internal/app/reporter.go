@@ -64,7 +64,7 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	}
 	p.texts = newTexts(p.store, s.reading, p.now, p.log, p.registry)
 	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
-	p.journal = incident.New(s.incident, p.store, p.log, p.registry, p.now)
+	p.journal = incident.New(s.incident, p.store, p.log, p.registry)
 	p.reconcile = incident.NewReconciler(s.reconcile, p.journal, p.store, p.log, p.registry, p.now)
 	p.webhook = webhook.New(s.webhook, p.journal, p.log, p.registry)
 	p.scheduler, err = report.NewScheduler(report.SchedulerConfig{
@@ -93,13 +93,14 @@ type reporterSettings struct {
 
 func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
 	s := reporterSettings{
-		outbox: outboxConfig(c, p.now), incident: incidentConfig(c), webhook: webhookConfig(c, p.access.logins),
+		outbox: outboxConfig(c, p.now), webhook: webhookConfig(c, p.access.logins),
 	}
-	var err1, err2, err3 error
+	var err1, err2, err3, err4 error
+	s.incident, err4 = incidentConfig(c)
 	s.channels, err1 = channels(c, p.stdout, p.log)
 	s.reconcile, err2 = reconcileConfig(c)
 	s.reading, err3 = newReading(c, p.store, p.figures, p.log, p.now)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		if err3 == nil {
 			s.reading.close()
 		}
@@ -160,6 +161,7 @@ func (p *reporterPart) register(mux *http.ServeMux, queries collectorStatus) {
 	p.pages(queries).Register(people)
 	mux.Handle("/", p.access.forPages(pages.SecureHeaders(people)))
 	mux.Handle(webhookPath, p.access.forWebhook(p.webhook))
+	mux.Handle(clusterPath, p.access.forWebhook(p.webhook))
 	p.access.announce()
 }
 

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,7 +23,9 @@ func BenchmarkPageOfAStorm(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	err = s.Update(b.Context(), func(ctx context.Context, tx reporter.JournalTx) error { return tx.PutIncident(ctx, endedStorm(alerts)) })
+	err = s.Update(b.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges {
+		return reporter.JournalChanges{Incidents: []reporter.Incident{endedStorm(alerts)}}
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

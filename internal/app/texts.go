@@ -79,6 +79,9 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		if err != nil {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
 		}
+		if !in.Over() { // It fires again; its postmortem is queued anew at its end.
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
+		}
 		msg, err := t.Postmortem(ctx, in)
 		if err == nil {
 			msg.Picture = t.picture(d, func() ([]byte, error) { return t.incidentPicture(ctx, in, drawingPatience) })
@@ -86,7 +89,7 @@ func (t *texts) Compose(ctx context.Context, d reporter.Delivery) (reporter.Mess
 		return msg, err
 	case reporter.DeliveryFiring:
 		in, err := t.store.IncidentExtract(ctx, d.Subject)
-		if errors.Is(err, reporter.ErrNotFound) || (err == nil && in.State != reporter.IncidentOpen) {
+		if errors.Is(err, reporter.ErrNotFound) || (err == nil && in.Over()) {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
 		}
 		if err != nil {
@@ -171,12 +174,12 @@ func (t *texts) digest(ctx context.Context, d reporter.Delivery) (reporter.Messa
 		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
 		}
-		if err == nil {
+		if err == nil && in.Over() {
 			ins = append(ins, in)
 		}
 	}
 	if len(ins) == 0 {
-		return reporter.Message{}, fmt.Errorf("incidents of digest %d: %w", d.ID, reporter.ErrNotFound)
+		return reporter.Message{}, fmt.Errorf("incidents of digest %d: %w", d.ID, reporter.ErrObsolete)
 	}
 	r := t.reading.Load()
 	return r.render.Digest(r.postmortem.Digest(ins))

@@ -51,6 +51,7 @@ type Config struct {
 	Webhook     Webhook     `mapstructure:"webhook"`
 
 	Alertmanagers []Alertmanager `mapstructure:"alertmanagers"`
+	Routes        []Route        `mapstructure:"routes"`
 
 	Incidents Incidents  `mapstructure:"incidents"`
 	Receivers []Receiver `mapstructure:"receivers"`
@@ -183,10 +184,26 @@ type WebhookLimits struct {
 	URLBytes        int `mapstructure:"url_bytes"`
 }
 
-// Alertmanager is one whose API is asked what it knows of alerts that are open here.
+// Alertmanager is a cluster of Alertmanagers, or a member of the cluster of that name. URLs are those of its members, whose API
+// is asked what it knows of alerts that are open here; the token, where it is set, is that of its own webhook path.
 type Alertmanager struct {
-	URL        string     `mapstructure:"url"`
-	HTTPConfig HTTPClient `mapstructure:"http_config"`
+	Name            string      `mapstructure:"name"`
+	URL             string      `mapstructure:"url"`
+	URLs            []string    `mapstructure:"urls"`
+	HTTPConfig      HTTPClient  `mapstructure:"http_config"`
+	BearerToken     secret.Text `mapstructure:"bearer_token"`
+	BearerTokenFile string      `mapstructure:"bearer_token_file"`
+}
+
+// Route is what becomes of the alerts that all its matchers match, in Alertmanager's syntax. Unset fields are those of incidents.
+type Route struct {
+	Name        string         `mapstructure:"name"`
+	Matchers    []string       `mapstructure:"matchers"`
+	Receivers   []string       `mapstructure:"receivers"`
+	Locale      string         `mapstructure:"locale"`
+	MinDuration *time.Duration `mapstructure:"min_duration"`
+	Severity    string         `mapstructure:"severity"`
+	Ignore      bool           `mapstructure:"ignore"`
 }
 
 // Incidents is how alerts become incidents, and incidents postmortems.
@@ -194,6 +211,7 @@ type Incidents struct {
 	By           string        `mapstructure:"by"`
 	MinDuration  time.Duration `mapstructure:"min_duration"`
 	ReopenWithin time.Duration `mapstructure:"reopen_within"`
+	ChronicAfter time.Duration `mapstructure:"chronic_after"`
 
 	ReconcileInterval time.Duration `mapstructure:"reconcile_interval"`
 	ReconcileAfter    time.Duration `mapstructure:"reconcile_after"`
@@ -479,6 +497,7 @@ func (c *Config) resolvePaths(dir string) {
 		clients = append(clients, &c.Sources[n].HTTPConfig)
 	}
 	for n := range c.Alertmanagers {
+		join(&c.Alertmanagers[n].BearerTokenFile)
 		clients = append(clients, &c.Alertmanagers[n].HTTPConfig)
 	}
 	for n := range c.Reports {
@@ -525,6 +544,18 @@ func (c *Config) complete() {
 	everyone := c.primaryReceivers()
 	if len(c.Incidents.Receivers) == 0 {
 		c.Incidents.Receivers = everyone
+	}
+	for n := range c.Routes {
+		r := &c.Routes[n]
+		if r.Name == "" {
+			r.Name = strings.Join(r.Matchers, ",")
+		}
+		if len(r.Receivers) == 0 {
+			r.Receivers = c.Incidents.Receivers
+		}
+		if r.MinDuration == nil {
+			r.MinDuration = &c.Incidents.MinDuration
+		}
 	}
 	for n := range c.Reports {
 		if len(c.Reports[n].Receivers) == 0 {

@@ -64,7 +64,7 @@ func TestProblemsNamePlaceAndRemedy(t *testing.T) {
 	for text, want := range map[string]string{
 		"timezon: UTC":                   "config.yaml:1:1: timezon: unknown key; did you mean timezone?",
 		"reciever: {}":                   "config.yaml:1:1: reciever: unknown key; did you mean receivers?",
-		"web:\n  min_duration: 1m":       "config.yaml:2:3: web.min_duration: unknown key; it belongs at incidents.min_duration",
+		"web:\n  min_duration: 1m":       "config.yaml:2:3: web.min_duration: unknown key; it belongs at routes.min_duration or incidents.min_duration",
 		"locale: en\n---\na: 1":          "config.yaml:2:1: a second document begins here; remove the line ---, a configuration is one document",
 		"locale: en\n---\n":              "config.yaml:2:1: a second document begins here; remove the line ---, a configuration is one document",
 		"locale: en\nlocale: en":         "config.yaml:2:1: locale: is set twice, first in line 1; remove one of them",

@@ -155,6 +155,11 @@ func (c *Config) readSecrets(ctx context.Context, e *env, p *Problems) {
 			entry("sources", n, s.Name, "", "url", &s.URL, s.URLFile)
 		}
 	}
+	for n := range c.Alertmanagers {
+		if a := &c.Alertmanagers[n]; a.Name != "" {
+			entry("alertmanagers", n, a.Name, "", "bearer_token", &a.BearerToken, a.BearerTokenFile)
+		}
+	}
 	for n, r := range c.Receivers {
 		if r.Telegram != nil {
 			entry("receivers", n, r.Name, "telegram.", "bot_token", &r.Telegram.BotToken, r.Telegram.BotTokenFile)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // The values of settings that take one of a few words.
@@ -64,7 +67,7 @@ func (c *Config) validate(p *Problems) {
 	for key, d := range map[string]time.Duration{
 		"collector.timeout_offset": c.Collector.TimeoutOffset, "collector.ttl": c.Collector.TTL,
 		"incidents.min_duration": c.Incidents.MinDuration, "incidents.reopen_within": c.Incidents.ReopenWithin,
-		"incidents.digest_window": c.Incidents.DigestWindow, "incidents.expire_after": c.Incidents.ExpireAfter,
+		"incidents.chronic_after": c.Incidents.ChronicAfter, "incidents.digest_window": c.Incidents.DigestWindow, "incidents.expire_after": c.Incidents.ExpireAfter,
 	} {
 		notNegative(p, key, d)
 	}
@@ -87,9 +90,8 @@ func (c *Config) validate(p *Problems) {
 			p.Add("webhook.limits."+key, fmt.Sprintf("is %d", l.is), fmt.Sprintf("write %d or more", l.least))
 		}
 	}
-	for n, a := range c.Alertmanagers {
-		checkURL(p, fmt.Sprintf("alertmanagers[%d].url", n), a.URL)
-	}
+	c.validateAlertmanagers(p)
+	c.validateRoutes(p)
 	c.validateSources(p)
 	c.validateReceivers(p)
 	c.validateReports(p)
@@ -97,6 +99,52 @@ func (c *Config) validate(p *Problems) {
 	c.validateClients(p)
 	if c.Prometheus.ExtendedPromQL && c.Prometheus.URL == "" {
 		p.Add("prometheus.extended_promql", "the embedded database understands PromQL only", "set prometheus.url, or remove this")
+	}
+}
+
+func (c *Config) validateAlertmanagers(p *Problems) {
+	tokens := map[string]secret.Text{}
+	for n, a := range c.Alertmanagers {
+		key := fmt.Sprintf("alertmanagers[%d]", n)
+		if a.URL != "" {
+			checkURL(p, key+".url", a.URL)
+		}
+		for m, u := range a.URLs {
+			checkURL(p, fmt.Sprintf("%s.urls[%d]", key, m), u)
+		}
+		name := cmp.Or(a.Name, reporter.ClusterDefault)
+		switch {
+		case p.Broken(key+".name", key+".url", key+".urls"):
+		case a.Name != "" && !entryName.MatchString(a.Name):
+			p.Add(key+".name", safetext.Quote(a.Name, 80)+" is not a name", nameRemedy)
+		case name == reporter.ClusterGrafana:
+			p.Add(key+".name", "is the cluster of Grafana's contact points", "choose another")
+		case name == reporter.ClusterDefault && a.URL == "" && len(a.URLs) == 0:
+			checkURL(p, key+".url", "")
+		case name == reporter.ClusterDefault && !a.BearerToken.Empty():
+			p.Add(key+".bearer_token", "belongs to a cluster with a name", "set webhook.bearer_token, or give it a name")
+		case !a.BearerToken.Empty() && !tokens[name].Empty() && tokens[name].Reveal() != a.BearerToken.Reveal():
+			p.Add(key+".bearer_token", "differs from that of another entry of this name", "remove one of them")
+		}
+		if !a.BearerToken.Empty() {
+			tokens[name] = a.BearerToken
+		}
+	}
+}
+
+func (c *Config) validateRoutes(p *Problems) {
+	seen := map[string]bool{}
+	for n, r := range c.Routes {
+		key := fmt.Sprintf("routes[%d]", n)
+		if len(r.Matchers) == 0 && !p.Broken(key+".matchers") {
+			p.Add(key+".matchers", "is missing", "write matchers as in Alertmanager; what is for all other alerts stands under incidents")
+		} else if seen[r.Name] {
+			p.Add(key+".name", "a second route has the name "+safetext.Quote(r.Name, 80), "rename or remove one")
+		}
+		seen[r.Name] = true
+		if r.MinDuration != nil {
+			notNegative(p, key+".min_duration", *r.MinDuration)
+		}
 	}
 }
 
@@ -363,6 +411,9 @@ func (c *Config) validateReceivers(p *Problems) {
 		}
 	}
 	names("incidents.receivers", c.Incidents.Receivers)
+	for n, r := range c.Routes {
+		names(fmt.Sprintf("routes[%d].receivers", n), r.Receivers)
+	}
 	for n, r := range c.Reports {
 		names(fmt.Sprintf("reports[%d].receivers", n), r.Receivers)
 	}

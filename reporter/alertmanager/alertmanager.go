@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ type Config struct {
 	Client *http.Client
 }
 
-// API reads from all members of every cluster that posts webhooks here.
+// API reads from the members of one cluster.
 type API struct {
 	members []member
 }
@@ -52,34 +53,63 @@ func New(configs ...Config) (*API, error) {
 
 var errNotAlertmanager = errors.New("the answer is not Alertmanager's")
 
-// Known returns the fingerprints of all alerts that any of the Alertmanagers has, including silenced and inhibited ones,
-// and the start time of the one started last. It is an error if one of them does not answer: an alert that only it has
-// would look resolved.
+// Known returns the fingerprints of all alerts that any answering member of the cluster has, including silenced and inhibited
+// ones, and the start time of the answering member that has been up for the longest. It is an error if none answers.
 func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since time.Time, err error) {
-	fingerprints = map[string]bool{}
+	type answer struct {
+		alerts []string
+		since  time.Time
+		err    error
+	}
+	answers := make(chan answer, len(a.members))
 	for _, m := range a.members {
-		status, err := m.client.General.GetStatus(general.NewGetStatusParamsWithContext(ctx))
-		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, err)
+		go func() {
+			alerts, since, err := m.known(ctx)
+			answers <- answer{alerts, since, err}
+		}()
+	}
+	fingerprints = map[string]bool{}
+	var errs []error
+	for range a.members {
+		got := <-answers
+		if got.err != nil {
+			errs = append(errs, got.err)
+			continue
 		}
-		if status.Payload == nil || status.Payload.Uptime == nil {
-			return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, errNotAlertmanager)
+		if since.IsZero() || got.since.Before(since) {
+			since = got.since
 		}
-		if up := time.Time(*status.Payload.Uptime); up.After(since) {
-			since = up
-		}
-		yes := true
-		alerts, err := m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).
-			WithActive(&yes).WithSilenced(&yes).WithInhibited(&yes).WithUnprocessed(&yes))
-		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err)
-		}
-		for _, known := range alerts.Payload {
-			if known == nil || known.Fingerprint == nil {
-				return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, errNotAlertmanager)
-			}
-			fingerprints[*known.Fingerprint] = true
+		for _, f := range got.alerts {
+			fingerprints[f] = true
 		}
 	}
+	if len(errs) == len(a.members) {
+		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+		return nil, time.Time{}, errors.Join(errs...)
+	}
 	return fingerprints, since, nil
+}
+
+// known returns the fingerprints of all alerts of one member, and when it was started.
+func (m member) known(ctx context.Context) (fingerprints []string, since time.Time, err error) {
+	status, err := m.client.General.GetStatus(general.NewGetStatusParamsWithContext(ctx))
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, err)
+	}
+	if status.Payload == nil || status.Payload.Uptime == nil {
+		return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, errNotAlertmanager)
+	}
+	yes := true
+	alerts, err := m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).
+		WithActive(&yes).WithSilenced(&yes).WithInhibited(&yes).WithUnprocessed(&yes))
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err)
+	}
+	for _, known := range alerts.Payload {
+		if known == nil || known.Fingerprint == nil {
+			return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, errNotAlertmanager)
+		}
+		fingerprints = append(fingerprints, *known.Fingerprint)
+	}
+	return fingerprints, time.Time(*status.Payload.Uptime), nil
 }

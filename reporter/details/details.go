@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/internal/sqltext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -29,7 +30,10 @@ SELECT i.title, i.severity, i.root_cause, i.action, i.ai_decision AS decision, i
 	END AS disposition
 FROM incidents i WHERE i.incident_id = @incident_id`
 
-// Config is one SELECT with the parameter @incident_id, and the database that runs it.
+// Parameters are the names that the SELECT may use.
+var Parameters = []string{"incident_id", "fingerprint", "alertname", "starts_at", "ends_at"}
+
+// Config is one SELECT with some of the Parameters, and the database that runs it.
 type Config struct {
 	DSN     secret.Text
 	SQL     string
@@ -46,6 +50,13 @@ type Lookup struct {
 // Open prepares the lookup; it connects at the first lookup. The error is a DSN that cannot be parsed, and does not
 // contain the DSN.
 func Open(c Config) (*Lookup, error) {
+	statement, err := sqltext.Parse(c.SQL)
+	if err == nil {
+		err = statement.Check(Parameters...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("details: sql: %w", err)
+	}
 	cfg, err := pgxpool.ParseConfig(c.DSN.Reveal())
 	if err != nil {
 		return nil, errors.New("details: the DSN cannot be parsed")
@@ -69,11 +80,19 @@ func Open(c Config) (*Lookup, error) {
 // Close ends the connection.
 func (l *Lookup) Close() { l.pool.Close() }
 
-// Details returns the first row by the names of its columns; reporter.ErrNotFound if there is no row.
-func (l *Lookup) Details(ctx context.Context, incidentID string) (reporter.Details, error) {
+// Details returns the row by the names of its columns; reporter.ErrNotFound if there is none, or more than one, as then nobody
+// knows which is the incident's.
+func (l *Lookup) Details(ctx context.Context, q reporter.DetailsQuery) (reporter.Details, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	rows, err := l.pool.Query(ctx, l.sql, pgx.NamedArgs{"incident_id": incidentID})
+	args := pgx.NamedArgs{
+		"incident_id": orNull(q.IncidentID), "fingerprint": orNull(q.Fingerprint), "alertname": orNull(q.AlertName),
+		"starts_at": q.StartsAt, "ends_at": nil,
+	}
+	if !q.EndsAt.IsZero() {
+		args["ends_at"] = q.EndsAt
+	}
+	rows, err := l.pool.Query(ctx, l.sql, args)
 	if err != nil {
 		return reporter.Details{}, safe(err)
 	}
@@ -82,7 +101,7 @@ func (l *Lookup) Details(ctx context.Context, incidentID string) (reporter.Detai
 		if err := rows.Err(); err != nil {
 			return reporter.Details{}, safe(err)
 		}
-		return reporter.Details{}, fmt.Errorf("details of %s: %w", incidentID, reporter.ErrNotFound)
+		return reporter.Details{}, fmt.Errorf("details of %q: %w", q.IncidentID, reporter.ErrNotFound)
 	}
 	values, err := rows.Values()
 	if err != nil {
@@ -97,6 +116,12 @@ func (l *Lookup) Details(ctx context.Context, incidentID string) (reporter.Detai
 			known[strings.ToLower(f.Name)] = strings.TrimSpace(text(values[n]))
 		}
 	}
+	if rows.Next() {
+		return reporter.Details{}, fmt.Errorf("details of %q: more than one row: %w", q.IncidentID, reporter.ErrNotFound)
+	}
+	if err := rows.Err(); err != nil {
+		return reporter.Details{}, safe(err)
+	}
 	d := reporter.Details{
 		Title: known["title"], Severity: reporter.Severity(known["severity"]), RootCause: known["root_cause"],
 		Action: known["action"], Decision: known["decision"], Disposition: reporter.ParseDisposition(known["disposition"]),
@@ -106,6 +131,14 @@ func (l *Lookup) Details(ctx context.Context, incidentID string) (reporter.Detai
 		d.Retries = int(f)
 	}
 	return d, nil
+}
+
+// orNull keeps a condition on what is not known from being met.
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 func text(v any) string {

@@ -14,6 +14,8 @@ import (
 
 const planted = "pl4nted-p4ssword"
 
+var day = time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
+
 func TestDetails(t *testing.T) {
 	t.Parallel()
 	pg, err := localstack.StartPostgres(t.Context(), localstack.PostgresOptions{})
@@ -35,7 +37,9 @@ func TestDetails(t *testing.T) {
 			return reporter.Details{}, err
 		}
 		defer l.Close()
-		return l.Details(t.Context(), id)
+		return l.Details(t.Context(), reporter.DetailsQuery{
+			IncidentID: id, Fingerprint: "f1", AlertName: "HighErrorRate", StartsAt: day, EndsAt: day.Add(time.Hour),
+		})
 	}
 	d, err := lookup(dsn, details.BuiltinSQL, "INC-000001")
 	if err != nil || d.Title == "" || d.RootCause == "" || d.Action == "" || d.Decision == "" {
@@ -47,6 +51,25 @@ func TestDetails(t *testing.T) {
 	d, err = lookup(dsn, "SELECT @incident_id::text AS title, NULL AS severity, 'manual, by alice' AS disposition, 3.0::numeric AS retries, 1 AS other", "X")
 	if want := (reporter.Details{Title: "X", Disposition: reporter.DispositionHuman, Retries: 3}); err != nil || d != want {
 		t.Errorf("own SQL: %+v, want %+v, %v", d, want, err)
+	}
+	for sql, want := range map[string]string{
+		// The ID is compared as the alert gave it, and one that no alert gave meets nothing.
+		"SELECT 'row' AS title WHERE '17' = @incident_id":                                              "",
+		"SELECT 'row' AS title WHERE '事故17' = @incident_id":                                            "row",
+		"SELECT 'row' AS title WHERE @fingerprint = 'f1' AND @alertname = 'HighErrorRate'":             "row",
+		"SELECT 'row' AS title WHERE @starts_at < now() AND @ends_at = @starts_at::timestamptz + '1h'": "row",
+		"SELECT 'row' AS title FROM generate_series(1, 2) WHERE @incident_id::text IS NOT NULL":        "",
+	} {
+		d, err := lookup(dsn, sql, "事故17")
+		if d.Title != want || (want == "") != errors.Is(err, reporter.ErrNotFound) {
+			t.Errorf("%s: %q, %v", sql, d.Title, err)
+		}
+	}
+	if _, err := lookup(dsn, "SELECT 'row' AS title WHERE @incident_id::text IS NULL", ""); err != nil {
+		t.Errorf("no ID: %v", err)
+	}
+	if _, err := lookup(dsn, "SELECT @incident", "X"); err == nil || !strings.Contains(err.Error(), "unknown name @incident ") {
+		t.Errorf("an unknown name: %v", err)
 	}
 	for sql, says := range map[string]string{
 		"SELECT title FROM nowhere WHERE @incident_id <> ''":         `"nowhere" does not exist`,

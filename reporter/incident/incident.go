@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,28 +14,11 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// The ways to make incidents out of alerts.
-const (
-	ByGroup = "group" // one for each episode of an Alertmanager group
-	ByAlert = "alert" // one for each episode of an alert
-)
-
-// Config is how alerts become incidents.
-type Config struct {
-	By           string
-	MinDuration  time.Duration // an incident of exactly this length gets its postmortem
-	ReopenWithin time.Duration // a gap of at most this length continues an incident
-	IDLabel      string        // label or annotation that names the incident
-	Receivers    []string      // who gets the postmortems
-	// DigestWindow is how long a postmortem waits for others, so that a storm is one message.
-	DigestWindow time.Duration
-	// FiringNotice tells the receivers too when an incident begins.
-	FiringNotice bool
-}
-
-// Store runs fn in one transaction: all that it puts is kept, or nothing. The questions are those that fn will ask first.
+// Store keeps the journal.
 type Store interface {
-	Update(ctx context.Context, fn func(ctx context.Context, tx reporter.JournalTx) error, asks ...reporter.JournalQuestion) error
+	// Update looks up what q asks for, gives it to apply, and stores what that changes, in one transaction. apply may run
+	// again, and must have no effect but its result.
+	Update(ctx context.Context, q reporter.JournalQuery, apply func(reporter.JournalView) reporter.JournalChanges) error
 }
 
 // Journal applies alert events to the stored incidents.
@@ -45,176 +26,94 @@ type Journal struct {
 	cfg   atomic.Pointer[Config]
 	store Store
 	log   *slog.Logger
-	now   func() time.Time
 
 	closed      *prometheus.CounterVec
 	postmortems prometheus.Counter
+	ignored     prometheus.Counter
 }
 
 // New makes a journal.
-func New(cfg Config, store Store, log *slog.Logger, reg prometheus.Registerer, now func() time.Time) *Journal {
+func New(cfg Config, store Store, log *slog.Logger, reg prometheus.Registerer) *Journal {
 	j := &Journal{
-		store: store, log: log, now: now,
+		store: store, log: log,
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_incidents_closed_total",
 			Help: "Incidents that were closed, by reason.",
 		}, []string{"reason"}),
 		postmortems: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "awoooi_reporter_postmortems_total",
-			Help: "Incidents that lasted long enough and got their postmortem.",
+			Help: "Postmortems, and updates of them, of incidents that lasted long enough.",
+		}),
+		ignored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "awoooi_reporter_alerts_ignored_total",
+			Help: "Alerts in accepted webhooks that belong to no incident, because their route ignores them.",
 		}),
 	}
 	for _, r := range []reporter.CloseReason{reporter.ClosedResolved, reporter.ClosedReconciled, reporter.ClosedExpired} {
 		j.closed.WithLabelValues(string(r))
 	}
-	reg.MustRegister(j.closed, j.postmortems)
+	reg.MustRegister(j.closed, j.postmortems, j.ignored)
 	j.SetConfig(cfg)
 	return j
 }
 
-// SetConfig replaces the configuration; a running Accept ends by the old one.
+// SetConfig replaces the configuration; an Accept that is running ends by the old one.
 func (j *Journal) SetConfig(cfg Config) { j.cfg.Store(&cfg) }
 
-// Accept takes the events of one webhook, all or none. When it returns nil they are on the disk.
+// Accept takes the events of one webhook, all or none. When it returns nil they are stored.
 func (j *Journal) Accept(ctx context.Context, events []reporter.AlertEvent) error {
-	cfg := *j.cfg.Load()
-	byKey := map[string][]reporter.AlertEvent{}
-	for _, e := range events {
-		byKey[cfg.key(e)] = append(byKey[cfg.key(e)], e)
-	}
-	return j.accept(ctx, byKey)
+	return j.apply(ctx, Batch{Alerts: events}, nil)
 }
 
-func (j *Journal) accept(ctx context.Context, byKey map[string][]reporter.AlertEvent) error {
-	cfg := *j.cfg.Load()
-	var asks []reporter.JournalQuestion
-	for key, events := range byKey {
-		asks = append(asks, reporter.JournalQuestion{Key: key, Since: earliest(events).Add(-cfg.ReopenWithin)})
-	}
-	var closed, postmortems []reporter.Incident
-	err := j.store.Update(ctx, func(ctx context.Context, tx reporter.JournalTx) error {
-		closed, postmortems = nil, nil
-		for _, key := range slices.Sorted(maps.Keys(byKey)) {
-			c, p, err := j.apply(ctx, tx, cfg, key, byKey[key])
-			if err != nil {
-				return err
-			}
-			closed, postmortems = append(closed, c...), append(postmortems, p...)
+// mostNames is for how many alerts of a webhook the names in use are looked up; incidents that others open get longer ones.
+const mostNames = 32
+
+// query asks for all that the batch may touch.
+func (c Config) query(b Batch) (q reporter.JournalQuery) {
+	seen := map[string]time.Time{}
+	want := func(list *[]reporter.JournalSince, kind, of string, since time.Time) {
+		if have, ok := seen[kind+of]; !ok || since.Before(have) {
+			seen[kind+of] = since
+			*list = append(*list, reporter.JournalSince{Of: of, Since: since})
 		}
-		return nil
-	}, asks...)
+	}
+	for _, e := range b.Alerts {
+		normalize(&e, e.ReceivedAt)
+		since := e.StartsAt.Add(-c.ReopenWithin)
+		key := c.key(e, c.route(e))
+		want(&q.Keys, "key ", key, since)
+		want(&q.Alerts, "alert ", e.Fingerprint, since)
+		if len(q.Names) < mostNames {
+			q.Names = append(q.Names, names(c, e, key)...)
+		}
+	}
+	for _, e := range b.Ends {
+		want(&q.Alerts, "alert ", e.Fingerprint, e.StartsAt)
+	}
+	for _, v := range b.Verdicts {
+		want(&q.Alerts, "alert ", v.Fingerprint, v.StartsAt)
+	}
+	return q
+}
+
+// apply stores what the batch changes, and what time changes of the incidents of these IDs.
+func (j *Journal) apply(ctx context.Context, b Batch, incidents []string) error {
+	cfg := *j.cfg.Load()
+	q := cfg.query(b)
+	q.Incidents = incidents
+	var did Outcome
+	err := j.store.Update(ctx, q, func(view reporter.JournalView) (changes reporter.JournalChanges) {
+		changes, did = Apply(cfg, view, b)
+		return changes
+	})
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	for _, in := range closed {
+	for _, in := range did.Closed {
 		j.closed.WithLabelValues(string(in.CloseReason)).Inc()
 		j.log.Info("incident closed", "incident", in.ID, "reason", in.CloseReason, "duration", in.Duration())
 	}
-	j.postmortems.Add(float64(len(postmortems)))
+	j.postmortems.Add(float64(did.Due))
+	j.ignored.Add(float64(did.Ignored))
 	return nil
-}
-
-// key is what identifies the series of incidents that an event belongs to.
-func (c Config) key(e reporter.AlertEvent) string {
-	key := e.Receiver + "/" + e.GroupKey
-	if c.By == ByAlert {
-		key += "/" + e.Fingerprint
-	}
-	return key
-}
-
-// apply brings the incidents of one key up to date, and returns those that it closed and those that get a postmortem.
-func (j *Journal) apply(
-	ctx context.Context, tx reporter.JournalTx, cfg Config, key string, events []reporter.AlertEvent,
-) (closed, postmortems []reporter.Incident, err error) {
-	before, err := load(ctx, tx, cfg, key, events)
-	if err != nil {
-		return nil, nil, err
-	}
-	after := transition(cfg, key, before, events)
-	was := map[string]reporter.Incident{}
-	for _, in := range before {
-		was[in.ID] = in
-	}
-	kept := map[string]bool{}
-	for n := range after {
-		in := &after[n]
-		if in.ID == "" {
-			if in.ID, err = newID(ctx, tx, cfg, *in); err != nil {
-				return nil, nil, err
-			}
-		}
-		kept[in.ID] = true
-		if _, known := was[in.ID]; !known && in.State == reporter.IncidentOpen && cfg.FiringNotice {
-			for _, r := range cfg.Receivers {
-				if err := tx.PutDelivery(ctx, reporter.NewDelivery(reporter.DeliveryFiring, in.ID, r, j.now())); err != nil {
-					return nil, nil, err
-				}
-			}
-		}
-		if in.State == reporter.IncidentResolved {
-			if was[in.ID].State != reporter.IncidentResolved {
-				closed = append(closed, *in)
-			}
-			if !in.Notified && in.Duration() >= cfg.MinDuration {
-				in.Notified = true
-				postmortems = append(postmortems, *in)
-				for _, r := range cfg.Receivers {
-					d := reporter.NewDelivery(reporter.DeliveryPostmortem, in.ID, r, j.now())
-					d.NextAttempt = d.NextAttempt.Add(cfg.DigestWindow)
-					if err := tx.PutDelivery(ctx, d); err != nil {
-						return nil, nil, err
-					}
-				}
-			}
-		}
-		if err := tx.PutIncident(ctx, *in); err != nil {
-			return nil, nil, err
-		}
-	}
-	for id := range was {
-		if !kept[id] {
-			if err := tx.DeleteIncident(ctx, id); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	return closed, postmortems, nil
-}
-
-// load reads the stored incidents that the events may touch. Each incident it finds may reach further back than the
-// events do, and so touch another one; it looks again until nothing new turns up.
-func load(
-	ctx context.Context, tx reporter.JournalTx, cfg Config, key string, events []reporter.AlertEvent,
-) ([]reporter.Incident, error) {
-	from := earliest(events)
-	for {
-		found, err := tx.Incidents(ctx, key, from.Add(-cfg.ReopenWithin))
-		if err != nil {
-			return nil, err
-		}
-		reach := from
-		for _, in := range found {
-			reach = before(reach, in.StartedAt)
-		}
-		if reach.Equal(from) {
-			return found, nil
-		}
-		from = reach
-	}
-}
-
-func earliest(events []reporter.AlertEvent) time.Time {
-	first := events[0].StartsAt
-	for _, e := range events {
-		first = before(first, e.StartsAt)
-	}
-	return first
-}
-
-func before(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -2,63 +2,78 @@ package incident
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Alertmanagers say what they know.
-type Alertmanagers interface {
-	// Known returns the fingerprints of all alerts there are, and since when the youngest Alertmanager has been collecting
-	// them. An error means that nothing can be said of any alert.
+// API is that of one cluster of Alertmanagers.
+type API interface {
+	// Known returns the fingerprints of all alerts that any answering member has, and since when the member that has been up for
+	// the longest has been collecting them. An error means that nothing can be said of any alert.
 	Known(ctx context.Context) (fingerprints map[string]bool, since time.Time, err error)
 }
 
-// Opened returns the incidents that are open.
+// Opened reads the journal for reconciliation.
 type Opened interface {
-	Open(ctx context.Context) ([]reporter.Incident, error)
+	// OpenClusters returns the clusters that have an open incident or an alert in doubt.
+	OpenClusters(ctx context.Context) ([]string, error)
+	// FiringAlerts returns the alerts of a cluster that are firing, or whose end is in doubt.
+	FiringAlerts(ctx context.Context, cluster string) ([]reporter.JournalAlert, error)
+	// TimeDue returns incidents that change by time alone: open ones that began at or before started, and those with an alert in
+	// doubt.
+	TimeDue(ctx context.Context, started time.Time) ([]string, error)
 }
 
-// ReconcileConfig is how patient the reconciler is.
+// ReconcileConfig says which clusters are asked, and how long to wait.
 type ReconcileConfig struct {
-	Alertmanagers Alertmanagers // nil: nobody is asked
-	Interval      time.Duration
-	// After is how long an alert must have been gone, and every Alertmanager up, before the alert is presumed to have ended:
-	// one that was restarted knows an alert only once Prometheus has told it again.
+	Clusters map[string]API // by name; of the others, alerts only expire
+	Interval time.Duration
+	// After is how long an alert must have been gone, and its Alertmanager up, before the alert is presumed to have ended: one
+	// that was restarted knows an alert only once Prometheus has sent it again.
 	After time.Duration
-	// ExpireAfter is how long nobody must have told of an alert before it is presumed to have ended when it was last told of.
-	// An alert that an Alertmanager knows does not expire.
+	// ExpireAfter is how long no event of an alert must have been received before it is presumed to have ended at the last one. An
+	// alert that an Alertmanager has does not expire. 0 is never.
 	ExpireAfter time.Duration
 }
 
-// Reconciler closes incidents whose resolve was never told: it got lost while this program was away, the alert was
-// silenced, or the route was changed.
+const (
+	// clustersAtOnce is how many clusters are asked at a time, and clusterTimeout how long one may take.
+	clustersAtOnce = 64
+	clusterTimeout = 10 * time.Second
+	// dueAtOnce is how many incidents that change by time share an update.
+	dueAtOnce = 200
+)
+
+// Reconciler closes incidents whose resolve was never received: it got lost while this program was away, the alert was
+// silenced, or the route was changed. It also applies what follows from time alone.
 type Reconciler struct {
 	journal *Journal
 	opened  Opened
 	log     *slog.Logger
 	now     func() time.Time
 
+	running sync.Mutex // one comparison at a time
+
 	mu      sync.Mutex
 	cfg     ReconcileConfig
-	missing map[episode]time.Time // since when no Alertmanager has known it
-	fault   string
+	missing map[string]map[episode]time.Time // by cluster: since when it has not known the episode
+	faults  map[string]string                // by cluster: what was logged
+	asked   map[string]ClusterOutcome
 
-	outcome atomic.Pointer[Outcome]
+	outcome atomic.Pointer[Comparison]
 
 	success  prometheus.Gauge
 	failures prometheus.Counter
-}
-
-type episode struct {
-	key, fingerprint string
-	start            int64
 }
 
 // NewReconciler makes a reconciler; Run does its work.
@@ -66,7 +81,8 @@ func NewReconciler(
 	cfg ReconcileConfig, journal *Journal, opened Opened, log *slog.Logger, reg prometheus.Registerer, now func() time.Time,
 ) *Reconciler {
 	r := &Reconciler{
-		journal: journal, opened: opened, log: log, now: now, cfg: cfg, missing: map[episode]time.Time{},
+		journal: journal, opened: opened, log: log, now: now, cfg: cfg,
+		missing: map[string]map[episode]time.Time{}, faults: map[string]string{}, asked: map[string]ClusterOutcome{},
 		success: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_reconcile_last_success_timestamp_seconds",
 			Help: "When the open incidents were last compared with what is known of their alerts; 0 if never.",
@@ -85,29 +101,61 @@ func (r *Reconciler) SetConfig(cfg ReconcileConfig) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cfg = cfg
+	for name := range r.asked {
+		if _, still := cfg.Clusters[name]; !still {
+			delete(r.asked, name)
+		}
+	}
 }
 
-// Outcome is what became of one comparison. Err holds no secret.
-type Outcome struct {
+func (r *Reconciler) config() ReconcileConfig {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cfg
+}
+
+// Comparison is what became of one comparison. Err holds no secret.
+type Comparison struct {
 	At  time.Time // zero: there was none yet
 	Err error
 }
 
+// ClusterOutcome is what became of the last question to a cluster.
+type ClusterOutcome struct {
+	Cluster string
+	At      time.Time
+	Err     error
+}
+
 // Outcome returns that of the last comparison.
-func (r *Reconciler) Outcome() Outcome {
+func (r *Reconciler) Outcome() Comparison {
 	if o := r.outcome.Load(); o != nil {
 		return *o
 	}
-	return Outcome{}
+	return Comparison{}
+}
+
+// Clusters returns the outcomes of the clusters that were asked, by name.
+func (r *Reconciler) Clusters() []ClusterOutcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []ClusterOutcome
+	for _, o := range r.asked {
+		out = append(out, o)
+	}
+	slices.SortFunc(out, func(a, b ClusterOutcome) int {
+		if a.Cluster < b.Cluster {
+			return -1
+		}
+		return 1
+	})
+	return out
 }
 
 // Run reconciles at each interval until ctx ends.
 func (r *Reconciler) Run(ctx context.Context) {
 	for {
-		r.mu.Lock()
-		interval := r.cfg.Interval
-		r.mu.Unlock()
-		timer := time.NewTimer(interval)
+		timer := time.NewTimer(r.config().Interval)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -120,100 +168,157 @@ func (r *Reconciler) Run(ctx context.Context) {
 	}
 }
 
-// note counts, and logs a fault once and not at every interval.
+// note counts the outcome of a comparison.
 func (r *Reconciler) note(err error) {
-	text := ""
 	if err != nil {
-		text = err.Error()
 		r.failures.Inc()
 	} else {
 		r.success.Set(float64(r.now().Unix()))
 	}
+	r.outcome.Store(&Comparison{At: r.now(), Err: err})
+}
+
+// noteCluster keeps what became of a cluster, and logs a fault once and not at every interval.
+func (r *Reconciler) noteCluster(name string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
 	r.mu.Lock()
-	was := r.fault
-	r.fault = text
+	was := r.faults[name]
+	r.faults[name] = text
+	r.asked[name] = ClusterOutcome{Cluster: name, At: r.now(), Err: err}
 	r.mu.Unlock()
-	o := Outcome{At: r.now(), Err: err}
-	r.outcome.Store(&o)
 	if err != nil && text != was {
-		r.log.Warn("open incidents were not reconciled", "err", err)
+		r.log.Warn("open incidents were not reconciled", "cluster", name, "err", err)
 	}
 }
 
-// Reconcile compares the open incidents with what is known of their alerts, once.
+// Reconcile compares the open incidents with what is known of their alerts, once. Clusters are asked in parallel, and one
+// that fails delays none.
 func (r *Reconciler) Reconcile(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	open, err := r.opened.Open(ctx)
+	r.running.Lock()
+	defer r.running.Unlock()
+	cfg := r.config()
+	if err := r.passTime(ctx); err != nil {
+		return fmt.Errorf("reconcile: %w", err)
+	}
+	clusters, err := r.opened.OpenClusters(ctx)
 	if err != nil {
 		return fmt.Errorf("reconcile: %w", err)
 	}
-	var known map[string]bool
-	var since time.Time
-	if r.cfg.Alertmanagers != nil && len(open) > 0 {
-		asked, cancel := context.WithTimeout(ctx, max(r.cfg.Interval, 10*time.Second))
-		known, since, err = r.cfg.Alertmanagers.Known(asked)
-		cancel()
-		if err != nil { // Nothing is presumed, and what was missing stays so.
-			return fmt.Errorf("reconcile: %w", err)
+	var mu sync.Mutex
+	var errs []error
+	var group errgroup.Group
+	group.SetLimit(clustersAtOnce)
+	for _, name := range clusters {
+		group.Go(func() error {
+			if err := r.reconcileCluster(ctx, cfg, name); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("cluster %s: %w", name, err))
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	r.mu.Lock()
+	for name := range r.missing {
+		if !slices.Contains(clusters, name) {
+			delete(r.missing, name)
 		}
 	}
-	now := r.now()
-	missing := map[episode]time.Time{}
-	for _, in := range open {
-		var events []reporter.AlertEvent
-		last := map[string]time.Time{} // start of each alert's last episode: the earlier ones are over
-		for _, a := range in.Alerts {
-			last[a.Fingerprint] = a.StartsAt
-		}
-		for _, a := range in.Alerts {
-			if end, _ := a.Ended(); !end.IsZero() || !a.StartsAt.Equal(last[a.Fingerprint]) {
-				continue
-			}
-			why, at := r.presume(in, a, known, since, missing, now)
-			if why == "" {
-				continue
-			}
-			events = append(events, reporter.AlertEvent{
-				GroupKey: in.GroupKey, Receiver: in.Receiver, ExternalURL: in.ExternalURL, GroupLabels: in.GroupLabels,
-				Fingerprint: a.Fingerprint, Firing: true, StartsAt: a.StartsAt, EndsAt: at, ReceivedAt: in.LastSeenAt, Presumed: why,
-			})
-		}
-		if len(events) == 0 {
-			continue
-		}
-		if err := r.journal.accept(ctx, map[string][]reporter.AlertEvent{in.Key: events}); err != nil {
-			return fmt.Errorf("reconcile: %w", err)
+	r.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// passTime applies what follows from time alone.
+func (r *Reconciler) passTime(ctx context.Context) error {
+	started := time.Time{}
+	if after := r.journal.cfg.Load().ChronicAfter; after > 0 {
+		started = r.now().Add(-after)
+	}
+	due, err := r.opened.TimeDue(ctx, started)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(due, dueAtOnce) {
+		if err := r.journal.apply(ctx, Batch{}, some); err != nil {
+			return err
 		}
 	}
-	r.missing = missing
 	return nil
 }
 
-// presume says why and when the alert is taken for ended; "" while it is not.
-func (r *Reconciler) presume(
-	in reporter.Incident, a reporter.Alert, known map[string]bool, since time.Time, missing map[episode]time.Time, now time.Time,
+func (r *Reconciler) reconcileCluster(ctx context.Context, cfg ReconcileConfig, name string) error {
+	var known map[string]bool
+	var since time.Time
+	if api := cfg.Clusters[name]; api != nil {
+		asking, cancel := context.WithTimeout(ctx, clusterTimeout)
+		var err error
+		known, since, err = api.Known(asking)
+		cancel()
+		if ctx.Err() == nil {
+			r.noteCluster(name, err)
+		}
+		if err != nil { // Nothing is presumed, and what was missing stays so.
+			return err
+		}
+	}
+	alerts, err := r.opened.FiringAlerts(ctx, name)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	was := r.missing[name]
+	r.mu.Unlock()
+	now := r.now()
+	missing := map[episode]time.Time{}
+	var b Batch
+	for _, a := range alerts {
+		if a.Doubtful {
+			if known != nil {
+				b.Verdicts = append(b.Verdicts, reporter.AlertVerdict{
+					Cluster: name, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, Firing: known[a.Fingerprint],
+				})
+			}
+			continue
+		}
+		if why, at := cfg.presume(a, known, since, was, missing, now); why != "" {
+			b.Ends = append(b.Ends, reporter.AlertEnd{
+				Cluster: name, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, EndsAt: at, Why: why,
+			})
+		}
+	}
+	r.mu.Lock()
+	r.missing[name] = missing
+	r.mu.Unlock()
+	if len(b.Ends)+len(b.Verdicts) == 0 {
+		return nil
+	}
+	return r.journal.apply(ctx, b, nil)
+}
+
+// presume says why and when the alert is presumed to have ended; "" while it is not.
+func (c ReconcileConfig) presume(
+	a reporter.JournalAlert, known map[string]bool, since time.Time, was, missing map[episode]time.Time, now time.Time,
 ) (reporter.CloseReason, time.Time) {
 	if known[a.Fingerprint] {
 		return "", time.Time{}
 	}
-	seen := a.SeenAt
-	if seen.IsZero() { // Told by an older version of this program.
-		seen = in.LastSeenAt
-	}
 	if known != nil {
-		key := episode{in.Key, a.Fingerprint, a.StartsAt.UnixMicro()}
-		gone, was := r.missing[key]
-		if !was || seen.After(gone) {
+		key := episodeOf(a.Cluster, a.Fingerprint, a.StartsAt)
+		gone, before := was[key]
+		if !before || a.SeenAt.After(gone) {
 			gone = now
 		}
 		missing[key] = gone
-		if now.Sub(gone) >= r.cfg.After && now.Sub(since) >= r.cfg.After {
+		if now.Sub(gone) >= c.After && now.Sub(since) >= c.After {
 			return reporter.ClosedReconciled, gone
 		}
 	}
-	if r.cfg.ExpireAfter > 0 && !seen.IsZero() && now.Sub(seen) >= r.cfg.ExpireAfter {
-		return reporter.ClosedExpired, seen
+	if c.ExpireAfter > 0 && !a.SeenAt.IsZero() && now.Sub(a.SeenAt) >= c.ExpireAfter {
+		return reporter.ClosedExpired, a.SeenAt
 	}
 	return "", time.Time{}
 }

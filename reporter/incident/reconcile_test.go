@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,16 +15,39 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 )
 
-func (m *memory) Open(context.Context) (out []reporter.Incident, err error) {
+func (m *memory) OpenClusters(context.Context) (out []string, err error) {
 	for _, in := range m.sorted() {
-		if in.State == reporter.IncidentOpen {
-			out = append(out, in)
+		if (!in.Over() || slices.ContainsFunc(in.Alerts, func(a reporter.Alert) bool { return a.Doubtful })) && !slices.Contains(out, in.Cluster) {
+			out = append(out, in.Cluster)
 		}
 	}
 	return out, nil
 }
 
-// managers know what they are told to know.
+func (m *memory) FiringAlerts(_ context.Context, cluster string) (out []reporter.JournalAlert, err error) {
+	for _, in := range m.sorted() {
+		for _, a := range in.Alerts {
+			if end, _ := a.Ended(); in.Cluster == cluster && (end.IsZero() || a.Doubtful) {
+				out = append(out, reporter.JournalAlert{
+					Incident: in.ID, Cluster: cluster, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, SeenAt: a.SeenAt, Doubtful: a.Doubtful,
+				})
+			}
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) TimeDue(_ context.Context, started time.Time) (out []string, err error) {
+	for _, in := range m.sorted() {
+		if (in.State == reporter.IncidentOpen && !in.StartedAt.After(started)) ||
+			slices.ContainsFunc(in.Alerts, func(a reporter.Alert) bool { return a.Doubtful }) {
+			out = append(out, in.ID)
+		}
+	}
+	return out, nil
+}
+
+// managers have the alerts that they are given.
 type managers struct {
 	known []string
 	since time.Time
@@ -67,15 +91,16 @@ func TestReconcile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := tell(t, config, []reporter.AlertEvent{seen("a", 0, 2)})
+			m := receive(t, config, []reporter.AlertEvent{after(2, event("a", 0, -1))})
 			j := journal(m, config)
 			var now time.Time
 			cfg := incident.ReconcileConfig{Interval: time.Minute, After: 5 * time.Minute, ExpireAfter: time.Hour}
 			r := incident.NewReconciler(cfg, j, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return now })
 			for _, s := range tc.steps {
 				now = at(s.at)
+				m.clock = now
 				if s.managers != nil {
-					cfg.Alertmanagers = s.managers
+					cfg.Clusters = map[string]incident.API{reporter.ClusterDefault: s.managers}
 				}
 				r.SetConfig(cfg)
 				err := r.Reconcile(t.Context())
@@ -89,12 +114,12 @@ func TestReconcile(t *testing.T) {
 			if got := m.sorted()[0].CloseReason; got != tc.why {
 				t.Errorf("closed as %q, want %q", got, tc.why)
 			}
-			// What was presumed gives way to what is told.
+			// What was presumed gives way to what is received.
 			if err := j.Accept(t.Context(), []reporter.AlertEvent{event("a", 0, 15)}); err != nil {
 				t.Fatal(err)
 			}
 			if in := m.sorted()[0]; in.CloseReason != reporter.ClosedResolved || !in.EndedAt.Equal(at(15)) {
-				t.Errorf("after its resolve was told: %s at %v", in.CloseReason, in.EndedAt)
+				t.Errorf("after its resolve: %s at %v", in.CloseReason, in.EndedAt)
 			}
 		})
 	}
@@ -104,8 +129,8 @@ func TestOutcomeIsThatOfTheLastComparison(t *testing.T) {
 	t.Parallel()
 	down := errors.New("connection refused")
 	synctest.Test(t, func(t *testing.T) {
-		m := tell(t, config, []reporter.AlertEvent{seen("a", 0, 2)})
-		cfg := incident.ReconcileConfig{Interval: time.Minute, After: time.Hour, Alertmanagers: &managers{err: down}}
+		m := receive(t, config, []reporter.AlertEvent{after(2, event("a", 0, -1))})
+		cfg := incident.ReconcileConfig{Interval: time.Minute, After: time.Hour, Clusters: map[string]incident.API{reporter.ClusterDefault: &managers{err: down}}}
 		r := incident.NewReconciler(cfg, journal(m, config), m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), time.Now)
 		ctx, stop := context.WithCancel(t.Context())
 		go r.Run(ctx)
@@ -119,10 +144,54 @@ func TestOutcomeIsThatOfTheLastComparison(t *testing.T) {
 		is("at first", time.Time{}, nil)
 		<-time.After(time.Minute)
 		is("while nobody answers", time.Now(), down)
-		cfg.Alertmanagers = &managers{known: []string{"a"}}
+		cfg.Clusters = map[string]incident.API{reporter.ClusterDefault: &managers{known: []string{"a"}}}
 		r.SetConfig(cfg)
 		<-time.After(time.Minute)
 		is("after an answer", time.Now(), nil)
 		stop()
 	})
+}
+
+// A firing that was received shortly after its resolve is a late copy, or news: the cluster's API decides, and without one
+// whether a resolve follows.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		api   *managers
+		later []reporter.AlertEvent
+		at    float64 // when time passes
+		want  string
+	}{
+		"the API has it":                {&managers{known: []string{"a"}}, nil, 32, "0-… (1)"},
+		"the API does not have it":      {&managers{}, nil, 60, "0-30 (1)"},
+		"the API does not answer":       {&managers{err: errors.New("down")}, nil, 60, "0-30 (1)"},
+		"nothing follows for 6 minutes": {nil, nil, 37, "0-… (1)"},
+		"before that":                   {nil, nil, 36.9, "0-30 (1)"},
+		"a copy of the resolve follows": {nil, []reporter.AlertEvent{after(34, event("a", 0, 30))}, 60, "0-30 (1)"},
+		"another resolve follows":       {nil, []reporter.AlertEvent{after(34, event("a", 0, 33))}, 60, "0-33 (1)"},
+		"it is received firing again":   {nil, []reporter.AlertEvent{after(32.1, event("a", 0, -1))}, 33, "0-… (1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config
+			rc := incident.ReconcileConfig{Interval: time.Minute, After: 5 * time.Minute}
+			if tc.api != nil {
+				cfg.Deciders = map[string]bool{reporter.ClusterDefault: true}
+				rc.Clusters = map[string]incident.API{reporter.ClusterDefault: tc.api}
+			}
+			hooks := [][]reporter.AlertEvent{{event("a", 0, 30)}, {after(31, event("a", 0, -1))}}
+			if tc.later != nil {
+				hooks = append(hooks, tc.later)
+			}
+			m := receive(t, cfg, hooks...)
+			m.clock = at(tc.at)
+			r := incident.NewReconciler(rc, journal(m, cfg), m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return m.clock })
+			if err := r.Reconcile(t.Context()); (err != nil) != (tc.api != nil && tc.api.err != nil) {
+				t.Error(err)
+			}
+			if got := summary(m); got != tc.want {
+				t.Errorf("incidents are %s, want %s", got, tc.want)
+			}
+		})
+	}
 }

@@ -161,11 +161,11 @@ func (o *Outbox) notComposed(ctx context.Context, d reporter.Delivery, err error
 func (o *Outbox) sendPart(ctx context.Context, ch Channel, d *reporter.Delivery, n int) error {
 	part := &d.Parts[n]
 	replyTo := ""
-	if n == 0 && d.Kind == reporter.DeliveryPostmortem {
-		// The postmortem answers the notice of its incident's firing. Without it, it stands alone.
+	if n == 0 {
+		// Without the message that it replies to, a message stands alone.
 		var err error
-		if replyTo, err = o.state.MessageID(ctx, reporter.DeliveryKey(reporter.DeliveryFiring, d.Subject, d.Receiver)); err != nil {
-			o.log.Warn("the notice of the firing was not found", "delivery", d.ID, "err", err)
+		if replyTo, err = o.state.ReplyTo(ctx, *d); err != nil {
+			o.log.Warn("the message to reply to was not found", "delivery", d.ID, "err", err)
 		}
 	}
 	if !part.SendingAt.IsZero() {

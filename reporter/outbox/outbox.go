@@ -32,8 +32,8 @@ type Digests interface {
 	// Merge turns the receiver's postmortems that are not composed yet into one digest, once the first of them is due and
 	// there are at least so many, and returns how many it merged.
 	Merge(ctx context.Context, receiver string, now time.Time, from int) (merged int, err error)
-	// MessageID returns the channel's id of the first message of the delivery of that key; "" where none was sent.
-	MessageID(ctx context.Context, key string) (string, error)
+	// ReplyTo returns the channel's id of the message that a delivery replies to; "" if there is none.
+	ReplyTo(ctx context.Context, d reporter.Delivery) (string, error)
 }
 
 // Queue says when a receiver may have something due.

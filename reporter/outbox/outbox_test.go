@@ -214,9 +214,10 @@ func (m *memory) Merge(_ context.Context, receiver string, now time.Time, from i
 	return len(waiting), nil
 }
 
-func (m *memory) MessageID(_ context.Context, key string) (string, error) {
+func (m *memory) ReplyTo(_ context.Context, to reporter.Delivery) (string, error) {
 	for _, d := range m.all() {
-		if d.Key == key && len(d.Parts) > 0 {
+		if to.Kind == reporter.DeliveryPostmortem && d.Kind == reporter.DeliveryFiring && d.Subject == to.Subject &&
+			d.Receiver == to.Receiver && len(d.Parts) > 0 {
 			return d.Parts[0].MessageID, nil
 		}
 	}

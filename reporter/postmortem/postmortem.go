@@ -29,13 +29,13 @@ type Config struct {
 
 // Details is the operations database. reporter.ErrNotFound means that it knows nothing of the incident.
 type Details interface {
-	Details(ctx context.Context, incidentID string) (reporter.Details, error)
+	Details(ctx context.Context, q reporter.DetailsQuery) (reporter.Details, error)
 }
 
 // History is the journal's memory.
 type History interface {
-	// Earlier counts incidents of the same key.
-	Earlier(ctx context.Context, key string, before time.Time) (reporter.Earlier, error)
+	// Earlier counts the incidents before this one that share an alert with it.
+	Earlier(ctx context.Context, in reporter.Incident) (reporter.Earlier, error)
 	// Alike returns incidents that are over, began within since <= t < before and have an alert of one of these names, the
 	// latest first, at most limit.
 	Alike(ctx context.Context, names []string, since, before time.Time, limit int) ([]reporter.Incident, error)
@@ -107,7 +107,7 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 	}
 	b.look(ctx, in, &p)
 	if b.history != nil {
-		if e, err := b.history.Earlier(ctx, in.Key, in.StartedAt); err != nil {
+		if e, err := b.history.Earlier(ctx, in); err != nil {
 			b.log.Warn("earlier incidents could not be counted", "incident", in.ID, "err", err)
 		} else {
 			p.Earlier = &e
@@ -126,7 +126,11 @@ func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Po
 	if b.details == nil {
 		return
 	}
-	d, err := b.details.Details(ctx, in.ID)
+	worst := in.Worst()
+	d, err := b.details.Details(ctx, reporter.DetailsQuery{
+		IncidentID: b.givenID(in), Fingerprint: worst.Fingerprint, AlertName: worst.Labels["alertname"],
+		StartsAt: in.StartedAt, EndsAt: in.EndedAt,
+	})
 	if errors.Is(err, reporter.ErrNotFound) {
 		return
 	}
@@ -145,6 +149,17 @@ func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Po
 	if !d.Acknowledged.IsZero() {
 		p.Acknowledged = d.Acknowledged
 	}
+}
+
+// givenID is the name that the first alert with one gives to the incident, as it is: in the incident's ID what is no letter or
+// digit is replaced, and that could be the ID of another one.
+func (b *Builder) givenID(in reporter.Incident) string {
+	for _, a := range in.Alerts {
+		if id := cmp.Or(a.Labels[b.cfg.IDLabel], a.Annotations[b.cfg.IDLabel]); id != "" {
+			return id
+		}
+	}
+	return ""
 }
 
 // annotation is the first one of that name among the incident's alerts.
@@ -241,14 +256,20 @@ func (b *Builder) page(id string) string {
 
 func (b *Builder) links(in reporter.Incident) []reporter.Link {
 	source := ""
+	given := map[string]string{}
 	for _, a := range in.Alerts {
 		source = cmp.Or(source, a.GeneratorURL)
+		for _, l := range a.Links {
+			given[l.Kind] = cmp.Or(given[l.Kind], l.URL)
+		}
 	}
 	var out []reporter.Link
 	for _, l := range []reporter.Link{
 		{Kind: "page", URL: b.page(in.ID)},
 		{Kind: "runbook", URL: annotation(in, "runbook_url")},
-		{Kind: "dashboard", URL: annotation(in, "dashboard_url")},
+		{Kind: "dashboard", URL: cmp.Or(annotation(in, "dashboard_url"), given["dashboard"])},
+		{Kind: "panel", URL: given["panel"]},
+		{Kind: "silence", URL: given["silence"]},
 		{Kind: "source", URL: source},
 		{Kind: "alertmanager", URL: in.ExternalURL},
 	} {

@@ -18,12 +18,14 @@ var day = time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
 
 type details func(id string) (reporter.Details, error)
 
-func (d details) Details(_ context.Context, id string) (reporter.Details, error) { return d(id) }
+func (d details) Details(_ context.Context, q reporter.DetailsQuery) (reporter.Details, error) {
+	return d(q.IncidentID)
+}
 
 type history func(key string, before time.Time) (reporter.Earlier, error)
 
-func (h history) Earlier(_ context.Context, key string, before time.Time) (reporter.Earlier, error) {
-	return h(key, before)
+func (h history) Earlier(_ context.Context, in reporter.Incident) (reporter.Earlier, error) {
+	return h(in.Key, in.StartedAt)
 }
 
 func (history) Alike(context.Context, []string, time.Time, time.Time, int) ([]reporter.Incident, error) {

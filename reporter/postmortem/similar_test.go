@@ -23,7 +23,7 @@ type past struct {
 	err       error
 }
 
-func (past) Earlier(context.Context, string, time.Time) (reporter.Earlier, error) {
+func (past) Earlier(context.Context, reporter.Incident) (reporter.Earlier, error) {
 	return reporter.Earlier{}, nil
 }
 

@@ -11,37 +11,35 @@ import (
 )
 
 const (
-	// mostShared is how many updates share one commit. More would save little and hold the early ones up.
+	// mostShared is how many updates share one commit. More would save little and delay the early ones.
 	mostShared = 128
 	// commitTimeout bounds one shared transaction.
 	commitTimeout = 30 * time.Second
-	// journalLock is the PostgreSQL advisory lock of journal writers. They take turns, because what one webhook says of an
-	// incident depends on what the one before it said; sharing commits makes that cheap.
+	// journalLock is the PostgreSQL advisory lock of journal writers. They take turns, because what one webhook changes depends on
+	// what the one before it changed; sharing commits makes that cheap.
 	journalLock = 0x61776f6f6f69
 )
 
 // update is one caller's share of a commit.
 type update struct {
-	fn    func(context.Context, reporter.JournalTx) error
-	asks  []reporter.JournalQuestion
+	query reporter.JournalQuery
+	apply func(reporter.JournalView) reporter.JournalChanges
 	taken atomic.Bool // by the committer, or by the caller who gave up waiting
 	done  chan error
 }
 
-// errClosed is what a store that is being closed says.
+// errClosed is the error of a store that is being closed.
 var errClosed = errors.New("state is being closed")
 
-// Update runs fn on the incident journal in one transaction: what it puts is kept together, or not at all, and is on
-// the disk when Update returns nil. Callers at the same time share a transaction and its one fsync; fn may run again
-// where another's share spoiled the common one, and must then begin anew. What the updates ask is read for all of them at
-// once.
-func (s *Store) Update(
-	ctx context.Context, fn func(ctx context.Context, tx reporter.JournalTx) error, asks ...reporter.JournalQuestion,
-) error {
+// Update looks up what q asks for, gives it to apply, and stores what that changes, in one transaction: all of it is kept, or
+// nothing, and it is on the disk when Update returns nil. Callers at the same time share a transaction and its one fsync, and
+// what they ask is read for all of them at once; each sees what the one before it changed. apply may run again, where
+// another's share made the common transaction fail.
+func (s *Store) Update(ctx context.Context, q reporter.JournalQuery, apply func(reporter.JournalView) reporter.JournalChanges) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	u := &update{fn: fn, asks: asks, done: make(chan error, 1)}
+	u := &update{query: q, apply: apply, done: make(chan error, 1)}
 	select {
 	case s.updates <- u:
 	case <-s.closing:
@@ -106,29 +104,48 @@ func (s *Store) apply(share ...*update) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	defer func() {
-		if r := recover(); r != nil { // One caller's defect must not take down the others' committer.
+		if r := recover(); r != nil { // One caller's defect must not end the others' committer.
 			err = fmt.Errorf("update panicked: %v", r)
 			s.log.Error("journal update panicked", "err", err)
 		}
 	}()
 	return s.tx(ctx, func(tx tx) error {
-		if s.postgres() {
-			if _, err := tx.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, journalLock); err != nil {
-				return fmt.Errorf("journal lock: %w", err)
-			}
-		}
-		j := journalTx{
-			tx: tx, store: s, alerts: map[string]map[alertKey]reporter.Alert{}, put: map[string]reporter.Incident{},
-			read: map[reporter.JournalQuestion][]reporter.Incident{},
-		}
-		if err := j.readAhead(ctx, share); err != nil {
+		now, err := s.journalTurn(ctx, tx)
+		if err != nil {
 			return err
 		}
-		for _, u := range share {
-			if err := u.fn(ctx, j); err != nil {
+		queries := make([]reporter.JournalQuery, len(share))
+		for n, u := range share {
+			queries[n] = u.query
+		}
+		j := newJournalTx(s, tx)
+		if err := j.load(ctx, queries); err != nil {
+			return err
+		}
+		for n, u := range share {
+			// Each update has a time of its own, so that what is received later is later.
+			view := j.view(u.query, now.Add(time.Duration(n)*time.Microsecond))
+			if err := j.change(ctx, u.apply(view), view.Now); err != nil {
 				return err
 			}
 		}
 		return j.flush(ctx)
 	})
+}
+
+// journalTurn waits for the turn of this transaction among the journal's writers, and returns the time of the state's clock.
+func (s *Store) journalTurn(ctx context.Context, tx tx) (time.Time, error) {
+	if !s.postgres() {
+		return s.clock().UTC().Truncate(time.Microsecond), nil
+	}
+	var locked string
+	var now int64
+	// The columns are evaluated in their order: the time is that after the lock was got.
+	if err := tx.row(ctx, `SELECT pg_advisory_xact_lock($1)::text, `+databaseNow, journalLock).Scan(&locked, &now); err != nil {
+		return time.Time{}, fmt.Errorf("journal lock: %w", err)
+	}
+	if s.now != nil {
+		return s.now().UTC().Truncate(time.Microsecond), nil
+	}
+	return time.UnixMicro(now).UTC(), nil
 }

@@ -27,8 +27,7 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 	case "alerts_by_name":
 		return s.alertsBy(ctx, "name", from, to)
 	case "alerts_resolved":
-		return s.single(ctx, `SELECT count(*)`+window+` AND (NOT a.firing OR EXISTS (SELECT 1 FROM incidents i
-			WHERE i.id = a.incident_id AND i.state = 'resolved'))`, from, to)
+		return s.single(ctx, `SELECT count(*)`+window+` AND a.ends_at IS NOT NULL`, from, to)
 	case "alerts_converged":
 		// Each incident has one first alert, and begins with it.
 		return s.single(ctx, `SELECT (SELECT count(*)`+window+`) -
@@ -38,6 +37,8 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 			WHERE b.incident_id = a.incident_id AND (b.starts_at != a.starts_at OR b.fingerprint != a.fingerprint))`, from, to)
 	case "incidents_open":
 		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'open'`)
+	case "incidents_chronic":
+		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'chronic'`)
 	case "incidents_oldest_open":
 		return s.oldestOpen(ctx)
 	case "incidents_resolved":

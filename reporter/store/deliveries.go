@@ -213,13 +213,25 @@ func (s *Store) MergedInto(ctx context.Context, digest int64) ([]string, error) 
 	return out, nil
 }
 
-// MessageID returns the channel's id of the first message of a delivery; "" where none was sent.
-func (s *Store) MessageID(ctx context.Context, key string) (string, error) {
-	list, err := queryDeliveries(ctx, s.reading(), `WHERE key = $1`, key)
-	if err != nil || len(list) == 0 || len(list[0].Parts) == 0 {
-		return "", err
+// ReplyTo returns the channel's id of the message that a delivery replies to: of a postmortem the first one of its incident, else
+// the notice of the incident's begin. "" if nothing was sent that it could reply to.
+func (s *Store) ReplyTo(ctx context.Context, d reporter.Delivery) (string, error) {
+	if d.Kind != reporter.DeliveryPostmortem {
+		return "", nil
 	}
-	return list[0].Parts[0].MessageID, nil
+	for _, kind := range []reporter.DeliveryKind{reporter.DeliveryPostmortem, reporter.DeliveryFiring} {
+		list, err := queryDeliveries(ctx, s.reading(), `WHERE kind = $1 AND subject = $2 AND receiver = $3 AND id < $4 ORDER BY id`,
+			string(kind), d.Subject, d.Receiver, d.ID)
+		if err != nil {
+			return "", err
+		}
+		for _, before := range list {
+			if len(before.Parts) > 0 && before.Parts[0].MessageID != "" {
+				return before.Parts[0].MessageID, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // Claim inserts (report, due) together with the deliveries, and returns false where it is claimed already.

@@ -7,323 +7,118 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"math/bits"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// journalTx is one update's view of the journal, inside a transaction that it may share with others.
-type journalTx struct {
-	tx
-	store *Store
-	// alerts is what is stored of the incidents that were read or put, so that only what changes is written.
-	alerts map[string]map[alertKey]reporter.Alert
-	// put is what is to be written at the end, or before it is read, by ID: many rows go into one statement.
-	put map[string]reporter.Incident
-	// read is what was read ahead, with what was put since.
-	read map[reporter.JournalQuestion][]reporter.Incident
-}
-
-// readAtOnce is how many questions are answered ahead; an update of more keys asks the rest one by one.
-const readAtOnce = 500
-
-// question is one as the map knows it: times of one moment differ by their zones.
-func question(key string, since time.Time) reporter.JournalQuestion {
-	return reporter.JournalQuestion{Key: key, Since: since.UTC().Round(0)}
-}
-
-// readAhead answers what the updates are going to ask, in two statements rather than two for each.
-func (t journalTx) readAhead(ctx context.Context, share []*update) error {
-	var asked []reporter.JournalQuestion
-	for _, u := range share {
-		for _, q := range u.asks {
-			q = question(q.Key, q.Since)
-			if _, ok := t.read[q]; !ok && len(asked) < readAtOnce {
-				asked = append(asked, q)
-				t.read[q] = nil
-			}
-		}
-	}
-	if len(asked) < 2 { // which is no work less
-		clear(t.read)
-		return nil
-	}
-	var values strings.Builder
-	var args []any
-	for n, q := range padded(asked) {
-		fmt.Fprintf(&values, ",(CAST($%d AS TEXT), CAST($%d AS BIGINT))", 2*n+1, 2*n+2)
-		args = append(args, q.Key, q.Since.UnixMicro())
-	}
-	found, err := queryIncidents(ctx, t.querier, `WHERE id IN (WITH asked (k, since) AS (VALUES `+values.String()[1:]+`)
-		SELECT i.id FROM asked JOIN incidents i ON i.key = asked.k AND (i.state = 'open' OR i.ended_at >= asked.since))
-		ORDER BY started_at, id`, args...)
-	if err != nil {
-		return err
-	}
-	for _, in := range found {
-		t.remember(in)
-		t.changed(in)
-	}
-	return nil
-}
-
-// padded repeats the last of a list until its length is a power of 2, so that the texts of statements are few.
-func padded[T any](list []T) []T {
-	n := 1 << bits.Len(uint(len(list)-1))
-	return append(list[:len(list):len(list)], slices.Repeat(list[len(list)-1:], n-len(list))...)
-}
-
-// changed lays an incident over what was read ahead: updates that share a commit often speak of the same one.
-func (t journalTx) changed(in reporter.Incident) {
-	for q, found := range t.read {
-		if q.Key != in.Key {
-			continue
-		}
-		found = slices.DeleteFunc(slices.Clone(found), func(have reporter.Incident) bool { return have.ID == in.ID })
-		if in.State == reporter.IncidentOpen || in.EndedAt.UnixMicro() >= q.Since.UnixMicro() {
-			found = append(found, in)
-			slices.SortFunc(found, func(a, b reporter.Incident) int {
-				return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
-			})
-		}
-		t.read[q] = found
-	}
-}
-
-// alertKey tells the alerts of one incident apart.
-type alertKey struct {
-	fingerprint string
-	start       int64
-}
-
-func keyOf(a reporter.Alert) alertKey { return alertKey{a.Fingerprint, a.StartsAt.UnixMicro()} }
-
-func (t journalTx) remember(in reporter.Incident) {
-	m := make(map[alertKey]reporter.Alert, len(in.Alerts))
-	for _, a := range in.Alerts {
-		m[keyOf(a)] = a
-	}
-	t.alerts[in.ID] = m
-}
-
-const incidentColumns = `id, key, group_key, receiver, external_url, group_labels, state, started_at, ended_at,
-	close_reason, truncated, first_seen, last_seen, notified, sample`
-
-func (t journalTx) Incidents(ctx context.Context, key string, since time.Time) ([]reporter.Incident, error) {
-	if found, ok := t.read[question(key, since)]; ok {
-		return slices.Clone(found), nil
-	}
-	for _, in := range t.put {
-		if in.Key == key {
-			if err := t.flush(ctx); err != nil {
-				return nil, err
-			}
-			break
-		}
-	}
-	found, err := queryIncidents(ctx, t.querier, `WHERE key = $1 AND (state = 'open' OR ended_at >= $2) ORDER BY started_at, id`,
-		key, since.UnixMicro())
-	for _, in := range found {
-		t.remember(in)
-	}
-	return found, err
-}
-
-func (t journalTx) Incident(ctx context.Context, id string) (reporter.Incident, error) {
-	if in, ok := t.put[id]; ok {
-		return in, nil
-	}
-	in, err := oneIncident(ctx, t.querier, id)
-	if err == nil || errors.Is(err, reporter.ErrNotFound) {
-		in.ID = id
-		t.remember(in)
-	}
-	return in, err
-}
-
-func (t journalTx) DeleteIncident(ctx context.Context, id string) error {
-	delete(t.alerts, id)
-	delete(t.put, id)
-	for q, found := range t.read {
-		t.read[q] = slices.DeleteFunc(slices.Clone(found), func(have reporter.Incident) bool { return have.ID == id })
-	}
-	if _, err := t.exec(ctx, `DELETE FROM incidents WHERE id = $1`, id); err != nil {
-		return fmt.Errorf("incident %s: %w", id, err)
-	}
-	return nil
-}
-
-func (t journalTx) PutIncident(ctx context.Context, in reporter.Incident) error {
-	if _, known := t.alerts[in.ID]; !known {
-		if _, err := t.Incident(ctx, in.ID); err != nil && !errors.Is(err, reporter.ErrNotFound) {
-			return err
-		}
-	}
-	t.put[in.ID] = in
-	t.changed(in)
-	return nil
-}
-
-const incidentValues = 15
-
-// flush writes what was put.
-func (t journalTx) flush(ctx context.Context) error {
-	incidents := t.rows(`INSERT INTO incidents (`+incidentColumns+`) VALUES `, incidentValues, `
-		ON CONFLICT (id) DO UPDATE SET key=excluded.key, group_key=excluded.group_key, receiver=excluded.receiver,
-			external_url=excluded.external_url, group_labels=excluded.group_labels, state=excluded.state,
-			started_at=excluded.started_at, ended_at=excluded.ended_at, close_reason=excluded.close_reason,
-			truncated=excluded.truncated, first_seen=excluded.first_seen, last_seen=excluded.last_seen,
-			notified=excluded.notified, sample=excluded.sample`)
-	for _, id := range slices.Sorted(maps.Keys(t.put)) {
-		in := t.put[id]
-		groupLabels, err := json.Marshal(in.GroupLabels)
-		if err != nil {
-			return fmt.Errorf("incident %s: %w", in.ID, err)
-		}
-		if err := incidents.add(ctx, in.ID, in.Key, in.GroupKey, in.Receiver, in.ExternalURL, string(groupLabels),
-			string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), int64(in.Truncated),
-			micros(in.FirstSeenAt), micros(in.LastSeenAt), in.Notified, in.Sample); err != nil {
-			return fmt.Errorf("incidents: %w", err)
-		}
-	}
-	if err := incidents.end(ctx); err != nil {
-		return fmt.Errorf("incidents: %w", err)
-	}
-	if err := t.flushAlerts(ctx); err != nil {
-		return fmt.Errorf("alerts: %w", err)
-	}
-	clear(t.put)
-	return nil
-}
-
-// flushAlerts writes those alerts of the incidents that differ from what is stored.
-func (t journalTx) flushAlerts(ctx context.Context) error {
-	alerts := t.rows(`INSERT INTO alerts (incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at,
-		presumed_why, labels, annotations, generator_url, category, name) VALUES `, alertColumns, `
-		ON CONFLICT (incident_id, starts_at, fingerprint) DO UPDATE SET ends_at=excluded.ends_at,
-		firing=excluded.firing, seen_at=excluded.seen_at, presumed_at=excluded.presumed_at,
-		presumed_why=excluded.presumed_why, labels=excluded.labels, annotations=excluded.annotations,
-		generator_url=excluded.generator_url, category=excluded.category, name=excluded.name`)
-	for id, in := range t.put {
-		stored := t.alerts[id]
-		kept := make(map[alertKey]bool, len(in.Alerts))
-		for _, a := range in.Alerts {
-			k := keyOf(a)
-			kept[k] = true
-			if have, ok := stored[k]; ok && sameAlert(have, a) {
-				continue
-			}
-			labels, err := json.Marshal(a.Labels)
-			if err != nil {
-				return err
-			}
-			annotations, err := json.Marshal(a.Annotations)
-			if err != nil {
-				return err
-			}
-			if err := alerts.add(ctx, id, a.Fingerprint, a.StartsAt.UnixMicro(), micros(a.EndsAt), a.Firing, micros(a.SeenAt),
-				micros(a.PresumedAt), string(a.PresumedWhy), string(labels), string(annotations), a.GeneratorURL,
-				category(a), a.Labels["alertname"]); err != nil {
-				return err
-			}
-		}
-		for k := range stored {
-			if !kept[k] {
-				_, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND starts_at = $2 AND fingerprint = $3`,
-					id, k.start, k.fingerprint)
-				if err != nil {
-					return err
-				}
-			}
-		}
-		t.remember(in)
-	}
-	return alerts.end(ctx)
-}
-
-const (
-	// rowsAtOnce is how many rows one statement inserts, a power of 2; both databases take well over 32767 arguments.
-	rowsAtOnce   = 256
-	alertColumns = 13
+var (
+	incidentTable = table{"incidents", []string{"id"}, []string{
+		"key", "cluster", "route", "group_key", "receiver", "external_url", "group_labels", "state", "started_at", "ended_at",
+		"close_reason", "alert_count", "folded", "last_end", "last_why", "truncated", "held", "first_seen", "last_seen", "notified",
+		"sample",
+	}}
+	alertTable = table{"alerts", []string{"incident_id", "starts_at", "fingerprint"}, []string{
+		"ends_at", "firing", "seen_at", "resolves", "confirmed_at", "dismissed_at", "doubtful", "presumed_at", "presumed_why",
+		"labels", "annotations", "generator_url", "links", "category", "name",
+	}}
 )
 
-// rowInserter gathers rows into statements of many.
-type rowInserter struct {
-	querier
-	head, tail string
-	columns    int
-	args       []any
-}
-
-func (q querier) rows(head string, columns int, tail string) *rowInserter {
-	return &rowInserter{querier: q, head: head, tail: tail, columns: columns}
-}
-
-func (r *rowInserter) add(ctx context.Context, row ...any) error {
-	r.args = append(r.args, row...)
-	if len(r.args) >= rowsAtOnce*r.columns {
-		return r.end(ctx)
+// incidentRow is the values of an incident, in the order of incidentTable.
+func incidentRow(in reporter.Incident) ([]any, error) {
+	groupLabels, err := json.Marshal(in.GroupLabels)
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-// end inserts what has gathered, by statements whose numbers of rows are powers of 2: PostgreSQL plans each text anew, and
-// there are few texts that way.
-func (r *rowInserter) end(ctx context.Context) error {
-	rest := r.args
-	for len(rest) > 0 {
-		n := 1 << (bits.Len(uint(len(rest)/r.columns)) - 1) * r.columns
-		if err := r.insert(ctx, rest[:n]); err != nil {
-			return err
-		}
-		rest = rest[n:]
+	folded, err := json.Marshal(append([]reporter.Folded{}, in.Folded...))
+	if err != nil {
+		return nil, err
 	}
-	r.args = r.args[:0]
-	return nil
+	return []any{
+		in.ID, in.Key, cmp.Or(in.Cluster, reporter.ClusterDefault), in.Route, in.GroupKey, in.Receiver, in.ExternalURL,
+		string(groupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
+		string(folded), micros(in.LastEnd), string(in.LastWhy), int64(in.Truncated), in.Held, micros(in.FirstSeenAt),
+		micros(in.LastSeenAt), in.Notified, in.Sample,
+	}, nil
 }
 
-func (r *rowInserter) insert(ctx context.Context, args []any) error {
-	var b strings.Builder
-	b.WriteString(r.head)
-	for n := range args {
-		switch {
-		case n == 0:
-			b.WriteString("(")
-		case n%r.columns == 0:
-			b.WriteString("),(")
-		default:
-			b.WriteString(",")
+func scanIncident(rows *sql.Rows) (in reporter.Incident, err error) {
+	var groupLabels, folded string
+	var truncated int64
+	var started, ended, lastEnd, first, last sql.NullInt64
+	if err := rows.Scan(&in.ID, &in.Key, &in.Cluster, &in.Route, &in.GroupKey, &in.Receiver, &in.ExternalURL, &groupLabels,
+		&in.State, &started, &ended, &in.CloseReason, &in.AlertsTotal, &folded, &lastEnd, &in.LastWhy, &truncated, &in.Held, &first,
+		&last, &in.Notified, &in.Sample); err != nil {
+		return in, err
+	}
+	if err := errors.Join(json.Unmarshal([]byte(groupLabels), &in.GroupLabels), json.Unmarshal([]byte(folded), &in.Folded)); err != nil {
+		return in, fmt.Errorf("%s: %w", in.ID, err)
+	}
+	if len(in.Folded) == 0 {
+		in.Folded = nil
+	}
+	in.Truncated, in.StartedAt, in.EndedAt, in.LastEnd = uint64(truncated), moment(started), moment(ended), moment(lastEnd)
+	in.FirstSeenAt, in.LastSeenAt = moment(first), moment(last)
+	return in, nil
+}
+
+// alertRow is the values of an alert, in the order of alertTable. ends_at is NULL while it is firing.
+func alertRow(incident string, a reporter.Alert) ([]any, error) {
+	resolves := make([][3]int64, len(a.Resolves))
+	for n, r := range a.Resolves {
+		resolves[n] = [3]int64{r.EndsAt.UnixMicro(), r.First.UnixMicro(), r.Last.UnixMicro()}
+	}
+	texts := make([]string, 4)
+	for n, v := range []any{resolves, a.Labels, a.Annotations, append([]reporter.Link{}, a.Links...)} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
 		}
-		if r.sqlite { // which searches a list for the name of each numbered argument
-			b.WriteString("?")
-		} else {
-			b.WriteString("$" + strconv.Itoa(n+1))
+		texts[n] = string(b)
+	}
+	ended, _ := a.Ended()
+	return []any{
+		incident, a.StartsAt.UnixMicro(), a.Fingerprint, micros(ended), a.Firing, micros(a.SeenAt), texts[0], micros(a.ConfirmedAt),
+		micros(a.DismissedAt), a.Doubtful, micros(a.PresumedAt), string(a.PresumedWhy), texts[1], texts[2], a.GeneratorURL, texts[3],
+		category(a), a.Labels["alertname"],
+	}, nil
+}
+
+func scanAlert(rows *sql.Rows) (incident string, a reporter.Alert, err error) {
+	var resolves, labels, annotations, links, category, name string
+	var starts, ends, seen, confirmed, dismissed, presumed sql.NullInt64
+	if err := rows.Scan(&incident, &starts, &a.Fingerprint, &ends, &a.Firing, &seen, &resolves, &confirmed, &dismissed, &a.Doubtful,
+		&presumed, &a.PresumedWhy, &labels, &annotations, &a.GeneratorURL, &links, &category, &name); err != nil {
+		return "", a, err
+	}
+	a.StartsAt, a.SeenAt, a.PresumedAt = moment(starts), moment(seen), moment(presumed)
+	a.ConfirmedAt, a.DismissedAt = moment(confirmed), moment(dismissed)
+	if !a.Firing {
+		a.EndsAt = moment(ends)
+	}
+	if resolves != "[]" {
+		var list [][3]int64
+		err = json.Unmarshal([]byte(resolves), &list)
+		for _, r := range list {
+			a.Resolves = append(a.Resolves, reporter.Resolve{
+				EndsAt: time.UnixMicro(r[0]).UTC(), First: time.UnixMicro(r[1]).UTC(), Last: time.UnixMicro(r[2]).UTC(),
+			})
 		}
 	}
-	b.WriteString(")" + r.tail)
-	_, err := r.exec(ctx, b.String(), args...)
-	return err
-}
-
-func sameAlert(a, b reporter.Alert) bool {
-	return a.EndsAt.Equal(b.EndsAt) && a.Firing == b.Firing && a.SeenAt.Equal(b.SeenAt) && a.PresumedAt.Equal(b.PresumedAt) &&
-		a.PresumedWhy == b.PresumedWhy && a.GeneratorURL == b.GeneratorURL && maps.Equal(a.Labels, b.Labels) &&
-		maps.Equal(a.Annotations, b.Annotations)
+	if links != "[]" {
+		err = errors.Join(err, json.Unmarshal([]byte(links), &a.Links))
+	}
+	err = errors.Join(err, json.Unmarshal([]byte(labels), &a.Labels), json.Unmarshal([]byte(annotations), &a.Annotations))
+	if err != nil {
+		return "", a, fmt.Errorf("%s: %w", incident, err)
+	}
+	return incident, a, nil
 }
 
 // category is what the KPI of alerts by category counts an alert under.
 func category(a reporter.Alert) string {
 	return cmp.Or(a.Labels["alert_category"], a.Labels["category"], "uncategorized")
-}
-
-func (t journalTx) PutDelivery(ctx context.Context, d reporter.Delivery) error {
-	_, err := t.store.insertDelivery(ctx, t.tx, d)
-	return err
 }
 
 // Incident returns the incident of that ID, or reporter.ErrNotFound.
@@ -336,21 +131,87 @@ func (s *Store) Incidents(ctx context.Context, limit int) ([]reporter.Incident, 
 	return queryIncidents(ctx, s.reading(), `ORDER BY started_at DESC, id DESC LIMIT $1`, limit)
 }
 
-// Open returns the incidents that are open, oldest first.
-func (s *Store) Open(ctx context.Context) ([]reporter.Incident, error) {
-	return queryIncidents(ctx, s.reading(), `WHERE state = 'open' ORDER BY started_at, id`)
+// OpenClusters returns the clusters that have an open incident or an alert in doubt.
+func (s *Store) OpenClusters(ctx context.Context) ([]string, error) {
+	return s.texts(ctx, `SELECT DISTINCT cluster FROM incidents WHERE ended_at IS NULL
+		OR id IN (SELECT incident_id FROM alerts WHERE doubtful) ORDER BY 1`)
 }
 
-// Earlier counts the incidents of the key that began in the 7 and 30 days before that moment, and averages how long those
-// of the 30 days took that are over.
-func (s *Store) Earlier(ctx context.Context, key string, before time.Time) (reporter.Earlier, error) {
+// TimeDue returns incidents that change by time alone: open ones that began at or before started, and those with an alert in
+// doubt.
+func (s *Store) TimeDue(ctx context.Context, started time.Time) ([]string, error) {
+	return s.texts(ctx, `SELECT id FROM incidents WHERE (state = 'open' AND started_at <= $1)
+		OR id IN (SELECT incident_id FROM alerts WHERE doubtful) ORDER BY started_at, id`, started.UnixMicro())
+}
+
+func (s *Store) texts(ctx context.Context, query string, args ...any) (out []string, err error) {
+	rows, err := s.reading().query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("incidents: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("incidents: %w", err)
+		}
+		out = append(out, text)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("incidents: %w", err)
+	}
+	return out, nil
+}
+
+// FiringAlerts returns the alerts of a cluster that are firing, or whose end is in doubt.
+func (s *Store) FiringAlerts(ctx context.Context, cluster string) (out []reporter.JournalAlert, err error) {
+	rows, err := s.reading().query(ctx, `SELECT a.incident_id, a.fingerprint, a.starts_at, COALESCE(a.seen_at, i.last_seen), a.doubtful
+		FROM incidents i JOIN alerts a ON a.incident_id = i.id WHERE i.cluster = $1 AND (a.ends_at IS NULL OR a.doubtful)
+		AND (i.ended_at IS NULL OR i.id IN (SELECT incident_id FROM alerts WHERE doubtful))`, cluster)
+	if err != nil {
+		return nil, fmt.Errorf("alerts: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		a := reporter.JournalAlert{Cluster: cluster}
+		var starts, seen sql.NullInt64
+		if err := rows.Scan(&a.Incident, &a.Fingerprint, &starts, &seen, &a.Doubtful); err != nil {
+			return nil, fmt.Errorf("alerts: %w", err)
+		}
+		a.StartsAt, a.SeenAt = moment(starts), moment(seen)
+		out = append(out, a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("alerts: %w", err)
+	}
+	return out, nil
+}
+
+// earlierAlerts is how many alerts of an incident Earlier looks at.
+const earlierAlerts = 100
+
+// Earlier counts the incidents that share an alert with this one and began in the 7 and 30 days before it, and averages how
+// long those of the 30 days took that are over.
+func (s *Store) Earlier(ctx context.Context, in reporter.Incident) (reporter.Earlier, error) {
 	var e reporter.Earlier
 	const day = 24 * time.Hour
+	var fingerprints [][]any
+	for _, a := range in.Alerts[:min(len(in.Alerts), earlierAlerts)] {
+		fingerprints = append(fingerprints, []any{a.Fingerprint})
+	}
+	asked, err := array(fingerprints)
+	if err != nil {
+		return e, fmt.Errorf("earlier incidents: %w", err)
+	}
 	var mean sql.NullFloat64
-	err := s.reading().row(ctx, `SELECT count(*) FILTER (WHERE started_at >= $1), count(*),
+	q := s.reading()
+	err = q.row(ctx, `SELECT count(*) FILTER (WHERE started_at >= $1), count(*),
 		count(*) FILTER (WHERE state = 'resolved'), avg(ended_at - started_at) FILTER (WHERE state = 'resolved')
-		FROM incidents WHERE key = $2 AND started_at >= $3 AND started_at < $4`,
-		before.Add(-7*day).UnixMicro(), key, before.Add(-30*day).UnixMicro(), before.UnixMicro()).
+		FROM incidents WHERE id != $2 AND cluster = $3 AND started_at >= $4 AND started_at < $5
+		AND id IN (SELECT a.incident_id FROM `+q.each(6)+` v JOIN alerts a ON a.fingerprint = `+q.element(0)+`
+			AND (a.ends_at IS NULL OR a.ends_at >= $4))`,
+		in.StartedAt.Add(-7*day).UnixMicro(), in.ID, cmp.Or(in.Cluster, reporter.ClusterDefault),
+		in.StartedAt.Add(-30*day).UnixMicro(), in.StartedAt.UnixMicro(), asked).
 		Scan(&e.Days7, &e.Days30, &e.Resolved, &mean)
 	if err != nil {
 		return e, fmt.Errorf("earlier incidents: %w", err)
@@ -407,53 +268,38 @@ func oneIncident(ctx context.Context, q querier, id string) (reporter.Incident, 
 // first are read to their end before the next begin.
 func queryIncidents(ctx context.Context, q querier, where string, args ...any) ([]reporter.Incident, error) {
 	out, err := queryIncidentRows(ctx, q, where, args...)
+	if err != nil || len(out) == 0 {
+		return out, err
+	}
+	places := make(map[string]int, len(out))
+	ids := make([][]any, len(out))
+	for n, in := range out {
+		places[in.ID], ids[n] = n, []any{in.ID}
+	}
+	asked, err := array(ids)
 	if err != nil {
 		return nil, err
 	}
-	places := make(map[string]int, len(out))
-	for chunk := range slices.Chunk(out, readAtOnce) {
-		var ids strings.Builder
-		var args []any
-		for _, in := range chunk {
-			places[in.ID] = len(places)
-		}
-		for _, in := range padded(chunk) {
-			args = append(args, in.ID)
-			fmt.Fprintf(&ids, ",$%d", len(args))
-		}
-		err := eachAlert(ctx, q, `WHERE incident_id IN (`+ids.String()[1:]+`) ORDER BY incident_id, starts_at, fingerprint`,
-			func(incident string, a reporter.Alert) {
-				out[places[incident]].Alerts = append(out[places[incident]].Alerts, a)
-			}, args...)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	err = eachAlert(ctx, q, `WHERE incident_id IN (SELECT `+q.element(0)+` FROM `+q.each(1)+` v) ORDER BY incident_id, starts_at, fingerprint`,
+		func(incident string, a reporter.Alert) {
+			out[places[incident]].Alerts = append(out[places[incident]].Alerts, a)
+		}, asked)
+	return out, err
 }
 
 // queryIncidentRows reads incidents without their alerts.
 func queryIncidentRows(ctx context.Context, q querier, where string, args ...any) ([]reporter.Incident, error) {
-	rows, err := q.query(ctx, `SELECT `+incidentColumns+` FROM incidents `+where, args...)
+	rows, err := q.query(ctx, `SELECT `+incidentTable.list()+` FROM incidents `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("incidents: %w", err)
 	}
 	defer rows.Close()
 	var out []reporter.Incident
 	for rows.Next() {
-		var in reporter.Incident
-		var groupLabels string
-		var truncated int64
-		var started, ended, first, last sql.NullInt64
-		if err := rows.Scan(&in.ID, &in.Key, &in.GroupKey, &in.Receiver, &in.ExternalURL, &groupLabels, &in.State, &started,
-			&ended, &in.CloseReason, &truncated, &first, &last, &in.Notified, &in.Sample); err != nil {
+		in, err := scanIncident(rows)
+		if err != nil {
 			return nil, fmt.Errorf("incidents: %w", err)
 		}
-		if err := json.Unmarshal([]byte(groupLabels), &in.GroupLabels); err != nil {
-			return nil, fmt.Errorf("incident %s: %w", in.ID, err)
-		}
-		in.Truncated = uint64(truncated)
-		in.StartedAt, in.EndedAt, in.FirstSeenAt, in.LastSeenAt = moment(started), moment(ended), moment(first), moment(last)
 		out = append(out, in)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
@@ -471,23 +317,15 @@ func queryAlerts(ctx context.Context, q querier, incident string, limit int64) (
 
 // eachAlert calls f with each alert that is asked for, and the ID of its incident.
 func eachAlert(ctx context.Context, q querier, where string, f func(incident string, a reporter.Alert), args ...any) error {
-	rows, err := q.query(ctx, `SELECT incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at, presumed_why,
-		labels, annotations, generator_url FROM alerts `+where, args...)
+	rows, err := q.query(ctx, `SELECT `+alertTable.list()+` FROM alerts `+where, args...)
 	if err != nil {
 		return fmt.Errorf("alerts: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var a reporter.Alert
-		var incident, labels, annotations string
-		var starts, ends, seen, presumed sql.NullInt64
-		if err := rows.Scan(&incident, &a.Fingerprint, &starts, &ends, &a.Firing, &seen, &presumed, &a.PresumedWhy, &labels,
-			&annotations, &a.GeneratorURL); err != nil {
+		incident, a, err := scanAlert(rows)
+		if err != nil {
 			return fmt.Errorf("alerts: %w", err)
-		}
-		a.StartsAt, a.EndsAt, a.SeenAt, a.PresumedAt = moment(starts), moment(ends), moment(seen), moment(presumed)
-		if err := errors.Join(json.Unmarshal([]byte(labels), &a.Labels), json.Unmarshal([]byte(annotations), &a.Annotations)); err != nil {
-			return fmt.Errorf("alerts of %s: %w", incident, err)
 		}
 		f(incident, a)
 	}

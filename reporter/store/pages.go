@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,9 @@ const (
 // ListIncidents returns rows for a page, at most f.Limit.
 func (s *Store) ListIncidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
 	var out []reporter.IncidentRow
-	for _, state := range []reporter.IncidentState{reporter.IncidentOpen, reporter.IncidentResolved} {
-		passed := f.After != nil && f.After.State == reporter.IncidentResolved && state == reporter.IncidentOpen
+	states := []reporter.IncidentState{reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved}
+	for n, state := range states {
+		passed := f.After != nil && n < slices.Index(states, f.After.State)
 		if passed || (f.State != "" && f.State != state) || len(out) >= f.Limit {
 			continue
 		}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
@@ -109,11 +108,14 @@ func (s *Store) prepareSchema(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, string(text)); err != nil {
+		err = s.tx(ctx, func(tx tx) error {
+			if _, err := tx.exec(ctx, string(text)); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, `INSERT INTO schema_version (version) VALUES ($1)`, n+1)
+			if err := afterMigration(ctx, tx.querier, n+1); err != nil {
+				return err
+			}
+			_, err := tx.exec(ctx, `INSERT INTO schema_version (version) VALUES ($1)`, n+1)
 			return err
 		})
 		if err != nil {

@@ -156,6 +156,9 @@ func (s *Store) migrate(ctx context.Context, n int, file string) error {
 		if _, err := tx.raw.ExecContext(ctx, string(text)); err != nil {
 			return err
 		}
+		if err := afterMigration(ctx, tx.querier, n+1); err != nil {
+			return err
+		}
 		_, err := tx.raw.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", n+1, applicationID))
 		return err
 	})

@@ -35,6 +35,7 @@ type Store struct {
 	log    *slog.Logger
 
 	extracts singleflight.Group // of incidents that are read in part
+	now      func() time.Time   // of tests; nil is the real clock, of PostgreSQL the database's
 
 	updates chan *update // to the committer
 	closing chan struct{}
@@ -47,6 +48,17 @@ func (s *Store) start() {
 	s.holder = rand.Text()
 	s.updates, s.closing = make(chan *update), make(chan struct{})
 	s.stopped.Go(s.commitLoop)
+}
+
+// SetClock replaces the clock that events are dated by; call it before anything else. Without it that is the database's own
+// with PostgreSQL, and the process's with SQLite.
+func (s *Store) SetClock(now func() time.Time) { s.now = now }
+
+func (s *Store) clock() time.Time {
+	if s.now != nil {
+		return s.now()
+	}
+	return time.Now()
 }
 
 // postgres says which of the two databases this is.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,24 +93,21 @@ func openPostgres(tb testing.TB, dsn string) *store.Store {
 
 func put(tb testing.TB, s *store.Store, ins ...reporter.Incident) {
 	tb.Helper()
-	err := s.Update(tb.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
-		for _, in := range ins {
-			if err := tx.PutIncident(ctx, in); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.Update(tb.Context(), reporter.JournalQuery{}, puts(ins...)); err != nil {
 		tb.Fatal(err)
 	}
 }
 
+// puts is an update that looks at nothing.
+func puts(ins ...reporter.Incident) func(reporter.JournalView) reporter.JournalChanges {
+	return func(reporter.JournalView) reporter.JournalChanges { return reporter.JournalChanges{Incidents: ins} }
+}
+
 func incident(id string, start, minutes int) reporter.Incident {
 	in := reporter.Incident{
-		ID: id, Key: "k", GroupKey: "g", Receiver: "r", ExternalURL: "http://am", GroupLabels: map[string]string{"a": "b"},
+		ID: id, Key: "k", Cluster: "default", GroupKey: "g", Receiver: "r", ExternalURL: "http://am", GroupLabels: map[string]string{"a": "b"},
 		State: reporter.IncidentOpen, StartedAt: day.Add(time.Duration(start) * time.Minute), Truncated: 3,
-		FirstSeenAt: day, LastSeenAt: day.Add(time.Hour), Notified: true, Sample: true,
+		FirstSeenAt: day, LastSeenAt: day.Add(time.Hour), Notified: true, Sample: true, AlertsTotal: 1,
 	}
 	a := reporter.Alert{
 		Fingerprint: "f", StartsAt: in.StartedAt, Firing: true, Labels: map[string]string{"alert_category": "db", "x": "日本\x00\"'"},
@@ -119,6 +117,11 @@ func incident(id string, start, minutes int) reporter.Incident {
 		in.State, in.CloseReason, in.EndedAt = reporter.IncidentResolved, reporter.ClosedResolved, in.StartedAt.Add(time.Duration(minutes)*time.Minute)
 		a.Firing, a.EndsAt = false, in.EndedAt
 		a.SeenAt, a.PresumedAt, a.PresumedWhy = day, day.Add(time.Second), reporter.ClosedReconciled
+		a.Resolves = []reporter.Resolve{{EndsAt: in.EndedAt, First: day, Last: day.Add(time.Second)}}
+		a.ConfirmedAt, a.DismissedAt, a.Doubtful = day, day.Add(time.Minute), true
+		a.Links = []reporter.Link{{Kind: "panel", URL: "http://g"}}
+		in.Route, in.LastEnd, in.LastWhy, in.Held = "db", in.EndedAt, in.CloseReason, true
+		in.Folded = []reporter.Folded{{Name: "A", Count: 2, Firing: time.Hour}}
 	}
 	in.Alerts = []reporter.Alert{a}
 	return in
@@ -163,71 +166,168 @@ func TestIncidentsSurviveARoundTripAndAReopen(t *testing.T) {
 	})
 }
 
-func TestJournalTx(t *testing.T) {
+func TestUpdateSeesWhatItAsksFor(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
-		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1))
 		other := incident("OTHER", 0, 30)
-		other.Key = "k2"
-		put(t, s, other)
-		err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
-			found, err := tx.Incidents(ctx, "k", day.Add(30*time.Minute))
-			if err != nil {
-				return err
-			}
-			var ids []string
-			for _, in := range found {
-				ids = append(ids, in.ID)
-			}
-			if got := strings.Join(ids, " "); got != "OPEN RECENT" {
-				t.Errorf("incidents that are open or ended at the moment itself: %s", got)
-			}
-			if _, err := tx.Incident(ctx, "nothing"); !errors.Is(err, reporter.ErrNotFound) {
-				t.Errorf("missing: %v", err)
-			}
-			if err := tx.DeleteIncident(ctx, "RECENT"); err != nil {
-				return err
-			}
-			_, err = tx.Incident(ctx, "RECENT")
-			if !errors.Is(err, reporter.ErrNotFound) {
-				t.Errorf("deleted: %v", err)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+		other.Key, other.Alerts[0].Fingerprint = "k2", "f2"
+		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1), other)
+		at := func(of string, minutes int) []reporter.JournalSince {
+			return []reporter.JournalSince{{Of: of, Since: day.Add(time.Duration(minutes) * time.Minute)}}
 		}
-		// An error, and a panic, undo everything.
-		fault := errors.New("x")
-		undone := func(end func() error) {
-			t.Helper()
-			err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
-				if err := tx.PutIncident(ctx, incident("UNDONE", 0, 1)); err != nil {
-					return err
+		for name, tc := range map[string]struct {
+			q    reporter.JournalQuery
+			want string
+		}{
+			"nothing":                       {reporter.JournalQuery{}, ""},
+			"open, or ended at that moment": {reporter.JournalQuery{Keys: at("k", 30)}, "OPEN RECENT"},
+			"ended before":                  {reporter.JournalQuery{Keys: at("k", 31)}, "OPEN"},
+			"another key":                   {reporter.JournalQuery{Keys: at("k2", 0)}, "OTHER"},
+			"by alert":                      {reporter.JournalQuery{Alerts: at("f", 30)}, "OPEN RECENT"},
+			"by alert that ended before":    {reporter.JournalQuery{Alerts: at("f2", 31)}, ""},
+			"by id":                         {reporter.JournalQuery{Incidents: []string{"OLD", "x"}}, "OLD"},
+			"all of that":                   {reporter.JournalQuery{Keys: at("k", 30), Alerts: at("f2", 0), Incidents: []string{"OLD"}}, "OPEN OLD OTHER RECENT"},
+		} {
+			tc.q.Names = []string{"OPEN", "FREE"}
+			err := s.Update(t.Context(), tc.q, func(v reporter.JournalView) (c reporter.JournalChanges) {
+				var ids []string
+				for _, in := range v.Incidents {
+					ids = append(ids, in.ID)
+					if len(in.Alerts) != 1 || in.Selected {
+						t.Errorf("%s: %s has %d alerts", name, in.ID, len(in.Alerts))
+					}
 				}
-				if err := tx.PutDelivery(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, "UNDONE", "r", day)); err != nil {
-					return err
+				if got := strings.Join(ids, " "); got != tc.want {
+					t.Errorf("%s: saw %s, want %s", name, got, tc.want)
 				}
-				return end()
+				same(t, name, map[string]bool{"OPEN": true}, v.Taken)
+				return c
 			})
-			if err == nil {
-				t.Error("no error")
+			if err != nil {
+				t.Fatal(err)
 			}
 		}
-		undone(func() error { return fault })
-		undone(func() error { panic("x") })
-		if _, err := s.Incident(t.Context(), "UNDONE"); !errors.Is(err, reporter.ErrNotFound) {
-			t.Errorf("an undone incident is there: %v", err)
+		// A panic undoes everything.
+		err := s.Update(t.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges { panic("x") })
+		if err == nil {
+			t.Error("no error")
 		}
-		if ds, err := s.Deliveries(t.Context(), 10); err != nil || len(ds) != 0 {
-			t.Errorf("an undone delivery is there: %v, %v", ds, err)
-		}
-		earlier, err := s.Earlier(t.Context(), "k", day.Add(time.Minute))
+		earlier, err := s.Earlier(t.Context(), incident("NEW", 1, -1))
 		if err != nil {
 			t.Fatal(err)
 		}
 		earlier.MeanResolve, earlier.Resolved = 0, 0 // another test's matter
-		same(t, "earlier", reporter.Earlier{Days7: 1, Days30: 2}, earlier)
+		same(t, "earlier", reporter.Earlier{Days7: 2, Days30: 3}, earlier)
+	})
+}
+
+// Of an incident of many alerts, an update reads those that are firing and those it is about, and the oldest ended ones are
+// folded.
+func TestLargeIncidentsAreBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		in := incident("LARGE", 0, -1)
+		firing := in.Alerts[0]
+		for n := range 1500 {
+			a := firing
+			a.Fingerprint, a.Firing, a.Labels = fmt.Sprint("e", n), false, map[string]string{"alertname": fmt.Sprint("A", n%200), "severity": "info"}
+			if n == 3 {
+				a.Labels["severity"] = "critical"
+			}
+			a.StartsAt = day.Add(time.Duration(n) * time.Second)
+			a.EndsAt = a.StartsAt.Add(time.Minute)
+			in.Alerts = append(in.Alerts, a)
+		}
+		in.AlertsTotal = len(in.Alerts)
+		put(t, s, in)
+		q := reporter.JournalQuery{Alerts: []reporter.JournalSince{{Of: "e1499", Since: day}, {Of: "f", Since: day}, {Of: "e0", Since: day}}}
+		err := s.Update(t.Context(), q, func(v reporter.JournalView) (c reporter.JournalChanges) {
+			if len(v.Incidents) != 1 || len(v.Incidents[0].Alerts) != 2 || !v.Incidents[0].Selected {
+				t.Fatalf("saw %+v", v.Incidents)
+			}
+			return c
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Incident(t.Context(), "LARGE")
+		if err != nil {
+			t.Fatal(err)
+		}
+		folded, names := 0, 0
+		for _, f := range got.Folded {
+			folded += f.Count
+			names++
+		}
+		if len(got.Alerts) != 1002 || folded != 499 || names != 101 || got.AlertsTotal != 1501 || got.Severity() != "critical" {
+			t.Errorf("%d alerts, %d folded by %d names, %d in all, %s", len(got.Alerts), folded, names, got.AlertsTotal, got.Severity())
+		}
+	})
+}
+
+// What fires again takes its postmortem back while nothing of it is sent, and gets an update of it later on.
+func TestPostmortemsFollowTheirIncident(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		put(t, s, incident("I", 0, 30))
+		over := func() {
+			t.Helper()
+			err := s.Update(t.Context(), reporter.JournalQuery{}, func(v reporter.JournalView) reporter.JournalChanges {
+				return reporter.JournalChanges{Postmortems: []reporter.PostmortemDue{{
+					Incident: "I", Receivers: []string{"oncall"}, First: day.Add(time.Minute), Update: day.Add(15 * time.Minute),
+				}}}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := func() {
+			t.Helper()
+			err := s.Update(t.Context(), reporter.JournalQuery{}, func(v reporter.JournalView) reporter.JournalChanges {
+				return reporter.JournalChanges{Recalls: []string{"I", "unknown"}}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		states := func(want string) {
+			t.Helper()
+			ds, err := s.Deliveries(t.Context(), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range ds {
+				got = append(got, fmt.Sprint(d.State, " ", d.NextAttempt.Sub(day)))
+			}
+			slices.Reverse(got)
+			same(t, "deliveries", want, strings.Join(got, ", "))
+		}
+		over()
+		over()
+		states("pending 1m0s")
+		again()
+		over()
+		states("cancelled 1m0s, pending 1m0s")
+		ds, err := s.Deliveries(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := ds[0]
+		d.State, d.Message, d.Parts = reporter.DeliverySent, &reporter.Message{}, []reporter.Part{{SentAt: day, MessageID: "7"}}
+		if err := s.Save(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		again()
+		over()
+		states("cancelled 1m0s, sent 1m0s, pending 15m0s")
+		update, err := s.Deliveries(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := s.ReplyTo(t.Context(), update[0]); err != nil || id != "7" {
+			t.Errorf("the update replies to message %q, %v", id, err)
+		}
 	})
 }
 
@@ -393,7 +493,7 @@ func TestCounts(t *testing.T) {
 		group := incident("GROUP", 10, 20)
 		group.Alerts = append(group.Alerts,
 			reporter.Alert{Fingerprint: "2", StartsAt: day.Add(11 * time.Minute), EndsAt: day.Add(12 * time.Minute), Labels: map[string]string{"category": "net"}},
-			reporter.Alert{Fingerprint: "3", StartsAt: day.Add(12 * time.Minute), Firing: true})
+			reporter.Alert{Fingerprint: "3", StartsAt: day.Add(12 * time.Minute), EndsAt: day.Add(13 * time.Minute)})
 		group.Alerts[1].Labels["alertname"] = "NetDown"
 		put(t, s, group, incident("BORDER", 0, 10), incident("BEFORE", -1, 0), incident("AT-END", 60, -1), incident("OPEN", 59, -1))
 		for what, want := range map[string]string{
@@ -526,9 +626,7 @@ func TestManyWritersAndReaders(t *testing.T) {
 		wg.Go(func() {
 			for i := range 20 {
 				s := []*store.Store{one, two}[i%2]
-				err := s.Update(t.Context(), func(ctx context.Context, tx reporter.JournalTx) error {
-					return tx.PutIncident(ctx, incident(fmt.Sprintf("I-%d-%d", n, i), i, 1))
-				})
+				err := s.Update(t.Context(), reporter.JournalQuery{}, puts(incident(fmt.Sprintf("I-%d-%d", n, i), i, 1)))
 				if err != nil {
 					t.Error(err)
 				}
@@ -563,9 +661,7 @@ func benchmarkUpdate(b *testing.B, writers int) {
 			n++
 			id := fmt.Sprintf("I-%d", n)
 			mu.Unlock()
-			err := s.Update(context.Background(), func(ctx context.Context, tx reporter.JournalTx) error {
-				return tx.PutIncident(ctx, incident(id, n, 1))
-			})
+			err := s.Update(context.Background(), reporter.JournalQuery{}, puts(incident(id, n, 1)))
 			if err != nil {
 				b.Error(err)
 			}

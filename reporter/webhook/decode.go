@@ -49,7 +49,7 @@ type decoder struct {
 
 // decode reads the body of a webhook. Fields that it does not know are skipped, as a later Alertmanager may send them. The
 // error is a *refusal, or that of the reader; it never holds text of the body.
-func decode(body io.Reader, limits Limits, now time.Time) (*decoded, error) {
+func decode(body io.Reader, limits Limits, cluster string, now time.Time) (*decoded, error) {
 	d := &decoder{json: json.NewDecoder(body), limits: limits}
 	d.json.UseNumber()
 	out := &decoded{skipped: map[string]int{}}
@@ -107,7 +107,7 @@ func decode(body io.Reader, limits Limits, now time.Time) (*decoded, error) {
 	if msg.GroupKey == "" {
 		return nil, bad("groupKey is missing")
 	}
-	out.build(msg, alerts, now)
+	out.build(msg, alerts, cluster, now)
 	return out, nil
 }
 
@@ -422,14 +422,22 @@ func unusable(a alert) string {
 func sane(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2200 }
 
 // build makes the events. Each alert has its own status: the one at the top is "firing" while any alert of the group is.
-func (out *decoded) build(m Message, alerts []alert, now time.Time) {
+func (out *decoded) build(m Message, alerts []alert, cluster string, now time.Time) {
+	switch {
+	case cluster != "":
+	case out.grafana:
+		cluster = reporter.ClusterGrafana
+	default:
+		cluster = reporter.ClusterDefault
+	}
 	out.events = make([]reporter.AlertEvent, 0, len(alerts))
 	for _, a := range alerts {
 		e := reporter.AlertEvent{
-			GroupKey: m.GroupKey, Receiver: m.Receiver, ExternalURL: m.ExternalURL, GroupLabels: m.GroupLabels,
-			Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
-			Labels: nonNil(a.Labels), Annotations: nonNil(a.Annotations), GeneratorURL: a.GeneratorURL,
-			Truncated: m.TruncatedAlerts + out.truncated, ReceivedAt: now,
+			Cluster: cluster, GroupKey: m.GroupKey, Receiver: m.Receiver, ExternalURL: m.ExternalURL, GroupLabels: m.GroupLabels,
+			GroupResolved: model.AlertStatus(m.Status) == model.AlertResolved,
+			Fingerprint:   a.Fingerprint, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+			Labels: nonNil(a.Labels), Annotations: nonNil(a.Annotations), GeneratorURL: a.GeneratorURL, Links: a.links(),
+			Truncated: m.TruncatedAlerts + out.truncated,
 		}
 		if model.AlertStatus(a.Status) == model.AlertFiring {
 			e.Firing, e.EndsAt = true, time.Time{}

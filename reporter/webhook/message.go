@@ -1,6 +1,10 @@
 package webhook
 
-import "github.com/prometheus/alertmanager/template"
+import (
+	"github.com/prometheus/alertmanager/template"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
 
 // Versions of the payload. Alertmanager's: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 // Grafana's: https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
@@ -22,4 +26,15 @@ type Message struct {
 type alert struct {
 	template.Alert
 	silenceURL, dashboardURL, panelURL string
+}
+
+func (a alert) links() (out []reporter.Link) {
+	for _, l := range []reporter.Link{
+		{Kind: "dashboard", URL: a.dashboardURL}, {Kind: "panel", URL: a.panelURL}, {Kind: "silence", URL: a.silenceURL},
+	} {
+		if l.URL != "" {
+			out = append(out, l)
+		}
+	}
+	return out
 }

@@ -45,6 +45,8 @@ type Config struct {
 	Logins  *auth.Logins // nil only compares credentials
 	MaxBody int64        // bytes; default 10 MiB
 	Limits  Limits
+	// Clusters are the names that a path may have, each with who may post to it; an open guard is the general one.
+	Clusters map[string]auth.Guard
 }
 
 // Handler answers the webhooks.
@@ -93,7 +95,7 @@ func New(c Config, sink Sink, log *slog.Logger, reg prometheus.Registerer) *Hand
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
-	for _, code := range []int{200, 400, 401, 405, 413, 415, 503} {
+	for _, code := range []int{200, 400, 401, 404, 405, 413, 415, 503} {
 		h.answers.WithLabelValues(strconv.Itoa(code))
 	}
 	for _, status := range []model.AlertStatus{model.AlertFiring, model.AlertResolved} {
@@ -172,7 +174,17 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 		w.Header().Set("Allow", http.MethodPost)
 		return &refusal{http.StatusMethodNotAllowed, "want POST"}
 	}
-	if v := cfg.Logins.Check(LoginArea, cfg.Guard, r); v != auth.Admitted {
+	cluster, guard := r.PathValue("cluster"), cfg.Guard
+	if cluster != "" {
+		own, known := cfg.Clusters[cluster]
+		if !known {
+			return &refusal{http.StatusNotFound, "no cluster of that name is in alertmanagers"}
+		}
+		if !own.Open() {
+			guard = own
+		}
+	}
+	if v := cfg.Logins.Check(LoginArea, guard, r); v != auth.Admitted {
 		// Alertmanager retries a 5xx only: alerts of its that share an address with wrong logins come later, and are not lost.
 		code, reason := v.Refuse(w, http.StatusServiceUnavailable)
 		return &refusal{code, reason}
@@ -189,7 +201,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	body := &meteredBody{body: r.Body, limit: cfg.MaxBody, budget: h.budget}
 	defer body.release()
-	got, err := decode(body, cfg.Limits, now.UTC())
+	got, err := decode(body, cfg.Limits, cluster, now.UTC())
 	if body.failed != nil {
 		err = body.failed
 	}

@@ -1,0 +1,54 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+)
+
+func TestRouteOf(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	text := `
+receivers: [{name: dba, terminal: {}}, {name: all, terminal: {}}]
+incidents: {receivers: [all]}
+routes:
+  - {name: db, matchers: ['team="db"', 'severity=~"critical|page"'], receivers: [dba], min_duration: 5m, severity: page}
+  - {matchers: ['alertname="Watchdog"', 'cluster="x"']}
+  - {matchers: ['env=~"dev.*"'], ignore: true}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string]string{
+		`{team="db", severity="page"}`:        `route "db": postmortems from 5m0s on to dba, severity page`,
+		`{team="db", severity="info"}`:        `route default: postmortems from 10m0s on to all`,
+		`{}`:                                  `route default: postmortems from 10m0s on to all`,
+		`{alertname="Watchdog"}`:              `route "Watchdog": ignored, makes no incident`,
+		`{alertname="Watchdog", cluster="x"}`: `postmortems from 10m0s on to all`,
+		`{env="dev1", team="x"}`:              `: ignored, makes no incident`,
+	} {
+		if got, err := RouteOf(c, set); err != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, %v, want %q", set, got, err, want)
+		}
+	}
+	for _, set := range []string{`{team=~"db"}`, `{team`, `team`} {
+		if got, err := RouteOf(c, set); err == nil {
+			t.Errorf("%s: %q", set, got)
+		}
+	}
+	if err := os.WriteFile(path, []byte(text+`  - {matchers: ['team=~"("']}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.Options{Path: path, Checks: []config.Check{CheckConfig}}.Load(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "routes[3].matchers") {
+		t.Errorf("a bad matcher: %v", err)
+	}
+}

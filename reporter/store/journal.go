@@ -1,0 +1,439 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	// wholeAlerts is up to how many alerts an incident is read whole by an update; of a larger one, only those that are firing
+	// and those that the update is about.
+	wholeAlerts = 100
+	// keptEnded is how many ended alerts of one incident are kept one by one, and foldFrom when the others are folded.
+	keptEnded = 1000
+	foldFrom  = keptEnded + 100
+	// foldedNames is how many alert names are told apart among the folded ones.
+	foldedNames = 100
+)
+
+// journalTx is the journal inside a transaction that updates may share: what they ask for is read once, and what they change
+// is written once.
+type journalTx struct {
+	tx
+	store     *Store
+	incidents map[string]*loaded
+	byKey     map[string][]*loaded
+	byAlert   map[string][]*loaded // by fingerprint
+	taken     map[string]bool
+}
+
+// loaded is an incident with the alerts that are read of it, as it is after the updates so far.
+type loaded struct {
+	reporter.Incident
+	stored map[alertKey]reporter.Alert // as they are in the database
+	dirty  bool
+}
+
+// alertKey tells the alerts of one incident apart.
+type alertKey struct {
+	fingerprint string
+	start       int64
+}
+
+func keyOf(a reporter.Alert) alertKey { return alertKey{a.Fingerprint, a.StartsAt.UnixMicro()} }
+
+func newJournalTx(s *Store, tx tx) *journalTx {
+	return &journalTx{
+		tx: tx, store: s, incidents: map[string]*loaded{}, byKey: map[string][]*loaded{}, byAlert: map[string][]*loaded{},
+		taken: map[string]bool{},
+	}
+}
+
+// load reads what the queries ask for, in a few statements for all of them.
+func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) error {
+	var keys, alerts, ids, names [][]any
+	for _, q := range queries {
+		for _, k := range q.Keys {
+			keys = append(keys, []any{k.Of, k.Since.UnixMicro()})
+		}
+		for _, a := range q.Alerts {
+			alerts = append(alerts, []any{a.Of, a.Since.UnixMicro()})
+		}
+		for _, id := range q.Incidents {
+			ids = append(ids, []any{id})
+		}
+		for _, name := range q.Names {
+			names = append(names, []any{name})
+		}
+	}
+	args := make([]any, 4)
+	for n, list := range [][][]any{keys, alerts, ids, names} {
+		text, err := array(list)
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		args[n] = text
+	}
+	found, err := queryIncidentRows(ctx, t.querier, `WHERE id IN (
+		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
+		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at IS NULL
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at >= `+t.integer(1)+`
+		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, args[:3]...)
+	if err != nil {
+		return err
+	}
+	var whole, large [][]any
+	for _, in := range found {
+		l := &loaded{Incident: in, stored: map[alertKey]reporter.Alert{}}
+		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
+			large = append(large, []any{in.ID})
+		} else {
+			whole = append(whole, []any{in.ID})
+		}
+		t.add(l)
+	}
+	if err := t.loadAlerts(ctx, whole, large, args[1]); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	rows, err := t.query(ctx, `SELECT id FROM incidents WHERE id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)`, args[3])
+	if err != nil {
+		return fmt.Errorf("incidents: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return fmt.Errorf("incidents: %w", err)
+		}
+		t.taken[id] = true
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// loadAlerts reads all alerts of some incidents, and of others those that are firing, in doubt, or asked for.
+func (t *journalTx) loadAlerts(ctx context.Context, whole, large [][]any, asked any) error {
+	keep := func(incident string, a reporter.Alert) {
+		l := t.incidents[incident]
+		if _, have := l.stored[keyOf(a)]; have {
+			return
+		}
+		l.stored[keyOf(a)] = a
+		l.Alerts = append(l.Alerts, a)
+		t.indexAlert(l, a.Fingerprint)
+	}
+	if len(whole) > 0 {
+		ids, err := array(whole)
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		err = eachAlert(ctx, t.querier, `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
+			ORDER BY incident_id, starts_at, fingerprint`, keep, ids)
+		if err != nil {
+			return err
+		}
+	}
+	if len(large) == 0 {
+		return nil
+	}
+	ids, err := array(large)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	err = eachAlert(ctx, t.querier, `WHERE (ends_at IS NULL OR doubtful)
+		AND incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)`, keep, ids)
+	if err != nil {
+		return err
+	}
+	return eachAlert(ctx, t.querier, `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
+		AND (incident_id, starts_at, fingerprint) IN (SELECT a.incident_id, a.starts_at, a.fingerprint
+			FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at >= `+t.integer(1)+`)`, keep, ids, asked)
+}
+
+func (t *journalTx) add(l *loaded) {
+	t.incidents[l.ID] = l
+	t.byKey[l.Key] = append(t.byKey[l.Key], l)
+	t.taken[l.ID] = true
+}
+
+func (t *journalTx) indexAlert(l *loaded, fingerprint string) {
+	if !slices.Contains(t.byAlert[fingerprint], l) {
+		t.byAlert[fingerprint] = append(t.byAlert[fingerprint], l)
+	}
+}
+
+// view is what one update asked for, as the updates before it left it.
+func (t *journalTx) view(q reporter.JournalQuery, now time.Time) reporter.JournalView {
+	found := map[string]*loaded{}
+	for _, k := range q.Keys {
+		for _, l := range t.byKey[k.Of] {
+			if !l.Over() || !l.EndedAt.Before(k.Since) {
+				found[l.ID] = l
+			}
+		}
+	}
+	for _, a := range q.Alerts {
+		for _, l := range t.byAlert[a.Of] {
+			found[l.ID] = l
+		}
+	}
+	for _, id := range q.Incidents {
+		if l, ok := t.incidents[id]; ok {
+			found[id] = l
+		}
+	}
+	v := reporter.JournalView{Now: now, Taken: map[string]bool{}}
+	for _, name := range q.Names {
+		if t.taken[name] {
+			v.Taken[name] = true
+		}
+	}
+	for _, l := range found {
+		v.Incidents = append(v.Incidents, l.Incident)
+	}
+	slices.SortFunc(v.Incidents, func(a, b reporter.Incident) int {
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return v
+}
+
+// change takes over what an update changes. Deliveries are stored at once, incidents and alerts by flush.
+func (t *journalTx) change(ctx context.Context, c reporter.JournalChanges, now time.Time) error {
+	for _, in := range c.Incidents {
+		l, known := t.incidents[in.ID]
+		if !known {
+			l = &loaded{Incident: in, stored: map[alertKey]reporter.Alert{}}
+			t.add(l)
+		} else if l.Key != in.Key {
+			t.byKey[l.Key] = slices.DeleteFunc(t.byKey[l.Key], func(o *loaded) bool { return o == l })
+			t.byKey[in.Key] = append(t.byKey[in.Key], l)
+		}
+		l.Incident, l.dirty = in, true
+		for _, a := range in.Alerts {
+			t.indexAlert(l, a.Fingerprint)
+		}
+	}
+	for _, id := range c.Recalls {
+		if err := t.recall(ctx, id, now); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Postmortems {
+		if err := t.putPostmortem(ctx, p, now); err != nil {
+			return err
+		}
+	}
+	for _, d := range c.Deliveries {
+		if _, err := t.store.insertDelivery(ctx, t.tx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recall cancels the postmortems of an incident of which nothing has been sent.
+func (t *journalTx) recall(ctx context.Context, incident string, now time.Time) error {
+	list, err := queryDeliveries(ctx, t.querier, `WHERE kind = 'postmortem' AND subject = $1 AND state = 'pending'`, incident)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		if begun(d) {
+			continue
+		}
+		_, err := t.exec(ctx, `UPDATE deliveries SET state = 'cancelled', finished_at = $1, last_error = 'the incident fires again'
+			WHERE id = $2 AND state = 'pending'`, now.UnixMicro(), d.ID)
+		if err != nil {
+			return fmt.Errorf("delivery %d: %w", d.ID, err)
+		}
+	}
+	return nil
+}
+
+// begun says whether something of the delivery has been sent, or may have been.
+func begun(d reporter.Delivery) bool {
+	return slices.ContainsFunc(d.Parts, func(p reporter.Part) bool {
+		return !p.SentAt.IsZero() || !p.SendingAt.IsZero() || p.Ambiguous+p.Interrupted > 0
+	})
+}
+
+// putPostmortem queues the postmortem of an incident: the first one, or an update of one that was sent. One that waits to be sent
+// is enough, as it is composed when it is sent.
+func (t *journalTx) putPostmortem(ctx context.Context, p reporter.PostmortemDue, now time.Time) error {
+	for _, receiver := range p.Receivers {
+		list, err := queryDeliveries(ctx, t.querier, `WHERE kind = 'postmortem' AND subject = $1 AND receiver = $2`, p.Incident, receiver)
+		if err != nil {
+			return err
+		}
+		sent, waits := false, false
+		for _, d := range list {
+			switch {
+			case d.State == reporter.DeliverySent || begun(d):
+				sent = true
+			case d.State == reporter.DeliveryMerged:
+				var state string
+				if err := t.row(ctx, `SELECT state FROM deliveries WHERE id = $1`, d.MergedInto).Scan(&state); err == nil {
+					sent = sent || state == string(reporter.DeliverySent)
+				}
+			case d.State == reporter.DeliveryPending:
+				waits = true
+			}
+		}
+		if waits {
+			continue
+		}
+		d := reporter.NewDelivery(reporter.DeliveryPostmortem, p.Incident, receiver, now)
+		if d.NextAttempt = p.First.UTC(); sent {
+			d.NextAttempt = p.Update.UTC()
+		}
+		if len(list) > 0 {
+			d.Key += "#" + strconv.Itoa(len(list)+1)
+		}
+		if _, err := t.store.insertDelivery(ctx, t.tx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush writes the incidents that changed, and those of their alerts that differ from what is stored.
+func (t *journalTx) flush(ctx context.Context) error {
+	incidents, alerts := t.upsert(incidentTable), t.upsert(alertTable)
+	seen := map[time.Time][][]any{}
+	for _, id := range slices.Sorted(maps.Keys(t.incidents)) {
+		l := t.incidents[id]
+		if !l.dirty {
+			continue
+		}
+		row, err := incidentRow(l.Incident)
+		if err != nil {
+			return fmt.Errorf("incident %s: %w", id, err)
+		}
+		if err := incidents.add(ctx, row...); err != nil {
+			return fmt.Errorf("incidents: %w", err)
+		}
+	}
+	if err := incidents.end(ctx); err != nil {
+		return fmt.Errorf("incidents: %w", err)
+	}
+	for _, l := range t.incidents {
+		if !l.dirty {
+			continue
+		}
+		for _, a := range l.Alerts {
+			have, ok := l.stored[keyOf(a)]
+			switch {
+			case ok && sameAlert(have, a) && have.SeenAt.Equal(a.SeenAt):
+			case ok && sameAlert(have, a): // As of every repeat.
+				seen[a.SeenAt] = append(seen[a.SeenAt], []any{l.ID, a.StartsAt.UnixMicro(), a.Fingerprint})
+			default:
+				row, err := alertRow(l.ID, a)
+				if err != nil {
+					return fmt.Errorf("incident %s: %w", l.ID, err)
+				}
+				if err := alerts.add(ctx, row...); err != nil {
+					return fmt.Errorf("alerts: %w", err)
+				}
+			}
+		}
+	}
+	if err := alerts.end(ctx); err != nil {
+		return fmt.Errorf("alerts: %w", err)
+	}
+	for at, rows := range seen {
+		list, err := array(rows)
+		if err != nil {
+			return fmt.Errorf("alerts: %w", err)
+		}
+		_, err = t.exec(ctx, `UPDATE alerts SET seen_at = $1 FROM `+t.each(2)+` v WHERE alerts.incident_id = `+t.element(0)+`
+			AND alerts.starts_at = `+t.integer(1)+` AND alerts.fingerprint = `+t.element(2), at.UnixMicro(), list)
+		if err != nil {
+			return fmt.Errorf("alerts: %w", err)
+		}
+	}
+	for _, l := range t.incidents {
+		if l.dirty {
+			if err := t.fold(ctx, l.Incident); err != nil {
+				return fmt.Errorf("incident %s: %w", l.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// sameAlert compares all but SeenAt.
+func sameAlert(a, b reporter.Alert) bool {
+	return a.EndsAt.Equal(b.EndsAt) && a.Firing == b.Firing && a.Doubtful == b.Doubtful &&
+		a.ConfirmedAt.Equal(b.ConfirmedAt) && a.DismissedAt.Equal(b.DismissedAt) && slices.Equal(a.Resolves, b.Resolves) &&
+		a.PresumedAt.Equal(b.PresumedAt) && a.PresumedWhy == b.PresumedWhy && a.GeneratorURL == b.GeneratorURL &&
+		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) && slices.Equal(a.Links, b.Links)
+}
+
+// fold counts the oldest ended alerts of an incident that has very many by name, and deletes them. The most severe of them is
+// kept, for it may give the incident its title.
+func (t *journalTx) fold(ctx context.Context, in reporter.Incident) error {
+	kept := in.AlertsTotal
+	for _, f := range in.Folded {
+		kept -= f.Count
+	}
+	for _, a := range in.Alerts {
+		if end, _ := a.Ended(); end.IsZero() {
+			kept--
+		}
+	}
+	if kept < foldFrom {
+		return nil
+	}
+	var old []reporter.Alert
+	err := eachAlert(ctx, t.querier, `WHERE incident_id = $1 AND ends_at IS NOT NULL AND NOT doubtful
+		ORDER BY ends_at DESC, starts_at DESC, fingerprint LIMIT $2 OFFSET $3`,
+		func(_ string, a reporter.Alert) { old = append(old, a) }, in.ID, kept, keptEnded)
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	worst := keyOf(reporter.Incident{Alerts: old}.Worst())
+	counts := map[string]reporter.Folded{}
+	for _, f := range in.Folded {
+		counts[f.Name] = f
+	}
+	var gone [][]any
+	for _, a := range old {
+		if keyOf(a) == worst {
+			continue
+		}
+		name := a.Labels["alertname"]
+		if _, have := counts[name]; !have && len(counts) >= foldedNames {
+			name = ""
+		}
+		end, _ := a.Ended()
+		f := counts[name]
+		counts[name] = reporter.Folded{Name: name, Count: f.Count + 1, Firing: f.Firing + end.Sub(a.StartsAt)}
+		gone = append(gone, []any{a.StartsAt.UnixMicro(), a.Fingerprint})
+	}
+	in.Folded = slices.SortedFunc(maps.Values(counts), func(a, b reporter.Folded) int { return cmp.Compare(a.Name, b.Name) })
+	list, err := array(gone)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND EXISTS (SELECT 1 FROM `+t.each(2)+` v
+		WHERE starts_at = `+t.integer(0)+` AND fingerprint = `+t.element(1)+`)`, in.ID, list); err != nil {
+		return err
+	}
+	row, err := incidentRow(in)
+	if err != nil {
+		return err
+	}
+	incidents := t.upsert(incidentTable)
+	return errors.Join(incidents.add(ctx, row...), incidents.end(ctx))
+}
