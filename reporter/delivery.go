@@ -29,7 +29,7 @@ const (
 	DeliveryMerged    DeliveryState = "merged"
 )
 
-// Delivery is one message for one receiver. It is stored before anyone is told that it was accepted, first without its
+// Delivery is one message for one receiver. It is stored before the request that causes it is answered, first without its
 // message (Subject says of what), then with it, then with its parts as they are sent.
 type Delivery struct {
 	ID   int64

@@ -39,8 +39,8 @@ type Postmortem struct {
 const (
 	NoteTruncated          = "truncated" // followed by ":" and how many alerts Alertmanager left out
 	NoteDetailsUnavailable = "details_unavailable"
-	NoteReconciled         = "reconciled" // nobody told of the end; Alertmanager no longer knew the alert
-	NoteExpired            = "expired"    // nobody told of the end; the incident ends where it was last told of
+	NoteReconciled         = "reconciled" // no resolve was received; Alertmanager no longer had the alert
+	NoteExpired            = "expired"    // no resolve was received; the end is when the alert was last received
 )
 
 // Label is one name and value.

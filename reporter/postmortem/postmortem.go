@@ -1,4 +1,4 @@
-// Package postmortem tells the story of an incident: an incident comes in, and what its labels, its annotations, the
+// Package postmortem builds postmortems: an incident comes in, and what its labels, its annotations, the
 // operations database and the journal know of it goes out.
 package postmortem
 
@@ -18,7 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Config is how postmortems are told.
+// Config is how postmortems are built.
 type Config struct {
 	Zone        *time.Location
 	Locale      string
@@ -74,7 +74,7 @@ func New(cfg Config, details Details, history History, querier Querier, rules Ru
 	return &Builder{cfg: cfg, details: details, history: history, querier: querier, rules: rules, log: log}
 }
 
-// Build tells what is known. A database that does not answer costs its details, and a note says so.
+// Build collects what is known. If a database does not answer, its details are missing, and a note says so.
 func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Postmortem {
 	p := reporter.Postmortem{
 		Incident: in, Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
@@ -121,7 +121,7 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 	return p
 }
 
-// look lays what the database knows over what the alerts said.
+// look replaces what the alerts say by what the database has.
 func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Postmortem) {
 	if b.details == nil {
 		return
@@ -172,13 +172,13 @@ func annotation(in reporter.Incident, name string) string {
 	return ""
 }
 
-// noise are labels that say who told of the alert, and nothing of the trouble.
+// noise are labels that say where an alert came from, and nothing about the fault.
 var noise = []string{"awoooi_sample", "prometheus", "monitor", "replica"}
 
 // plumbing are labels that say how an alert was measured. They are shown only if nothing else says what is affected.
 var plumbing = []string{"job", "container", "endpoint", "metrics_path", "scheme", "prometheus_replica", "receive", "tenant_id"}
 
-// affected is what the alerts have in common, without what is said elsewhere or says nothing of the trouble.
+// affected is what the alerts have in common, without what is shown elsewhere or says nothing about the fault.
 func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 	common := in.CommonLabels()
 	for _, name := range slices.Concat(noise, []string{"alertname", "severity", "alert_category", b.cfg.IDLabel}) {
@@ -231,7 +231,7 @@ func timeline(in reporter.Incident) (_ []reporter.TimelineEvent, omitted int) {
 	return out, omitted
 }
 
-// alertName is the alert's name and what tells it from the others of the incident.
+// alertName is the alert's name and the labels in which it differs from the others of the incident.
 func alertName(a reporter.Alert, common map[string]string) string {
 	var own []string
 	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {

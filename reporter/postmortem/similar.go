@@ -52,7 +52,7 @@ func (b *Builder) brief(in reporter.Incident) reporter.Similar {
 	}
 }
 
-// Digest tells of many incidents in few words: what their alerts say, without asking anybody.
+// Digest summarizes many incidents by what their alerts say, without any lookup.
 func (b *Builder) Digest(ins []reporter.Incident) reporter.Digest {
 	d := reporter.Digest{Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC()}
 	if page := b.page(""); page != "" {

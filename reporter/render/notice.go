@@ -75,7 +75,7 @@ var reasons = []struct{ contains, key string }{
 	{"connection reset", "reason_network"},
 }
 
-// reason puts an error into the reader's words, with the error itself in brackets for whoever has to search for it.
+// reason puts an error into the reader's words, with the error itself in brackets, to search for.
 func (l language) reason(text string) string {
 	text = cut(clean(text), reasonMax)
 	lower := strings.ToLower(text)

@@ -61,7 +61,7 @@ type PostmortemView struct {
 	Decision                    string
 	Timeline                    []Event
 	Earlier                     *reporter.Earlier
-	MeanResolve                 string // of the earlier ones that are over; "" where there are none
+	MeanResolve                 string // of the earlier ones that are over; "" if none is
 	Similar                     []SimilarView
 	Links                       []Link
 	OtherLinks                  []Link // those without a button

@@ -418,7 +418,7 @@ func (v ReportView) Largest(name string, n int) []Share {
 		// cmp.Compare puts NaN below every number, and so last.
 		return cmp.Or(cmp.Compare(b.value, a.value), strings.Compare(a.name, b.name))
 	})
-	// A category that is there to tell 0 from broken is not worth a line beside those that have something.
+	// Zeros are filled in to distinguish 0 from no data. They need no line next to parts that are not 0.
 	if len(parts) > 0 && parts[0].value > 0 {
 		parts = slices.DeleteFunc(parts, func(p part) bool { return p.value == 0 })
 	}

@@ -65,7 +65,7 @@ func halvesFlag(runes []rune, end int) bool {
 	return letters%2 == 1 && unicode.Is(unicode.Regional_Indicator, runes[end])
 }
 
-// number shows at most two decimals, and none where there are none.
+// number shows at most two decimals, without trailing zeros.
 func number(v float64) string {
 	s := strconv.FormatFloat(v, 'f', 2, 64)
 	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
