@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -587,6 +589,25 @@ func TestPictures(t *testing.T) {
 		}
 		if r := serve(world{}, file); r.Code != 404 {
 			t.Errorf("%s where nobody draws: %d", file, r.Code)
+		}
+	}
+}
+
+func TestTemplatesHaveShortLines(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("templates/*.html")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, line := range strings.Split(string(text), "\n") {
+			if len(line) > 140 {
+				t.Errorf("%s:%d has %d bytes", name, n+1, len(line))
+			}
 		}
 	}
 }
