@@ -1,6 +1,9 @@
 package reporter
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Report is one inspection report: every figure evaluated at Due, whatever the hour it was built.
 type Report struct {
@@ -54,3 +57,10 @@ func (r Report) Figure(name string) Figure {
 	}
 	return NoData(name, "", r.Due, "the report has no figure of this name")
 }
+
+// UnreachableError means that not one query of a report was answered, so that asking again later may well help. The
+// report that comes with it is whole, all of it without data.
+type UnreachableError struct{ Err error }
+
+func (e *UnreachableError) Error() string { return fmt.Sprintf("no query was answered: %v", e.Err) }
+func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -211,7 +211,7 @@ func startPrometheus(t *testing.T, o localstack.PrometheusOptions) *localstack.P
 func scrapedSince(t *testing.T, r *running, since time.Time, good string) (due, until time.Time) {
 	t.Helper()
 	ask := func(expr string) (float64, bool) {
-		samples, err := r.texts.reading.Load().querier.Query(t.Context(), expr, time.Now())
+		samples, err := r.reading.Load().querier.Query(t.Context(), expr, time.Now())
 		if err != nil || len(samples) != 1 {
 			return 0, false
 		}
@@ -224,12 +224,12 @@ func scrapedSince(t *testing.T, r *running, since time.Time, good string) (due, 
 			return false
 		}
 		due = time.UnixMilli(int64(at*1000 + 0.5))
-		samples, err := r.texts.reading.Load().querier.Query(t.Context(), end, due)
+		samples, err := r.reading.Load().querier.Query(t.Context(), end, due)
 		if err != nil || len(samples) != 1 {
 			return false
 		}
 		until = time.UnixMicro(int64(samples[0].Value*1e6 + 0.5))
-		samples, err = r.texts.reading.Load().querier.Query(t.Context(), good, due)
+		samples, err = r.reading.Load().querier.Query(t.Context(), good, due)
 		return until.After(since) && err == nil && len(samples) == 1 && samples[0].Value == 1
 	})
 	return due, until

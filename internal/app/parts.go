@@ -26,6 +26,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
+	"github.com/awoooi/awoooi-reporter/reporter/compose"
 	"github.com/awoooi/awoooi-reporter/reporter/details"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
@@ -448,6 +449,40 @@ func (r *reading) definition(name string) (report.Definition, error) {
 		}
 	}
 	return report.Definition{}, fmt.Errorf("report %q: %w", name, reporter.ErrNotFound)
+}
+
+// reports builds the reports of a configuration.
+type reports struct {
+	*reading
+	retries *report.Retries
+}
+
+// Report builds the report of that name, as of at.
+func (r reports) Report(ctx context.Context, name string, at time.Time) (reporter.Report, error) {
+	d, err := r.definition(name)
+	if err != nil {
+		return reporter.Report{}, err
+	}
+	return r.builder.Build(ctx, d, at)
+}
+
+// Due builds a report that is due, with the answers of earlier attempts.
+func (r reports) Due(ctx context.Context, of reporter.Subject, queued time.Time) (reporter.Report, error) {
+	d, err := r.definition(of.Report)
+	if err != nil {
+		return reporter.Report{}, err
+	}
+	return r.retries.Build(ctx, r.builder, d, of.Due, queued)
+}
+
+// set is what messages are made with.
+func (r *reading) set(retries *report.Retries) compose.Set {
+	return compose.Set{
+		Reports: reports{r, retries}, Postmortems: r.postmortem, Writer: r.render, Locale: r.cfg.Locale, Zone: r.cfg.Zone,
+		Pictures: pictures{
+			render: r.render, postmortem: r.postmortem, locale: r.cfg.Locale, zone: r.cfg.Zone, graph: r.cfg.Incidents.Graph,
+		},
+	}
 }
 
 // setTemplate lets the report of that name be written by another template.

@@ -58,7 +58,7 @@ func drawDashboard(t *testing.T, r *running, b *chromium, due time.Time, file st
 		}
 	}
 	read(t, "../../dashboards/awoooi-kpi.json", json.Unmarshal, &d)
-	q := r.texts.reading.Load().querier
+	q := r.reading.Load().querier
 	const unit, row = 60, 36
 	view := struct {
 		Height int

@@ -12,21 +12,24 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/chart"
+	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
+	"github.com/awoooi/awoooi-reporter/reporter/render"
 )
 
-// trendPicture draws the trend of a report, once it is its turn. reporter.ErrNotFound: it has no trend, or nothing is known.
-func (t *texts) trendPicture(ctx context.Context, rep reporter.Report, patience time.Duration) ([]byte, error) {
-	if rep.Trend == nil {
-		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, reporter.ErrNotFound)
-	}
-	leave, err := t.drawing.enter(ctx, patience)
-	if err != nil {
-		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, err)
-	}
-	defer leave()
-	r := t.reading.Load()
+// pictures draws for messages and pages.
+type pictures struct {
+	render     *render.Renderer
+	postmortem *postmortem.Builder
+	locale     string // of graphs
+	zone       *time.Location
+	graph      config.Graph
+}
+
+// Trend draws the trend of a report.
+func (r pictures) Trend(rep reporter.Report) ([]byte, error) {
 	title, names, days, err := r.render.TrendWords(rep)
 	if err != nil {
 		return nil, err
@@ -42,19 +45,13 @@ func (t *texts) trendPicture(ctx context.Context, rep reporter.Report, patience 
 	return drawn(c.PNG())
 }
 
-// incidentPicture asks what the alert's expression and the KPI did around an incident, and draws it, once it is its turn.
-// reporter.ErrNotFound: nothing is known of them.
-func (t *texts) incidentPicture(ctx context.Context, in reporter.Incident, patience time.Duration) ([]byte, error) {
-	r := t.reading.Load()
-	if r.cfg.Incidents.Graph.Disabled {
+// Incident queries what the alert's expression and the KPI did around an incident, and draws it. reporter.ErrNotFound:
+// nothing is known of them.
+func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, error) {
+	if r.graph.Disabled {
 		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
-	leave, err := t.drawing.enter(ctx, patience)
-	if err != nil {
-		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, err)
-	}
-	defer leave()
-	words, err := r.render.GraphWords(r.cfg.Locale)
+	words, err := r.render.GraphWords(r.locale)
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +60,12 @@ func (t *texts) incidentPicture(ctx context.Context, in reporter.Incident, patie
 		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
 	var pictures [][]byte
-	for _, g := range []*reporter.Graph{alert, r.postmortem.KPI(ctx, in, r.cfg.Incidents.Graph.KPI)} {
+	for _, g := range []*reporter.Graph{alert, r.postmortem.KPI(ctx, in, r.graph.KPI)} {
 		if g == nil {
 			continue
 		}
 		w := chart.Window{
-			Title: g.Title, Start: g.Start, End: g.End, Step: g.Step, Zone: r.cfg.Zone, NoData: words.NoData,
+			Title: g.Title, Start: g.Start, End: g.End, Step: g.Step, Zone: r.zone, NoData: words.NoData,
 			Incident: chart.Incident{Start: in.StartedAt, End: in.EndedAt, StartLabel: words.Began, EndLabel: words.Ended},
 		}
 		if g.Threshold != nil {

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter/compose"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
@@ -40,7 +42,9 @@ type reporterPart struct {
 	webhook   *webhook.Handler
 	outbox    *outbox.Outbox
 	scheduler *report.Scheduler
-	texts     *texts
+	texts     *compose.Composer
+	reading   atomic.Pointer[reading]
+	retries   *report.Retries
 }
 
 // reporterDeps is what a reporterPart uses of the process.
@@ -62,7 +66,9 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.texts = newTexts(p.store, s.reading, p.now, p.log, p.registry)
+	p.retries = report.NewRetries(p.log, p.now, p.registry)
+	p.reading.Store(s.reading)
+	p.texts = compose.New(p.store, s.reading.set(p.retries), p.now, p.log)
 	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
 	p.journal = incident.New(s.incident, p.store, p.log, p.registry)
 	p.reconcile = incident.NewReconciler(s.reconcile, p.journal, p.store, p.log, p.registry, p.now)
@@ -123,7 +129,8 @@ func (p *reporterPart) prepare(c *config.Config) (change, error) {
 		discard: s.reading.close,
 		commit: func() {
 			schedule()
-			old := p.texts.reading.Swap(s.reading)
+			p.texts.Use(s.reading.set(p.retries))
+			old := p.reading.Swap(s.reading)
 			old.close()
 			p.outbox.SetConfig(s.outbox)
 			p.outbox.SetChannels(context.Background(), s.channels)
@@ -153,7 +160,7 @@ func (p *reporterPart) run(ctx context.Context) error {
 	return nil
 }
 
-func (p *reporterPart) close() { p.texts.reading.Load().close() }
+func (p *reporterPart) close() { p.reading.Load().close() }
 
 // register adds the pages and the webhook to mux.
 func (p *reporterPart) register(mux *http.ServeMux, queries collectorStatus) {

@@ -63,7 +63,7 @@ func (p *samplePart) show(ctx context.Context) error {
 		return err
 	}
 	var ds []reporter.Delivery
-	for _, d := range p.reporter.texts.reading.Load().definitions {
+	for _, d := range p.reporter.reading.Load().definitions {
 		for _, r := range d.Receivers {
 			ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: d.Name, Due: due}.String(), r, p.now()))
 		}
@@ -81,7 +81,7 @@ func (p *samplePart) post(ctx context.Context, client *http.Client, url string, 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "awoooi-reporter/sample")
-	webhook := p.reporter.texts.reading.Load().cfg.Webhook
+	webhook := p.reporter.reading.Load().cfg.Webhook
 	switch {
 	case !webhook.BearerToken.Empty():
 		req.Header.Set("Authorization", "Bearer "+webhook.BearerToken.Reveal())
@@ -111,7 +111,7 @@ func (p *samplePart) scrapedAfter(ctx context.Context, t time.Time) (time.Time, 
 		}
 		now := p.now().Truncate(time.Second) // the precision of a due time
 		// The window's end is taken at the begin of a scrape.
-		samples, err := p.reporter.texts.reading.Load().querier.Query(ctx, "max(awoooi_collector_window_end_timestamp_seconds)", now)
+		samples, err := p.reporter.reading.Load().querier.Query(ctx, "max(awoooi_collector_window_end_timestamp_seconds)", now)
 		if err != nil {
 			return time.Time{}, err
 		}

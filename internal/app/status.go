@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
+	"github.com/awoooi/awoooi-reporter/reporter/compose"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
 )
@@ -22,13 +23,13 @@ const newestSample = "max(timestamp(awoooi_collector_window_end_timestamp_second
 // pages makes the pages for people. queries are those of the collector in this process.
 func (p *reporterPart) pages(queries collectorStatus) *pages.Pages {
 	return pages.New(pages.Config{
-		Store: p.store, Texts: pageTexts{p.texts}, Status: status{p, queries}, Settings: p.pageSettings,
+		Store: p.store, Texts: compose.Pages{Composer: p.texts}, Status: status{p, queries}, Settings: p.pageSettings,
 		Protected: p.access.protected, Authenticate: p.access.forActions, Registry: p.registry, Log: p.log, Now: p.now,
 	})
 }
 
 func (p *reporterPart) pageSettings() pages.Settings {
-	c := p.texts.reading.Load().cfg
+	c := p.reading.Load().cfg
 	return pages.Settings{
 		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version,
 	}
@@ -46,7 +47,7 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	out.Queries, out.Collector = s.queries()
 	var probe sync.WaitGroup
 	probe.Go(func() { out.Figures = s.newest(ctx) })
-	for _, am := range s.texts.reading.Load().cfg.Alertmanagers {
+	for _, am := range s.reading.Load().cfg.Alertmanagers {
 		out.Alertmanagers = append(out.Alertmanagers, withoutUser(am.URL))
 	}
 	o := s.reconcile.Outcome()
@@ -71,7 +72,7 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 
 // newest asks whether the figures can be read, and how new they are.
 func (s status) newest(ctx context.Context) pages.Figures {
-	r := s.texts.reading.Load()
+	r := s.reading.Load()
 	out := pages.Figures{Embedded: s.figures != noFigures{} && r.cfg.Prometheus.URL == "", URL: withoutUser(r.cfg.Prometheus.URL)}
 	asked, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -92,7 +93,7 @@ func (s status) newest(ctx context.Context) pages.Figures {
 // Reports says when each report is due.
 func (s status) Reports() []pages.Plan {
 	var out []pages.Plan
-	for _, d := range s.texts.reading.Load().definitions {
+	for _, d := range s.reading.Load().definitions {
 		p := pages.Plan{Name: d.Name, Schedule: d.Schedule, Zone: d.Zone.String(), Receivers: d.Receivers}
 		// It was parsed when the configuration was loaded.
 		if schedule, err := report.ParseSchedule(d.Schedule, d.Zone); err == nil {
@@ -106,7 +107,7 @@ func (s status) Reports() []pages.Plan {
 // Receivers lists the configured receivers.
 func (s status) Receivers() []pages.Receiver {
 	var out []pages.Receiver
-	for _, r := range s.texts.reading.Load().cfg.Receivers {
+	for _, r := range s.reading.Load().cfg.Receivers {
 		kind := "terminal"
 		if r.Telegram != nil {
 			kind = "telegram"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/compose"
 )
 
 // Two hundred incidents that close together are one message in each chat, and a page each.
@@ -86,7 +87,7 @@ func TestReportComesWithItsTrend(t *testing.T) {
 	bot := botAPI(t)
 	r := start(t, receiver(bot)+"embedded: {scrape_interval: 500ms}\n")
 	due, _ := scrapedSince(t, r, time.Now(), `min(awoooi_collector_query_success{query="alerts"})`)
-	picture, err := pageTexts{r.texts}.ReportPicture(t.Context(), "daily", due)
+	picture, err := compose.Pages{Composer: r.texts}.ReportPicture(t.Context(), "daily", due)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,10 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/compose"
 	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
@@ -20,7 +22,8 @@ import (
 type Tools struct {
 	cfg     *config.Config
 	store   *store.Store
-	texts   *texts
+	texts   *compose.Composer
+	reading *reading
 	log     *slog.Logger
 	closers []func() error // closed in reverse
 }
@@ -52,7 +55,8 @@ func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Lo
 		return nil, err
 	}
 	t.closers = append(t.closers, func() error { r.close(); return nil })
-	t.texts = newTexts(t.store, r, time.Now, log, prometheus.NewRegistry())
+	t.reading = r
+	t.texts = compose.New(t.store, r.set(report.NewRetries(log, time.Now, prometheus.NewRegistry())), time.Now, log)
 	return t, nil
 }
 
@@ -67,7 +71,7 @@ func (t *Tools) Close() {
 
 // ReportZone is the time zone of a report. reporter.ErrNotFound: there is no report of that name.
 func (t *Tools) ReportZone(name string) (*time.Location, error) {
-	d, err := t.texts.reading.Load().definition(name)
+	d, err := t.reading.definition(name)
 	return d.Zone, err
 }
 
@@ -76,7 +80,7 @@ func (t *Tools) SetTemplate(name, file string) error {
 	if err := render.CheckTemplate(file); err != nil {
 		return err
 	}
-	t.texts.reading.Load().setTemplate(name, file)
+	t.reading.setTemplate(name, file)
 	return nil
 }
 
@@ -87,7 +91,7 @@ func (t *Tools) Report(ctx context.Context, name string, at time.Time) (reporter
 		return msg, err
 	}
 	rep.Preview = true
-	msg, renderErr := t.texts.reading.Load().render.Report(rep)
+	msg, renderErr := t.reading.render.Report(rep)
 	if renderErr != nil {
 		return msg, renderErr
 	}
@@ -97,7 +101,7 @@ func (t *Tools) Report(ctx context.Context, name string, at time.Time) (reporter
 // SendReport queues a report as of due for its receivers: once, however often it is called. It returns how many
 // deliveries were added, and how many receivers the report has.
 func (t *Tools) SendReport(ctx context.Context, name string, due time.Time) (added, of int, err error) {
-	d, err := t.texts.reading.Load().definition(name)
+	d, err := t.reading.definition(name)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -124,8 +128,7 @@ func (t *Tools) PostmortemMarkdown(ctx context.Context, id string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	r := t.texts.reading.Load()
-	return r.render.Markdown(r.postmortem.Build(ctx, in))
+	return t.reading.render.Markdown(t.reading.postmortem.Build(ctx, in))
 }
 
 // Deliveries lists the newest deliveries, at most limit.

@@ -20,13 +20,6 @@ type Querier interface {
 	Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error)
 }
 
-// UnreachableError means that not one query of a report was answered, so that asking again later may well help. The
-// report that comes with it is whole, all of it without data.
-type UnreachableError struct{ Err error }
-
-func (e *UnreachableError) Error() string { return fmt.Sprintf("no query was answered: %v", e.Err) }
-func (e *UnreachableError) Unwrap() error { return e.Err }
-
 const (
 	defaultQueryTimeout = 30 * time.Second
 	queriesAtOnce       = 4
@@ -57,7 +50,7 @@ func NewBuilder(cfg BuilderConfig) *Builder {
 }
 
 // Build asks for every figure of the definition as of due. A figure that could not be had is one without data, whatever
-// the reason; the error is ctx's, or an *UnreachableError beside a report that may be sent nevertheless.
+// the reason; the error is ctx's, or a *reporter.UnreachableError beside a report that may be sent nevertheless.
 func (b *Builder) Build(ctx context.Context, d Definition, due time.Time) (reporter.Report, error) {
 	return b.build(ctx, d, due, newPlan())
 }
@@ -131,7 +124,7 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 	}
 	r.Unanswered = plan.later()
 	if fault := plan.unanswered(); fault != nil {
-		return r, &UnreachableError{Err: fault}
+		return r, &reporter.UnreachableError{Err: fault}
 	}
 	return r, nil
 }

@@ -104,7 +104,7 @@ func TestUnansweredReportIsWholeAndSaysSo(t *testing.T) {
 	})
 	d := definition(t, "daily", "0 8 * * *")
 	r, err := b.Build(t.Context(), d, due)
-	if u := (*report.UnreachableError)(nil); !errors.As(err, &u) || !errors.Is(err, down) {
+	if u := (*reporter.UnreachableError)(nil); !errors.As(err, &u) || !errors.Is(err, down) {
 		t.Errorf("error is %v, want an UnreachableError", err)
 	}
 	if f := r.Figure("alerts"); f.Reason != "connection refused" || len(f.Samples) != 0 {

@@ -68,7 +68,7 @@ func NewRetries(log *slog.Logger, now func() time.Time, reg prometheus.Registere
 
 // Build builds the report that is due at that time and was queued at queued. While a query failed by a fault that may pass,
 // the error is a *reporter.RetryAfterError, until Patience is over. Figures that had no answer in the report before are not
-// waited for. The report is whole beside an *UnreachableError.
+// waited for. The report is whole beside a *reporter.UnreachableError.
 func (x *Retries) Build(ctx context.Context, b *Builder, d Definition, due, queued time.Time) (reporter.Report, error) {
 	due = due.UTC()
 	a := x.attempts(reporter.Subject{Report: d.Name, Due: due})

@@ -190,7 +190,7 @@ func TestAnUnresponsiveServerCostsOneTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		rep, err := b.Build(t.Context(), d, due)
-		if u := (*report.UnreachableError)(nil); !errors.As(err, &u) {
+		if u := (*reporter.UnreachableError)(nil); !errors.As(err, &u) {
 			t.Errorf("error is %v", err)
 		}
 		if took := time.Since(began); took != 30*time.Second || asked != 4 {

@@ -1,10 +1,8 @@
-package app
+package compose
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,34 +95,5 @@ func TestRecentKeepsNoErrors(t *testing.T) {
 	}
 	if v, err := c.get(t.Context(), "a", func(context.Context) (int, error) { return 3, nil }); v != 3 || err != nil {
 		t.Errorf("%d, %v", v, err)
-	}
-}
-
-func TestASecondAttemptIsComposedWithoutThePicture(t *testing.T) {
-	t.Parallel()
-	r := start(t, receiver(botAPI(t))+"embedded: {scrape_interval: 500ms}\n")
-	due, _ := scrapedSince(t, r, time.Now(), `min(awoooi_collector_query_success{query="alerts"})`)
-	due = due.Add(time.Second).Truncate(time.Second)
-	d := reporter.NewDelivery(reporter.DeliveryReport, "daily@"+due.UTC().Format(time.RFC3339), "oncall", time.Now())
-	for attempts, want := range []bool{true, false, false} {
-		d.Attempts = attempts
-		msg, err := r.texts.Compose(t.Context(), d)
-		if err != nil || (len(msg.Picture) > 0) != want || msg.HTML == "" {
-			t.Errorf("after %d attempts: a picture of %d bytes, %v", attempts, len(msg.Picture), err)
-		}
-	}
-	// Another picture that does not end delays a page by a bounded time, and the page says so.
-	leave, err := r.texts.drawing.enter(t.Context(), time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer leave()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := r.texts.trendPicture(ctx, reporter.Report{Trend: &reporter.Trend{}}, time.Hour); !errors.Is(err, context.Canceled) {
-		t.Errorf("a second picture at once: %v", err)
-	}
-	if code, page := r.get(fmt.Sprintf("/reports/daily?at=%d-01-01T00:00", due.Year())); code != 200 || !strings.Contains(page, "這次無法產生圖片") {
-		t.Errorf("the page answers %d:\n%s", code, page)
 	}
 }

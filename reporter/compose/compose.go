@@ -1,0 +1,261 @@
+// Package compose makes messages: a due delivery or a page comes in, its message with picture and buttons goes out.
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// Reports builds reports by name.
+type Reports interface {
+	// Report builds the report as of at. reporter.ErrNotFound: there is none of that name. Beside a
+	// *reporter.UnreachableError the report may be sent nevertheless, without data.
+	Report(ctx context.Context, name string, at time.Time) (reporter.Report, error)
+	// Due builds a report that is due and was queued at queued. A *reporter.RetryAfterError: queries failed that may be
+	// answered later.
+	Due(ctx context.Context, of reporter.Subject, queued time.Time) (reporter.Report, error)
+}
+
+// Postmortems builds postmortems of incidents.
+type Postmortems interface {
+	Build(ctx context.Context, in reporter.Incident) reporter.Postmortem
+	Digest(ins []reporter.Incident) reporter.Digest
+}
+
+// Writer writes messages.
+type Writer interface {
+	ReportWriter
+	IncidentWriter
+	NoticeWriter
+}
+
+// ReportWriter writes reports.
+type ReportWriter interface {
+	Report(rep reporter.Report) (reporter.Message, error)
+}
+
+// IncidentWriter writes about incidents.
+type IncidentWriter interface {
+	Postmortem(p reporter.Postmortem) (reporter.Message, error)
+	Firing(p reporter.Postmortem) (reporter.Message, error)
+	Digest(d reporter.Digest) (reporter.Message, error)
+	Markdown(p reporter.Postmortem) (string, error)
+}
+
+// NoticeWriter writes about deliveries that failed.
+type NoticeWriter interface {
+	Notice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error)
+	StopNotice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error)
+}
+
+// Pictures draws PNGs. reporter.ErrNotFound: there is nothing to draw.
+type Pictures interface {
+	Trend(rep reporter.Report) ([]byte, error)
+	// Incident draws the graphs around an incident. It may query what it draws.
+	Incident(ctx context.Context, in reporter.Incident) ([]byte, error)
+}
+
+// Store is what messages are about.
+type Store interface {
+	// IncidentExtract returns the incident with as many alerts as a message can show, or reporter.ErrNotFound.
+	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
+	// MergedInto returns the incidents of a digest.
+	MergedInto(ctx context.Context, delivery int64) ([]string, error)
+	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
+}
+
+// Set is what messages are made with. A reload replaces it as one, so that no message is made half by the old and half by the
+// new configuration.
+type Set struct {
+	Reports     Reports
+	Postmortems Postmortems
+	Writer      Writer
+	Pictures    Pictures
+	Locale      string         // of notices
+	Zone        *time.Location // of notices
+}
+
+// Composer makes the messages of deliveries, by the Set of the moment.
+type Composer struct {
+	set   atomic.Pointer[Set]
+	store Store
+	now   func() time.Time
+	log   *slog.Logger
+
+	drawing  gate // one picture at a time, of messages and pages
+	building gate // of reports for pages
+	reports  *recent[pageKey, pageReport]
+	pictures *recent[pageKey, []byte]
+}
+
+const drawingPatience = 30 * time.Second // of a message, which is sent without its picture then
+
+// New makes a composer.
+func New(st Store, set Set, now func() time.Time, log *slog.Logger) *Composer {
+	t := &Composer{
+		store: st, now: now, log: log, drawing: make(gate, 1), building: make(gate, pageReportsAtOnce),
+		reports:  newRecent[pageKey, pageReport](keepReports, keepAtMost, now),
+		pictures: newRecent[pageKey, []byte](keepPictures, keepAtMost, now),
+	}
+	t.Use(set)
+	return t
+}
+
+// Use replaces what messages are made with. Messages that are being made keep the old set.
+func (t *Composer) Use(set Set) { t.set.Store(&set) }
+
+// Compose makes the message of a delivery when it is first tried.
+func (t *Composer) Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	switch d.Kind {
+	case reporter.DeliveryReport:
+		subject, err := reporter.ParseSubject(d.Subject)
+		if err != nil {
+			return reporter.Message{}, err
+		}
+		return t.dueReport(ctx, d, subject)
+	case reporter.DeliveryPostmortem:
+		in, err := t.store.IncidentExtract(ctx, d.Subject)
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
+		}
+		if !in.Over() { // It fires again; its postmortem is queued anew at its end.
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
+		}
+		msg, err := t.Postmortem(ctx, in)
+		if err == nil {
+			msg.Picture = t.picture(d, func() ([]byte, error) { return t.incidentPicture(ctx, in, drawingPatience) })
+		}
+		return msg, err
+	case reporter.DeliveryFiring:
+		in, err := t.store.IncidentExtract(ctx, d.Subject)
+		if errors.Is(err, reporter.ErrNotFound) || (err == nil && in.Over()) {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
+		}
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
+		}
+		r := t.set.Load()
+		return r.Writer.Firing(r.Postmortems.Build(ctx, in))
+	case reporter.DeliveryDigest:
+		return t.digest(ctx, d)
+	case reporter.DeliveryNotice:
+		number, stop := strings.CutSuffix(d.Subject, reporter.NoticeOfStop)
+		id, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("notice of %q: %w", d.Subject, err)
+		}
+		of, err := t.store.Delivery(ctx, id)
+		if err != nil {
+			return reporter.Message{}, fmt.Errorf("notice of delivery %d: %w", id, err)
+		}
+		r := t.set.Load()
+		if stop {
+			return r.Writer.StopNotice(of, r.Locale, r.Zone)
+		}
+		return r.Writer.Notice(of, r.Locale, r.Zone)
+	}
+	return reporter.Message{}, fmt.Errorf("delivery of kind %q cannot be composed", d.Kind)
+}
+
+// dueReport waits for queries that may be answered later. The report is sent as well where none was answered at all.
+func (t *Composer) dueReport(ctx context.Context, d reporter.Delivery, of reporter.Subject) (reporter.Message, error) {
+	r := t.set.Load()
+	rep, err := r.Reports.Due(ctx, of, d.CreatedAt)
+	var unreachable *reporter.UnreachableError
+	if err != nil && !errors.As(err, &unreachable) {
+		return reporter.Message{}, err
+	}
+	msg, err := r.Writer.Report(rep)
+	if err == nil {
+		msg.Picture = t.picture(d, func() ([]byte, error) { return t.trendPicture(ctx, rep, drawingPatience) })
+	}
+	return msg, err
+}
+
+// Report builds a report and its message. Beside a *reporter.UnreachableError both are whole, without data.
+func (t *Composer) Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
+	r := t.set.Load()
+	rep, err := r.Reports.Report(ctx, name, at)
+	var unreachable *reporter.UnreachableError
+	if err != nil && !errors.As(err, &unreachable) {
+		return rep, reporter.Message{}, err
+	}
+	msg, renderErr := r.Writer.Report(rep)
+	if renderErr != nil {
+		return rep, msg, renderErr
+	}
+	return rep, msg, err
+}
+
+// Postmortem builds the message of an incident.
+func (t *Composer) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Message, error) {
+	r := t.set.Load()
+	return r.Writer.Postmortem(r.Postmortems.Build(ctx, in))
+}
+
+// digest is about all the incidents whose postmortems were merged into the delivery. One that was deleted is left out.
+func (t *Composer) digest(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	ids, err := t.store.MergedInto(ctx, d.ID)
+	if err != nil {
+		return reporter.Message{}, err
+	}
+	var ins []reporter.Incident
+	for _, id := range ids {
+		in, err := t.store.IncidentExtract(ctx, id)
+		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
+			return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
+		}
+		if err == nil && in.Over() {
+			ins = append(ins, in)
+		}
+	}
+	if len(ins) == 0 {
+		return reporter.Message{}, fmt.Errorf("incidents of digest %d: %w", d.ID, reporter.ErrObsolete)
+	}
+	r := t.set.Load()
+	return r.Writer.Digest(r.Postmortems.Digest(ins))
+}
+
+// picture keeps a message from waiting for its picture. A second attempt is made without: the picture may have ended the
+// first one.
+func (t *Composer) picture(d reporter.Delivery, draw func() ([]byte, error)) []byte {
+	if d.Attempts > 0 {
+		return nil
+	}
+	png, err := draw()
+	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
+		t.log.Warn("picture was not drawn, the message is sent without it", "err", err)
+	}
+	return png
+}
+
+// trendPicture draws the trend of a report, once it is its turn. reporter.ErrNotFound: it has no trend, or nothing is known.
+func (t *Composer) trendPicture(ctx context.Context, rep reporter.Report, patience time.Duration) ([]byte, error) {
+	if rep.Trend == nil {
+		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, reporter.ErrNotFound)
+	}
+	leave, err := t.drawing.enter(ctx, patience)
+	if err != nil {
+		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, err)
+	}
+	defer leave()
+	return t.set.Load().Pictures.Trend(rep)
+}
+
+// incidentPicture draws the graphs around an incident, once it is its turn. reporter.ErrNotFound: nothing is known of them.
+func (t *Composer) incidentPicture(ctx context.Context, in reporter.Incident, patience time.Duration) ([]byte, error) {
+	leave, err := t.drawing.enter(ctx, patience)
+	if err != nil {
+		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, err)
+	}
+	defer leave()
+	return t.set.Load().Pictures.Incident(ctx, in)
+}

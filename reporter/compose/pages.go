@@ -1,0 +1,99 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	pageDrawingPatience = 5 * time.Second
+	pagePatience        = 10 * time.Second
+	// pageReportsAtOnce and the times below bound what views of pages ask Prometheus.
+	pageReportsAtOnce = 2
+	keepReports       = 10 * time.Second
+	keepPictures      = time.Minute
+	keepAtMost        = 16
+)
+
+// pageKey is what a page shows, by the Set of which moment.
+type pageKey struct {
+	of   *Set
+	what string
+	at   int64
+}
+
+type pageReport struct {
+	report  reporter.Report
+	message reporter.Message
+}
+
+// Pages makes what pages show: nothing of it is late or fails for lack of data. Views of the same page within a short time
+// share what was queried and drawn.
+type Pages struct{ *Composer }
+
+// Report shows a report without data, because the page says the reasons, and never as late, because nothing is sent.
+func (p Pages) Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
+	r, err := p.recentReport(ctx, name, at)
+	return r.report, r.message, err
+}
+
+func (p Pages) recentReport(ctx context.Context, name string, at time.Time) (pageReport, error) {
+	key := pageKey{of: p.set.Load(), what: name, at: at.Truncate(keepReports).Unix()}
+	return p.reports.get(ctx, key, func(ctx context.Context) (pageReport, error) {
+		leave, err := p.building.enter(ctx, pagePatience)
+		if err != nil {
+			return pageReport{}, fmt.Errorf("report %s: %w", name, err)
+		}
+		defer leave()
+		rep, msg, err := p.Composer.Report(ctx, name, at)
+		var unreachable *reporter.UnreachableError
+		if err != nil && !errors.As(err, &unreachable) {
+			return pageReport{}, err
+		}
+		if rep.Late() > 0 {
+			rep.Built = rep.Due
+			msg, err = p.set.Load().Writer.Report(rep)
+			return pageReport{rep, msg}, err
+		}
+		return pageReport{rep, msg}, nil
+	})
+}
+
+// ReportPicture draws the trend of a report as of at, as a PNG. reporter.ErrNotFound: there is no such report, it has no
+// trend, or nothing is known of it. reporter.ErrBusy: other pictures are being drawn.
+func (p Pages) ReportPicture(ctx context.Context, name string, at time.Time) ([]byte, error) {
+	key := pageKey{of: p.set.Load(), what: "report " + name, at: at.Truncate(keepReports).Unix()}
+	return p.pictures.get(ctx, key, func(ctx context.Context) ([]byte, error) {
+		r, err := p.recentReport(ctx, name, at)
+		if err != nil {
+			return nil, err
+		}
+		return p.trendPicture(ctx, r.report, pageDrawingPatience)
+	})
+}
+
+// IncidentPicture draws what the alert's expression and the KPI did around an incident, as a PNG. reporter.ErrNotFound:
+// nothing is known of them. reporter.ErrBusy: other pictures are being drawn.
+func (p Pages) IncidentPicture(ctx context.Context, in reporter.Incident) ([]byte, error) {
+	key := pageKey{of: p.set.Load(), what: "incident " + in.ID, at: in.EndedAt.Unix()}
+	return p.pictures.get(ctx, key, func(ctx context.Context) ([]byte, error) {
+		return p.incidentPicture(ctx, in, pageDrawingPatience)
+	})
+}
+
+// Postmortem builds the postmortem of an incident with its message.
+func (p Pages) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error) {
+	r := p.set.Load()
+	pm := r.Postmortems.Build(ctx, in)
+	msg, err := r.Writer.Postmortem(pm)
+	return pm, msg, err
+}
+
+// Markdown writes a postmortem as a document.
+func (p Pages) Markdown(pm reporter.Postmortem) (string, error) {
+	return p.set.Load().Writer.Markdown(pm)
+}
