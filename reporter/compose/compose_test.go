@@ -130,7 +130,7 @@ func TestComposeByKind(t *testing.T) {
 		"report whose picture fails": {d: delivery{Kind: reporter.DeliveryReport, Subject: daily}, parts: parts{pictureErr: errors.New("x")}, want: "report daily"},
 		"report without Prometheus":  {d: delivery{Kind: reporter.DeliveryReport, Subject: daily}, parts: parts{reportErr: unreachable}, want: "report daily", picture: true},
 		"report that may get answers later": {d: delivery{Kind: reporter.DeliveryReport, Subject: daily},
-			parts: parts{reportErr: &reporter.RetryAfterError{After: time.Minute, Err: unreachable}}, err: unreachable.Err, retry: time.Minute},
+			parts: parts{reportErr: &reporter.RetryAfterError{After: time.Minute, Err: unreachable.Err}}, err: unreachable.Err, retry: time.Minute},
 		"report that does not exist":         {d: delivery{Kind: reporter.DeliveryReport, Subject: "gone@2026-04-22T00:00:00Z"}, err: reporter.ErrNotFound},
 		"postmortem":                         {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "I"}, want: "postmortem I", picture: true},
 		"postmortem, second attempt":         {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "I", Attempts: 1}, want: "postmortem I"},
