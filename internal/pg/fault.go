@@ -44,6 +44,9 @@ func sortSettings(s []Setting) {
 // Connecting returns an error that says why there is no connection, each cause once where several hosts were tried. It
 // quotes neither the DSN nor what a server said of it.
 func Connecting(err error) error {
+	if startupRefused(err) {
+		return ErrSettingsRefused
+	}
 	var found []string
 	for _, e := range hosts(err) {
 		cause := cmp.Or(own(e), neterr.Cause(e), unnamed(e))
@@ -125,7 +128,7 @@ func pooler(message string) string {
 		{"database does not exist", DatabaseMissing}, {"no such database", DatabaseMissing}, {`database "`, DatabaseMissing},
 		{"no such user", Authentication}, {`role "`, Authentication},
 		{"password", Authentication}, {"auth", Authentication}, {"login", Authentication},
-		{"unsupported startup parameter", "the pooler refuses a parameter of the DSN"},
+		{"unsupported startup parameter", ErrSettingsRefused.Error()},
 		{"statement pooling mode", "the pooler allows no transaction"},
 		{"query_wait_timeout", "the pooler has no free connection"},
 		{"client_login_timeout", neterr.TimedOut},
@@ -166,6 +169,17 @@ func Message(e *pgconn.PgError, hide ...string) string {
 func IsLockTimeout(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == codeLock
+}
+
+// ErrSettingsRefused is what a pooler says that takes no settings of the session at the start of a connection.
+var ErrSettingsRefused = errors.New("the pooler refuses a parameter of the DSN")
+
+// RefusesSettings says whether an error is that of a pooler which takes no settings at the start.
+func RefusesSettings(err error) bool { return errors.Is(err, ErrSettingsRefused) }
+
+func startupRefused(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == codeProtocol && strings.Contains(pg.Message, "unsupported startup parameter")
 }
 
 // NeedsStatements says whether a pooler takes no transaction, as PgBouncer with pool_mode = statement.

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"github.com/awoooi/awoooi-reporter/internal/pg"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
@@ -26,34 +25,19 @@ const (
 
 // CheckDSN says whether dsn is a connection string, without connecting. Its error shows nothing of it.
 func CheckDSN(dsn secret.Text) error {
-	if _, err := pgxpool.ParseConfig(dsn.Reveal()); err != nil {
-		return errors.New("is not a PostgreSQL connection string") // pgx quotes it
-	}
-	return nil
+	_, err := pg.Parse(dsn)
+	return err
 }
 
 // OpenPostgres connects to the database of dsn, and makes our schema in it if it is not there. One that was written by
 // a newer version is an error. The error never shows the DSN.
 func OpenPostgres(ctx context.Context, dsn secret.Text, log *slog.Logger) (*Store, error) {
-	c, err := pgxpool.ParseConfig(dsn.Reveal())
+	pool, pooled, err := openPool(ctx, dsn)
 	if err != nil {
-		return nil, errors.New("state.dsn: is not a PostgreSQL connection string") // pgx quotes it
-	}
-	c.MaxConns = max(c.MaxConns, maxConns)
-	c.ConnConfig.RuntimeParams["application_name"] = "awoooi-reporter"
-	c.ConnConfig.RuntimeParams["search_path"] = Schema
-	// A 200 promises that the row is on the disk, whatever the server's default is.
-	c.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
-	c.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
-	if c.ConnConfig.ConnectTimeout == 0 {
-		c.ConnConfig.ConnectTimeout = 5 * time.Second
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
+		return nil, fmt.Errorf("state.dsn: %w", err)
 	}
 	db := stdlib.OpenDBFromPool(pool)
-	s := &Store{write: db, read: db, pool: pool, log: log}
+	s := &Store{write: db, read: db, pool: pool, pooled: pooled, log: log}
 	if err := s.prepareSchema(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("schema %s: %w", Schema, err), s.Close())
 	}
@@ -71,29 +55,36 @@ func (s *Store) prepareSchema(ctx context.Context) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
+	// The lock is a transaction's, because a pooler may give each transaction another session.
+	lock, err := conn.Begin(ctx)
+	switch {
+	case pg.NeedsStatements(err):
+		return errors.New("the pooler allows no transaction (pool_mode = statement)")
+	case err != nil:
 		return fmt.Errorf("lock: %w", err)
 	}
-	defer func() {
-		if _, err := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock); err != nil {
-			conn.Conn().Close(context.WithoutCancel(ctx)) // which ends the lock too
-		}
-	}()
+	defer lock.Rollback(context.WithoutCancel(ctx))
+	if _, err := lock.Exec(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`); err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	if _, err := lock.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, migrationLock); err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
 	var there bool
 	// CREATE SCHEMA IF NOT EXISTS asks for a right that is not needed where somebody else has made the schema.
-	if err := conn.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, Schema).Scan(&there); err != nil {
+	if err := s.pool.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, Schema).Scan(&there); err != nil {
 		return err
 	}
 	if !there {
-		if _, err := conn.Exec(ctx, `CREATE SCHEMA `+Schema); err != nil {
+		if _, err := s.pool.Exec(ctx, `CREATE SCHEMA `+Schema); err != nil {
 			return err
 		}
 	}
-	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)`); err != nil {
+	if _, err := s.pool.Exec(ctx, `CREATE TABLE IF NOT EXISTS `+Schema+`.schema_version (version INTEGER NOT NULL)`); err != nil {
 		return err
 	}
 	var have int
-	if err := conn.QueryRow(ctx, `SELECT COALESCE(max(version), 0) FROM schema_version`).Scan(&have); err != nil {
+	if err := s.pool.QueryRow(ctx, `SELECT COALESCE(max(version), 0) FROM `+Schema+`.schema_version`).Scan(&have); err != nil {
 		return err
 	}
 	files, err := fs.Glob(migrations, "migrations/postgres/*.sql")

@@ -18,6 +18,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/awoooi/awoooi-reporter/internal/pg"
 )
 
 //go:embed migrations/*/*.sql
@@ -29,6 +31,7 @@ type Store struct {
 	write  *sql.DB // SQLite: one connection, so that writers queue here rather than in SQLite's busy handler
 	read   *sql.DB
 	pool   *pgxpool.Pool // under write and read; nil on SQLite
+	pooled bool          // a pooler keeps no settings of a session, so that each transaction sets them
 	lock   *os.File      // held by the one process that runs on a SQLite file; nil before Exclusive, and on PostgreSQL
 	jobs   *river.Client[*sql.Tx]
 	holder string // names this process in leases
@@ -67,12 +70,15 @@ func (s *Store) postgres() bool { return s.pool != nil }
 // querier runs statements in the one dialect that this package writes, with $1, $2 … for arguments, on a database or in
 // a transaction of either kind.
 type querier struct {
-	on interface {
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	}
+	on     runner
 	sqlite bool
+}
+
+// runner is a database or a transaction.
+type runner interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
 func (q querier) text(query string) string {
@@ -99,8 +105,8 @@ func (q querier) exec(ctx context.Context, query string, args ...any) (int64, er
 	return res.RowsAffected()
 }
 
-func (s *Store) reading() querier { return querier{s.read, !s.postgres()} }
-func (s *Store) writing() querier { return querier{s.write, !s.postgres()} }
+func (s *Store) reading() querier { return querier{s.outside(s.read), !s.postgres()} }
+func (s *Store) writing() querier { return querier{s.outside(s.write), !s.postgres()} }
 
 // tx is a writing transaction.
 type tx struct {
@@ -115,6 +121,11 @@ func (s *Store) tx(ctx context.Context, fn func(tx) error) error {
 		return fmt.Errorf("transaction: %w", err)
 	}
 	defer raw.Rollback() // after a commit it does nothing; after an error or a panic it undoes
+	if s.pooled {
+		if _, err := raw.ExecContext(ctx, pg.Statement(sessionSettings...)); err != nil {
+			return fmt.Errorf("transaction: %w", err)
+		}
+	}
 	if err := fn(tx{querier{raw, !s.postgres()}, raw}); err != nil {
 		return err
 	}
