@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/awoooi/awoooi-reporter/internal/pg"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/internal/sqltext"
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -42,9 +43,10 @@ type Config struct {
 
 // Lookup runs the SELECT for single incidents.
 type Lookup struct {
-	pool    *pgxpool.Pool
-	sql     string
-	timeout time.Duration
+	pool     *pgxpool.Pool
+	settings string // sets them
+	sql      string
+	timeout  time.Duration
 }
 
 // Open prepares the lookup; it connects at the first lookup. The error is a DSN that cannot be parsed, and does not
@@ -57,24 +59,23 @@ func Open(c Config) (*Lookup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("details: sql: %w", err)
 	}
-	cfg, err := pgxpool.ParseConfig(c.DSN.Reveal())
+	cfg, err := pg.Parse(c.DSN)
 	if err != nil {
-		return nil, errors.New("details: the DSN cannot be parsed")
+		return nil, fmt.Errorf("details: %w", err)
 	}
-	cfg.MaxConns = 1
-	cfg.ConnConfig.ConnectTimeout = min(c.Timeout, 5*time.Second)
-	// The schema may change while the process runs; a prepared plan would fail then.
-	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	params := cfg.ConnConfig.RuntimeParams
-	params["application_name"] = "awoooi-reporter"
-	params["default_transaction_read_only"] = "on"
-	params["statement_timeout"] = strconv.FormatInt(c.Timeout.Milliseconds(), 10)
-	params["lock_timeout"] = strconv.FormatInt(c.Timeout.Milliseconds()/2, 10)
-	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	cfg.Pool.MaxConns = 1
+	cfg.Pool.ConnConfig.ConnectTimeout = min(c.Timeout, 5*time.Second)
+	// Settings are the transaction's, because a pooler refuses them as startup parameters.
+	settings := append(cfg.Settings, pg.Setting{Name: "statement_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds(), 10)},
+		pg.Setting{Name: "lock_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds()/2, 10)})
+	if cfg.TimeZone != "" {
+		settings = append(settings, pg.Setting{Name: "TimeZone", Value: cfg.TimeZone})
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg.Pool)
 	if err != nil {
 		return nil, errors.New("details: the DSN cannot be used")
 	}
-	return &Lookup{pool: pool, sql: c.SQL, timeout: c.Timeout}, nil
+	return &Lookup{pool: pool, settings: pg.Statement(settings...), sql: c.SQL, timeout: c.Timeout}, nil
 }
 
 // Close ends the connection.
@@ -92,11 +93,11 @@ func (l *Lookup) Details(ctx context.Context, q reporter.DetailsQuery) (reporter
 	if !q.EndsAt.IsZero() {
 		args["ends_at"] = q.EndsAt
 	}
-	rows, err := l.pool.Query(ctx, l.sql, args)
+	rows, end, err := l.query(ctx, args)
 	if err != nil {
 		return reporter.Details{}, safe(err)
 	}
-	defer rows.Close()
+	defer end()
 	if !rows.Next() {
 		if err := rows.Err(); err != nil {
 			return reporter.Details{}, safe(err)
@@ -141,6 +142,28 @@ func orNull(s string) any {
 	return s
 }
 
+// query runs the SELECT in a transaction that cannot write. The three statements are one message, which a pooler passes on
+// as a whole in each of its modes.
+func (l *Lookup) query(ctx context.Context, args pgx.NamedArgs) (rows pgx.Rows, end func(), err error) {
+	batch := &pgx.Batch{}
+	batch.Queue("SET TRANSACTION READ ONLY")
+	batch.Queue(l.settings)
+	batch.Queue(l.sql, args)
+	results := l.pool.SendBatch(ctx, batch)
+	for range 2 {
+		if _, err := results.Exec(); err != nil {
+			return nil, nil, errors.Join(err, results.Close())
+		}
+	}
+	if rows, err = results.Query(); err != nil {
+		return nil, nil, errors.Join(err, results.Close())
+	}
+	return rows, func() {
+		rows.Close()
+		_ = results.Close() // what failed is in the error of rows
+	}, nil
+}
+
 func text(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -158,14 +181,17 @@ func text(v any) string {
 // safe keeps the server's message or the deadline. Errors of the connection contain host, user and database, which must
 // not reach a chat.
 func safe(err error) error {
-	var pg *pgconn.PgError
+	var server *pgconn.PgError
+	var connect *pgconn.ConnectError
 	switch {
-	case errors.As(err, &pg):
-		return fmt.Errorf("details: %s (SQLSTATE %s)", pg.Message, pg.Code)
+	case errors.As(err, &connect):
+		return fmt.Errorf("details: %w", pg.Connecting(err))
+	case errors.As(err, &server):
+		return fmt.Errorf("details: %s", pg.Message(server))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("details: %w", context.DeadlineExceeded)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("details: %w", context.Canceled)
 	}
-	return errors.New("details: the database cannot be reached")
+	return fmt.Errorf("details: %w", pg.Connecting(err))
 }

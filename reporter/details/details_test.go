@@ -80,6 +80,24 @@ func TestDetails(t *testing.T) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
+	// Behind a pooler the same holds in each of its modes, and the DSN's own settings too.
+	for _, mode := range []string{"session", "transaction", "statement"} {
+		b, err := localstack.StartPgBouncer(t.Context(), pg, localstack.PgBouncerOptions{PoolMode: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Stop() })
+		pooled := b.DSN("postgres") + "&options=-c%20search_path%3Dpublic%20-c%20timezone%3DAsia/Taipei"
+		for range 2 {
+			d, err := lookup(pooled, "SELECT current_setting('search_path') || current_setting('timezone') AS title WHERE @incident_id <> ''", "X")
+			if err != nil || d.Title != "publicAsia/Taipei" {
+				t.Errorf("%s: %+v, %v", mode, d, err)
+			}
+			if _, err := lookup(pooled, "DELETE FROM incidents WHERE incident_id = @incident_id", "X"); err == nil || !strings.Contains(err.Error(), "read-only") {
+				t.Errorf("%s: a write: %v", mode, err)
+			}
+		}
+	}
 	for _, bad := range []string{
 		"postgres://u:" + planted + "@127.0.0.1:1/x", "postgres://u:" + planted + "@:bad:/x", "host=h port=x password=" + planted,
 		strings.Replace(dsn, "postgres@", "u:"+planted+"@", 1),
