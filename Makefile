@@ -50,6 +50,16 @@ race: tools ## Run all tests three times in random order, to find races.
 faults: tools ## Kill processes and databases a thousand times, and count what is lost and doubled; about 20 minutes.
 	go test -v -count 1 -timeout 60m ./internal/faults -faults.kills 1000 -faults.replica-kills 100
 
+# Package and target of each fuzz test; TestEveryFuzzTargetRunsInCI keeps the list whole.
+FUZZ := internal/config.FuzzLoad internal/markup.FuzzMarkup internal/markup.FuzzSplit internal/promexpr.FuzzCheck \
+	internal/safetext.FuzzLine internal/sqltext.FuzzParse reporter/render.FuzzMarkup reporter/telegram.FuzzSplit \
+	reporter/webhook.FuzzWebhook
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that takes untrusted input, FUZZTIME (10s) each.
+	@for f in $(FUZZ); do echo "== $$f"; \
+		go test ./$${f%.*} -run '^$$' -fuzz "^$${f##*.}\$$" -fuzztime $(or $(FUZZTIME),10s) -fuzzminimizetime 5s || exit 1; done
+
 .PHONY: bench
 bench: tools ## Run the benchmarks, or BENCH=regexp, COUNT times; docs/benchmarks.md tells how to compare two runs.
 	@echo "# commit $(VERSION), $$(go version | cut -d ' ' -f 3), $$(psql --version 2>/dev/null), $$(uname -sr)," \
