@@ -42,7 +42,7 @@ func CheckConfig(c *config.Config, p *config.Problems) {
 			if c.State.DSNFile != "" {
 				key += "_file"
 			}
-			p.AddError(key, &fault.Error{Text: err.Error(), Remedy: "write postgres://user:password@host:5432/database"})
+			p.AddError(key, &fault.Error{Text: err.Error(), Remedy: "write it as postgres://USER:PASSWORD@HOST:5432/DATABASE"})
 		}
 	}
 	if !p.Broken("sources") && !wrongNames(c, p) {

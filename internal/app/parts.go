@@ -104,7 +104,7 @@ func sources(c *config.Config, own []collector.NamedSource) (_ []collector.Named
 		switch s.Kind {
 		case kpi.KindPostgres:
 			src, err = postgres.Open(postgres.Config{
-				Name: s.Name, DSN: s.DSN, MaxConns: int32(s.MaxConnections), Timezone: s.Timezone,
+				Name: s.Name, DSN: s.DSN, MaxConns: int32(s.MaxConnections), Timezone: s.Timezone, //nolint:gosec // 1..3
 			})
 		case kpi.KindRedis:
 			src, err = redis.Open(redis.Config{Name: s.Name, URL: s.URL})

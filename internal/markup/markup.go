@@ -160,7 +160,7 @@ func entity(s string) (length int, r rune) {
 	if n == 0 || n > utf8.MaxRune || !utf8.ValidRune(rune(n)) { // a surrogate, or no character at all
 		n = utf8.RuneError
 	}
-	return end + 1, rune(n)
+	return end + 1, rune(n) //nolint:gosec // checked above to be a code point
 }
 
 // unescape replaces the entities of a text by their characters.

@@ -23,11 +23,11 @@ func paletted(img *image.RGBA) *image.Paletted {
 	kept := make(color.Palette, 0, maxColors)
 	index := make(map[uint32]uint8, len(pixels))
 	for i, pixel := range pixels {
-		c := color.RGBA{R: uint8(pixel), G: uint8(pixel >> 8), B: uint8(pixel >> 16), A: uint8(pixel >> 24)}
+		c := color.RGBA{R: uint8(pixel), G: uint8(pixel >> 8), B: uint8(pixel >> 16), A: uint8(pixel >> 24)} //nolint:gosec // its bytes
 		if i < maxColors {
 			kept = append(kept, c)
 		}
-		index[pixel] = uint8(kept.Index(c))
+		index[pixel] = uint8(kept.Index(c)) //nolint:gosec // at most maxColors
 	}
 	out := image.NewPaletted(img.Rect, kept)
 	eachRun(img, func(pixel uint32, at, n int) {

@@ -317,7 +317,7 @@ func (o *Outbox) backoff(attempts int) time.Duration {
 	if attempts < 20 {
 		d = min(d, cfg.BackoffMin<<attempts)
 	}
-	return d - time.Duration(rand.Int64N(int64(d)/4+1))
+	return d - time.Duration(rand.Int64N(int64(d)/4+1)) //nolint:gosec // spreads retries, keeps no secret
 }
 
 // giveUp ends a delivery that was not sent, and tells the fallback receiver. It returns false where even that could not

@@ -129,7 +129,7 @@ func literal(e parser.Expr) string {
 // add counts a series that was selected.
 func (b *labelBudget) add(ls labels.Labels) error {
 	b.series++
-	b.largest = max(b.largest, int(ls.ByteSize()))
+	b.largest = max(b.largest, int(ls.ByteSize())) //nolint:gosec // a length in memory
 	return b.check()
 }
 

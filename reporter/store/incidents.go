@@ -38,7 +38,7 @@ func incidentRow(in reporter.Incident) ([]any, error) {
 	return []any{
 		in.ID, in.Key, cmp.Or(in.Cluster, reporter.ClusterDefault), in.Route, in.GroupKey, in.Receiver, in.ExternalURL,
 		string(groupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
-		string(folded), micros(in.LastEnd), string(in.LastWhy), int64(in.Truncated), in.Held, micros(in.FirstSeenAt),
+		string(folded), micros(in.LastEnd), string(in.LastWhy), int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
 		micros(in.LastSeenAt), in.Notified, in.Sample,
 	}, nil
 }
