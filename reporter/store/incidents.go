@@ -38,7 +38,8 @@ func incidentRow(in reporter.Incident) ([]any, error) {
 	return []any{
 		in.ID, in.Key, cmp.Or(in.Cluster, reporter.ClusterDefault), in.Route, in.GroupKey, in.Receiver, in.ExternalURL,
 		string(groupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
-		string(folded), micros(in.LastEnd), string(in.LastWhy), int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
+		string(folded), micros(in.LastEnd), string(in.LastWhy),
+		int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
 		micros(in.LastSeenAt), in.Notified, in.Sample,
 	}, nil
 }
@@ -58,7 +59,8 @@ func scanIncident(rows *sql.Rows) (in reporter.Incident, err error) {
 	if len(in.Folded) == 0 {
 		in.Folded = nil
 	}
-	in.Truncated, in.StartedAt, in.EndedAt, in.LastEnd = uint64(truncated), moment(started), moment(ended), moment(lastEnd)
+	in.Truncated = uint64(truncated) //nolint:gosec // back from int64, as it was stored
+	in.StartedAt, in.EndedAt, in.LastEnd = moment(started), moment(ended), moment(lastEnd)
 	in.FirstSeenAt, in.LastSeenAt = moment(first), moment(last)
 	return in, nil
 }
