@@ -1,0 +1,215 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	journal "github.com/awoooi/awoooi-reporter/reporter/incident"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+)
+
+// versionBefore is the one before the newest, and populated is what a journal of version 5 held, in microseconds: of each kind of
+// alert that there was one.
+const (
+	versionBefore = 5
+	populated     = `
+INSERT INTO incidents (id, key, group_key, receiver, external_url, group_labels, state, started_at, ended_at, close_reason,
+	truncated, first_seen, last_seen, notified, sample) VALUES
+	('RESOLVED', 'r/g1', 'g1', 'r', '', '{}', 'resolved', %[1]d, %[2]d, 'resolved', 0, %[1]d, %[2]d, TRUE, FALSE),
+	('OPEN', 'r/g2', 'g2', 'r', '', '{"a":"b"}', 'open', %[1]d, NULL, '', 3, %[1]d, %[2]d, FALSE, FALSE),
+	('BY-ALERT', 'r/g3/f3', 'g3', 'r', '', '{}', 'open', %[1]d, NULL, '', 0, %[1]d, %[2]d, FALSE, FALSE),
+	('MOVED', 'r/g4', 'g4', 'r', '', '{}', 'open', %[1]d, NULL, '', 0, %[1]d, %[2]d, FALSE, FALSE),
+	('PRESUMED', 'r/g5', 'g5', 'r', '', '{}', 'resolved', %[1]d, %[2]d, 'reconciled', 0, %[1]d, %[2]d, TRUE, FALSE);
+INSERT INTO alerts (incident_id, fingerprint, starts_at, ends_at, firing, seen_at, presumed_at, presumed_why, labels, annotations,
+	generator_url, category, name) VALUES
+	('RESOLVED', 'f1', %[1]d, %[2]d, FALSE, %[1]d, NULL, '', '{"alertname":"A"}', '{}', '', 'x', 'A'),
+	('OPEN', 'f2', %[1]d, NULL, TRUE, %[1]d, NULL, '', '{"alertname":"A"}', '{}', '', 'x', 'A'),
+	('BY-ALERT', 'f3', %[1]d, NULL, TRUE, %[1]d, NULL, '', '{"alertname":"A"}', '{}', '', 'x', 'A'),
+	('MOVED', 'f4', %[1]d, NULL, TRUE, %[1]d, NULL, '', '{"alertname":"A"}', '{}', '', 'x', 'A'),
+	('MOVED', 'f4', %[2]d, NULL, TRUE, %[2]d, NULL, '', '{"alertname":"A"}', '{}', '', 'x', 'A'),
+	('PRESUMED', 'f5', %[1]d, NULL, TRUE, %[1]d, %[2]d, 'reconciled', '{"alertname":"A"}', '{}', '', 'x', 'A');
+INSERT INTO deliveries (key, kind, subject, receiver, state, attempts, last_error, created_at, next_attempt) VALUES
+	('postmortem/RESOLVED/oncall', 'postmortem', 'RESOLVED', 'oncall', 'sent', 1, '', %[2]d, %[2]d),
+	('postmortem/PRESUMED/oncall', 'postmortem', 'PRESUMED', 'oncall', 'pending', 0, '', %[2]d, %[2]d);
+INSERT INTO claims (report, due, claimed_at) VALUES ('daily', %[1]d, %[1]d);
+INSERT INTO receivers (receiver, address) VALUES ('oncall', '-100');`
+)
+
+// before returns the statements that make a state of the version before, and how many migrations those are.
+func before(t *testing.T, kind string) (statements string, number int) {
+	t.Helper()
+	files, err := filepath.Glob("migrations/" + kind + "/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for n, file := range files {
+		if got, err := strconv.Atoi(filepath.Base(file)[:3]); err != nil || got != n+1 {
+			t.Errorf("%s is migration %d", file, n+1)
+		}
+		if n >= versionBefore {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(text)
+	}
+	fmt.Fprintf(&b, populated, day.UnixMicro(), day.Add(time.Hour).UnixMicro())
+	return b.String(), versionBefore
+}
+
+func TestMigrationsHaveOneNumber(t *testing.T) {
+	t.Parallel()
+	var names [2][]string
+	for n, kind := range []string{"sqlite", "postgres"} {
+		files, err := filepath.Glob("migrations/" + kind + "/*.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files[versionBefore:] {
+			names[n] = append(names[n], filepath.Base(f))
+		}
+	}
+	if len(names[0]) == 0 || !slices.Equal(names[0], names[1]) {
+		t.Errorf("sqlite has %q, postgres has %q", names[0], names[1])
+	}
+}
+
+// What an older version stored is kept: its incidents go on by the same alerts, and nothing that was sent is sent again.
+func TestUpgradeOfAPopulatedState(t *testing.T) {
+	t.Parallel()
+	for kind, upgraded := range map[string]func(t *testing.T) *store.Store{
+		"sqlite": func(t *testing.T) *store.Store {
+			dir := t.TempDir()
+			statements, version := before(t, "sqlite")
+			execFile(t, filepath.Join(dir, "state.db"), statements+fmt.Sprintf("; PRAGMA user_version = %d; PRAGMA application_id = %d", version, 0x41574f49))
+			return open(t, dir)
+		},
+		"postgres": func(t *testing.T) *store.Store {
+			dsn := database(t)
+			statements, version := before(t, "postgres")
+			conn, err := pgx.Connect(t.Context(), dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(context.WithoutCancel(t.Context()))
+			_, err = conn.Exec(t.Context(), `CREATE SCHEMA awoooi_reporter; SET search_path = awoooi_reporter;
+				CREATE TABLE schema_version (version INTEGER NOT NULL);`+statements+fmt.Sprintf("; INSERT INTO schema_version VALUES (%d)", version))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return openPostgres(t, dsn)
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := upgraded(t)
+			now := day.Add(2 * time.Hour)
+			s.SetClock(func() time.Time { return now })
+			state := func() string {
+				t.Helper()
+				all, err := s.Incidents(t.Context(), 100)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var out []string
+				for _, in := range all {
+					out = append(out, fmt.Sprintf("%s %s %v %d", in.ID, in.State, in.Duration(), len(in.Alerts)))
+				}
+				slices.Sort(out)
+				return strings.Join(out, ", ")
+			}
+			same(t, "as it was", "BY-ALERT open 0s 1, MOVED open 0s 2, OPEN open 0s 1, PRESUMED resolved 1h0m0s 1, RESOLVED resolved 1h0m0s 1", state())
+			for id, of := range map[string][]string{"OPEN": {"r", "g2"}, "BY-ALERT": {"r", "g3", "f3"}} {
+				in, err := s.Incident(t.Context(), id)
+				if want := reporter.IncidentKey(append([]string{"default", ""}, of...)...); err != nil || in.Key != want {
+					t.Errorf("key of %s is %s, want %s, %v", id, in.Key, want, err)
+				}
+			}
+			j := journal.New(journal.Config{
+				By: journal.ByGroup, MinDuration: 10 * time.Minute, ReopenWithin: 15 * time.Minute, Receivers: []string{"oncall"},
+			}, s, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			event := func(n int, start, end time.Time) {
+				t.Helper()
+				e := reporter.AlertEvent{
+					Receiver: "r", GroupKey: fmt.Sprint("g", n), Fingerprint: fmt.Sprint("f", n), StartsAt: start, EndsAt: end, Firing: end.IsZero(),
+					Labels: map[string]string{"alertname": "A"}, Annotations: map[string]string{},
+				}
+				if err := j.Accept(t.Context(), []reporter.AlertEvent{e}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hour := day.Add(time.Hour)
+			event(1, day, hour)                    // a copy of a resolve
+			event(2, day, time.Time{})             // a repeat
+			event(3, day, now)                     // the resolve of an incident of one alert
+			event(4, hour, now)                    // of an alert whose start had moved
+			event(5, day, day.Add(50*time.Minute)) // of one that was presumed to have ended
+			same(t, "after events", "BY-ALERT resolved 2h0m0s 1, MOVED resolved 2h0m0s 2, OPEN open 0s 1, PRESUMED resolved 50m0s 1, RESOLVED resolved 1h0m0s 1", state())
+			ds, err := s.Deliveries(t.Context(), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range ds {
+				got = append(got, d.Subject+" "+string(d.State))
+			}
+			slices.Sort(got)
+			same(t, "deliveries", "BY-ALERT pending, MOVED pending, PRESUMED pending, RESOLVED sent", strings.Join(got, ", "))
+			if a, err := s.Address(t.Context(), "oncall"); err != nil || a != "-100" {
+				t.Errorf("address %q, %v", a, err)
+			}
+		})
+	}
+}
+
+// Receivers and group keys of any length can be stored and found again.
+func TestKeysOfAnyLength(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		j := journal.New(journal.Config{By: journal.ByAlert, IDLabel: "id", Receivers: []string{strings.Repeat("r", 63)}}, s,
+			slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		long := func(end string) string { // that no index row holds, and that cannot be compressed
+			var b strings.Builder
+			for n := range 2000 {
+				fmt.Fprint(&b, n*7919%10007, end)
+			}
+			return b.String()
+		}
+		for _, end := range []string{"x", "y"} {
+			for _, firing := range []bool{true, false} {
+				e := reporter.AlertEvent{
+					Receiver: long("r"), GroupKey: long(end), Fingerprint: long(end)[:256], StartsAt: day, Firing: firing,
+					Labels: map[string]string{"alertname": long(end), "category": long(end), "id": long(end)},
+				}
+				if !firing {
+					e.EndsAt = day.Add(time.Hour)
+				}
+				if err := j.Accept(t.Context(), []reporter.AlertEvent{e}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		all, err := s.Incidents(t.Context(), 10)
+		if err != nil || len(all) != 2 || !all[0].Over() || !all[1].Over() || len(all[0].Key) != 32 || len(all[0].ID) > 128 {
+			t.Errorf("%d incidents, %v", len(all), err)
+		}
+		if ds, err := s.Deliveries(t.Context(), 10); err != nil || len(ds) != 2 {
+			t.Errorf("%d deliveries, %v", len(ds), err)
+		}
+	})
+}
