@@ -462,7 +462,7 @@ func (j *state) settle(key alertKey) {
 			a.EndsAt = time.Time{}
 			for _, o := range refs {
 				if end, ok := superseded(*a, *o.alert()); ok && o != r {
-					a.Firing, a.EndsAt = false, later(a.EndsAt, end)
+					a.Firing, a.EndsAt = false, earlier(a.EndsAt, end)
 				}
 			}
 		default:
