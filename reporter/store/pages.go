@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -64,7 +65,7 @@ func (s *Store) incidentsOf(
 			return nil, err
 		}
 		if len(in.Alerts) == firstAlerts {
-			if in.Alerts, err = withWorst(ctx, s.reading(), in); err != nil {
+			if in.Alerts, err = s.withWorst(ctx, in); err != nil {
 				return nil, err
 			}
 		}
@@ -85,16 +86,20 @@ func (s *Store) incidentsOf(
 }
 
 // withWorst returns the incident's alerts with its most severe one, by which it is named, if that is not among them.
-func withWorst(ctx context.Context, db querier, in reporter.Incident) ([]reporter.Alert, error) {
-	all, err := queryAlerts(ctx, db, in.ID, countedAlerts)
-	if err != nil {
-		return nil, err
+func (s *Store) withWorst(ctx context.Context, in reporter.Incident) ([]reporter.Alert, error) {
+	severities, err := s.severities(ctx, in.ID)
+	if err != nil || len(severities) == 0 {
+		return in.Alerts, err
 	}
-	worst := (&reporter.Incident{Alerts: all}).Worst()
-	if worst.Severity().Rank() < in.Severity().Rank() {
-		return append(in.Alerts, worst), nil
+	worst := slices.MinFunc(severities, func(a, b string) int {
+		return cmp.Compare(reporter.Severity(a).Rank(), reporter.Severity(b).Rank())
+	})
+	if reporter.Severity(worst).Rank() >= in.Severity().Rank() {
+		return in.Alerts, nil
 	}
-	return in.Alerts, nil
+	err = eachAlert(ctx, s.reading(), `WHERE incident_id = $1 AND `+s.severityExpr()+` = $2 ORDER BY starts_at, fingerprint LIMIT 1`,
+		func(_ string, a reporter.Alert) { in.Alerts = append(in.Alerts, a) }, in.ID, worst)
+	return in.Alerts, err
 }
 
 // ListDeliveries returns deliveries for a page, at most f.Limit.

@@ -91,12 +91,12 @@ func TestListIncidentsReadsTheMostSevereAlert(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
 		in := incident("I", 0, -1)
-		for n := range 50 {
+		for n := range 1100 {
 			a := reporter.Alert{
 				Fingerprint: fmt.Sprint(n), StartsAt: day.Add(time.Duration(n) * time.Second), Firing: true,
 				Labels: map[string]string{"alertname": fmt.Sprint("A", n), "severity": "info"},
 			}
-			if n == 40 {
+			if n == 1090 {
 				a.Labels["severity"] = "emergency"
 			}
 			in.Alerts = append(in.Alerts, a)
@@ -107,7 +107,7 @@ func TestListIncidentsReadsTheMostSevereAlert(t *testing.T) {
 			t.Fatalf("%d rows, %v", len(rows), err)
 		}
 		row := rows[0]
-		if row.Incident.Severity() != "emergency" || row.Incident.Title() != "A40" || row.Count != 51 {
+		if row.Incident.Severity() != "emergency" || row.Incident.Title() != "A1090" || row.Count != 1000 {
 			t.Errorf("%q %q, %d alerts", row.Incident.Severity(), row.Incident.Title(), row.Count)
 		}
 	})
