@@ -113,7 +113,11 @@ func TestRedirectsWithoutEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Get(srv.URL); err == nil || asked.Load() != 10 {
+	resp, err := client.Get(srv.URL)
+	if resp != nil {
+		resp.Body.Close()
+	}
+	if err == nil || asked.Load() != 10 {
 		t.Errorf("%v after %d requests", err, asked.Load())
 	}
 }
@@ -127,7 +131,7 @@ func TestFollowRedirectsOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp, err := client.Get(srv.URL)
-	if err != nil || resp.StatusCode != 302 {
+	if err != nil || resp.StatusCode != http.StatusFound {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	resp.Body.Close()

@@ -64,16 +64,16 @@ func TestExtractOfAStorm(t *testing.T) {
 		s := open()
 		const n = 1801
 		put(t, s, storm("STORM", n, func(k int, a *reporter.Alert) {
-			switch {
-			case k == 901: // in the middle, and the last to end
+			switch k {
+			case 901: // in the middle, and the last to end
 				a.EndsAt = day.Add(24 * time.Hour)
-			case k == 900 || k == 902:
+			case 900, 902:
 				a.Labels["severity"] = "critical"
-			case k == 904: // presumed to have ended before the last
+			case 904: // presumed to have ended before the last
 				a.PresumedAt, a.PresumedWhy = day.Add(23*time.Hour), reporter.ClosedExpired
-			case k == 906: // the presumption was undone
+			case 906: // the presumption was undone
 				a.PresumedAt, a.SeenAt, a.PresumedWhy = day.Add(25*time.Hour), day.Add(26*time.Hour), reporter.ClosedExpired
-			case k == 1000: // says by its text what the others' labels are, and is without the label
+			case 1000: // says by its text what the others' labels are, and is without the label
 				a.Labels["note"], a.Labels["cluster"] = `"alertname":"Disk"`, `A "QUOTED" <NAME>`
 			}
 		}))
