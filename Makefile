@@ -46,6 +46,12 @@ test: tools ## Run all tests on real servers, with the race detector.
 race: tools ## Run all tests three times in random order, to find races.
 	go test -race -count 3 -shuffle on -timeout 30m ./...
 
+.PHONY: test-busy
+test-busy: tools ## Run all tests three times in a row next to four busy processes: no test may depend on the time it takes.
+	@.ci/busy 4 $(MAKE) test
+	@.ci/busy 4 $(MAKE) test
+	@.ci/busy 4 $(MAKE) test
+
 .PHONY: faults
 faults: tools ## Kill processes and databases a thousand times, and count what is lost and doubled; about 20 minutes.
 	go test -v -count 1 -timeout 60m ./internal/faults -faults.kills 1000 -faults.replica-kills 100

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/prometheus/prometheus/storage"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
@@ -102,7 +105,8 @@ func (b *syncBuffer) String() string {
 // running is the whole program in this process, on a free port.
 type running struct {
 	*App
-	*reporterPart // nil for the collector's role alone
+	*reporterPart               // nil for the collector's role alone
+	embedded      *embeddedPart // nil with a real Prometheus
 	t             *testing.T
 	conf          string // path of the configuration
 	logs          *syncBuffer
@@ -144,8 +148,11 @@ func startIn(t *testing.T, dir, yaml string, opts Options) *running {
 		t.Fatal(err)
 	}
 	for _, p := range r.parts {
-		if rep, ok := p.(*reporterPart); ok {
-			r.reporterPart = rep
+		switch p := p.(type) {
+		case *reporterPart:
+			r.reporterPart = p
+		case *embeddedPart:
+			r.embedded = p
 		}
 	}
 	done := make(chan error, 1)
@@ -233,18 +240,48 @@ func (r *running) post(body string) int {
 	return resp.StatusCode
 }
 
-// eventually polls a condition of a running server for at most half a minute.
+// patience is how long tests wait for what other processes do. It is no measure of anything: a busy machine may need much of
+// it, and only a test that fails takes all.
+const patience = 5 * time.Minute
+
+// eventually polls a condition of a running server.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for !is() {
 		select {
 		case <-tick.C:
 		case <-deadline:
 			t.Fatalf("waited in vain for %s", what)
 		}
+	}
+}
+
+// scrape lets the embedded database scrape the program now, and returns the time of the samples and the end of their window.
+// The program's own scrapes go on: let scrape_interval be long, or they add some.
+func (r *running) scrape() (due, until time.Time) {
+	r.t.Helper()
+	for {
+		at := time.Now()
+		families, err := r.embedded.gather(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		// One of the program's own may have come between, with a later time.
+		if err := r.embedded.db.Append(r.t.Context(), at, families); err != nil {
+			if errors.Is(err, storage.ErrOutOfOrderSample) || errors.Is(err, storage.ErrDuplicateSampleForTimestamp) {
+				continue
+			}
+			r.t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "awoooi_collector_window_end_timestamp_seconds" {
+				return at.Truncate(time.Millisecond), time.UnixMicro(int64(f.GetMetric()[0].GetGauge().GetValue()*1e6 + 0.5))
+			}
+		}
+		r.t.Fatal("the scrape has no window")
 	}
 }
 
@@ -261,7 +298,7 @@ func botAPI(t *testing.T) *localstack.BotAPI {
 // messages waits for the n-th message and returns all.
 func messages(t *testing.T, bot *localstack.BotAPI, n int) []localstack.BotMessage {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := bot.Wait(ctx, n); err != nil {
 		t.Fatalf("telegram has %d messages, want %d: %v", len(bot.Messages()), n, err)
