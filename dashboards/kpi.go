@@ -176,7 +176,7 @@ func (k kpis) now(o Options) []panel {
 		targets: []target{{"sort_desc(" + k.by(alerts, "") + ")", legendOf(k.metrics[alerts])}},
 	}, alerts)
 	add(panel{
-		kind: bars, title: "Top producers", help: k.metrics[byName].Help, unit: units.NoUnit, width: 12,
+		kind: bars, title: "Most frequent alerts", help: k.metrics[byName].Help, unit: units.NoUnit, width: 12,
 		targets: []target{{"sort_desc(" + k.by(byName, "") + ")", legendOf(k.metrics[byName])}},
 	}, byName)
 	return out
