@@ -35,7 +35,7 @@ queries: [{name: backlog, source: db, sql: "SELECT 1 AS value", metrics: [{name:
 	r.get("/metrics")
 	eventually(t, "a comparison with Alertmanager", func() bool { return r.reconcile.Outcome().Err != nil })
 	_, page := r.get("/sources")
-	for _, want := range []string{"backlog", "the server cannot be reached", "http://127.0.0.1:1/prom<", "connection refused", "oncall", "telegram", "0 8 * * *", "異常", "正常"} {
+	for _, want := range []string{"backlog", "postgres: connection refused", "http://127.0.0.1:1/prom<", "connection refused", "oncall", "telegram", "0 8 * * *", "異常", "正常"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("/sources does not say %q:\n%s", want, page)
 		}
@@ -61,11 +61,15 @@ func TestLinksOfMessagesLeadToPages(t *testing.T) {
 	if code := r.post(webhookBody("g", "INC 1/2", nil, began, began.Add(30*time.Minute))); code != 200 {
 		t.Fatalf("webhook: %d", code)
 	}
-	text := messages(t, bot, 1)[0].Text
-	_, path, found := strings.Cut(text, `href="`+outside)
-	path, _, _ = strings.Cut(path, `"`)
-	if !found {
-		t.Fatalf("the message has no link to its page: %s", text)
+	msg := messages(t, bot, 1)[0]
+	var path string
+	for _, b := range msg.Buttons {
+		if after, ok := strings.CutPrefix(b.URL, outside); ok {
+			path = after
+		}
+	}
+	if path == "" {
+		t.Fatalf("the message has no button to its page: %v\n%s", msg.Buttons, msg.Text)
 	}
 	if code, page := r.get(path); code != 200 || !strings.Contains(page, "磁碟空間不足") {
 		t.Errorf("%s: %d", path, code)
