@@ -11,10 +11,16 @@ const (
 	DeliveryPostmortem DeliveryKind = "postmortem"
 	DeliveryFiring     DeliveryKind = "firing" // says that an incident has begun
 	DeliveryDigest     DeliveryKind = "digest" // many postmortems in one
-	DeliveryNotice     DeliveryKind = "notice" // says that another delivery was given up
+	DeliveryNotice     DeliveryKind = "notice" // says what was not sent
+	// DeliveryFiringDigest is many notices of a firing in one.
+	DeliveryFiringDigest DeliveryKind = "firing_digest"
 )
 
-// NoticeOfStop ends the subject of a notice which says that a receiver is stopped; others are of what was given up.
+// SubjectFailures is the subject of a notice about all failures that name it.
+const SubjectFailures = "failures"
+
+// NoticeOfStop ends the subject of a notice of versions before gates, which said that a receiver is suspended; their others
+// are about one delivery.
 const NoticeOfStop = ":stopped"
 
 // DeliveryState is pending until all parts are sent, or until it is given up, cancelled or merged into another.
@@ -46,12 +52,25 @@ type Delivery struct {
 	// that an attempt that ends the process counts too.
 	Attempts    int
 	ComposingAt time.Time // when the composition that is under way, or ended with its process, began
-	Crashes     int       // compositions that ended with their process
-	LastError   string    // never holds a secret
+	Crashes     int       // compositions in a row that ended with their process
+	Reason      Reason    // why it was not sent, or waits
+	LastError   string    // in the words of whoever refused it; never holds a secret
 	CreatedAt   time.Time
 	NextAttempt time.Time
 	FinishedAt  time.Time
 	MergedInto  int64 // the digest that it went out with; 0 is none
+	NoticeID    int64 // the notice that says that it was not sent; 0 is none
+}
+
+// DueDelivery is a pending delivery whose time has come, without its text.
+type DueDelivery struct {
+	ID       int64
+	Receiver string
+	Kind     DeliveryKind
+	Composed bool
+	Crashes  int
+	// Interrupted says that a composition of it began and did not end; one that this process runs does so too.
+	Interrupted bool
 }
 
 // DeliveryKey makes the unique key of a delivery.
@@ -76,17 +95,31 @@ type Part struct {
 	SendingAt time.Time // when the send now under way, or lost, began; zero once its outcome is known
 	SentAt    time.Time
 	MessageID string // the channel's id of the sent message
+	Sends     int    `json:",omitempty"` // sends that were begun
 	Ambiguous int    // sends whose answer was lost
-	Uncertain bool   // not sent again because too many answers were lost; it may or may not have arrived
-	// Interrupted counts sends that the process did not live to see the end of. Most never left, so they do not count
-	// among the lost answers, but the next send is marked all the same.
+	// Uncertain was set by versions that did not send again after two lost answers.
+	Uncertain bool
+	// Interrupted counts sends that the process did not live to see the end of. Their outcome is unknown too.
 	Interrupted int
 	Plain       bool // sent without formatting, because the channel refused ours
+	NoReply     bool `json:",omitempty"` // sent without naming the message that it answers, because that does not exist any more
+	Dropped     bool `json:",omitempty"` // nothing but a picture that the channel refused; it is not sent
 }
+
+// Unknown says whether a send of the part may have arrived though it is not known to. From then on, the part is marked.
+func (p Part) Unknown() bool { return p.Ambiguous+p.Interrupted > 0 }
 
 // SendOptions says how a part is to be sent.
 type SendOptions struct {
 	To      string // where the chat has moved to; "" is its configured address
-	Repeat  bool   // the send before may have arrived: mark this one visibly
+	Repeat  bool   // a send before may have arrived: mark this one visibly
 	ReplyTo string // the channel's id of the message that this one answers; "" is none
+}
+
+// DueWork is who has something to do now.
+type DueWork struct {
+	Due     []string  // receivers with a delivery whose next attempt has come
+	Expired []string  // receivers with a delivery that is too old
+	Gates   []Gate    // all that there are
+	Next    time.Time // the first next attempt to come; zero if there is none
 }

@@ -6,19 +6,58 @@ import (
 	"time"
 )
 
-// The verdict errors are what a channel says of a send that did not succeed. Any other error means: try again later.
+// Verdict is what a channel's answer to a send means for what comes next.
+type Verdict int
 
-// PermanentError means that the same send can never succeed. Stops says that the receiver itself is at fault (a revoked
-// token, an unknown chat), so that no other send to it would succeed either.
-type PermanentError struct {
-	Stops bool
-	Err   error
+// The verdicts.
+const (
+	// VerdictRetry: the message was not sent; the same send may succeed later. It is also the verdict of errors without one.
+	VerdictRetry Verdict = iota
+	// VerdictWait: the message was not sent; nothing is sent to this chat before SendError.After has passed.
+	VerdictWait
+	// VerdictUnknown: the message may or may not have been sent.
+	VerdictUnknown
+	// VerdictMoved: the chat has the new address SendError.To.
+	VerdictMoved
+	// VerdictAccount: the account is refused (a revoked token), and so is every send with it.
+	VerdictAccount
+	// VerdictReceiver: the chat, the topic or the rights of the account in it are at fault, whatever the message.
+	VerdictReceiver
+	// VerdictMarkup: the formatting was refused.
+	VerdictMarkup
+	// VerdictPicture: the picture was refused, or pictures are not allowed in the chat.
+	VerdictPicture
+	// VerdictButtons: a button was refused; SendError.URL is its address, if the answer says which.
+	VerdictButtons
+	// VerdictReply: the message that this one answers does not exist any more.
+	VerdictReply
+	// VerdictRefused: the message was refused for another reason.
+	VerdictRefused
+)
+
+var verdictNames = [...]string{
+	"error", "retry_after", "ambiguous", "moved", "account", "receiver", "markup", "picture", "buttons", "reply", "refused",
 }
 
-func (e *PermanentError) Error() string { return fmt.Sprintf("permanent: %v", e.Err) }
-func (e *PermanentError) Unwrap() error { return e.Err }
+// Verdicts names all verdicts, as metrics show them.
+func Verdicts() []string { return verdictNames[:] }
 
-// RetryAfterError means that the channel asked to be left alone for a while, which may be hours.
+func (v Verdict) String() string { return verdictNames[v] }
+
+// SendError is what a channel returns for a send that did not succeed.
+type SendError struct {
+	Verdict Verdict
+	After   time.Duration // of VerdictWait
+	To      string        // of VerdictMoved
+	URL     string        // of VerdictButtons
+	// Err is what the channel answered, in its own words: it is shown to people, and holds no secret.
+	Err error
+}
+
+func (e *SendError) Error() string { return e.Err.Error() }
+func (e *SendError) Unwrap() error { return e.Err }
+
+// RetryAfterError is what a composer returns to be asked again later, which is no failed attempt.
 type RetryAfterError struct {
 	After time.Duration
 	Err   error
@@ -26,27 +65,6 @@ type RetryAfterError struct {
 
 func (e *RetryAfterError) Error() string { return fmt.Sprintf("retry after %v: %v", e.After, e.Err) }
 func (e *RetryAfterError) Unwrap() error { return e.Err }
-
-// MovedError means that the chat has a new address, which is to be used and remembered.
-type MovedError struct {
-	To  string
-	Err error
-}
-
-func (e *MovedError) Error() string { return fmt.Sprintf("moved to %s: %v", e.To, e.Err) }
-func (e *MovedError) Unwrap() error { return e.Err }
-
-// AmbiguousError means that the request was written and no answer came: the message may or may not have arrived.
-type AmbiguousError struct{ Err error }
-
-func (e *AmbiguousError) Error() string { return fmt.Sprintf("answer lost: %v", e.Err) }
-func (e *AmbiguousError) Unwrap() error { return e.Err }
-
-// FormatError means that the channel refused our formatting, which is our defect; the text may be sent plain.
-type FormatError struct{ Err error }
-
-func (e *FormatError) Error() string { return fmt.Sprintf("formatting refused: %v", e.Err) }
-func (e *FormatError) Unwrap() error { return e.Err }
 
 // UnansweredError means that a server did not answer, or answered that it is overloaded or out of order: the same question
 // may be answered later. It is no verdict of a channel.

@@ -229,7 +229,8 @@ func (a *App) addFigures(c *config.Config, gather gatherFunc) (postmortem.Querie
 
 func (a *App) addReporter(c *config.Config, st *store.Store, figures postmortem.Querier) (*reporterPart, error) {
 	p, err := newReporterPart(c, reporterDeps{
-		Store: st, Figures: figures, Access: a.access, Registry: a.registry, Stdout: a.opts.Stdout, Log: a.log, Now: a.opts.Now,
+		Store: st, Figures: figures, Access: a.access, Registry: a.registry, Stdout: a.opts.Stdout, Log: a.log,
+		Now: st.Now, // processes that share a state share its clock
 	})
 	if err != nil {
 		return nil, err

@@ -266,9 +266,9 @@ func channels(c *config.Config, stdout io.Writer, log *slog.Logger) (map[string]
 	return out, nil
 }
 
-func outboxConfig(c *config.Config, now func() time.Time) outbox.Config {
+func outboxConfig(c *config.Config) outbox.Config {
 	return outbox.Config{
-		GiveUpAfter: c.Delivery.GiveUpAfter, FallbackReceiver: c.Delivery.FallbackReceiver, DigestFrom: c.Incidents.DigestFrom, Now: now,
+		GiveUpAfter: c.Delivery.GiveUpAfter, FallbackReceiver: c.Delivery.FallbackReceiver, DigestFrom: c.Incidents.DigestFrom,
 	}
 }
 

@@ -82,8 +82,12 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	}
 	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "awoooi_reporter_time_seconds",
-		Help: "The process's own clock, by which reports are due, in seconds since 1970.",
+		Help: "The clock by which reports are due, which is the shared database's if there is one, in seconds since 1970.",
 	}, func() float64 { return float64(p.now().UnixMilli()) / 1000 }))
+	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "awoooi_reporter_clock_skew_seconds",
+		Help: "How far the machine's clock is ahead of the state's database, whose clock counts; 0 on SQLite.",
+	}, func() float64 { return p.store.Skew().Seconds() }))
 	return p, nil
 }
 
@@ -99,7 +103,7 @@ type reporterSettings struct {
 
 func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
 	s := reporterSettings{
-		outbox: outboxConfig(c, p.now), webhook: webhookConfig(c, p.access.logins),
+		outbox: outboxConfig(c), webhook: webhookConfig(c, p.access.logins),
 	}
 	var err1, err2, err3, err4 error
 	s.incident, err4 = incidentConfig(c)
@@ -133,7 +137,7 @@ func (p *reporterPart) prepare(c *config.Config) (change, error) {
 			old := p.reading.Swap(s.reading)
 			old.close()
 			p.outbox.SetConfig(s.outbox)
-			p.outbox.SetChannels(context.Background(), s.channels)
+			p.outbox.SetChannels(s.channels)
 			p.journal.SetConfig(s.incident)
 			p.reconcile.SetConfig(s.reconcile)
 			p.webhook.SetConfig(s.webhook)
@@ -183,10 +187,10 @@ func (p *reporterPart) checks() []pages.Check {
 		{Name: "receivers", Warns: true, Err: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, checkTime)
 			defer cancel()
-			stopped, err := p.outbox.Stopped(ctx)
+			suspended, err := p.outbox.Suspended(ctx)
 			errs := []error{err}
-			for name, why := range stopped {
-				errs = append(errs, fmt.Errorf("%s is stopped: %s", name, why))
+			for name, gate := range suspended {
+				errs = append(errs, fmt.Errorf("%s is suspended: %s", name, gate.Detail))
 			}
 			return errors.Join(errs...)
 		}},

@@ -57,7 +57,11 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	}
 	var errs [3]error
 	out.Pending, out.Oldest, errs[0] = s.store.Pending(ctx)
-	out.Stopped, errs[1] = s.store.Stopped(ctx)
+	suspended, err := s.outbox.Suspended(ctx)
+	errs[1], out.Stopped = err, map[string]string{}
+	for name, gate := range suspended {
+		out.Stopped[name] = gate.Detail
+	}
 	open, err := s.store.Counts(ctx, "incidents_open", time.Time{}, time.Time{})
 	errs[2] = err
 	if len(open) == 1 {

@@ -47,6 +47,8 @@ type BotFault struct {
 	Status       int    // answer with this status rather than handling the call
 	Description  string // of that answer
 	RetryAfter   int    // seconds, in that answer
+	Header       int    // seconds, in the header Retry-After of that answer
+	Proxy        bool   // that answer is not Telegram's JSON
 	MigrateTo    int64  // chat id, in that answer
 	Accept       bool   // take the message before misbehaving, so that only the answer is lost
 	Hang         bool   // do not answer until the client leaves
@@ -64,6 +66,9 @@ type BotAPI struct {
 
 	mu       sync.Mutex
 	faults   []BotFault
+	chats    map[string]BotFault // chats and topics ("CHAT/TOPIC") in which every send misbehaves
+	actions  map[string]int      // harmless calls by chat
+	outage   *BotFault           // of every call
 	messages []BotMessage
 	calls    int
 	arrived  chan struct{} // closed and replaced at each message
@@ -92,6 +97,34 @@ func (b *BotAPI) Fail(faults ...BotFault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.faults = append(b.faults, faults...)
+}
+
+// SetChat makes every send to the chat, or to its topic as "CHAT/TOPIC", misbehave; nil ends that. What Telegram refuses of a
+// chat it refuses of chat actions too; media and rights to write are not checked there.
+func (b *BotAPI) SetChat(chat string, f *BotFault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.chats == nil {
+		b.chats = map[string]BotFault{}
+	}
+	delete(b.chats, chat)
+	if f != nil {
+		b.chats[chat] = *f
+	}
+}
+
+// SetOutage makes every call misbehave; nil ends that.
+func (b *BotAPI) SetOutage(f *BotFault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outage = f
+}
+
+// Actions counts the harmless calls to a chat that were answered.
+func (b *BotAPI) Actions(chat string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.actions[chat]
 }
 
 // Messages returns what was accepted so far.
@@ -129,6 +162,9 @@ func (b *BotAPI) next() BotFault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls++
+	if b.outage != nil {
+		return *b.outage
+	}
 	if len(b.faults) == 0 {
 		return BotFault{}
 	}
@@ -149,6 +185,9 @@ func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, method, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/bot"), "/")
+	if strings.HasPrefix(method, "send") && f == (BotFault{}) {
+		f = b.ofChat(method, params["chat_id"], params["message_thread_id"])
+	}
 	if f.Accept && ok && token == b.token {
 		_, _ = b.accept(method, params, file, content) // the answer is lost, whatever it is
 	}
@@ -188,6 +227,26 @@ func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"ok":true,"result":%s}`, result)
 }
 
+// ofChat is the fault of the chat or its topic. The rights to write and to send media are checked where a message is made,
+// and not where a chat action is (td's can_send_message_content and send_dialog_action).
+func (b *BotAPI) ofChat(method, chat, topic string) BotFault {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f, ok := b.chats[chat+"/"+topic]
+	if !ok {
+		f = b.chats[chat]
+	}
+	text := strings.ToLower(f.Description)
+	media := strings.Contains(text, "photos") || strings.Contains(text, "media") || strings.Contains(text, "documents")
+	switch {
+	case media && (method == "sendMessage" || method == "sendChatAction"):
+		return BotFault{}
+	case method == "sendChatAction" && strings.Contains(text, "rights"):
+		return BotFault{}
+	}
+	return f
+}
+
 var errNoMethod = errors.New("Not Found") //nolint:staticcheck // Telegram's own text
 
 // accept does what the method says; its error is Telegram's description.
@@ -200,6 +259,20 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	switch method {
 	case "getMe":
 		return `{"id":1,"is_bot":true,"first_name":"demo","username":"demo_bot"}`, nil
+	case "sendChatAction":
+		if !slices.Contains([]string{"typing", "upload_photo", "upload_document"}, params["action"]) {
+			return "", errors.New("Bad Request: wrong parameter action in request") //nolint:staticcheck // Telegram's own text
+		}
+		if err := checkChat(params); err != nil {
+			return "", err
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.actions == nil {
+			b.actions = map[string]int{}
+		}
+		b.actions[m.ChatID]++
+		return "true", nil
 	case "sendMessage":
 		m.Text = params["text"]
 	case "sendPhoto":
@@ -221,8 +294,8 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	if m.Buttons, err = buttons(params["reply_markup"]); err != nil {
 		return "", err
 	}
-	if m.ChatID == "" {
-		return "", errors.New("Bad Request: chat_id is empty") //nolint:staticcheck // as above
+	if err := checkChat(params); err != nil {
+		return "", err
 	}
 	if m.Plain = m.Text; params["parse_mode"] == "HTML" {
 		if m.Plain, err = ParseHTML(m.Text); err != nil {
@@ -242,6 +315,23 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	close(b.arrived)
 	b.arrived = make(chan struct{})
 	return fmt.Sprintf(`{"message_id":%d,"date":%d,"chat":{"id":%q}}`, m.ID, m.At.Unix(), m.ChatID), nil
+}
+
+// checkChat refuses what Telegram does of a chat's id and a topic's.
+func checkChat(params map[string]string) error {
+	id := params["chat_id"]
+	if id == "" {
+		return errors.New("Bad Request: chat_id is empty") //nolint:staticcheck // Telegram's own text
+	}
+	if _, err := strconv.ParseInt(id, 10, 64); err != nil && !strings.HasPrefix(id, "@") {
+		return errors.New("Bad Request: chat not found") //nolint:staticcheck // as above
+	}
+	if topic := params["message_thread_id"]; topic != "" {
+		if n, err := strconv.Atoi(topic); err != nil || n <= 0 {
+			return errors.New("Bad Request: message thread not found") //nolint:staticcheck // as above
+		}
+	}
+	return nil
 }
 
 // checkPhoto refuses what Telegram does: https://core.telegram.org/bots/api#sendphoto
@@ -287,7 +377,7 @@ func buttons(s string) (out []BotButton, err error) {
 	for _, row := range markup.Keyboard {
 		for _, b := range row {
 			if b.Text == "" || !DottedHost(b.URL) {
-				return nil, errors.New("Bad Request: inline keyboard button URL is invalid: Wrong HTTP URL") //nolint:staticcheck // as above
+				return nil, fmt.Errorf("Bad Request: inline keyboard button URL '%s' is invalid: Wrong HTTP URL", b.URL) //nolint:staticcheck // as above
 			}
 			out = append(out, BotButton(b))
 		}
@@ -296,6 +386,13 @@ func buttons(s string) (out []BotButton, err error) {
 }
 
 func answer(w http.ResponseWriter, status int, description string, f BotFault) {
+	if f.Header != 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(f.Header))
+	}
+	if f.Proxy {
+		http.Error(w, "<html>"+description+"</html>", status)
+		return
+	}
 	body := map[string]any{"ok": false, "error_code": status, "description": description}
 	params := map[string]any{}
 	if f.RetryAfter != 0 {

@@ -47,6 +47,7 @@ type IncidentWriter interface {
 	Postmortem(p reporter.Postmortem) (reporter.Message, error)
 	Firing(p reporter.Postmortem) (reporter.Message, error)
 	Digest(d reporter.Digest) (reporter.Message, error)
+	FiringDigest(d reporter.Digest) (reporter.Message, error)
 	Markdown(p reporter.Postmortem) (string, error)
 }
 
@@ -54,6 +55,9 @@ type IncidentWriter interface {
 type NoticeWriter interface {
 	Notice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error)
 	StopNotice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error)
+	Failures(f reporter.Failures, locale string, zone *time.Location) (reporter.Message, error)
+	// Minimal needs no template and asks nobody.
+	Minimal(d reporter.Delivery, locale string, zone *time.Location) reporter.Message
 }
 
 // Pictures draws PNGs. reporter.ErrNotFound: there is nothing to draw.
@@ -70,6 +74,8 @@ type Store interface {
 	// MergedInto returns the incidents of a digest.
 	MergedInto(ctx context.Context, delivery int64) ([]string, error)
 	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
+	// Failures returns what a notice is about, with the first few deliveries.
+	Failures(ctx context.Context, notice int64, limit int) (reporter.Failures, error)
 }
 
 // Set is what messages are made with. A reload replaces it as one, so that no message is made half by the old and half by the
@@ -144,9 +150,12 @@ func (t *Composer) Compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		}
 		r := t.set.Load()
 		return r.Writer.Firing(r.Postmortems.Build(ctx, in))
-	case reporter.DeliveryDigest:
+	case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
 		return t.digest(ctx, d)
 	case reporter.DeliveryNotice:
+		if d.Subject == reporter.SubjectFailures {
+			return t.failures(ctx, d)
+		}
 		number, stop := strings.CutSuffix(d.Subject, reporter.NoticeOfStop)
 		id, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
@@ -163,6 +172,28 @@ func (t *Composer) Compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		return r.Writer.Notice(of, r.Locale, r.Zone)
 	}
 	return reporter.Message{}, fmt.Errorf("delivery of kind %q cannot be composed", d.Kind)
+}
+
+// failuresNamed is how many of the deliveries that were not sent a notice names.
+const failuresNamed = 10
+
+// failures says what was not sent, and to whom nothing can be sent.
+func (t *Composer) failures(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	f, err := t.store.Failures(ctx, d.ID, failuresNamed)
+	if err != nil {
+		return reporter.Message{}, err
+	}
+	if f.Count == 0 && len(f.Suspended) == 0 { // All is well again.
+		return reporter.Message{}, fmt.Errorf("notice %d: %w", d.ID, reporter.ErrObsolete)
+	}
+	r := t.set.Load()
+	return r.Writer.Failures(f, r.Locale, r.Zone)
+}
+
+// Minimal says what a delivery is about, of nothing but the delivery itself.
+func (t *Composer) Minimal(d reporter.Delivery) reporter.Message {
+	r := t.set.Load()
+	return r.Writer.Minimal(d, r.Locale, r.Zone)
 }
 
 // dueReport waits for queries that may be answered later. The report is sent as well where none was answered at all.
@@ -213,7 +244,7 @@ func (t *Composer) digest(ctx context.Context, d reporter.Delivery) (reporter.Me
 		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
 		}
-		if err == nil && in.Over() {
+		if err == nil && in.Over() == (d.Kind == reporter.DeliveryDigest) {
 			ins = append(ins, in)
 		}
 	}
@@ -221,6 +252,9 @@ func (t *Composer) digest(ctx context.Context, d reporter.Delivery) (reporter.Me
 		return reporter.Message{}, fmt.Errorf("incidents of digest %d: %w", d.ID, reporter.ErrObsolete)
 	}
 	r := t.set.Load()
+	if d.Kind == reporter.DeliveryFiringDigest {
+		return r.Writer.FiringDigest(r.Postmortems.Digest(ins))
+	}
 	return r.Writer.Digest(r.Postmortems.Digest(ins))
 }
 

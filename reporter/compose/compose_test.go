@@ -64,6 +64,10 @@ func (p *parts) IncidentExtract(_ context.Context, id string) (reporter.Incident
 
 func (p *parts) MergedInto(context.Context, int64) ([]string, error) { return p.merged, nil }
 
+func (p *parts) Failures(context.Context, int64, int) (reporter.Failures, error) {
+	return reporter.Failures{Count: len(p.merged)}, nil
+}
+
 func (p *parts) Delivery(_ context.Context, id int64) (reporter.Delivery, error) {
 	if p.failed.ID != id {
 		return reporter.Delivery{}, reporter.ErrNotFound
@@ -98,6 +102,18 @@ func (w writer) Markdown(reporter.Postmortem) (string, error) { return "", nil }
 
 func (w writer) Notice(of reporter.Delivery, _ string, _ *time.Location) (reporter.Message, error) {
 	return w.message("not sent: %s", of.Subject)
+}
+
+func (w writer) Failures(f reporter.Failures, _ string, _ *time.Location) (reporter.Message, error) {
+	return reporter.Message{Title: fmt.Sprint(w.mark, "failures ", f.Count)}, nil
+}
+
+func (w writer) Minimal(d reporter.Delivery, _ string, _ *time.Location) reporter.Message {
+	return reporter.Message{Title: w.mark + "minimal " + d.Subject}
+}
+
+func (w writer) FiringDigest(d reporter.Digest) (reporter.Message, error) {
+	return reporter.Message{Title: fmt.Sprint(w.mark, "firing digest ", len(d.Incidents))}, nil
 }
 
 func (w writer) StopNotice(of reporter.Delivery, _ string, _ *time.Location) (reporter.Message, error) {

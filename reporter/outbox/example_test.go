@@ -20,22 +20,29 @@ type printer struct{ sent func() }
 // Split makes one part, as there is no limit of length. It is called once for each delivery.
 func (printer) Split(msg reporter.Message) []reporter.Part { return []reporter.Part{{HTML: msg.HTML}} }
 
-// Send returns the channel's id of the message. An error of type *reporter.PermanentError, RetryAfterError, AmbiguousError,
-// MovedError or FormatError says what to do next; any other one is retried.
+// Send returns the channel's id of the message. An error of type *reporter.SendError says what to do next; any other one is
+// retried.
 func (p printer) Send(_ context.Context, part reporter.Part, _ reporter.SendOptions) (string, error) {
 	fmt.Println(part.HTML)
 	p.sent()
 	return "1", nil
 }
 
-// Address is shared by receivers that share limits.
-func (printer) Address() string { return "printer" }
+// Chat says where the messages go, which receivers may share, and how many are allowed.
+func (printer) Chat() reporter.Chat { return reporter.Chat{Account: "printer", Address: "stdout"} }
+
+// Probe makes a harmless call where the outcome of a send is unknown.
+func (printer) Probe(context.Context, string) error { return nil }
 
 // greeting is a Composer: it makes the message of a delivery when it is attempted.
 type greeting struct{}
 
 func (greeting) Compose(_ context.Context, d reporter.Delivery) (reporter.Message, error) {
 	return reporter.Message{HTML: "postmortem of <b>" + d.Subject + "</b>"}, nil
+}
+
+func (greeting) Minimal(d reporter.Delivery) reporter.Message {
+	return reporter.Message{HTML: d.Subject}
 }
 
 // A Channel splits messages and sends parts. The outbox does the rest: it stores, orders, limits, retries and gives up.
@@ -60,7 +67,7 @@ func ExampleChannel() {
 		return
 	}
 	o := outbox.New(state, greeting{}, map[string]outbox.Channel{"oncall": printer{sent: cancel}},
-		outbox.Config{Now: time.Now}, log, prometheus.NewRegistry())
+		outbox.Config{}, log, prometheus.NewRegistry())
 	if err := o.Run(ctx); err != nil && ctx.Err() == nil {
 		fmt.Println(err)
 	}

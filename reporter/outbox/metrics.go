@@ -9,13 +9,14 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Backlog is a store that can say what is pending.
+// Backlog says what is pending.
 type Backlog interface {
 	// Pending counts pending deliveries by receiver, and says when the oldest was made; zero if there is none.
 	Pending(ctx context.Context) (byReceiver map[string]int, oldest time.Time, err error)
 }
 
-var outcomes = []string{"sent", "ambiguous", "retry_after", "permanent", "format", "moved", "error"}
+// outcomes are the values of the label outcome.
+func outcomes() []string { return append([]string{"sent"}, reporter.Verdicts()...) }
 
 type metrics struct {
 	sends      *prometheus.CounterVec
@@ -39,8 +40,10 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 		}),
 	}
 	m.deliveries.WithLabelValues(string(reporter.DeliveryPostmortem), string(reporter.DeliveryMerged))
+	m.deliveries.WithLabelValues(string(reporter.DeliveryFiring), string(reporter.DeliveryMerged))
 	for _, kind := range []reporter.DeliveryKind{
-		reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryFiring, reporter.DeliveryDigest, reporter.DeliveryNotice,
+		reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryFiring, reporter.DeliveryDigest,
+		reporter.DeliveryFiringDigest, reporter.DeliveryNotice,
 	} {
 		for _, state := range []reporter.DeliveryState{reporter.DeliverySent, reporter.DeliveryGivenUp} {
 			m.deliveries.WithLabelValues(string(kind), string(state))
@@ -51,15 +54,15 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 }
 
 func (m *metrics) initialise(receiver string) {
-	for _, outcome := range outcomes {
+	for _, outcome := range outcomes() {
 		m.sends.WithLabelValues(receiver, outcome)
 	}
 }
 
 func (m *metrics) sent(receiver, outcome string) { m.sends.WithLabelValues(receiver, outcome).Inc() }
 
-func (m *metrics) merged(n int) {
-	m.deliveries.WithLabelValues(string(reporter.DeliveryPostmortem), string(reporter.DeliveryMerged)).Add(float64(n))
+func (m *metrics) merged(kind reporter.DeliveryKind, n int) {
+	m.deliveries.WithLabelValues(string(kind), string(reporter.DeliveryMerged)).Add(float64(n))
 }
 
 func (m *metrics) delivered(d reporter.Delivery) {
@@ -101,7 +104,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	s.outbox.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	refusing, err := s.outbox.state.Stopped(ctx)
+	refusing, err := s.outbox.Suspended(ctx)
 	for r := range refusing {
 		stopped[r] = 1
 	}
@@ -112,11 +115,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 			gauge(stoppedDesc, v, r)
 		}
 	}
-	backlog, ok := s.outbox.state.(Backlog)
-	if !ok {
-		return
-	}
-	pending, oldest, err := backlog.Pending(ctx)
+	pending, oldest, err := s.outbox.state.Pending(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(pendingDesc, err) // absent, rather than a made-up 0
 		return

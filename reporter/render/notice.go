@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"html/template"
 	"strings"
 	"time"
 
@@ -64,10 +65,14 @@ var reasons = []struct{ contains, key string }{
 	{"can't parse entities", "reason_format"},
 	{"is too long", "reason_long"},
 	{"unauthorized", "reason_token"},
-	{"telegram: 404", "reason_token"},
+	{"404 not found", "reason_token"},
 	{"too many requests", "reason_limit"},
 	{"retry after", "reason_limit"},
 	{"telegram: 5", "reason_server"},
+	{"internal server error", "reason_server"},
+	{"bad gateway", "reason_server"},
+	{"service unavailable", "reason_server"},
+	{"gateway timeout", "reason_server"},
 	{"connection refused", "reason_network"},
 	{"no such host", "reason_network"},
 	{"timeout", "reason_network"},
@@ -90,6 +95,110 @@ func (l language) reason(text string) string {
 	return text
 }
 
+// failuresView is what the template of a notice shows.
+type failuresView struct {
+	Title     string
+	Suspended []suspendedView
+	Lines     []failureLine
+	More      int
+	Page      *Link
+}
+
+// suspendedKeys are the keys of the words for what a gate is of, by the first word of its key.
+var suspendedKeys = map[string]string{"account": "suspended_account", "receiver": "suspended_receiver"}
+
+type suspendedView struct{ What, Reason, Since string }
+
+type failureLine struct {
+	What, Receiver, Reason string
+	Attempts               int
+	Page                   *Link
+}
+
+// Failures writes what was not sent and why, and to whom nothing can be sent. An empty locale and a nil zone are those of the
+// options.
+func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Location) (reporter.Message, error) {
+	l, err := r.language(locale)
+	if err != nil {
+		return reporter.Message{}, fmt.Errorf("notice: %w", err)
+	}
+	zone = r.zoneOr(zone)
+	v := failuresView{More: f.Count - len(f.Deliveries)}
+	for _, g := range f.Suspended {
+		kind, name, _ := strings.Cut(g.Key, " ")
+		v.Suspended = append(v.Suspended, suspendedView{
+			What: l.T(suspendedKeys[kind], cut(clean(name), shortMax)), Reason: l.why(g.Reason, g.Detail),
+			Since: g.Since.In(zone).Format(i18n.Minute),
+		})
+	}
+	for _, d := range f.Deliveries {
+		line := failureLine{
+			What: l.what(d, zone), Receiver: cut(clean(d.Receiver), shortMax), Reason: l.why(d.Reason, d.LastError),
+			Attempts: d.Attempts,
+		}
+		if r.externalURL != "" {
+			line.Page = pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", d.ID))
+		}
+		v.Lines = append(v.Lines, line)
+	}
+	switch {
+	case len(v.Lines) == 1 && f.Count == 1:
+		v.Title = l.T("notice_failed", v.Lines[0].What)
+	case f.Count > 0:
+		v.Title = l.T("notice_failures", f.Count)
+	case len(v.Suspended) > 0:
+		v.Title = l.T("notice_suspended", v.Suspended[0].What)
+	}
+	if r.externalURL != "" && f.Count > 1 {
+		v.Page = pageLink(l, "deliveries", r.externalURL+"/deliveries?state=given_up")
+	}
+	m := reporter.Message{Title: v.Title}
+	if m.HTML, err = l.execute("failures.tmpl", v); err != nil {
+		return reporter.Message{}, err
+	}
+	m.Summary = "<b>" + template.HTMLEscapeString(v.Title) + "</b>"
+	return m, nil
+}
+
+// reasonKeys are the keys of the words for reasons.
+var reasonKeys = map[reporter.Reason]string{
+	reporter.ReasonNotAnswered: "reason_not_answered", reporter.ReasonUnknown: "reason_unknown", reporter.ReasonWait: "reason_wait",
+	reporter.ReasonAccount: "reason_account", reporter.ReasonReceiver: "reason_receiver", reporter.ReasonRefused: "reason_refused",
+	reporter.ReasonNotComposed: "reason_not_composed", reporter.ReasonGone: "reason_gone",
+	reporter.ReasonUnconfigured: "reason_unconfigured", reporter.ReasonMissed: "reason_missed",
+	reporter.ReasonNotInTime: "reason_not_in_time",
+}
+
+// why puts a reason, and the answer of a channel about it, into the reader's words.
+func (l language) why(r reporter.Reason, detail string) string {
+	key, ok := reasonKeys[r]
+	if text := l.reason(detail); !ok || text != cut(clean(detail), reasonMax) && detail != "" {
+		return text // The answer says more.
+	}
+	if detail == "" {
+		return l.T(key)
+	}
+	return l.T(key) + " (" + cut(clean(detail), reasonMax) + ")"
+}
+
+// Minimal names what a delivery is about, without a template and without asking anybody.
+func (r *Renderer) Minimal(d reporter.Delivery, locale string, zone *time.Location) reporter.Message {
+	l, err := r.language(locale)
+	if err != nil { // The configuration was checked; whatever happens here, there is a message.
+		return reporter.Message{Title: d.Subject, HTML: template.HTMLEscapeString(d.Subject)}
+	}
+	title := l.what(d, r.zoneOr(zone))
+	m := reporter.Message{Title: title, HTML: "<b>⚠️ " + template.HTMLEscapeString(title) + "</b>\n" +
+		template.HTMLEscapeString(l.T("minimal"))}
+	if r.externalURL != "" {
+		if page := pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", d.ID)); page.Clickable {
+			m.HTML += "\n<a href=\"" + template.HTMLEscapeString(page.URL) + "\">🔗 " + template.HTMLEscapeString(page.Word) + "</a>"
+		}
+	}
+	m.Summary = m.HTML
+	return m
+}
+
 // what names the message that could not be sent.
 func (l language) what(of reporter.Delivery, zone *time.Location) string {
 	subject := cut(clean(of.Subject), titleMax)
@@ -107,7 +216,12 @@ func (l language) what(of reporter.Delivery, zone *time.Location) string {
 		}
 	case reporter.DeliveryPostmortem:
 		return l.T("notice_postmortem", subject)
+	case reporter.DeliveryFiring:
+		return l.T("notice_firing", subject)
+	case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
+		return l.T("notice_digest", subject)
 	case reporter.DeliveryNotice:
+		return l.T("notice_notice")
 	}
 	return subject
 }

@@ -174,8 +174,15 @@ func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	return m, nil
 }
 
-// Digest writes of many incidents: the longest ones, and how many more there are.
-func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
+// Digest writes of many incidents that are over: the first ones, and how many more there are.
+func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) { return r.digest("digest", d) }
+
+// FiringDigest writes of many incidents that have begun.
+func (r *Renderer) FiringDigest(d reporter.Digest) (reporter.Message, error) {
+	return r.digest("firing_digest", d)
+}
+
+func (r *Renderer) digest(word string, d reporter.Digest) (reporter.Message, error) {
 	l, err := r.language(d.Locale)
 	if err != nil {
 		return reporter.Message{}, fmt.Errorf("digest: %w", err)
@@ -189,7 +196,7 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) {
 		Sample                                  bool
 		Page                                    *Link
 	}{
-		Title: l.T("digest", len(d.Incidents)), ZoneName: l.ZoneName(zone), Product: l.T("product", r.product),
+		Title: l.T(word, len(d.Incidents)), ZoneName: l.ZoneName(zone), Product: l.T("product", r.product),
 		Built: d.Built.In(zone).Format(i18n.Minute), Page: pageLink(l, "list", d.Page),
 	}
 	var first, last time.Time

@@ -13,15 +13,49 @@ import (
 )
 
 const deliveryColumns = `id, key, kind, subject, receiver, state, message, parts, attempts, last_error, created_at,
-	next_attempt, finished_at, merged_into, composing_at, crashes`
+	next_attempt, finished_at, merged_into, composing_at, crashes, reason, notice_id`
 
-// Due returns the receiver's pending deliveries whose next attempt is not after now, oldest first, at most limit. While
-// one that has its message waits for its next attempt, the receiver waits with it: Telegram asked for that, or does not
-// answer, and order is kept.
-func (s *Store) Due(ctx context.Context, receiver string, now time.Time, limit int) ([]reporter.Delivery, error) {
-	return queryDeliveries(ctx, s.reading(), `WHERE receiver = $1 AND state = 'pending' AND next_attempt <= $2 AND NOT EXISTS (
-		SELECT 1 FROM deliveries w WHERE w.receiver = $1 AND w.state = 'pending' AND w.message IS NOT NULL
-			AND w.next_attempt > $2) ORDER BY id LIMIT $3`, receiver, now.UnixMicro(), limit)
+// urgency orders deliveries: reports and notices of new incidents come before older, less urgent messages.
+const urgency = `CASE kind WHEN 'report' THEN 0 WHEN 'firing' THEN 0 WHEN 'firing_digest' THEN 0 WHEN 'notice' THEN 1 ELSE 2 END`
+
+// Due returns the receivers' pending deliveries whose next attempt is not after now, the most urgent and oldest first, at
+// most limit.
+func (s *Store) Due(ctx context.Context, receivers []string, now time.Time, limit int) ([]reporter.DueDelivery, error) {
+	args := append([]any{now.UnixMicro(), limit}, anys(receivers)...)
+	rows, err := s.reading().query(ctx, `SELECT id, receiver, kind, parts IS NOT NULL, crashes, composing_at IS NOT NULL
+		FROM deliveries WHERE state = 'pending' AND next_attempt <= $1 AND receiver IN (`+placeholders(3, len(receivers))+`)
+		ORDER BY `+urgency+`, id LIMIT $2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("deliveries: %w", err)
+	}
+	defer rows.Close()
+	var out []reporter.DueDelivery
+	for rows.Next() {
+		var d reporter.DueDelivery
+		if err := rows.Scan(&d.ID, &d.Receiver, &d.Kind, &d.Composed, &d.Crashes, &d.Interrupted); err != nil {
+			return nil, fmt.Errorf("deliveries: %w", err)
+		}
+		out = append(out, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("deliveries: %w", err)
+	}
+	return out, nil
+}
+
+// Expired returns the ids of the receivers' pending deliveries that were made at or before then, the oldest first, at most
+// limit. Notices are made when something fails; they have until noticesBefore.
+func (s *Store) Expired(
+	ctx context.Context, receivers []string, before, noticesBefore time.Time, limit int,
+) ([]int64, error) {
+	args := append([]any{before.UnixMicro(), noticesBefore.UnixMicro(), limit}, anys(receivers)...)
+	ids, err := queryIDs(ctx, s.reading(), `SELECT id FROM deliveries WHERE state = 'pending'
+		AND created_at <= CASE kind WHEN 'notice' THEN CAST($2 AS BIGINT) ELSE CAST($1 AS BIGINT) END
+		AND receiver IN (`+placeholders(4, len(receivers))+`) ORDER BY id LIMIT $3`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("deliveries: %w", err)
+	}
+	return ids, nil
 }
 
 // Pending counts the pending deliveries of each receiver, and says when the oldest was made; zero if there is none.
@@ -55,17 +89,6 @@ func (s *Store) Pending(ctx context.Context) (byReceiver map[string]int, oldest 
 // was sent of it. reporter.ErrNotFound: there is no such delivery.
 func (s *Store) Save(ctx context.Context, d reporter.Delivery) error {
 	return s.tx(ctx, func(tx tx) error { return saveDelivery(ctx, tx.querier, d) })
-}
-
-// SaveAndNotify saves d and inserts the notice, if there is one and its key is new, in one commit.
-func (s *Store) SaveAndNotify(ctx context.Context, d reporter.Delivery, notice *reporter.Delivery) error {
-	return s.tx(ctx, func(tx tx) error {
-		if err := saveDelivery(ctx, tx.querier, d); err != nil || notice == nil {
-			return err
-		}
-		_, err := s.insertDelivery(ctx, tx, *notice)
-		return err
-	})
 }
 
 // Enqueue inserts the deliveries whose keys are new, and returns how many those were.
@@ -119,7 +142,7 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) erro
 			return fmt.Errorf("delivery %d is sent already", id)
 		}
 		d.State, d.CreatedAt, d.NextAttempt, d.FinishedAt = reporter.DeliveryPending, now.UTC(), now.UTC(), time.Time{}
-		d.Crashes = 0
+		d.Crashes, d.NoticeID = 0, 0
 		for n := range d.Parts {
 			if p := &d.Parts[n]; p.Uncertain {
 				p.Uncertain, p.SentAt, p.Ambiguous = false, time.Time{}, 0
@@ -133,7 +156,8 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) erro
 		if err := saveDelivery(ctx, tx.querier, d); err != nil {
 			return err
 		}
-		return s.enqueueJob(ctx, tx, id, d.Receiver, time.Time{})
+		*tx.wake = true
+		return nil
 	})
 }
 
@@ -153,10 +177,14 @@ func (s *Store) CancelDelivery(ctx context.Context, id int64, now time.Time) err
 	return nil
 }
 
-// Merge turns the receiver's postmortems that are not composed yet into one digest, if the first of them is due and there
-// are at least so many, and returns how many it merged. Later ones go along, so that a storm gives one message.
-func (s *Store) Merge(ctx context.Context, receiver string, now time.Time, from int) (merged int, err error) {
-	const waiting = ` FROM deliveries WHERE receiver = $1 AND state = 'pending' AND kind = 'postmortem' AND message IS NULL`
+// Merge turns the receiver's deliveries of that kind whose composition has not begun into one digest, if the first of them
+// is due and there are at least so many, and returns how many it merged. Later ones go along, so that a storm gives one
+// message.
+func (s *Store) Merge(
+	ctx context.Context, receiver string, kind, into reporter.DeliveryKind, now time.Time, from int,
+) (merged int, err error) {
+	waiting := ` FROM deliveries WHERE receiver = $1 AND state = 'pending' AND message IS NULL AND composing_at IS NULL
+		AND kind = '` + string(kind) + `'`
 	var first, due sql.NullInt64
 	storm := func(q querier) (bool, error) {
 		var n int
@@ -174,7 +202,7 @@ func (s *Store) Merge(ctx context.Context, receiver string, now time.Time, from 
 		if is, err := storm(tx.querier); !is || err != nil {
 			return err
 		}
-		digest := reporter.NewDelivery(reporter.DeliveryDigest, strconv.FormatInt(first.Int64, 10), receiver, now)
+		digest := reporter.NewDelivery(into, strconv.FormatInt(first.Int64, 10), receiver, now)
 		// A postmortem that a person asked to be sent again was the first of another digest before.
 		digest.Key += "@" + now.UTC().Format(time.RFC3339Nano)
 		if _, err := s.insertDelivery(ctx, tx, digest); err != nil {
@@ -226,6 +254,11 @@ func (s *Store) ReplyTo(ctx context.Context, d reporter.Delivery) (string, error
 			return "", err
 		}
 		for _, before := range list {
+			if before.MergedInto != 0 { // It went out with others.
+				if before, err = oneDelivery(ctx, s.reading(), before.MergedInto); err != nil {
+					continue
+				}
+			}
 			if len(before.Parts) > 0 && before.Parts[0].MessageID != "" {
 				return before.Parts[0].MessageID, nil
 			}
@@ -282,7 +315,7 @@ func encode(d reporter.Delivery) (message, parts any, err error) {
 	return message, parts, nil
 }
 
-// insertDelivery inserts the delivery and its job, unless the key is there already.
+// insertDelivery inserts the delivery, unless the key is there already. Its next attempt is its wake-up.
 func (s *Store) insertDelivery(ctx context.Context, tx tx, d reporter.Delivery) (bool, error) {
 	message, parts, err := encode(d)
 	if err != nil {
@@ -290,20 +323,26 @@ func (s *Store) insertDelivery(ctx context.Context, tx tx, d reporter.Delivery) 
 	}
 	var id int64
 	err = tx.row(ctx, `INSERT INTO deliveries (key, kind, subject, receiver, state, message, parts, attempts,
-		last_error, created_at, next_attempt, finished_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)
+		last_error, created_at, next_attempt, finished_at, reason) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)
 		ON CONFLICT (key) DO NOTHING RETURNING id`,
 		d.Key, string(d.Kind), d.Subject, d.Receiver, string(d.State), message, parts, d.Attempts, d.LastError,
-		micros(d.CreatedAt), micros(d.NextAttempt), micros(d.FinishedAt)).Scan(&id)
+		micros(d.CreatedAt), micros(d.NextAttempt), micros(d.FinishedAt), string(d.Reason)).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("delivery %s: %w", d.Key, err)
 	}
-	if d.State != reporter.DeliveryPending {
-		return true, nil
+	*tx.wake = true
+	return true, nil
+}
+
+// nullID is the stored form of an id; 0 is NULL.
+func nullID(id int64) any {
+	if id == 0 {
+		return nil
 	}
-	return true, s.enqueueJob(ctx, tx, id, d.Receiver, d.NextAttempt)
+	return id
 }
 
 func saveDelivery(ctx context.Context, q querier, d reporter.Delivery) error {
@@ -313,9 +352,10 @@ func saveDelivery(ctx context.Context, q querier, d reporter.Delivery) error {
 	}
 	n, err := q.exec(ctx, `UPDATE deliveries SET state = CASE state WHEN 'cancelled' THEN state ELSE $1 END,
 		message = $2, parts = $3, attempts = $4, last_error = $5, created_at = $6, next_attempt = $7,
-		finished_at = CASE state WHEN 'cancelled' THEN finished_at ELSE $8 END, composing_at = $9, crashes = $10 WHERE id = $11`,
+		finished_at = CASE state WHEN 'cancelled' THEN finished_at ELSE $8 END, composing_at = $9, crashes = $10,
+		reason = $11, notice_id = $12 WHERE id = $13`,
 		string(d.State), message, parts, d.Attempts, d.LastError, micros(d.CreatedAt), micros(d.NextAttempt),
-		micros(d.FinishedAt), micros(d.ComposingAt), d.Crashes, d.ID)
+		micros(d.FinishedAt), micros(d.ComposingAt), d.Crashes, string(d.Reason), nullID(d.NoticeID), d.ID)
 	if err != nil {
 		return fmt.Errorf("delivery %d: %w", d.ID, err)
 	}
@@ -335,9 +375,9 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 	for rows.Next() {
 		var d reporter.Delivery
 		var message, parts sql.NullString
-		var created, next, finished, merged, composing sql.NullInt64
+		var created, next, finished, merged, composing, notice sql.NullInt64
 		if err := rows.Scan(&d.ID, &d.Key, &d.Kind, &d.Subject, &d.Receiver, &d.State, &message, &parts, &d.Attempts,
-			&d.LastError, &created, &next, &finished, &merged, &composing, &d.Crashes); err != nil {
+			&d.LastError, &created, &next, &finished, &merged, &composing, &d.Crashes, &d.Reason, &notice); err != nil {
 			return nil, fmt.Errorf("deliveries: %w", err)
 		}
 		if message.Valid {
@@ -352,7 +392,7 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 			}
 		}
 		d.CreatedAt, d.NextAttempt, d.FinishedAt = moment(created), moment(next), moment(finished)
-		d.MergedInto, d.ComposingAt = merged.Int64, moment(composing)
+		d.MergedInto, d.ComposingAt, d.NoticeID = merged.Int64, moment(composing), notice.Int64
 		out = append(out, d)
 	}
 	if err := rows.Err(); err != nil {

@@ -35,11 +35,11 @@ func TestMergeMakesOneDeliveryOfMany(t *testing.T) {
 			"another chat":    {"other", day.Add(time.Hour), 2},
 			"an unknown chat": {"nobody", day.Add(time.Hour), 2},
 		} {
-			if n, err := s.Merge(ctx, call.receiver, call.now, call.from); err != nil || n != 0 {
+			if n, err := s.Merge(ctx, call.receiver, reporter.DeliveryPostmortem, reporter.DeliveryDigest, call.now, call.from); err != nil || n != 0 {
 				t.Errorf("%s: merged %d, %v", name, n, err)
 			}
 		}
-		if n, err := s.Merge(ctx, "oncall", day.Add(time.Minute), 5); err != nil || n != 5 {
+		if n, err := s.Merge(ctx, "oncall", reporter.DeliveryPostmortem, reporter.DeliveryDigest, day.Add(time.Minute), 5); err != nil || n != 5 {
 			t.Fatalf("merged %d, %v", n, err)
 		}
 		all, err := s.Deliveries(ctx, 100)

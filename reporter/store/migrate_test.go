@@ -44,7 +44,10 @@ INSERT INTO deliveries (key, kind, subject, receiver, state, attempts, last_erro
 	('postmortem/RESOLVED/oncall', 'postmortem', 'RESOLVED', 'oncall', 'sent', 1, '', %[2]d, %[2]d),
 	('postmortem/PRESUMED/oncall', 'postmortem', 'PRESUMED', 'oncall', 'pending', 0, '', %[2]d, %[2]d);
 INSERT INTO claims (report, due, claimed_at) VALUES ('daily', %[1]d, %[1]d);
-INSERT INTO receivers (receiver, address) VALUES ('oncall', '-100');`
+INSERT INTO deliveries (key, kind, subject, receiver, state, message, attempts, last_error, created_at, next_attempt) VALUES
+	('postmortem/WAITS/slow', 'postmortem', 'WAITS', 'slow', 'pending', '{}', 1, 'retry after 1h: 429', %[1]d, %[2]d);
+INSERT INTO receivers (receiver, address, stopped) VALUES ('oncall', '-100', ''), ('dead', '', '401');
+CREATE TABLE river_job (id INTEGER); CREATE TABLE river_queue (id INTEGER);`
 )
 
 // before returns the statements that make a state of the version before, and how many migrations those are.
@@ -169,9 +172,12 @@ func TestUpgradeOfAPopulatedState(t *testing.T) {
 				got = append(got, d.Subject+" "+string(d.State))
 			}
 			slices.Sort(got)
-			same(t, "deliveries", "BY-ALERT pending, MOVED pending, PRESUMED pending, RESOLVED sent", strings.Join(got, ", "))
-			if a, err := s.Address(t.Context(), "oncall"); err != nil || a != "-100" {
-				t.Errorf("address %q, %v", a, err)
+			same(t, "deliveries", "BY-ALERT pending, MOVED pending, PRESUMED pending, RESOLVED sent, WAITS pending", strings.Join(got, ", "))
+			// What was known of a receiver is at its gate; the outbox moves the address to the gate of its chat.
+			gates, err := s.Gates(t.Context(), reporter.ReceiverGate("oncall"), reporter.ReceiverGate("dead"), reporter.ReceiverGate("slow"))
+			if err != nil || gates[0].MovedTo != "-100" || gates[0].Reason != reporter.ReasonNone ||
+				gates[1].Reason != reporter.ReasonReceiver || gates[1].Detail != "401" || !gates[2].WaitUntil.Equal(hour) {
+				t.Errorf("gates %+v, %v", gates, err)
 			}
 		})
 	}

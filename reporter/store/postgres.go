@@ -8,8 +8,6 @@ import (
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/awoooi/awoooi-reporter/internal/pg"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
@@ -41,7 +39,7 @@ func OpenPostgres(ctx context.Context, dsn secret.Text, log *slog.Logger) (*Stor
 	if err := s.prepareSchema(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("schema %s: %w", Schema, err), s.Close())
 	}
-	if s.jobs, err = inserter(riverdatabasesql.New(db), Schema, log); err != nil {
+	if err := s.readClock(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.start()
@@ -113,5 +111,5 @@ func (s *Store) prepareSchema(ctx context.Context) error {
 			return fmt.Errorf("migration %s: %w", files[n], err)
 		}
 	}
-	return migrateQueue(ctx, riverpgxv5.New(s.pool), Schema, s.log)
+	return nil
 }

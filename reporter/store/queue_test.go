@@ -17,172 +17,142 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-// sender drains as the outbox does, and keeps what it sent and whether two drains of a receiver ever met.
-type sender struct {
-	mu      sync.Mutex
-	sent    map[string][]string // by receiver
-	in      map[string]int
-	met     bool
-	arrived chan string
-	hold    chan struct{} // a drain waits for it, if set
-	begun   chan struct{} // told when a drain begins to wait
-}
-
-func newSender() *sender {
-	return &sender{sent: map[string][]string{}, in: map[string]int{}, arrived: make(chan string, 1000), begun: make(chan struct{}, 10)}
-}
-
-func (s *sender) drain(st *store.Store) store.Drain {
-	return func(ctx context.Context, receiver string) {
-		s.mu.Lock()
-		s.in[receiver]++
-		s.met = s.met || s.in[receiver] > 1
-		s.mu.Unlock()
-		defer func() {
-			s.mu.Lock()
-			s.in[receiver]--
-			s.mu.Unlock()
-		}()
-		due, err := st.Due(ctx, receiver, time.Now(), 100)
-		if err != nil || len(due) == 0 {
-			return
-		}
-		if s.hold != nil {
-			s.begun <- struct{}{}
-			select {
-			case <-s.hold:
-			case <-ctx.Done():
-				return
-			}
-		}
-		for _, d := range due {
-			s.mu.Lock()
-			s.sent[receiver] = append(s.sent[receiver], d.Subject)
-			s.mu.Unlock()
-			d.State, d.FinishedAt = reporter.DeliverySent, time.Now()
-			if err := st.Save(context.WithoutCancel(ctx), d); err != nil {
-				return
-			}
-			s.arrived <- d.Subject
-		}
-	}
-}
-
-func (s *sender) await(t *testing.T, n int) {
-	t.Helper()
-	for got := range n {
-		select {
-		case <-s.arrived:
-		case <-time.After(30 * time.Second):
-			t.Fatalf("%d of %d were sent", got, n)
-		}
-	}
-}
-
-// work runs the queue until the test or the returned function ends it.
-func work(t *testing.T, st *store.Store, drain store.Drain) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- st.Work(ctx, drain) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	t.Cleanup(stop)
-	return stop
-}
-
-func TestQueue(t *testing.T) {
+// What is put into the state wakes the process, and is due in order of urgency and age; what an undone update put is not
+// there.
+func TestDueDeliveries(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
 		ctx := t.Context()
-		now := time.Now()
-		// What was queued before the process began is sent, and what comes later too, in order.
-		if _, err := s.Enqueue(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, "early", "oncall", now)); err != nil {
+		later := reporter.NewDelivery(reporter.DeliveryPostmortem, "later", "oncall", day)
+		later.NextAttempt = day.Add(time.Hour)
+		if _, err := s.Enqueue(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, "first", "oncall", day), later,
+			reporter.NewDelivery(reporter.DeliveryNotice, "failures", "other", day),
+			reporter.NewDelivery(reporter.DeliveryReport, "report", "other", day)); err != nil {
 			t.Fatal(err)
 		}
-		out := newSender()
-		stop := work(t, s, out.drain(s))
-		out.await(t, 1)
-		for n := range 20 {
-			if _, err := s.Enqueue(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, fmt.Sprintf("%02d", n), "oncall", now),
-				reporter.NewDelivery(reporter.DeliveryPostmortem, fmt.Sprintf("%02d", n), "other", now)); err != nil {
-				t.Fatal(err)
-			}
+		<-s.Wakes()
+		if err := s.CancelDelivery(ctx, deliveries(t, s)[0].ID+100, day); err == nil {
+			t.Error("a delivery that is not there was cancelled")
 		}
-		out.await(t, 40)
-		stop()
-		for receiver, sent := range out.sent {
-			for n := 1; n < len(sent); n++ {
-				if receiver == "other" && sent[n] < sent[n-1] {
-					t.Errorf("%s: order is %v", receiver, sent)
-				}
-			}
+		select {
+		case <-s.Wakes():
+			t.Error("a transaction that was undone wakes the process")
+		default:
 		}
-		if out.met {
-			t.Error("two drains of a receiver met")
-		}
-	})
-}
-
-// Replicas share the work: whatever process is drained first holds the receiver, and the others leave it alone until it is
-// given back, or its holder is gone.
-func TestReplicasTakeTurns(t *testing.T) {
-	t.Parallel()
-	dsn := database(t)
-	one, two := openPostgres(t, dsn), openPostgres(t, dsn)
-	out := newSender()
-	out.hold = make(chan struct{})
-	stopOne, _ := work(t, one, out.drain(one)), work(t, two, out.drain(two))
-	for n := range 5 {
-		if _, err := one.Enqueue(t.Context(), reporter.NewDelivery(reporter.DeliveryPostmortem, fmt.Sprint(n), "oncall", time.Now())); err != nil {
-			t.Fatal(err)
-		}
-	}
-	<-out.begun
-	out.mu.Lock()
-	out.mu.Unlock() //nolint:staticcheck // a barrier: the drain has counted itself in
-	stopOne()       // whoever holds the lease, the other one, or the next turn, ends the work
-	close(out.hold)
-	out.await(t, 5)
-	if out.met {
-		t.Error("two replicas drained one receiver at once")
-	}
-}
-
-func TestStopsAreSharedAndEnd(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *store.Store) {
-		s, replica := open(), open()
-		ctx := t.Context()
-		d := reporter.NewDelivery(reporter.DeliveryPostmortem, "a", "oncall", day)
-		d.NextAttempt = day.Add(time.Hour)
-		if _, err := s.Enqueue(ctx, d); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.SetStopped(ctx, "oncall", "401", day); err != nil {
-			t.Fatal(err)
-		}
-		got, err := replica.Stopped(ctx)
+		due, err := s.Due(ctx, []string{"oncall", "other"}, day, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, "stopped", map[string]string{"oncall": "401"}, got)
-		if err := replica.SetStopped(ctx, "oncall", "", day); err != nil {
+		var got []reporter.DeliveryKind
+		for _, d := range due {
+			got = append(got, d.Kind)
+		}
+		same(t, "due", []reporter.DeliveryKind{reporter.DeliveryReport, reporter.DeliveryNotice, reporter.DeliveryPostmortem}, got)
+		work, err := s.DueWork(ctx, day, day)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Stopped(ctx); err != nil || len(got) != 0 {
-			t.Errorf("after its end: %v, %v", got, err)
+		slices.Sort(work.Due)
+		same(t, "receivers", []string{"oncall", "other"}, work.Due)
+		if !work.Next.Equal(later.NextAttempt) {
+			t.Errorf("the next attempt to come is at %v", work.Next)
 		}
-		if due, err := s.Due(ctx, "oncall", day, 10); err != nil || len(due) != 1 {
-			t.Errorf("what waited is not due: %v, %v", due, err)
+		// A notice is not too old before what it is about.
+		if ids, err := s.Expired(ctx, []string{"oncall", "other"}, day, day.Add(-time.Hour), 10); err != nil || len(ids) != 3 {
+			t.Errorf("expired: %v, %v", ids, err)
 		}
 	})
+}
+
+// A lease is held by one process at a time, and the next one gets it when it is given back.
+func TestLeases(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	one, two := openPostgres(t, dsn), openPostgres(t, dsn)
+	leased, release, err := one.Lease(t.Context(), "chat")
+	if err != nil || leased == nil {
+		t.Fatalf("lease: %v, %v", leased, err)
+	}
+	if other, _, err := two.Lease(t.Context(), "chat"); err != nil || other != nil {
+		t.Errorf("two processes hold one lease, %v", err)
+	}
+	if other, giveBack, err := two.Lease(t.Context(), "another"); err != nil || other == nil {
+		t.Errorf("another lease: %v", err)
+	} else {
+		giveBack()
+	}
+	release()
+	if leased.Err() == nil {
+		t.Error("what is given back is still leased")
+	}
+	if other, giveBack, err := two.Lease(t.Context(), "chat"); err != nil || other == nil {
+		t.Errorf("after it was given back: %v", err)
+	} else {
+		giveBack()
+	}
+}
+
+// Gates hold for all processes: waits, limits, and who is suspended.
+func TestGates(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s, replica := open(), open()
+		ctx := t.Context()
+		if _, err := s.Enqueue(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, "a", "oncall", day)); err != nil {
+			t.Fatal(err)
+		}
+		d := deliveries(t, s)[0]
+		limits := []reporter.Limit{{N: 2, Per: time.Hour}}
+		passes := []reporter.Pass{{Key: "chat b", Limits: limits}, {Key: "account a"}}
+		for n := range 3 {
+			d.Attempts = n + 1
+			until, err := []*store.Store{s, replica}[n%2].Begin(ctx, d, passes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if wait := time.Until(until); (n < 2) != until.IsZero() || n == 2 && (wait < 50*time.Minute || wait > time.Hour) {
+				t.Errorf("send %d has to wait until %v", n, until)
+			}
+		}
+		if got := deliveries(t, s)[0].Attempts; got != 2 {
+			t.Errorf("a send that has to wait was stored: %d attempts", got)
+		}
+		until := s.Now().Add(time.Hour)
+		to := reporter.NoticeTo{Receiver: "backup", After: time.Minute, Apart: time.Hour}
+		for n := range 3 {
+			closed, err := replica.Suspend(ctx, "receiver oncall", reporter.ReasonReceiver, "chat not found", until, to)
+			if err != nil || closed != (n == 0) {
+				t.Errorf("suspended %d: %v, %v", n, closed, err)
+			}
+		}
+		d.State, d.FinishedAt, d.Reason = reporter.DeliveryGivenUp, s.Now(), reporter.ReasonReceiver
+		if err := s.Fail(ctx, d, to); err != nil {
+			t.Fatal(err)
+		}
+		all := deliveries(t, s)
+		if len(all) != 2 || all[0].Kind != reporter.DeliveryNotice || all[0].Receiver != "backup" {
+			t.Fatalf("notices: %+v", all)
+		}
+		f, err := s.Failures(ctx, all[0].ID, 5)
+		if err != nil || f.Count != 1 || len(f.Deliveries) != 1 || len(f.Suspended) != 1 || f.Suspended[0].Detail != "chat not found" ||
+			f.Suspended[0].Failures != 3 {
+			t.Errorf("the notice is about %+v, %v", f, err)
+		}
+		if err := s.UpdateGate(ctx, "receiver oncall", func(g *reporter.Gate) { g.Reason = "" }); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := replica.Suspended(ctx); err != nil || len(got) != 0 {
+			t.Errorf("suspended: %v, %v", got, err)
+		}
+	})
+}
+
+func deliveries(t *testing.T, s *store.Store) []reporter.Delivery {
+	t.Helper()
+	all, err := s.Deliveries(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func TestPrune(t *testing.T) {

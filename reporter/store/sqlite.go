@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -48,13 +47,6 @@ func OpenSQLite(ctx context.Context, dir string, log *slog.Logger) (*Store, erro
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), s.Close())
-	}
-	driver := riversqlite.New(s.write)
-	if err := migrateQueue(ctx, driver, "", log); err != nil {
-		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), s.Close())
-	}
-	if s.jobs, err = inserter(driver, "", log); err != nil {
-		return nil, errors.Join(err, s.Close())
 	}
 	s.start()
 	return s, nil

@@ -1,5 +1,5 @@
 // Package store keeps the reporter's state, in SQLite or in PostgreSQL: incidents, deliveries and claimed due times come
-// in, and go out again after any restart. It is the only room of the reporter with SQL.
+// in, and go out again after any restart. It is the only package of the reporter with SQL on its state.
 package store
 
 import (
@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/awoooi/awoooi-reporter/internal/pg"
@@ -33,9 +32,10 @@ type Store struct {
 	pool   *pgxpool.Pool // under write and read; nil on SQLite
 	pooled bool          // a pooler keeps no settings of a session, so that each transaction sets them
 	lock   *os.File      // held by the one process that runs on a SQLite file; nil before Exclusive, and on PostgreSQL
-	jobs   *river.Client[*sql.Tx]
-	holder string // names this process in leases
+	holder string        // names this process in leases
 	log    *slog.Logger
+	shared clock         // of processes that share the state
+	wake   chan struct{} // a delivery was put into the state by this process
 
 	extracts singleflight.Group // of incidents that are read in part
 	now      func() time.Time   // of tests; nil is the real clock, of PostgreSQL the database's
@@ -49,8 +49,11 @@ type Store struct {
 // start begins the work that every open store does.
 func (s *Store) start() {
 	s.holder = rand.Text()
-	s.updates, s.closing = make(chan *update), make(chan struct{})
+	s.updates, s.closing, s.wake = make(chan *update), make(chan struct{}), make(chan struct{}, 1)
 	s.stopped.Go(s.commitLoop)
+	if s.postgres() {
+		s.stopped.Go(s.clockLoop)
+	}
 }
 
 // SetClock replaces the clock that events are dated by; call it before anything else. Without it that is the database's own
@@ -63,6 +66,10 @@ func (s *Store) clock() time.Time {
 	}
 	return time.Now()
 }
+
+// Wakes has a value when this process has put a delivery into the state. What other processes put there is found by
+// looking.
+func (s *Store) Wakes() <-chan struct{} { return s.wake }
 
 // postgres says which of the two databases this is.
 func (s *Store) postgres() bool { return s.pool != nil }
@@ -111,7 +118,8 @@ func (s *Store) writing() querier { return querier{s.outside(s.write), !s.postgr
 // tx is a writing transaction.
 type tx struct {
 	querier
-	raw *sql.Tx
+	raw  *sql.Tx
+	wake *bool // set where a delivery is put into the state
 }
 
 // tx runs fn in one writing transaction: all of it is kept, or nothing.
@@ -126,11 +134,18 @@ func (s *Store) tx(ctx context.Context, fn func(tx) error) error {
 			return fmt.Errorf("transaction: %w", err)
 		}
 	}
-	if err := fn(tx{querier{raw, !s.postgres()}, raw}); err != nil {
+	wake := false
+	if err := fn(tx{querier{raw, !s.postgres()}, raw, &wake}); err != nil {
 		return err
 	}
 	if err := raw.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if wake {
+		select {
+		case s.wake <- struct{}{}:
+		default: // It is awake already.
+		}
 	}
 	return nil
 }
@@ -138,7 +153,7 @@ func (s *Store) tx(ctx context.Context, fn func(tx) error) error {
 // Ping says whether the state can be reached.
 func (s *Store) Ping(ctx context.Context) error {
 	var n int
-	if err := s.reading().row(ctx, "SELECT count(*) FROM receivers").Scan(&n); err != nil {
+	if err := s.reading().row(ctx, "SELECT count(*) FROM gates").Scan(&n); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ package telegram
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -42,10 +44,10 @@ type Config struct {
 	Silent       bool
 	APIURL       string
 	HTTPClient   *http.Client  // for a proxy or TLS settings; its timeout is not used
-	RetryMax     int           // tries after the first within one send; default 3
-	RetryWaitMin time.Duration // default 2 s
-	RetryWaitMax time.Duration // default 30 s
-	Timeout      time.Duration // of one try; default 30 s
+	RetryMax     int           // tries after the first while the request cannot be written; default 2
+	RetryWaitMin time.Duration // default 200 ms
+	RetryWaitMax time.Duration // default 1 s
+	Timeout      time.Duration // of one try; default 20 s
 }
 
 // Channel sends to one chat.
@@ -66,16 +68,16 @@ func New(c Config, log *slog.Logger) (*Channel, error) {
 		return nil, errors.New("telegram: api_url: want an http or https URL")
 	}
 	if c.RetryMax == 0 {
-		c.RetryMax = 3
+		c.RetryMax = 2
 	}
 	if c.RetryWaitMin == 0 {
-		c.RetryWaitMin = 2 * time.Second
+		c.RetryWaitMin = 200 * time.Millisecond
 	}
 	if c.RetryWaitMax == 0 {
-		c.RetryWaitMax = 30 * time.Second
+		c.RetryWaitMax = time.Second
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 30 * time.Second
+		c.Timeout = 20 * time.Second
 	}
 	plain := http.Client{}
 	if c.HTTPClient != nil {
@@ -87,8 +89,38 @@ func New(c Config, log *slog.Logger) (*Channel, error) {
 	return &Channel{cfg: c, base: base, http: &plain, log: log}, nil
 }
 
-// Address is the chat's configured id.
-func (c *Channel) Address() string { return c.cfg.ChatID }
+// limits lie below Telegram's: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+var (
+	perBot   = reporter.Limit{Account: true, N: 28, Per: time.Second}
+	perChat  = reporter.Limit{N: 1, Per: time.Second}
+	perGroup = reporter.Limit{N: 20, Per: time.Minute}
+)
+
+// Chat names the bot by its id, which is the public half of its token. A group's id is negative; a name such as @team is a
+// group's or a channel's.
+func (c *Channel) Chat() reporter.Chat {
+	bot, _, _ := strings.Cut(c.cfg.Token.Reveal(), ":")
+	chat := reporter.Chat{Account: "telegram:" + bot, Address: c.cfg.ChatID, Limits: []reporter.Limit{perBot, perChat}}
+	if strings.HasPrefix(c.cfg.ChatID, "-") || strings.HasPrefix(c.cfg.ChatID, "@") {
+		chat.Limits = append(chat.Limits, perGroup)
+	}
+	return chat
+}
+
+// Probe shows for a moment that the bot is typing, which is refused where a message would be. To is where the chat has moved
+// to.
+func (c *Channel) Probe(ctx context.Context, to string) error {
+	params := map[string]any{"chat_id": cmp.Or(to, c.cfg.ChatID), "action": "typing"}
+	if c.cfg.ThreadID != 0 {
+		params["message_thread_id"] = c.cfg.ThreadID
+	}
+	body, err := json.Marshal(params)
+	if err != nil {
+		return fmt.Errorf("chat action: %w", err)
+	}
+	_, err = c.call(ctx, "sendChatAction", "application/json", body)
+	return err
+}
 
 // Check asks Telegram who the bot is, which says whether the token is good.
 func (c *Channel) Check(ctx context.Context) error {
@@ -96,39 +128,27 @@ func (c *Channel) Check(ctx context.Context) error {
 	return err
 }
 
-// Send sends one part and returns the message's id, or one of the verdict errors of package reporter.
+// Send sends one part and returns the message's id, or a *reporter.SendError; an error of another type is one of the network
+// before the request was sent.
 func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
-	chat := o.To
-	if chat == "" {
-		chat = c.cfg.ChatID
-	}
-	method, contentType, body, err := c.request(part, chat, o)
+	method, contentType, body, err := c.request(part, cmp.Or(o.To, c.cfg.ChatID), o)
 	if err != nil {
-		return "", &reporter.PermanentError{Err: err}
+		return "", &reporter.SendError{Verdict: reporter.VerdictRefused, Err: err}
 	}
 	result, err := c.call(ctx, method, contentType, body)
 	if err != nil {
-		return "", withoutExtras(part, err)
+		return "", err
 	}
 	var sent struct {
 		MessageID int64 `json:"message_id"`
 	}
 	if err := json.Unmarshal(result, &sent); err != nil || sent.MessageID == 0 {
-		return "", &reporter.AmbiguousError{Err: errors.New("telegram: the answer names no message")}
+		return "", unknown(errNoMessage)
 	}
 	return strconv.FormatInt(sent.MessageID, 10), nil
 }
 
 const repeatMark = "🔁 可能重複 / possible repeat"
-
-// withoutExtras lets a part be sent again without its picture or its buttons, where these may be what Telegram refused.
-func withoutExtras(part reporter.Part, err error) error {
-	var permanent *reporter.PermanentError
-	if errors.As(err, &permanent) && !permanent.Stops && (part.Picture != nil || len(part.Buttons) > 0) {
-		return &reporter.FormatError{Err: permanent.Err}
-	}
-	return err
-}
 
 // request makes the call of a part. Structured parameters are JSON within JSON, and text in a form:
 // https://core.telegram.org/bots/api#making-requests
@@ -144,11 +164,13 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 		// A chat that has moved no longer has that message, which must not keep this one back.
 		params["reply_parameters"] = map[string]any{"message_id": id, "allow_sending_without_reply": true}
 	}
-	if len(part.Buttons) > 0 {
-		rows := make([]any, len(part.Buttons))
-		for n, b := range part.Buttons {
-			rows[n] = []any{map[string]any{"text": b.Text, "url": b.URL}}
+	var rows []any
+	for _, b := range part.Buttons {
+		if markup.Linkable(b.URL) { // One that Telegram would refuse would take the message with it.
+			rows = append(rows, []any{map[string]any{"text": b.Text, "url": b.URL}})
 		}
+	}
+	if rows != nil {
 		params["reply_markup"] = map[string]any{"inline_keyboard": rows}
 	}
 	text, limit := part.HTML, maxText
@@ -231,13 +253,10 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 		Backoff:      retryablehttp.DefaultBackoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
-			switch {
-			case ctx.Err() != nil:
+			if ctx.Err() != nil {
 				return false, ctx.Err()
-			case err == nil:
-				return resp.StatusCode >= 500, nil
 			}
-			return !written.Load(), nil
+			return err != nil && !written.Load(), nil // an answer is the outbox's to judge
 		},
 		Logger: nil, // its texts hold the URL, and the URL the token
 	}
@@ -247,7 +266,7 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 			resp.Body.Close()
 		}
 		if written.Load() {
-			return nil, &reporter.AmbiguousError{Err: c.safe(err)}
+			return nil, unknown(c.safe(err))
 		}
 		return nil, c.safe(err)
 	}
@@ -255,54 +274,11 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		if resp.StatusCode < 300 {
-			return nil, &reporter.AmbiguousError{Err: c.safe(err)}
+			return nil, unknown(c.safe(err))
 		}
 		b = nil
 	}
-	return verdict(resp.StatusCode, c.clean(b))
-}
-
-// answer is what the Bot API says: https://core.telegram.org/bots/api#making-requests
-type answer struct {
-	OK          bool            `json:"ok"`
-	Result      json.RawMessage `json:"result"`
-	Description string          `json:"description"`
-	Parameters  struct {
-		RetryAfter int   `json:"retry_after"`
-		MigrateTo  int64 `json:"migrate_to_chat_id"`
-	} `json:"parameters"`
-}
-
-func verdict(status int, body []byte) (json.RawMessage, error) {
-	var a answer
-	readable := json.Unmarshal(body, &a) == nil
-	if status >= 200 && status < 300 {
-		if readable && a.OK {
-			return a.Result, nil
-		}
-		return nil, &reporter.AmbiguousError{Err: fmt.Errorf("telegram: %d with an answer that is not Telegram's", status)}
-	}
-	if !readable || a.Description == "" {
-		a.Description = http.StatusText(status)
-	}
-	err := safetext.Error(fmt.Errorf("telegram: %d %s", status, a.Description))
-	switch {
-	case a.Parameters.MigrateTo != 0:
-		return nil, &reporter.MovedError{To: strconv.FormatInt(a.Parameters.MigrateTo, 10), Err: err}
-	case status == http.StatusTooManyRequests:
-		after := time.Duration(a.Parameters.RetryAfter) * time.Second
-		if after <= 0 {
-			after = defaultRetryAfter
-		}
-		return nil, &reporter.RetryAfterError{After: after, Err: err}
-	case status == http.StatusBadRequest && strings.Contains(a.Description, "can't parse entities"):
-		return nil, &reporter.FormatError{Err: err}
-	case status == http.StatusBadRequest:
-		return nil, &reporter.PermanentError{Stops: strings.Contains(a.Description, "chat not found"), Err: err}
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
-		return nil, &reporter.PermanentError{Stops: true, Err: err}
-	}
-	return nil, err
+	return verdict(resp.StatusCode, resp.Header, c.clean(b), time.Now())
 }
 
 // safe takes the URL, and so the token, out of an error of the HTTP client.
@@ -311,7 +287,7 @@ func (c *Channel) safe(err error) error {
 	for errors.As(err, &u) {
 		err = u.Err
 	}
-	return errors.New("telegram: " + string(c.clean([]byte(err.Error()))))
+	return safetext.Error(errors.New(string(c.clean([]byte(err.Error())))))
 }
 
 // clean takes the token out of what others say: a proxy's error may name the URL that it was asked for.

@@ -51,35 +51,25 @@ func channel(tb testing.TB, url string, logs *bytes.Buffer, edits ...func(*teleg
 	return c
 }
 
+// verdictOf says what an error of a send means.
+func verdictOf(err error) string {
+	var e *reporter.SendError
+	switch {
+	case err == nil:
+		return "sent"
+	case !errors.As(err, &e):
+		return "error"
+	case e.Verdict == reporter.VerdictWait:
+		return "wait " + e.After.String()
+	case e.Verdict == reporter.VerdictMoved:
+		return "moved to " + e.To
+	}
+	return e.Verdict.String()
+}
+
 // Every fault gets its verdict, and shows the token nowhere.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
-	kind := func(err error) string {
-		var (
-			permanent *reporter.PermanentError
-			later     *reporter.RetryAfterError
-			moved     *reporter.MovedError
-			ambiguous *reporter.AmbiguousError
-			format    *reporter.FormatError
-		)
-		switch {
-		case err == nil:
-			return "sent"
-		case errors.As(err, &permanent) && permanent.Stops:
-			return "stops"
-		case errors.As(err, &permanent):
-			return "permanent"
-		case errors.As(err, &later):
-			return "after " + later.After.String()
-		case errors.As(err, &moved):
-			return "moved to " + moved.To
-		case errors.As(err, &ambiguous):
-			return "ambiguous"
-		case errors.As(err, &format):
-			return "format"
-		}
-		return "retry"
-	}
 	five := localstack.BotFault{Status: 502, Description: "Bad Gateway"}
 	for name, tc := range map[string]struct {
 		faults []localstack.BotFault
@@ -88,23 +78,26 @@ func TestVerdicts(t *testing.T) {
 		want   string
 		calls  int
 	}{
-		"sent":                         {want: "sent", calls: 1},
-		"400":                          {faults: []localstack.BotFault{{Status: 400, Description: "Bad Request: message is too long"}}, want: "permanent", calls: 1},
-		"400 of the chat":              {faults: []localstack.BotFault{{Status: 400, Description: "Bad Request: chat not found"}}, want: "stops", calls: 1},
-		"401":                          {token: "1:wrong", want: "stops", calls: 1},
-		"403":                          {faults: []localstack.BotFault{{Status: 403, Description: "Forbidden: bot was kicked"}}, want: "stops", calls: 1},
-		"404":                          {faults: []localstack.BotFault{{Status: 404, Description: "Not Found"}}, want: "stops", calls: 1},
-		"429":                          {faults: []localstack.BotFault{{Status: 429, Description: "Too Many Requests", RetryAfter: 7300}}, want: "after 2h1m40s", calls: 1},
-		"429 without a time":           {faults: []localstack.BotFault{{Status: 429}}, want: "after 30s", calls: 1},
-		"migrated":                     {faults: []localstack.BotFault{{Status: 400, Description: "Bad Request: group chat was upgraded", MigrateTo: -100999}}, want: "moved to -100999", calls: 1},
-		"unknown tag":                  {html: "<h1>x</h1>", want: "format", calls: 1},
-		"a brief 5xx":                  {faults: []localstack.BotFault{five, five}, want: "sent", calls: 3},
-		"a long 5xx":                   {faults: []localstack.BotFault{five, five, five}, want: "retry", calls: 3},
-		"answer lost":                  {faults: []localstack.BotFault{{Cut: true, Accept: true}}, want: "ambiguous", calls: 1},
-		"no answer":                    {faults: []localstack.BotFault{{Hang: true}}, want: "ambiguous", calls: 1},
-		"garbage":                      {faults: []localstack.BotFault{{Garbage: true, Accept: true}}, want: "ambiguous", calls: 1},
-		"half an answer":               {faults: []localstack.BotFault{{HalfAnAnswer: true, Accept: true}}, want: "ambiguous", calls: 1},
-		"5xx and then the answer lost": {faults: []localstack.BotFault{five, {Cut: true}}, want: "ambiguous", calls: 2},
+		"sent":               {want: "sent", calls: 1},
+		"401":                {token: "1:wrong", want: "account", calls: 1},
+		"403":                {faults: []localstack.BotFault{{Status: 403, Description: "Forbidden: bot was kicked"}}, want: "receiver", calls: 1},
+		"404":                {faults: []localstack.BotFault{{Status: 404, Description: "Not Found"}}, want: "account", calls: 1},
+		"429":                {faults: []localstack.BotFault{{Status: 429, Description: "Too Many Requests", RetryAfter: 7300}}, want: "wait 2h1m40s", calls: 1},
+		"429 without a time": {faults: []localstack.BotFault{{Status: 429}}, want: "wait 30s", calls: 1},
+		"503 with a time":    {faults: []localstack.BotFault{{Status: 503, Header: 600}}, want: "wait 10m0s", calls: 1},
+		"migrated":           {faults: []localstack.BotFault{{Status: 400, Description: "Bad Request: group chat was upgraded", MigrateTo: -100999}}, want: "moved to -100999", calls: 1},
+		"unknown tag":        {html: "<h1>x</h1>", want: "markup", calls: 1},
+		"500":                {faults: []localstack.BotFault{{Status: 500}}, want: "ambiguous", calls: 1},
+		"502":                {faults: []localstack.BotFault{five}, want: "ambiguous", calls: 1},
+		"504":                {faults: []localstack.BotFault{{Status: 504, Proxy: true}}, want: "ambiguous", calls: 1},
+		"503":                {faults: []localstack.BotFault{{Status: 503}}, want: "error", calls: 1},
+		"a proxy's 404":      {faults: []localstack.BotFault{{Status: 404, Proxy: true}}, want: "error", calls: 1},
+		"a proxy's 413":      {faults: []localstack.BotFault{{Status: 413, Proxy: true}}, want: "error", calls: 1},
+		"a proxy's 403":      {faults: []localstack.BotFault{{Status: 403, Proxy: true}}, want: "error", calls: 1},
+		"answer lost":        {faults: []localstack.BotFault{{Cut: true, Accept: true}}, want: "ambiguous", calls: 1},
+		"no answer":          {faults: []localstack.BotFault{{Hang: true}}, want: "ambiguous", calls: 1},
+		"garbage":            {faults: []localstack.BotFault{{Garbage: true, Accept: true}}, want: "ambiguous", calls: 1},
+		"half an answer":     {faults: []localstack.BotFault{{HalfAnAnswer: true, Accept: true}}, want: "ambiguous", calls: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +114,7 @@ func TestVerdicts(t *testing.T) {
 				part.HTML = tc.html
 			}
 			id, err := c.Send(t.Context(), part, reporter.SendOptions{})
-			if got := kind(err); got != tc.want {
+			if got := verdictOf(err); got != tc.want {
 				t.Errorf("verdict %q (%v), want %q", got, err, tc.want)
 			}
 			if (id != "") != (err == nil) {
@@ -142,9 +135,7 @@ func TestServerThatIsAwayIsTriedAgainLater(t *testing.T) {
 	var logs bytes.Buffer
 	for _, url := range []string{"http://127.0.0.1:1", "http://nowhere.invalid", "https://127.0.0.1:1"} {
 		_, err := channel(t, url, &logs).Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{})
-		var ambiguous *reporter.AmbiguousError
-		var permanent *reporter.PermanentError
-		if err == nil || errors.As(err, &ambiguous) || errors.As(err, &permanent) {
+		if verdictOf(err) != "error" {
 			t.Errorf("%s: %v", url, err)
 		}
 		if strings.Contains(fmt.Sprint(err)+logs.String(), "pl4nted") {
@@ -232,23 +223,96 @@ func picture(tb testing.TB) []byte {
 	return b.Bytes()
 }
 
-// What Telegram refuses of a picture or a button is told apart from what it refuses of the text.
-func TestRefusedExtrasAreAFormatFault(t *testing.T) {
+// Each description that Telegram gives says whether the chat, the message or a part of it is at fault.
+func TestDescriptions(t *testing.T) {
+	t.Parallel()
+	for want, descriptions := range map[string][]string{
+		"receiver": {
+			"chat not found", "message thread not found", "TOPIC_CLOSED", "TOPIC_DELETED", "TOPIC_ID_INVALID",
+			"not enough rights to send text messages to the chat", "CHAT_WRITE_FORBIDDEN", "need administrator rights in the channel chat",
+			"CHAT_RESTRICTED", "PEER_ID_INVALID", "group chat was upgraded to a supergroup chat", "have no rights to send a message",
+			"CHAT_SEND_PLAIN_FORBIDDEN", "CHAT_ADMIN_REQUIRED", "have no write access to the chat", "USER_BANNED_IN_CHANNEL",
+			"chat_id is empty", "CHANNEL_PRIVATE", "user not found", "the group chat was deleted", "CHAT_GUEST_SEND_FORBIDDEN",
+		},
+		"picture": {
+			"not enough rights to send photos to the chat", "CHAT_SEND_PHOTOS_FORBIDDEN", "CHAT_SEND_MEDIA_FORBIDDEN", "IMAGE_PROCESS_FAILED",
+			"PHOTO_INVALID_DIMENSIONS", "file is too big", "not enough rights to send documents to the chat", "wrong file identifier/HTTP URL specified",
+			"message caption is too long",
+		},
+		"buttons": {
+			"inline keyboard button URL 'http://x' is invalid: Wrong HTTP URL", "BUTTON_URL_INVALID", "reply markup is too long",
+			"can't parse reply keyboard markup JSON object", "can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard",
+		},
+		"reply":   {"message to be replied not found", "REPLY_MESSAGE_ID_INVALID"},
+		"markup":  {"can't parse entities: Unsupported start tag \"h1\" at byte offset 0", "ENTITY_BOUNDS_INVALID", "ENTITIES_TOO_LONG"},
+		"refused": {"message is too long", "message text is empty", "strings must be encoded in UTF-8", "something new"},
+		"account": {"FROZEN_METHOD_INVALID"},
+	} {
+		for _, text := range descriptions {
+			b := bot(t)
+			b.Fail(localstack.BotFault{Status: 400, Description: "Bad Request: " + text})
+			_, err := channel(t, b.URL(), &bytes.Buffer{}).Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{})
+			if got := verdictOf(err); got != want {
+				t.Errorf("%q is %s, want %s", text, got, want)
+			}
+			if !strings.HasSuffix(fmt.Sprint(err), text) {
+				t.Errorf("%q is shown as %q", text, err)
+			}
+		}
+	}
+}
+
+// What Telegram refuses of a picture is distinguished from what it refuses of the text; buttons that it would refuse are left
+// out.
+func TestRefusedExtras(t *testing.T) {
 	t.Parallel()
 	b := bot(t)
 	c := channel(t, b.URL(), &bytes.Buffer{})
-	for name, part := range map[string]reporter.Part{
-		"a picture that is none":       {HTML: "x", Picture: []byte("png")},
-		"a button that Telegram drops": {HTML: "x", Buttons: []reporter.Button{{Text: "x", URL: "http://localhost/"}}},
-	} {
-		_, err := c.Send(t.Context(), part, reporter.SendOptions{})
-		if format := (*reporter.FormatError)(nil); !errors.As(err, &format) {
-			t.Errorf("%s: %v", name, err)
-		}
+	_, err := c.Send(t.Context(), reporter.Part{HTML: "x", Picture: []byte("png")}, reporter.SendOptions{})
+	if got := verdictOf(err); got != "picture" {
+		t.Errorf("a picture that is none: %s", got)
 	}
-	_, err := c.Send(t.Context(), reporter.Part{HTML: " "}, reporter.SendOptions{})
-	if permanent := (*reporter.PermanentError)(nil); !errors.As(err, &permanent) {
-		t.Errorf("an empty text: %v", err)
+	_, err = c.Send(t.Context(), reporter.Part{HTML: " "}, reporter.SendOptions{})
+	if got := verdictOf(err); got != "refused" {
+		t.Errorf("an empty text: %s", got)
+	}
+	buttons := []reporter.Button{
+		{Text: "a", URL: "http://localhost/"}, {Text: "b", URL: "https://b.example/x"}, {Text: "c", URL: "https://c.example:99999/"},
+		{Text: "d", URL: "javascript:alert(1)"},
+	}
+	if _, err = c.Send(t.Context(), reporter.Part{HTML: "x", Buttons: buttons}, reporter.SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Messages()[0].Buttons; len(got) != 1 || got[0].Text != "b" {
+		t.Errorf("the buttons are %v", got)
+	}
+}
+
+// A harmless call goes to the chat and the topic, and is refused where a message would be.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	b := bot(t)
+	c := channel(t, b.URL(), &bytes.Buffer{}, func(cfg *telegram.Config) { cfg.ThreadID = 7 })
+	if err := c.Probe(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+	b.SetChat("-100123/7", &localstack.BotFault{Status: 400, Description: "Bad Request: TOPIC_CLOSED"})
+	if got := verdictOf(c.Probe(t.Context(), "")); got != "receiver" {
+		t.Errorf("a closed topic: %s", got)
+	}
+	if err := c.Probe(t.Context(), "-100999"); err != nil || b.Actions("-100123") != 1 || b.Actions("-100999") != 1 {
+		t.Errorf("another chat: %v", err)
+	}
+}
+
+// Limits are the channel's: a group's id is negative, and a name is a group's or a channel's.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]int{"42": 2, "-100123": 3, "@team": 3} {
+		chat := channel(t, "http://127.0.0.1:1", &bytes.Buffer{}, func(cfg *telegram.Config) { cfg.ChatID = id }).Chat()
+		if len(chat.Limits) != want || chat.Address != id || chat.Account != "telegram:123456" {
+			t.Errorf("%s: %+v", id, chat)
+		}
 	}
 }
 

@@ -25,8 +25,13 @@ type Channel struct {
 // New makes the channel.
 func New(w io.Writer) *Channel { return &Channel{w: w} }
 
-// Address is the same for every terminal.
-func (c *Channel) Address() string { return "terminal" }
+// Chat is the same for every terminal.
+func (c *Channel) Chat() reporter.Chat {
+	return reporter.Chat{Account: "terminal", Address: "terminal"}
+}
+
+// Probe has nothing to find out: only a write shows whether a terminal can be written to.
+func (c *Channel) Probe(context.Context, string) error { return nil }
 
 // Split makes one part, as a terminal has no limit.
 func (c *Channel) Split(msg reporter.Message) []reporter.Part {

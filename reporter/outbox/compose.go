@@ -1,0 +1,188 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	// crashesForMinimal is after how many compositions in a row that ended the process a delivery gets the minimal message.
+	crashesForMinimal = 3
+	// abandonAfter is what a composition gets to end after its time is over, before it is left to itself.
+	abandonAfter = time.Second
+)
+
+// compose begins to compose what is to be sent next. One whose composition has ended a process before is composed while no
+// other is, so that the others are not suspected too.
+func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ahead := 0 // messages that are more urgent and composed, or will be soon
+	for _, d := range due {
+		if ahead >= prefetch {
+			return
+		}
+		since, is := w.composing[d.ID]
+		if d.Composed || is && time.Since(since) < slowAfter {
+			ahead++
+		}
+		if d.Composed || is {
+			continue
+		}
+		weight := int64(1)
+		if d.Interrupted || d.Crashes > 0 {
+			if weight = compositions; !w.slots.TryAcquire(weight) {
+				continue
+			}
+		}
+		w.composing[d.ID] = time.Now()
+		ahead++
+		w.running.Go(func() {
+			defer func() {
+				w.mu.Lock()
+				delete(w.composing, d.ID)
+				w.mu.Unlock()
+				select {
+				case w.done <- struct{}{}:
+				default:
+				}
+			}()
+			if weight == 1 && w.slots.Acquire(ctx, weight) != nil {
+				return
+			}
+			defer w.slots.Release(weight)
+			w.composeOne(ctx, d.ID)
+		})
+	}
+}
+
+// composeOne makes the parts of a delivery. The attempt is stored before it begins: one that ends the process counts, and
+// the delivery does not stand first in the next process.
+func (w *worker) composeOne(ctx context.Context, id int64) {
+	d, err := w.state.Delivery(ctx, id)
+	if err != nil {
+		w.pause(ctx, err)
+		return
+	}
+	if d.State != reporter.DeliveryPending || d.Parts != nil {
+		return
+	}
+	ch, ok := w.channel(d.Receiver)
+	if !ok {
+		return
+	}
+	if !d.ComposingAt.IsZero() {
+		d.ComposingAt = time.Time{}
+		d.Crashes++
+		d.Reason, d.LastError = reporter.ReasonNotComposed, "the process ended while the message was composed"
+		d.NextAttempt = w.latest(d, w.backoff(d.Crashes-1, w.config().BackoffMax))
+		w.log.Error("the process ended while a message was composed", "delivery", d.ID, "subject", d.Subject, "times", d.Crashes)
+		w.keep(ctx, d)
+		return
+	}
+	before := d
+	d.Attempts, d.ComposingAt = d.Attempts+1, w.state.Now().UTC()
+	if err := w.state.Save(ctx, d); err != nil {
+		w.pause(ctx, err)
+		return
+	}
+	msg, parts, err := w.composed(ctx, ch, before)
+	d.ComposingAt = time.Time{}
+	var later *reporter.RetryAfterError
+	switch {
+	case ctx.Err() != nil:
+		if w.stopping() { // No attempt of the delivery's. Where the lease was lost, another process has it.
+			d.Attempts = before.Attempts
+			w.keep(ctx, d)
+		}
+		return
+	case errors.As(err, &later): // Waiting is no attempt.
+		d.Attempts, d.Reason, d.LastError = before.Attempts, reporter.ReasonNotComposed, later.Err.Error()
+		d.NextAttempt = w.latest(d, later.After)
+	case errors.Is(err, reporter.ErrObsolete):
+		d.State, d.FinishedAt = reporter.DeliveryCancelled, w.state.Now().UTC()
+	case errors.Is(err, reporter.ErrNotFound):
+		d.Reason, d.LastError = reporter.ReasonGone, err.Error()
+		w.giveUp(ctx, d)
+		return
+	case err != nil:
+		w.log.Error("message could not be composed", "delivery", d.ID, "subject", d.Subject, "attempts", d.Attempts, "err", err)
+		d.Reason, d.LastError = reporter.ReasonNotComposed, err.Error()
+		d.NextAttempt = w.latest(d, w.backoff(d.Attempts-1, w.config().BackoffMax))
+	default:
+		d.Message, d.Parts, d.Crashes, d.Reason, d.LastError = &msg, parts, 0, reporter.ReasonNone, ""
+		d.Message.Picture = nil // The parts have it.
+	}
+	w.keep(ctx, d)
+}
+
+// pause keeps a composition whose state cannot be read or written from being begun again at once.
+func (w *worker) pause(ctx context.Context, err error) {
+	w.readable(err)
+	timer := time.NewTimer(soon)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// stopping says whether the process stops.
+func (o *Outbox) stopping() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.process.Err() != nil
+}
+
+// composed asks the composer, within the time that there is. One that does not end in time is left to itself; its result
+// is not used. A panic is an error.
+func (w *worker) composed(ctx context.Context, ch Channel, d reporter.Delivery) (reporter.Message, []reporter.Part, error) {
+	type result struct {
+		msg   reporter.Message
+		parts []reporter.Part
+		err   error
+	}
+	limit := w.config().ComposeTimeout
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	ended := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r = result{err: fmt.Errorf("composing panicked: %v", p)}
+				w.log.Error("composing a message panicked", "delivery", d.ID, "err", r.err, "stack", string(debug.Stack()))
+			}
+			ended <- r
+		}()
+		if d.Crashes >= crashesForMinimal {
+			r.msg = w.composer.Minimal(d)
+		} else {
+			r.msg, r.err = w.composer.Compose(bounded, d)
+		}
+		if r.err == nil {
+			r.parts = ch.Split(r.msg)
+		}
+	}()
+	select {
+	case r := <-ended:
+		return r.msg, r.parts, r.err
+	case <-bounded.Done():
+	}
+	timer := time.NewTimer(abandonAfter)
+	defer timer.Stop()
+	select {
+	case r := <-ended:
+		if r.err == nil || errors.Is(r.err, context.DeadlineExceeded) {
+			r.err = fmt.Errorf("composing took longer than %v", limit)
+		}
+		return r.msg, r.parts, r.err
+	case <-timer.C:
+		return reporter.Message{}, nil, fmt.Errorf("composing took longer than %v and does not end", limit)
+	}
+}

@@ -1,0 +1,481 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// picturelessAfter is how many sends of a part may fail before it is sent without its picture.
+const picturelessAfter = 2
+
+// send takes a composed delivery as far as it goes now, and returns how long the lane has to wait.
+func (w *worker) send(ctx context.Context, id int64) time.Duration {
+	d, err := w.state.Delivery(ctx, id)
+	if err != nil || d.State != reporter.DeliveryPending || d.Parts == nil {
+		w.readable(err)
+		return idle
+	}
+	ch, ok := w.channel(d.Receiver)
+	if !ok {
+		return idle
+	}
+	w.interrupted(&d)
+	s := &sending{worker: w, ch: ch, d: d, first: true}
+	for n := range s.d.Parts {
+		for s.d.Parts[n].SentAt.IsZero() {
+			if wait, done := s.part(ctx, n); done {
+				return wait
+			}
+		}
+	}
+	s.d.State, s.d.FinishedAt, s.d.Reason, s.d.LastError = reporter.DeliverySent, w.state.Now().UTC(), reporter.ReasonNone, ""
+	if !w.keep(ctx, s.d) {
+		return idle
+	}
+	w.metrics.delivered(s.d)
+	w.log.Info("delivered", "delivery", d.ID, "kind", d.Kind, "subject", d.Subject, "receiver", d.Receiver,
+		"parts", len(s.d.Parts), "attempts", s.d.Attempts)
+	return 0
+}
+
+// interrupted books the sends that the process did not live to see the end of: their outcome is unknown.
+func (w *worker) interrupted(d *reporter.Delivery) {
+	for n := range d.Parts {
+		if p := &d.Parts[n]; !p.SendingAt.IsZero() {
+			p.Interrupted++
+			p.SendingAt = time.Time{}
+			d.Reason, d.LastError = reporter.ReasonUnknown, "the process ended during the send"
+			w.metrics.sent(d.Receiver, reporter.VerdictUnknown.String())
+		}
+	}
+}
+
+// sending is one turn of a delivery.
+type sending struct {
+	*worker
+	ch     Channel
+	d      reporter.Delivery
+	first  bool // nothing was sent in this turn yet
+	probed bool // a harmless call was answered in this turn, and nothing failed since
+
+	account, chat, receiver reporter.Gate
+	to                      string // where the chat has moved to
+}
+
+// part tries to send the part, or to make it one that can be sent. Done says that the turn is over.
+func (s *sending) part(ctx context.Context, n int) (wait time.Duration, done bool) {
+	if ctx.Err() != nil {
+		return 0, true
+	}
+	if err := s.readGates(ctx); err != nil {
+		s.readable(err)
+		return idle, true
+	}
+	part := &s.d.Parts[n]
+	trial := s.account.Reason != "" || s.receiver.Reason != ""
+	if (trial || s.chat.Failures > 0 || part.Unknown()) && !s.probed {
+		if err := s.probe(ctx); err != nil {
+			return s.refused(ctx, part, err, true)
+		}
+		s.probed = true
+		return 0, false
+	}
+	replyTo, err := s.replyTo(ctx, n)
+	if err != nil {
+		s.log.Warn("the message to answer was not found", "delivery", s.d.ID, "err", err)
+	}
+	save := s.d
+	save.Parts = slices.Clone(s.d.Parts)
+	if s.first && (slices.ContainsFunc(s.d.Parts, func(p reporter.Part) bool { return p.Sends > 0 || p.Unknown() }) || s.d.Attempts == 0) {
+		save.Attempts++ // The first send belongs to the attempt of its composition.
+	}
+	save.Parts[n].SendingAt = s.state.Now().UTC()
+	save.Parts[n].Sends++
+	until, err := s.state.Begin(ctx, save, s.passes())
+	if err != nil {
+		s.readable(err)
+		return idle, true
+	}
+	if !until.IsZero() {
+		wait := max(until.Sub(s.state.Now()), time.Millisecond)
+		if wait >= linger { // Others see it too, and begin no lane for it.
+			s.gate(ctx, s.chat.Key, func(g *reporter.Gate) {
+				if until.After(g.WaitUntil) {
+					g.WaitUntil = until.UTC()
+				}
+			})
+		}
+		return wait, true
+	}
+	s.d, s.first = save, false
+	part = &s.d.Parts[n]
+	id, err := s.call(ctx, func(ctx context.Context) (string, error) {
+		return s.ch.Send(ctx, *part, reporter.SendOptions{To: s.to, Repeat: part.Unknown(), ReplyTo: replyTo})
+	})
+	part.SendingAt = time.Time{}
+	if err != nil {
+		return s.refused(ctx, part, err, false)
+	}
+	s.metrics.sent(s.d.Receiver, "sent")
+	part.SentAt, part.MessageID, part.Picture = s.state.Now().UTC(), id, nil
+	if !s.keep(ctx, s.d) {
+		return idle, true
+	}
+	s.works(ctx)
+	return 0, false
+}
+
+func (s *sending) readGates(ctx context.Context) error {
+	chat := s.ch.Chat()
+	key := reporter.ChatGate(chat.Account, chat.Address)
+	gates, err := s.state.Gates(ctx, reporter.AccountGate(chat.Account), key, reporter.ReceiverGate(s.d.Receiver))
+	if err != nil {
+		return err
+	}
+	s.account, s.chat, s.receiver, s.to = gates[0], gates[1], gates[2], gates[1].MovedTo
+	if s.to != "" {
+		if gates, err = s.state.Gates(ctx, reporter.ChatGate(chat.Account, s.to)); err != nil {
+			return err
+		}
+		s.chat = gates[0]
+	}
+	return nil
+}
+
+func (s *sending) passes() []reporter.Pass {
+	var account, chat []reporter.Limit
+	for _, l := range s.ch.Chat().Limits {
+		if l.Account {
+			account = append(account, l)
+		} else {
+			chat = append(chat, l)
+		}
+	}
+	return []reporter.Pass{
+		{Key: s.account.Key, Limits: account}, {Key: s.chat.Key, Limits: chat}, {Key: s.receiver.Key},
+	}
+}
+
+// replyTo is the message that the part replies to; "" if there is none.
+func (s *sending) replyTo(ctx context.Context, n int) (string, error) {
+	if n > 0 || s.d.Parts[n].NoReply {
+		return "", nil
+	}
+	return s.state.ReplyTo(ctx, s.d)
+}
+
+func (s *sending) probe(ctx context.Context) error {
+	_, err := s.call(ctx, func(ctx context.Context) (string, error) { return "", s.ch.Probe(ctx, s.to) })
+	return err
+}
+
+// call gives a call that has begun the time to end, also when the process stops: cutting it would make its outcome unknown.
+func (w *worker) call(ctx context.Context, do func(context.Context) (string, error)) (string, error) {
+	cfg := w.config()
+	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.SendTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(cfg.StopTimeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-calling.Done():
+		}
+	})
+	defer stop()
+	return do(calling)
+}
+
+// refused acts on the answer to a send, or to a harmless call before it. Done says that the turn is over.
+func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, probe bool) (wait time.Duration, done bool) {
+	var answer *reporter.SendError
+	if !errors.As(err, &answer) {
+		answer = &reporter.SendError{Verdict: reporter.VerdictRetry, Err: err}
+	}
+	log := s.log.With("delivery", s.d.ID, "receiver", s.d.Receiver, "verdict", answer.Verdict.String())
+	verdict := answer.Verdict
+	if probe {
+		switch verdict {
+		case reporter.VerdictUnknown: // Nothing was sent, so nothing can have arrived.
+			verdict = reporter.VerdictRetry
+		case reporter.VerdictWait, reporter.VerdictMoved, reporter.VerdictAccount, reporter.VerdictRetry:
+		default: // Refused, whatever the message.
+			verdict = reporter.VerdictReceiver
+		}
+	} else {
+		s.metrics.sent(s.d.Receiver, verdict.String())
+		s.probed = false
+	}
+	s.d.LastError = answer.Error()
+	cfg := s.config()
+	switch verdict {
+	case reporter.VerdictMoved:
+		log.Warn("the chat has moved; set its new id in the configuration", "to", answer.To)
+		key := s.lane.key
+		if err := s.state.UpdateGate(ctx, key, func(g *reporter.Gate) { g.MovedTo = answer.To }); err != nil {
+			s.readable(err)
+			return idle, true
+		}
+		return s.again(ctx)
+	case reporter.VerdictWait:
+		log.Warn("the channel asks to wait", "after", answer.After, "err", err)
+		s.d.Reason = reporter.ReasonWait
+		s.gate(ctx, s.chat.Key, func(g *reporter.Gate) { g.WaitUntil = s.state.Now().Add(answer.After).UTC() })
+		s.keep(ctx, s.d)
+		return answer.After, true
+	case reporter.VerdictAccount, reporter.VerdictReceiver:
+		s.suspend(ctx, verdict, answer)
+		return idle, true
+	case reporter.VerdictUnknown:
+		log.Warn("the answer to a send was lost", "err", err)
+		part.Ambiguous++
+		return s.later(ctx, part, reporter.ReasonUnknown)
+	case reporter.VerdictPicture, reporter.VerdictButtons, reporter.VerdictReply, reporter.VerdictMarkup, reporter.VerdictRefused:
+		if s.simpler(part, verdict, answer) {
+			log.Error("the message was refused and is sent in a simpler form", "err", err)
+			return s.again(ctx)
+		}
+		// Nothing is left to be left out. A harmless call decides whether the message is at fault or the chat.
+		if err := s.probe(ctx); err != nil {
+			return s.refused(ctx, part, err, true)
+		}
+		s.d.Reason = reporter.ReasonRefused
+		s.giveUp(ctx, s.d)
+		return 0, true
+	case reporter.VerdictRetry:
+	}
+	log.Warn("send failed", "probe", probe, "attempts", s.d.Attempts, "err", err)
+	if probe {
+		wait = min(s.backoff(s.chat.Failures, cfg.OutageMax), cfg.OutageMax)
+		s.gate(ctx, s.chat.Key, func(g *reporter.Gate) { g.Failures, g.WaitUntil = g.Failures+1, s.state.Now().Add(wait).UTC() })
+		s.d.Reason = reporter.ReasonNotAnswered
+		s.keep(ctx, s.d)
+		return wait, true
+	}
+	return s.later(ctx, part, reporter.ReasonNotAnswered)
+}
+
+// again stores what has changed and lets the part be tried at once.
+func (s *sending) again(ctx context.Context) (time.Duration, bool) {
+	if !s.keep(ctx, s.d) {
+		return idle, true
+	}
+	return 0, false
+}
+
+// later stores the next attempt, and lets the chat wait for a harmless call.
+func (s *sending) later(ctx context.Context, part *reporter.Part, why reporter.Reason) (time.Duration, bool) {
+	cfg := s.config()
+	if part.Sends >= picturelessAfter && part.Picture != nil {
+		s.simpler(part, reporter.VerdictPicture, nil)
+	}
+	s.d.Reason = why
+	s.d.NextAttempt = s.latest(s.d, s.backoff(max(part.Sends, 1)-1, cfg.BackoffMax))
+	// A harmless call comes before the next send in this chat; others may be sent when it is answered.
+	s.gate(ctx, s.chat.Key, func(g *reporter.Gate) { g.Failures, g.WaitUntil = 1, s.state.Now().Add(cfg.BackoffMin).UTC() })
+	s.keep(ctx, s.d)
+	return cfg.BackoffMin, true
+}
+
+// simpler leaves out of the part what was refused. It returns false where nothing is left to be left out.
+func (s *sending) simpler(part *reporter.Part, verdict reporter.Verdict, answer *reporter.SendError) bool {
+	switch {
+	case verdict == reporter.VerdictPicture && (part.Picture != nil || part.Document != "" && part != &s.d.Parts[0]):
+		part.Picture = nil
+		if part != &s.d.Parts[0] { // A picture or a document behind its text has nothing to say without itself.
+			part.Dropped, part.SentAt = true, s.state.Now().UTC()
+		}
+	case verdict == reporter.VerdictButtons && len(part.Buttons) > 0:
+		left := slices.DeleteFunc(slices.Clone(part.Buttons), func(b reporter.Button) bool {
+			return answer.URL != "" && strings.EqualFold(b.URL, answer.URL)
+		})
+		if len(left) == len(part.Buttons) {
+			left = nil
+		}
+		part.Buttons = left
+	case verdict == reporter.VerdictReply && !part.NoReply:
+		part.NoReply = true
+	case !part.Plain && part.Document == "":
+		part.Plain = true
+	case part.Picture != nil || len(part.Buttons) > 0:
+		part.Picture, part.Buttons = nil, nil
+	case !part.NoReply:
+		part.NoReply = true
+	default:
+		return false
+	}
+	return true
+}
+
+// suspend closes the gate of the account or the receiver until a person has changed something. What is addressed to it
+// waits.
+func (s *sending) suspend(ctx context.Context, verdict reporter.Verdict, answer *reporter.SendError) {
+	cfg := s.config()
+	key, why, failures := reporter.ReceiverGate(s.d.Receiver), reporter.ReasonReceiver, s.receiver.Failures
+	if verdict == reporter.VerdictAccount {
+		key, why, failures = s.account.Key, reporter.ReasonAccount, s.account.Failures
+	}
+	until := s.state.Now().Add(min(time.Minute<<min(failures, 10), cfg.ProbeMax))
+	notice := noticeTo(cfg, s.d.Receiver)
+	if notice.Receiver == s.d.Receiver { // It cannot be notified that it cannot be notified.
+		notice.Receiver = ""
+	}
+	s.d.Reason = why
+	s.keep(ctx, s.d)
+	s.persist(ctx, s.d.ID, func(ctx context.Context) error {
+		closed, err := s.state.Suspend(ctx, key, why, answer.Error(), until, notice)
+		if closed {
+			s.log.Error("receiver is suspended: everything sent to it is refused", "receiver", s.d.Receiver, "reason", why,
+				"err", answer)
+		}
+		return err
+	})
+}
+
+// noticeTo says who is notified that a delivery to the receiver was not sent: the fallback receiver, or the receiver itself once
+// it works again.
+func noticeTo(cfg Config, receiver string) reporter.NoticeTo {
+	to := cfg.FallbackReceiver
+	if to == "" {
+		to = receiver
+	}
+	return reporter.NoticeTo{Receiver: to, After: cfg.NoticeAfter, Apart: cfg.NoticeApart}
+}
+
+// works opens the gates that a send has shown to be open.
+func (s *sending) works(ctx context.Context) {
+	for _, g := range []reporter.Gate{s.account, s.receiver, s.chat} {
+		if g.Failures > 0 || g.Reason != "" {
+			if g.Reason != "" {
+				s.log.Info("receiver works again", "receiver", s.d.Receiver, "was", g.Reason)
+			}
+			s.gate(ctx, g.Key, func(g *reporter.Gate) {
+				g.Failures, g.Reason, g.Detail, g.WaitUntil, g.Since = 0, "", "", time.Time{}, time.Time{}
+			})
+		}
+	}
+}
+
+// gate changes a gate, and logs where it cannot: the next send finds out anew.
+func (w *worker) gate(ctx context.Context, key string, change func(*reporter.Gate)) {
+	w.persist(ctx, 0, func(ctx context.Context) error { return w.state.UpdateGate(ctx, key, change) })
+}
+
+// probeSuspended makes a harmless call to suspended receivers for which nothing is to be sent.
+func (w *worker) probeSuspended(ctx context.Context, h hold, due []reporter.DueDelivery) {
+	for _, r := range h.suspended {
+		ch, ok := w.channel(r)
+		waits := slices.ContainsFunc(due, func(d reporter.DueDelivery) bool { return d.Receiver == r })
+		if !ok || waits || ctx.Err() != nil {
+			continue
+		}
+		s := &sending{worker: w, ch: ch, d: reporter.Delivery{Receiver: r}}
+		if err := s.readGates(ctx); err != nil {
+			return
+		}
+		err := s.probe(ctx)
+		var answer *reporter.SendError
+		switch {
+		case err == nil:
+			s.works(ctx)
+		case errors.As(err, &answer) && answer.Verdict == reporter.VerdictWait:
+			s.gate(ctx, s.chat.Key, func(g *reporter.Gate) { g.WaitUntil = s.state.Now().Add(answer.After).UTC() })
+			return
+		default:
+			for _, g := range []reporter.Gate{s.account, s.receiver} {
+				if g.Reason != "" {
+					until := s.state.Now().Add(min(time.Minute<<min(g.Failures, 10), w.config().ProbeMax)).UTC()
+					s.gate(ctx, g.Key, func(g *reporter.Gate) { g.Failures, g.WaitUntil = g.Failures+1, until })
+				}
+			}
+		}
+	}
+}
+
+// backoff doubles with each attempt, and varies by a quarter, so that what failed together is not tried together.
+func (o *Outbox) backoff(attempts int, most time.Duration) time.Duration {
+	d := most
+	if attempts < 20 {
+		d = min(d, o.config().BackoffMin<<max(attempts, 0))
+	}
+	return d - time.Duration(rand.Int64N(int64(d)/4+1)) //nolint:gosec // spreads retries, keeps no secret
+}
+
+// latest is the time of the next attempt, not beyond the time to give up.
+func (o *Outbox) latest(d reporter.Delivery, after time.Duration) time.Time {
+	next, last := o.state.Now().Add(after).UTC(), d.CreatedAt.Add(o.config().GiveUpAfter)
+	if next.After(last) && d.Kind != reporter.DeliveryNotice {
+		return last
+	}
+	return next
+}
+
+// giveUp ends a delivery that was not sent, and lets a notice say so. It returns false where that could not be stored.
+func (w *worker) giveUp(ctx context.Context, d reporter.Delivery) bool {
+	cfg := w.config()
+	d.State, d.FinishedAt = reporter.DeliveryGivenUp, w.state.Now().UTC()
+	var notice reporter.NoticeTo
+	if d.Kind != reporter.DeliveryNotice {
+		notice = noticeTo(cfg, d.Receiver)
+	}
+	if !w.persist(ctx, d.ID, func(ctx context.Context) error { return w.state.Fail(ctx, d, notice) }) {
+		return false
+	}
+	w.metrics.delivered(d)
+	w.log.Error("delivery given up", "delivery", d.ID, "kind", d.Kind, "subject", d.Subject, "receiver", d.Receiver,
+		"attempts", d.Attempts, "reason", d.Reason, "err", d.LastError)
+	return true
+}
+
+// keep stores what became of a send. What was sent must not be sent again because a disk was full for a while.
+func (w *worker) keep(ctx context.Context, d reporter.Delivery) bool {
+	return w.persist(ctx, d.ID, func(ctx context.Context) error { return w.state.Save(ctx, d) })
+}
+
+// persist tries until it succeeds, or until the process has stopped for StopTimeout. A lease that is lost meanwhile does
+// not end it, for the same database is what both are about.
+func (w *worker) persist(ctx context.Context, id int64, save func(context.Context) error) bool {
+	cfg := w.config()
+	w.Outbox.mu.Lock()
+	process := w.process
+	w.Outbox.mu.Unlock()
+	saving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(process, func() {
+		timer := time.NewTimer(cfg.StopTimeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-saving.Done():
+		}
+	})
+	defer stop()
+	for attempt := 0; ; attempt++ {
+		err := save(saving)
+		if err == nil {
+			return true
+		}
+		if errors.Is(err, reporter.ErrNotFound) {
+			w.log.Error("delivery has vanished from the store", "delivery", id)
+			return false
+		}
+		if attempt == 0 || saving.Err() != nil {
+			w.log.Error("delivery was not stored", "delivery", id, "err", err)
+		}
+		timer := time.NewTimer(min(100*time.Millisecond<<min(attempt, 10), 10*time.Second))
+		select {
+		case <-saving.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+}

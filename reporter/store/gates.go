@@ -1,0 +1,346 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const gateColumns = `key, wait_until, failures, sent, reason, detail, since, moved_to`
+
+// DueWork returns the receivers with a pending delivery that is due, those with one that was made at or before expired,
+// and all gates.
+func (s *Store) DueWork(ctx context.Context, now, expired time.Time) (out reporter.DueWork, err error) {
+	q := s.reading()
+	out.Due, err = queryTexts(ctx, q, `SELECT DISTINCT receiver FROM deliveries WHERE state = 'pending' AND next_attempt <= $1`,
+		now.UnixMicro())
+	if err != nil {
+		return out, fmt.Errorf("deliveries: %w", err)
+	}
+	out.Expired, err = queryTexts(ctx, q, `SELECT DISTINCT receiver FROM deliveries WHERE state = 'pending' AND created_at <= $1
+		AND kind != 'notice'`, expired.UnixMicro())
+	if err != nil {
+		return out, fmt.Errorf("deliveries: %w", err)
+	}
+	var next sql.NullInt64
+	err = q.row(ctx, `SELECT min(next_attempt) FROM deliveries WHERE state = 'pending' AND next_attempt > $1`, now.UnixMicro()).Scan(&next)
+	if err != nil {
+		return out, fmt.Errorf("deliveries: %w", err)
+	}
+	out.Next = moment(next)
+	out.Gates, err = queryGates(ctx, q, ``)
+	return out, err
+}
+
+// Gates returns the gates of the keys, in that order; one that was never written is open.
+func (s *Store) Gates(ctx context.Context, keys ...string) ([]reporter.Gate, error) {
+	return gatesOf(ctx, s.reading(), "", keys)
+}
+
+// Suspended returns the gates that a person has to open, by changing a token, a right or the configuration.
+func (s *Store) Suspended(ctx context.Context) ([]reporter.Gate, error) {
+	return queryGates(ctx, s.reading(), `WHERE reason != '' ORDER BY key`)
+}
+
+// UpdateGate changes the gate of the key in one transaction.
+func (s *Store) UpdateGate(ctx context.Context, key string, change func(*reporter.Gate)) error {
+	return s.tx(ctx, func(tx tx) error {
+		gates, err := s.lockGates(ctx, tx, []string{key})
+		if err != nil {
+			return err
+		}
+		change(&gates[0])
+		return saveGate(ctx, tx.querier, gates[0])
+	})
+}
+
+// Suspend closes the gate of the key until a person has changed something, and lets the notice say so if it was open
+// before. Until then it is tried again after until.
+func (s *Store) Suspend(
+	ctx context.Context, key string, why reporter.Reason, detail string, until time.Time, notice reporter.NoticeTo,
+) (closed bool, err error) {
+	err = s.tx(ctx, func(tx tx) error {
+		gates, err := s.lockGates(ctx, tx, []string{key})
+		if err != nil {
+			return err
+		}
+		g := gates[0]
+		closed = g.Reason == reporter.ReasonNone
+		if closed {
+			g.Since = s.Now().UTC()
+		}
+		g.Reason, g.Detail, g.WaitUntil, g.Failures = why, detail, until.UTC(), g.Failures+1
+		if err := saveGate(ctx, tx.querier, g); err != nil || !closed || notice.Receiver == "" {
+			return err
+		}
+		id, err := s.noticeFor(ctx, tx, notice)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `UPDATE gates SET notice_id = $1 WHERE key = $2`, id, key); err != nil {
+			return fmt.Errorf("gate %s: %w", key, err)
+		}
+		return nil
+	})
+	return closed, err
+}
+
+// Begin saves d, which is about to be sent, and counts the send at the gates that it passes. Where one of them has to be
+// waited for, it changes nothing and returns until when.
+func (s *Store) Begin(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) (until time.Time, err error) {
+	err = s.tx(ctx, func(tx tx) error {
+		until = time.Time{}
+		keys := make([]string, 0, len(passes))
+		for _, p := range passes {
+			keys = append(keys, p.Key)
+		}
+		gates, err := s.lockGates(ctx, tx, keys)
+		if err != nil {
+			return err
+		}
+		now := s.Now().UTC()
+		for n, g := range gates {
+			until = latest(until, g.WaitUntil)
+			for _, l := range passes[n].Limits {
+				if at := len(g.Sent) - l.N; at >= 0 {
+					until = latest(until, g.Sent[at].Add(l.Per))
+				}
+			}
+		}
+		if until.After(now) {
+			return nil
+		}
+		until = time.Time{}
+		for n, g := range gates {
+			most := 0
+			for _, l := range passes[n].Limits {
+				most = max(most, l.N)
+			}
+			if most == 0 {
+				continue
+			}
+			g.Sent = append(g.Sent, now)
+			g.Sent = g.Sent[max(0, len(g.Sent)-most):]
+			if err := saveGate(ctx, tx.querier, g); err != nil {
+				return err
+			}
+		}
+		return saveDelivery(ctx, tx.querier, d)
+	})
+	return until, err
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// lockGates reads gates that are about to be written, in the order of the keys. All who write several lock them in the same
+// order.
+func (s *Store) lockGates(ctx context.Context, tx tx, keys []string) ([]reporter.Gate, error) {
+	for _, k := range slices.Sorted(slices.Values(keys)) {
+		if _, err := tx.exec(ctx, `INSERT INTO gates (key) VALUES ($1) ON CONFLICT (key) DO NOTHING`, k); err != nil {
+			return nil, fmt.Errorf("gate %s: %w", k, err)
+		}
+	}
+	lock := " ORDER BY key"
+	if s.postgres() {
+		lock += " FOR UPDATE"
+	}
+	return gatesOf(ctx, tx.querier, lock, keys)
+}
+
+func gatesOf(ctx context.Context, q querier, suffix string, keys []string) ([]reporter.Gate, error) {
+	found, err := queryGates(ctx, q, `WHERE key IN (`+placeholders(1, len(keys))+`)`+suffix, anys(keys)...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]reporter.Gate, len(keys))
+	for n, k := range keys {
+		out[n].Key = k
+		if at := slices.IndexFunc(found, func(g reporter.Gate) bool { return g.Key == k }); at >= 0 {
+			out[n] = found[at]
+		}
+	}
+	return out, nil
+}
+
+func saveGate(ctx context.Context, q querier, g reporter.Gate) error {
+	sent := make([]int64, 0, len(g.Sent))
+	for _, t := range g.Sent {
+		sent = append(sent, t.UnixMicro())
+	}
+	list, err := json.Marshal(sent)
+	if err != nil {
+		return fmt.Errorf("gate %s: %w", g.Key, err)
+	}
+	_, err = q.exec(ctx, `UPDATE gates SET wait_until = $1, failures = $2, sent = $3, reason = $4, detail = $5, since = $6,
+		moved_to = $7 WHERE key = $8`, zeroMicros(g.WaitUntil), g.Failures, string(list), string(g.Reason), g.Detail,
+		micros(g.Since), g.MovedTo, g.Key)
+	if err != nil {
+		return fmt.Errorf("gate %s: %w", g.Key, err)
+	}
+	return nil
+}
+
+// zeroMicros is micros for a column that is compared, where the zero time is 0.
+func zeroMicros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func queryGates(ctx context.Context, q querier, where string, args ...any) ([]reporter.Gate, error) {
+	rows, err := q.query(ctx, `SELECT `+gateColumns+` FROM gates `+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("gates: %w", err)
+	}
+	defer rows.Close()
+	var out []reporter.Gate
+	for rows.Next() {
+		var g reporter.Gate
+		var wait int64
+		var since sql.NullInt64
+		var sent string
+		if err := rows.Scan(&g.Key, &wait, &g.Failures, &sent, &g.Reason, &g.Detail, &since, &g.MovedTo); err != nil {
+			return nil, fmt.Errorf("gates: %w", err)
+		}
+		if wait > 0 {
+			g.WaitUntil = time.UnixMicro(wait).UTC()
+		}
+		g.Since = moment(since)
+		var times []int64
+		if err := json.Unmarshal([]byte(sent), &times); err != nil {
+			return nil, fmt.Errorf("gate %s: %w", g.Key, err)
+		}
+		for _, t := range times {
+			g.Sent = append(g.Sent, time.UnixMicro(t).UTC())
+		}
+		out = append(out, g)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("gates: %w", err)
+	}
+	return out, nil
+}
+
+// noticeFor returns the notice to the receiver that is not composed yet, or makes one. At most one a while goes to each
+// receiver, so that many failures are one notice with a count.
+func (s *Store) noticeFor(ctx context.Context, tx tx, to reporter.NoticeTo) (id int64, err error) {
+	const find = `SELECT id FROM deliveries WHERE kind = 'notice' AND subject = $1 AND receiver = $2 AND state = 'pending'
+		AND message IS NULL AND composing_at IS NULL ORDER BY id LIMIT 1`
+	ids, err := queryIDs(ctx, tx.querier, find, reporter.SubjectFailures, to.Receiver)
+	if err != nil || len(ids) > 0 {
+		return first(ids), err
+	}
+	now := s.Now()
+	notice := reporter.NewDelivery(reporter.DeliveryNotice, reporter.SubjectFailures, to.Receiver, now)
+	notice.Key += "@" + now.UTC().Format(time.RFC3339Nano)
+	notice.NextAttempt = notice.NextAttempt.Add(to.After)
+	var last sql.NullInt64
+	err = tx.row(ctx, `SELECT max(created_at) FROM deliveries WHERE kind = 'notice' AND receiver = $1`, to.Receiver).Scan(&last)
+	if err != nil {
+		return 0, fmt.Errorf("notices: %w", err)
+	}
+	if next := moment(last).Add(to.Apart); last.Valid && next.After(notice.NextAttempt) {
+		notice.NextAttempt = next
+	}
+	if _, err := s.insertDelivery(ctx, tx, notice); err != nil {
+		return 0, err
+	}
+	ids, err = queryIDs(ctx, tx.querier, `SELECT id FROM deliveries WHERE key = $1`, notice.Key)
+	return first(ids), err
+}
+
+func first(ids []int64) int64 {
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[0]
+}
+
+// Fail saves d, which was not sent and will not be, and lets the notice say so.
+func (s *Store) Fail(ctx context.Context, d reporter.Delivery, notice reporter.NoticeTo) error {
+	return s.tx(ctx, func(tx tx) error {
+		if notice.Receiver != "" {
+			var err error
+			if d.NoticeID, err = s.noticeFor(ctx, tx, notice); err != nil {
+				return err
+			}
+		}
+		return saveDelivery(ctx, tx.querier, d)
+	})
+}
+
+// Failures returns what a notice is about: the first few deliveries, their count, and the gates that are still closed.
+func (s *Store) Failures(ctx context.Context, notice int64, limit int) (reporter.Failures, error) {
+	var out reporter.Failures
+	q := s.reading()
+	if err := q.row(ctx, `SELECT count(*) FROM deliveries WHERE notice_id = $1 AND state = 'given_up'`, notice).Scan(&out.Count); err != nil {
+		return out, fmt.Errorf("notice %d: %w", notice, err)
+	}
+	var err error
+	out.Deliveries, err = queryDeliveries(ctx, q, `WHERE notice_id = $1 AND state = 'given_up' ORDER BY id LIMIT $2`, notice, limit)
+	if err != nil {
+		return out, err
+	}
+	for n := range out.Deliveries {
+		out.Deliveries[n].Parts = nil
+	}
+	out.Suspended, err = queryGates(ctx, q, `WHERE notice_id = $1 AND reason != '' ORDER BY key`, notice)
+	return out, err
+}
+
+func queryTexts(ctx context.Context, q querier, query string, args ...any) ([]string, error) {
+	return queryColumn[string](ctx, q, query, args...)
+}
+
+func queryIDs(ctx context.Context, q querier, query string, args ...any) ([]int64, error) {
+	return queryColumn[int64](ctx, q, query, args...)
+}
+
+func queryColumn[T any](ctx context.Context, q querier, query string, args ...any) ([]T, error) {
+	rows, err := q.query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		var v T
+		if err := rows.Scan(&v); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// placeholders are $from, … for so many arguments.
+func placeholders(from, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "$%d", from+i)
+	}
+	return b.String()
+}
+
+func anys(texts []string) []any {
+	out := make([]any, 0, len(texts))
+	for _, t := range texts {
+		out = append(out, t)
+	}
+	return out
+}
