@@ -20,6 +20,7 @@ type Report struct {
 	Unanswered []string
 	Trend      *Trend // nil where the report shows none
 	Health     HealthThresholds
+	Sections   []Section // those that are shown, with the lines that are
 	// Template is the path of a user's own template file; empty means the builtin of the report's kind.
 	Template string
 }
@@ -38,8 +39,8 @@ type TrendFigure struct {
 
 // HealthThresholds grades the repair success rate: at or above Excellent and Good, both within 0..1.
 type HealthThresholds struct {
-	Excellent float64
-	Good      float64
+	Excellent float64 `yaml:"excellent"`
+	Good      float64 `yaml:"good"`
 }
 
 // Late says how long after its due time the report was built, rounded down to the minute.

@@ -19,6 +19,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
@@ -122,7 +123,7 @@ func checkParts(c *config.Config, p *config.Problems, quiet *slog.Logger) {
 // checkReports prepares reports, texts and figures.
 func checkReports(c *config.Config, p *config.Problems) {
 	named := *c
-	named.Reports = slices.DeleteFunc(slices.Clone(c.Reports), func(r config.Report) bool { return r.Name == "" })
+	named.Reports = slices.DeleteFunc(slices.Clone(c.Reports), func(r report.Definition) bool { return r.Name == "" })
 	_, err := definitions(&named)
 	p.AddError("", err)
 	if err := checkTexts(c.Locale, "", nil); err != nil {

@@ -137,73 +137,37 @@ func collectorConfig(c *config.Config, qs []kpi.Query, ss []collector.NamedSourc
 	}
 }
 
-// definitions lays the configured reports over the builtin ones.
+// definitions completes the configured reports. The builtin daily report is there unless a block of its name says otherwise.
 func definitions(c *config.Config) ([]report.Definition, error) {
 	configured := c.Reports
-	if !slices.ContainsFunc(configured, func(r config.Report) bool { return r.Name == "daily" }) {
-		configured = append([]config.Report{{Name: "daily", Receivers: c.PrimaryReceivers()}}, configured...)
+	if !slices.ContainsFunc(configured, func(d report.Definition) bool { return d.Name == "daily" }) {
+		daily, err := report.Builtin("daily")
+		if err != nil {
+			return nil, err
+		}
+		configured = append([]report.Definition{daily}, configured...)
 	}
 	var out []report.Definition
 	var errs []error
-	for _, r := range configured {
-		if r.Disabled {
+	for _, d := range configured {
+		if d.Disabled {
 			continue
 		}
-		d, err := definition(c, r)
+		d, err := definition(c, d)
 		errs = append(errs, err)
 		out = append(out, d)
 	}
 	return out, errors.Join(errs...)
 }
 
-func definition(c *config.Config, r config.Report) (report.Definition, error) {
-	d, err := report.Builtin(r.Name)
-	if err != nil { // A report of the user's own.
-		d = report.Definition{Name: r.Name, CatchUp: report.DefaultCatchUp}
+func definition(c *config.Config, r report.Definition) (report.Definition, error) {
+	d, err := r.Complete(report.Defaults{Product: c.Product, Locale: c.Locale, Zone: c.Zone, Receivers: c.PrimaryReceivers()})
+	if err != nil {
+		return d, fault.In("reports{"+r.Name+"}", err)
 	}
-	d.Title, d.Locale, d.Zone, d.Receivers, d.Template = c.Product, c.Locale, c.Zone, r.Receivers, r.Template
-	if r.Schedule != "" {
-		d.Schedule = r.Schedule
-	}
-	if r.Timezone != "" {
-		if d.Zone, err = time.LoadLocation(r.Timezone); err != nil {
-			return d, fault.In("reports{"+r.Name+"}.timezone", err)
-		}
-	}
-	if r.Lookback != 0 {
-		d.Lookback, d.Months = r.Lookback, 0
-	}
-	if r.Months != 0 {
-		d.Months = r.Months
-	}
-	if r.Trend != nil {
-		d.Trend = report.TrendDefinition(*r.Trend)
-	}
-	if r.CatchUp != 0 {
-		d.CatchUp = r.CatchUp
-	}
-	if r.Title != "" {
-		d.Title = r.Title
-	}
-	if r.Locale != "" {
-		d.Locale = r.Locale
-	}
-	if r.Health != (config.Health{}) {
-		d.Health = reporter.HealthThresholds(r.Health)
-	}
-	for _, f := range r.Figures {
-		own := report.FigureDefinition(f)
-		at := slices.IndexFunc(d.Figures, func(b report.FigureDefinition) bool { return b.Name == f.Name })
-		if at < 0 {
-			d.Figures = append(d.Figures, own)
-		} else {
-			d.Figures[at] = own
-		}
-	}
-	d = d.WithDefaults()
 	errs := []error{d.Validate()}
-	for _, f := range d.Figures {
-		errs = append(errs, fault.In("figures{"+f.Name+"}.expr", checkExpr(c, f.Expr)))
+	for _, f := range d.Asked() {
+		errs = append(errs, fault.In(d.Key(f.Name)+".expr", checkExpr(c, f.Expr)))
 	}
 	locale := d.Locale
 	if r.Locale == "" {

@@ -22,6 +22,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
 // EnvPrefix begins the name of every environment variable that overrides a setting: prometheus.url is
@@ -34,21 +35,21 @@ const JournalSource = "journal"
 
 // Config is everything that can be set; config.example.yaml is its manual.
 type Config struct {
-	Timezone    string      `mapstructure:"timezone"`
-	Locale      string      `mapstructure:"locale"`
-	Product     string      `mapstructure:"product"`
-	ExternalURL string      `mapstructure:"external_url"`
-	Log         Log         `mapstructure:"log"`
-	Web         Web         `mapstructure:"web"`
-	State       State       `mapstructure:"state"`
-	Collector   Collector   `mapstructure:"collector"`
-	KPISets     []string    `mapstructure:"kpi_sets"`
-	Sources     []Source    `mapstructure:"sources"`
-	Queries     []kpi.Query `mapstructure:"queries"`
-	Prometheus  Prometheus  `mapstructure:"prometheus"`
-	Embedded    Embedded    `mapstructure:"embedded"`
-	Reports     []Report    `mapstructure:"reports"`
-	Webhook     Webhook     `mapstructure:"webhook"`
+	Timezone    string              `mapstructure:"timezone"`
+	Locale      string              `mapstructure:"locale"`
+	Product     string              `mapstructure:"product"`
+	ExternalURL string              `mapstructure:"external_url"`
+	Log         Log                 `mapstructure:"log"`
+	Web         Web                 `mapstructure:"web"`
+	State       State               `mapstructure:"state"`
+	Collector   Collector           `mapstructure:"collector"`
+	KPISets     []string            `mapstructure:"kpi_sets"`
+	Sources     []Source            `mapstructure:"sources"`
+	Queries     []kpi.Query         `mapstructure:"queries"`
+	Prometheus  Prometheus          `mapstructure:"prometheus"`
+	Embedded    Embedded            `mapstructure:"embedded"`
+	Reports     []report.Definition `mapstructure:"reports"`
+	Webhook     Webhook             `mapstructure:"webhook"`
 
 	Alertmanagers []Alertmanager `mapstructure:"alertmanagers"`
 	Routes        []Route        `mapstructure:"routes"`
@@ -122,44 +123,6 @@ type Prometheus struct {
 type Embedded struct {
 	ScrapeInterval time.Duration `mapstructure:"scrape_interval"`
 	Retention      time.Duration `mapstructure:"retention"`
-}
-
-// Report is one report; unset fields of a builtin's name are taken from the builtin.
-type Report struct {
-	Name      string        `mapstructure:"name"`
-	Schedule  string        `mapstructure:"schedule"`
-	Timezone  string        `mapstructure:"timezone"`
-	Lookback  time.Duration `mapstructure:"lookback"`
-	Months    int           `mapstructure:"lookback_months"`
-	CatchUp   time.Duration `mapstructure:"catch_up"`
-	Title     string        `mapstructure:"title"`
-	Locale    string        `mapstructure:"locale"`
-	Template  string        `mapstructure:"template"`
-	Health    Health        `mapstructure:"health"`
-	Figures   []Figure      `mapstructure:"figures"`
-	Trend     *Trend        `mapstructure:"trend"`
-	Receivers []string      `mapstructure:"receivers"`
-	Disabled  bool          `mapstructure:"disabled"`
-}
-
-// Health is the thresholds of the repair success rate, within 0..1.
-type Health struct {
-	Excellent float64 `mapstructure:"excellent"`
-	Good      float64 `mapstructure:"good"`
-}
-
-// Figure is one PromQL expression of a report; Compare asks it again that long before, EachDay at each day of the lookback.
-type Figure struct {
-	Name    string          `mapstructure:"name"`
-	Expr    string          `mapstructure:"expr"`
-	Compare []time.Duration `mapstructure:"compare"`
-	EachDay bool            `mapstructure:"each_day"`
-}
-
-// Trend is a report's picture; without figures there is none.
-type Trend struct {
-	Days    int      `mapstructure:"days"`
-	Figures []string `mapstructure:"figures"`
 }
 
 // Webhook is Alertmanager's door.
@@ -590,8 +553,7 @@ func Keys() []string {
 		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 			t = t.Elem()
 		}
-		opaque := t == reflect.TypeFor[secret.Text]() || t == reflect.TypeFor[HTTPClient]()
-		if t.Kind() != reflect.Struct || opaque {
+		if t.Kind() != reflect.Struct || isLeaf(t) {
 			keys = append(keys, prefix)
 			return
 		}
@@ -599,7 +561,7 @@ func Keys() []string {
 			prefix += "."
 		}
 		for f := range t.NumField() {
-			if tag := t.Field(f).Tag.Get("mapstructure"); tag != "-" {
+			if tag, _, _ := strings.Cut(cmpTag(t.Field(f)), ","); tag != "-" && t.Field(f).IsExported() {
 				walk(prefix+tag, t.Field(f).Type)
 			}
 		}

@@ -17,6 +17,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
 func write(t *testing.T, text string) string {
@@ -399,4 +401,112 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("config %v and error %v", c != nil, err)
 		}
 	})
+}
+
+// A block of a report is decoded over the builtin one of its name: what is not set stays, what is set to nothing is nothing.
+func TestReportsAreDecodedOverTheBuiltinOnes(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(write(t, `
+reports:
+  - name: daily
+    catch_up: 0s
+    health: {good: 0.6}
+    sections:
+      - name: alerts
+        figures:
+          - {name: grouped, hide: true}
+          - {name: alerts, expr: sum(mine)}
+          - {name: own, title: Own, expr: own}
+      - name: producers
+        hide: true
+      - name: slo
+        title: {zh-TW: 服務水準, en: Service level}
+        figures:
+          - {name: budget, title: Budget, expr: b, format: percent, target: ">= 0.2"}
+  - name: team
+    schedule: 0 9 * * *
+    trend: {}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	daily := c.Reports[0]
+	if daily.CatchUp != 0 || daily.Health.Good != 0.6 || daily.Health.Excellent != 0.8 || daily.Schedule != "0 8 * * *" || daily.Lookback != 24*time.Hour {
+		t.Errorf("settings are %+v", daily)
+	}
+	var names []string
+	for _, s := range daily.Sections {
+		names = append(names, s.Name)
+	}
+	if got := strings.Join(names, " "); got != "alerts categories producers repairs knowledge slo" {
+		t.Errorf("sections are %s", got)
+	}
+	alerts := daily.Sections[0]
+	byName := map[string]reporter.Line{}
+	for _, l := range alerts.Lines {
+		byName[l.Name] = l
+	}
+	switch {
+	case alerts.Title.Text != "alerts" || alerts.Lines[0].Name != "alerts" || alerts.Lines[len(alerts.Lines)-1].Name != "own":
+		t.Errorf("section is %+v", alerts)
+	case !byName["grouped"].Hide || byName["grouped"].Expr == "":
+		t.Errorf("a hidden line is %+v", byName["grouped"])
+	case byName["alerts"].Expr != "sum(mine)" || byName["alerts"].Builtin || len(byName["alerts"].Compare) != 2 || byName["alerts"].Title.Text != "total":
+		t.Errorf("a line with its own expression is %+v", byName["alerts"])
+	case !byName["converged"].Builtin:
+		t.Error("a line that nobody touched is not the builtin one")
+	case !daily.Sections[2].Hide || daily.Sections[5].Lines[0].Target != reporter.Target{Op: ">=", Value: 0.2}:
+		t.Errorf("sections are %+v", daily.Sections)
+	}
+	if team := c.Reports[1]; team.CatchUp != 12*time.Hour || team.Trend == nil || len(team.Sections) != 0 {
+		t.Errorf("a report of one's own is %+v", team)
+	}
+	// A second load begins with the builtin report again.
+	again, err := config.Load(write(t, "reports: [{name: daily}]\n"))
+	if err != nil || again.Reports[0].Sections[0].Lines[0].Expr == "sum(mine)" {
+		t.Errorf("%v, %+v", err, again)
+	}
+}
+
+// The builtin reports can be pasted as one's own, as the manual suggests.
+func TestBuiltinReportsCanBePasted(t *testing.T) {
+	t.Parallel()
+	for _, name := range report.Builtins {
+		b, err := os.ReadFile("../../reporter/report/" + name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		block := "reports:\n  -\n    " + strings.ReplaceAll(string(b), "\n", "\n    ") + "\n"
+		c, err := config.Load(write(t, block))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		want, err := report.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Reports[0]; len(got.Sections) != len(want.Sections) || len(got.Figures) != len(want.Figures) || got.Months != want.Months {
+			t.Errorf("%s is %+v", name, got)
+		}
+	}
+}
+
+func TestFaultsOfSectionsHaveTheirLine(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load(write(t, `reports:
+  - name: daily
+    sections:
+      - name: slo
+        titel: SLO
+        figures:
+          - {name: a, title: A, expr: a, target: "= 2"}
+          - {name: a, title: A, expr: a}
+          - {title: A, expr: a}
+`))
+	for _, want := range []string{":5:9: reports[0].sections[0].titel: unknown key", ":7:50: reports[0].sections[0].figures[0].target: want a comparison", ":8:20: reports[0].sections[0].figures[1].name: another entry", ":9:13: reports[0].sections[0].figures[2].name: is missing"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q in:\n%v", want, err)
+		}
+	}
 }

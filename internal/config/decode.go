@@ -211,24 +211,84 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 		d.wrong(n, path, "is "+kindOf(n)+", want a list", remedy)
 		return false
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	var base []reflect.Value // what is there before, of a block that is decoded over another
+	for i := range v.Len() {
+		base = append(base, v.Index(i))
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, len(n.Content)))
+	_, merges := reflect.New(elem).Interface().(decodedOver)
+	if merges {
+		v.Set(reflect.Append(v, base...))
+	}
+	seen := map[string]bool{}
 	for i, c := range n.Content {
 		sub := path + "[" + strconv.Itoa(i) + "]"
 		d.problems.at[sub] = position{c.Line, c.Column}
 		if isNull(c) {
 			d.wrong(c, sub, "is empty", "remove the entry")
+			v.Set(reflect.Append(v, reflect.Zero(elem))) // the entries behind it keep their index
 			continue
 		}
-		for k := 0; k+1 < len(c.Content) && c.Kind == yaml.MappingNode; k += 2 {
-			if name := c.Content[k+1]; c.Content[k].Value == "name" && name.Kind == yaml.ScalarNode {
-				if _, twice := d.problems.named[path+"{"+name.Value+"}"]; !twice {
-					d.problems.named[path+"{"+name.Value+"}"] = sub
-				}
+		if name := entryNameOf(c); name != "" {
+			if _, twice := d.problems.named[path+"{"+name+"}"]; !twice {
+				d.problems.named[path+"{"+name+"}"] = sub
 			}
 		}
-		d.value(c, v.Index(i), sub)
+		d.entry(c, v, sub)
+		switch name := entryNameOf(c); {
+		case !merges:
+		case name == "":
+			d.problems.unreadable(sub+".name", position{c.Line, c.Column}, "is missing", "give it a name")
+		case seen[name]:
+			d.problems.unreadable(sub+".name", d.problems.at[sub+".name"], "another entry has the name "+safetext.Quote(name, 80), "rename or remove one")
+		default:
+			seen[name] = true
+		}
 	}
 	return true
+}
+
+// based is an entry of a list that is decoded over what SetBase makes of its name.
+type based interface{ SetBase(name string) }
+
+// decodedOver is an entry of a list that is decoded over the one of its name, if the list has one. Others are appended.
+type decodedOver interface{ DecodedOver() }
+
+// entry decodes an entry of a list into its place.
+func (d *decoder) entry(n *yaml.Node, list reflect.Value, path string) {
+	name := entryNameOf(n)
+	e := reflect.New(list.Type().Elem())
+	if b, ok := e.Interface().(based); ok {
+		b.SetBase(name)
+	}
+	at := -1
+	if _, ok := e.Interface().(decodedOver); ok {
+		for i := range list.Len() {
+			if name != "" && list.Index(i).FieldByName("Name").String() == name {
+				at = i
+				e.Elem().Set(list.Index(i))
+			}
+		}
+	}
+	d.value(n, e.Elem(), path)
+	if over, ok := e.Interface().(decodedOver); ok {
+		over.DecodedOver()
+	}
+	if at >= 0 {
+		list.Index(at).Set(e.Elem())
+		return
+	}
+	list.Set(reflect.Append(list, e.Elem()))
+}
+
+// entryNameOf returns the name that an entry of a list gives itself; "" for none.
+func entryNameOf(n *yaml.Node) string {
+	for k := 0; k+1 < len(n.Content) && n.Kind == yaml.MappingNode; k += 2 {
+		if n.Content[k].Value == "name" && n.Content[k+1].Kind == yaml.ScalarNode {
+			return n.Content[k+1].Value
+		}
+	}
+	return ""
 }
 
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) bool {

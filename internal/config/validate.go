@@ -464,10 +464,6 @@ func (c *Config) validateReports(p *Problems) {
 		if r.Timezone != "" {
 			checkZone(p, key+".timezone", r.Timezone)
 		}
-		names := map[string]bool{}
-		for m, f := range r.Figures {
-			checkEntry(p, fmt.Sprintf("%s.figures[%d].name", key, m), f.Name, "figure", names)
-		}
 	}
 }
 

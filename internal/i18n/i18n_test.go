@@ -113,6 +113,26 @@ func sources(t *testing.T, dir string) string {
 	return b.String()
 }
 
+// titles are the words that the builtin reports name, as uses in a template.
+func titles(t *testing.T) string {
+	t.Helper()
+	names, err := filepath.Glob("../../reporter/report/*.yaml")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no reports: %v", err)
+	}
+	var b strings.Builder
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`title: (\S+)`).FindAllStringSubmatch(string(text), -1) {
+			b.WriteString("{{t \"" + m[1] + "\"}}")
+		}
+	}
+	return b.String()
+}
+
 // derived are keys of which the end is a value (the kind of a link, a figure, a state, a status code), and those kept for templates of users.
 var derived = regexp.MustCompile(`^((link|figure|state|why|error)_|closed$)`)
 
@@ -123,6 +143,9 @@ func TestKeysThatAreUsedExistAndThoseThatExistAreUsed(t *testing.T) {
 	all := ""
 	for name, dir := range map[string]string{"messages": "../../reporter/render", "pages": "../../reporter/web"} {
 		text := sources(t, dir)
+		if name == "messages" {
+			text += titles(t)
+		}
 		all += text
 		have := append(keys(read(t, reporter.DefaultLocale, name)), keys(read(t, reporter.DefaultLocale, "common"))...)
 		count := 0

@@ -2,9 +2,12 @@ package promexpr
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -52,6 +55,34 @@ func Select(metric, label, value string) (string, error) {
 		return "", fmt.Errorf("label %s: value is not UTF-8 of at most %d bytes", label, MaxValue)
 	}
 	return metric + "{" + label + "=" + strconv.Quote(value) + "}", nil
+}
+
+// Metrics returns the names of the metrics that an expression selects, each once. One that selects by a pattern of names is
+// an error, as are those of Parse.
+func Metrics(expr string) ([]string, error) {
+	e, err := Parse(expr)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	var pattern error
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		v, ok := n.(*parser.VectorSelector)
+		if !ok {
+			return nil
+		}
+		for _, m := range v.LabelMatchers {
+			if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && m.Value != "" {
+				if !slices.Contains(names, m.Value) {
+					names = append(names, m.Value)
+				}
+				return nil
+			}
+		}
+		pattern = fmt.Errorf("%s names no metric", v)
+		return nil
+	})
+	return names, pattern
 }
 
 // Measured takes the comparison off an alert's expression: while the comparison does not hold the expression has no value,

@@ -37,7 +37,8 @@ func TestManualOfTemplatesIsWhole(t *testing.T) {
 				}
 			}
 			for n := range of.NumMethod() {
-				if m := of.Method(n); !strings.Contains(part.text, "`."+m.Name+" \"") {
+				m := of.Method(n)
+				if !strings.Contains(part.text, "`."+m.Name+" \"") && !strings.Contains(part.text, "`."+m.Name+"`") {
 					t.Errorf("the manual does not name the function .%s of %s", m.Name, of.Name())
 				}
 			}

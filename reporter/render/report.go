@@ -70,6 +70,12 @@ func sampleReport(zone *time.Location) reporter.Report {
 		Figures: map[string]reporter.Figure{"alerts_by_category": {Samples: []reporter.Sample{
 			{Labels: map[string]string{"category": "infrastructure"}, Value: 60},
 		}}},
+		Sections: []reporter.Section{{
+			Name: "alerts", Title: reporter.Words{Text: "alerts"}, Icon: "🚨", Lines: []reporter.Line{
+				{Name: "alerts", Title: reporter.Words{Text: "total"}, Target: reporter.Target{Op: "<", Value: 100}},
+				{Name: "alerts_by_category", List: &reporter.List{Top: 6, Rest: true}},
+			},
+		}},
 	}
 	for _, name := range []string{
 		"alerts", "resolved", "auto_resolved", "human_approved", "converged", "grouped", "repairs_succeeded",
@@ -98,6 +104,10 @@ func (r *Renderer) TrendWords(rep reporter.Report) (title string, figures, days 
 		word, err := l.Lookup("figure_" + f.Name)
 		if err != nil { // one of the user's own
 			word = f.Name
+			view := ReportView{Report: rep, words: l}
+			if line, ok := view.lineOf(f.Name); ok && !line.Title.Empty() {
+				word = view.wording(line.Title)
+			}
 		}
 		figures = append(figures, word)
 	}
@@ -137,7 +147,7 @@ type ReportView struct {
 	words language
 }
 
-// Health is the grade of the repair success rate.
+// Health is the grade of the report; empty where there is nothing to grade.
 type Health struct{ Emoji, Word string }
 
 // Share is one part of a figure.
@@ -179,7 +189,8 @@ func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 	return v
 }
 
-// health grades the repair success rate. Without repairs there is nothing to grade, which is not bad.
+// health grades the repair success rate. Where there were no repairs the targets of the sections decide; without either there
+// is nothing to grade, and the result is empty.
 func (v ReportView) health() Health {
 	limits := v.Report.Health
 	if limits == (reporter.HealthThresholds{}) {
@@ -187,9 +198,17 @@ func (v ReportView) health() Health {
 	}
 	const succeeded, failed = "repairs_succeeded", "repairs_failed"
 	rate, ok := v.rate(succeeded, succeeded, failed)
+	met, missed, unknown := v.targets()
+	noRepairs := !v.Shows(succeeded) || (v.Known(succeeded) && v.Known(failed))
 	switch {
+	case !ok && noRepairs && missed > 0:
+		return Health{"🔴", v.words.T("health_attention")}
+	case !ok && noRepairs && met > 0 && unknown == 0:
+		return Health{"💚", v.words.T("health_excellent")}
+	case !ok && noRepairs && met+unknown == 0:
+		return Health{}
 	case !ok:
-		return Health{"⚪", v.Rate(succeeded, succeeded, failed)}
+		return Health{"⚪", v.words.T("no_data")}
 	case rate >= limits.Excellent:
 		return Health{"💚", v.words.T("health_excellent")}
 	case rate >= limits.Good:
@@ -315,7 +334,7 @@ func (v ReportView) change(name, before string) string {
 	if !ok || !known || figure.Partial() || earlier.Partial() {
 		return ""
 	}
-	switch difference := number(now - then); {
+	switch difference := v.difference(name, now-then); {
 	case difference == "0":
 		return "± 0"
 	case difference[0] == '-':

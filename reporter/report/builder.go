@@ -76,7 +76,8 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 		all = append(all, w)
 	}
 	exprs := map[string]string{}
-	for _, f := range d.Figures {
+	asked := d.Asked()
+	for _, f := range asked {
 		exprs[f.Name] = f.Expr
 		want(f.Name, f, due)
 		for n, back := range f.Compare {
@@ -84,14 +85,18 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 		}
 	}
 	var trendDays []time.Time
-	if len(d.Trend.Figures) > 0 {
-		trendDays = days(due, due.In(d.zone()).AddDate(0, 0, -d.Trend.Days), d.zone())
+	trend := d.trend()
+	if len(trend.Figures) > 0 {
+		trendDays = days(due, due.In(d.zone()).AddDate(0, 0, -trend.Days), d.zone())
 		slices.Reverse(trendDays)
-		for _, name := range d.Trend.Figures {
+		for _, name := range trend.Figures {
 			for _, at := range trendDays {
 				plan.add(name, exprs[name], at)
 			}
 		}
+	}
+	if slices.ContainsFunc(asked, func(f FigureDefinition) bool { return f.Builtin }) {
+		plan.add(configuredName, configuredExpr, due)
 	}
 	b.answer(ctx, plan)
 	if err := ctx.Err(); err != nil {
@@ -108,9 +113,14 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 			r.Figures[w.name] = plan.sum(w.name, w.expr, w.at, w.days)
 		}
 	}
+	without := plan.notConfigured(asked, r.Figures, due)
+	r.Sections = shown(d.Sections, without)
 	if len(trendDays) > 0 {
 		r.Trend = &reporter.Trend{Days: trendDays}
-		for _, name := range d.Trend.Figures {
+		for _, name := range trend.Figures {
+			if without[name] {
+				continue
+			}
 			line := reporter.TrendFigure{Name: name}
 			for _, at := range trendDays {
 				value, ok := plan.figure(name, exprs[name], at).Value()
@@ -223,7 +233,9 @@ func (p *plan) sum(name, expr string, at time.Time, days []time.Time) reporter.F
 	for _, day := range days {
 		f := p.figure(name, expr, day)
 		if _, ok := f.Value(); !ok {
-			out.Reason = f.Reason
+			if out.Reason == "" || out.Reason == reasonEmpty { // a fault says more
+				out.Reason = f.Reason
+			}
 			continue
 		}
 		out.DaysKnown++

@@ -153,7 +153,7 @@ func TestFiguresOfManyDays(t *testing.T) {
 			{Name: "all", Expr: "all", EachDay: true, Compare: []time.Duration{7 * 24 * time.Hour}}, {Name: "gap", Expr: "gap", EachDay: true},
 			{Name: "never", Expr: "never", EachDay: true}, {Name: "labels", Expr: "labels", EachDay: true}, {Name: "now", Expr: "now"},
 		},
-		Trend: report.TrendDefinition{Days: 5, Figures: []string{"all", "gap"}},
+		Trend: &report.TrendDefinition{Days: 5, Figures: []string{"all", "gap"}},
 	}
 	r, err := b.Build(t.Context(), d, due)
 	if err != nil {
@@ -239,10 +239,13 @@ func TestBuiltinsAreValid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if d, err = d.Complete(report.Defaults{Zone: zone(t, "Asia/Taipei")}); err != nil {
+			t.Fatal(err)
+		}
 		if err := d.Validate(); err != nil {
 			t.Error(err)
 		}
-		for _, f := range d.Figures {
+		for _, f := range d.Asked() {
 			if err := promexpr.CheckFigure(f.Expr); err != nil {
 				t.Error(err)
 			}
@@ -252,7 +255,7 @@ func TestBuiltinsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Zone.String() != "Asia/Taipei" || d.CatchUp != 12*time.Hour || d.Lookback != 24*time.Hour || d.Health != reporter.DefaultHealth {
+	if d, err = d.Complete(report.Defaults{Zone: time.UTC}); err != nil || d.Zone != time.UTC || d.Title != "AWOOOI" || d.Locale != "zh-TW" || d.CatchUp != 12*time.Hour || d.Lookback != 24*time.Hour || d.Health != reporter.DefaultHealth {
 		t.Errorf("settings are %+v", d)
 	}
 	if _, err := report.Builtin("hourly"); err == nil {
@@ -264,7 +267,7 @@ func TestFaultsOfADefinition(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ yaml, want string }{
 		"unknown key": {"name: x\nschedul: a", "schedul"},
-		"zone":        {"name: x\nzone: Asia/Taibei", "Asia/Taibei"},
+		"zone":        {"name: x\ntimezone: Asia/Taibei", "Asia/Taibei"},
 		"schedule":    {"name: x\nschedule: 0 25 * * *\nfigures: [{name: a, expr: b}]", "25"},
 		"name":        {"name: a/b\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]", "want letters"},
 		"no figures":  {"name: x\nschedule: 0 8 * * *", "no figures"},
@@ -277,12 +280,25 @@ func TestFaultsOfADefinition(t *testing.T) {
 		"trend of nothing":      {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]\ntrend: {days: 7, figures: [z]}", `no figure "z"`},
 		"trend of a day":        {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]\ntrend: {days: 1, figures: [a]}", "days 1"},
 		"a negative comparison": {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: [-1h]}]", "not above 0"},
+		"a target":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, target: '= 3'}]}]", "comparison such as"},
+		"a target of no number": {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, target: '>= high'}]}]", "want a number behind >="},
+		"a format":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, format: percentage}]}]", `"percentage" is unknown`},
+		"no title":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, expr: b}]}]", `"a" has no title`},
+		"a ratio of nothing":    {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}, {name: r, title: R, ratio: {part: a, of: [z]}}]}]", `no figure "z"`},
+		"neither":               {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A}]}]", "neither expr nor ratio"},
+		"an endless list":       {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, expr: b, list: {top: 500}}]}]", "top 500"},
+		"an empty section":      {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S}]\nfigures: [{name: a, expr: b}]", "has no figures"},
+		"a section twice":       {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}]}, {name: s, title: S, figures: [{name: c, title: C, expr: b}]}]", "each name once"},
+		"a line twice":          {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}, {name: a, title: A, expr: b}]}]", `"a" is there twice`},
 		"catch up":              {"name: x\nschedule: 0 8 * * *\ncatch_up: -1h\nfigures: [{name: a, expr: b}]", "negative"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d, err := report.Parse([]byte(tt.yaml))
+			if err == nil {
+				d, err = d.Complete(report.Defaults{Zone: time.UTC})
+			}
 			if err == nil {
 				err = d.Validate()
 			}

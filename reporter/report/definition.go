@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -21,38 +22,50 @@ import (
 // are numbered from 2 on.
 const BeforeSuffix = "_before"
 
-// Definition is one report: when it is due, what it asks, how it looks and who gets it.
+// Definition is one report: when it is due, what it asks, how it looks and who gets it. It is written in the configuration as it
+// stands here; the builtin ones are written so too.
 type Definition struct {
-	Name      string
-	Title     string // product name in the headline
-	Schedule  string // crontab(5), five fields, in Zone
-	Zone      *time.Location
-	Lookback  time.Duration // what the figures speak of, for the headline
-	Months    int           // if not 0, the lookback is so many calendar months instead
-	CatchUp   time.Duration // how old a missed due time may be to be sent still
-	Figures   []FigureDefinition
-	Locale    string
-	Template  string // path of a template file; empty is the builtin
-	Health    reporter.HealthThresholds
-	Trend     TrendDefinition
-	Receivers []string
+	Name     string        `yaml:"name"`
+	Title    string        `yaml:"title"`    // product name in the headline
+	Schedule string        `yaml:"schedule"` // crontab(5), five fields, in Zone
+	Timezone string        `yaml:"timezone"` // IANA name of Zone
+	Lookback time.Duration `yaml:"lookback"` // what the figures speak of, for the headline
+	Months   int           `yaml:"lookback_months"`
+	CatchUp  time.Duration `yaml:"catch_up"` // how old a missed due time may be to be sent still
+	Locale   string        `yaml:"locale"`
+	Template string        `yaml:"template"` // path of a template file; empty is the builtin
+	// Health grades the repair success rate.
+	Health   reporter.HealthThresholds `yaml:"health"`
+	Sections []reporter.Section        `yaml:"sections"`
+	// Figures are asked for and not shown by themselves: parts of ratios, or of a template. One of the name of a builtin line
+	// replaces what that line asks.
+	Figures   []FigureDefinition `yaml:"figures"`
+	Trend     *TrendDefinition   `yaml:"trend"`
+	Receivers []string           `yaml:"receivers"`
+	Disabled  bool               `yaml:"disabled"`
+	Zone      *time.Location     `yaml:"-"`
 }
 
 // FigureDefinition is one PromQL expression. For each of Compare it is evaluated at that much before the due time too, as
 // the figures Name + BeforeSuffix, Name + BeforeSuffix + "2" and so on.
 type FigureDefinition struct {
-	Name    string
-	Expr    string
-	Compare []time.Duration
+	Name    string          `yaml:"name"`
+	Expr    string          `yaml:"expr"`
+	Compare []time.Duration `yaml:"compare"`
 	// EachDay evaluates the expression at the due time and at the same hour of each day of the lookback, and sums the
 	// values: what a gauge with a window of a day says of a week.
-	EachDay bool
+	EachDay bool `yaml:"each_day"`
+	Builtin bool `yaml:"-"`
 }
+
+// DecodedOver is called once a figure of the configuration was decoded over the builtin figure of its name, and makes it the
+// user's.
+func (f *FigureDefinition) DecodedOver() { f.Builtin = false }
 
 // TrendDefinition is the picture of a report: figures over so many days up to the due time. Without figures there is none.
 type TrendDefinition struct {
-	Days    int
-	Figures []string
+	Days    int      `yaml:"days"`
+	Figures []string `yaml:"figures"`
 }
 
 // Defaults of a definition.
@@ -66,6 +79,7 @@ const (
 	// longestLookback and maxTrendDays bound how many queries one report asks.
 	longestLookback = 366 * 24 * time.Hour
 	maxTrendDays    = 62
+	mostParts       = 50 // of a list
 )
 
 //go:embed daily.yaml weekly.yaml monthly.yaml
@@ -83,78 +97,166 @@ func Builtin(name string) (Definition, error) {
 	if err != nil {
 		return Definition{}, fmt.Errorf("report %q: %w", name, err)
 	}
-	return Parse(b)
+	d, err := Parse(b)
+	if err != nil {
+		return d, err
+	}
+	for n := range d.Sections {
+		for m := range d.Sections[n].Lines {
+			d.Sections[n].Lines[m].Builtin = true
+		}
+	}
+	for n := range d.Figures {
+		d.Figures[n].Builtin = true
+	}
+	return d, nil
 }
 
-// Parse reads one definition in the format of the builtin ones. Unknown keys are errors, defaults are filled in; it is
+// Parse reads one definition in the format of the builtin ones. Unknown keys are errors; defaults are not filled in, and it is
 // not validated.
 func Parse(b []byte) (Definition, error) {
-	var y struct {
-		Name     string         `yaml:"name"`
-		Title    string         `yaml:"title"`
-		Schedule string         `yaml:"schedule"`
-		Zone     string         `yaml:"zone"`
-		Lookback time.Duration  `yaml:"lookback"`
-		Months   int            `yaml:"lookback_months"`
-		CatchUp  *time.Duration `yaml:"catch_up"`
-		Locale   string         `yaml:"locale"`
-		Template string         `yaml:"template"`
-		Health   struct {
-			Excellent float64 `yaml:"excellent"`
-			Good      float64 `yaml:"good"`
-		} `yaml:"health"`
-		Receivers []string `yaml:"receivers"`
-		Figures   []struct {
-			Name    string          `yaml:"name"`
-			Expr    string          `yaml:"expr"`
-			Compare []time.Duration `yaml:"compare"`
-			EachDay bool            `yaml:"each_day"`
-		} `yaml:"figures"`
-		Trend struct {
-			Days    int      `yaml:"days"`
-			Figures []string `yaml:"figures"`
-		} `yaml:"trend"`
-	}
-	y.Zone = reporter.DefaultZone
+	d := Definition{CatchUp: DefaultCatchUp}
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
-	if err := dec.Decode(&y); err != nil {
+	if err := dec.Decode(&d); err != nil {
 		return Definition{}, fmt.Errorf("report definition: %w", err)
 	}
-	zone, err := time.LoadLocation(y.Zone)
-	if err != nil {
-		return Definition{}, fmt.Errorf("report %q: zone: %w", y.Name, err)
-	}
-	d := Definition{
-		Name: y.Name, Title: y.Title, Schedule: y.Schedule, Zone: zone, Lookback: y.Lookback, Months: y.Months,
-		CatchUp: DefaultCatchUp, Trend: TrendDefinition(y.Trend),
-		Locale: y.Locale, Template: y.Template, Receivers: y.Receivers,
-		Health: reporter.HealthThresholds{Excellent: y.Health.Excellent, Good: y.Health.Good},
-	}
-	if y.CatchUp != nil {
-		d.CatchUp = *y.CatchUp
-	}
-	for _, f := range y.Figures {
-		d.Figures = append(d.Figures, FigureDefinition(f))
-	}
-	return d.WithDefaults(), nil
+	return d, nil
 }
 
-// WithDefaults returns the definition with unset settings at their defaults, but for CatchUp, whose 0 means none.
-func (d Definition) WithDefaults() Definition {
-	if d.Title == "" {
-		d.Title = reporter.DefaultProduct
+// SetBase makes d what a block of that name is decoded over: the builtin definition, or the defaults of a user's own.
+func (d *Definition) SetBase(name string) {
+	if b, err := Builtin(name); err == nil {
+		*d = b
+	} else {
+		*d = Definition{Name: name, CatchUp: DefaultCatchUp}
+	}
+}
+
+// Defaults are what reports take from the settings of all.
+type Defaults struct {
+	Product, Locale string
+	Zone            *time.Location
+	Receivers       []string
+}
+
+// Complete returns the definition with unset settings at their defaults, but for CatchUp, whose 0 means none.
+func (d Definition) Complete(of Defaults) (Definition, error) {
+	d.Title = cmp.Or(d.Title, of.Product, reporter.DefaultProduct)
+	d.Locale = cmp.Or(d.Locale, of.Locale, reporter.DefaultLocale)
+	if d.Zone = of.Zone; d.Timezone != "" {
+		zone, err := time.LoadLocation(d.Timezone)
+		if err != nil {
+			return d, fault.New("timezone", "%q is not an IANA time zone", d.Timezone)
+		}
+		d.Zone = zone
+	}
+	if len(d.Receivers) == 0 {
+		d.Receivers = of.Receivers
+	}
+	// A builtin of months whose block sets a lookback has both, and a lookback of its own.
+	if base, err := Builtin(d.Name); err == nil && base.Lookback == 0 && d.Lookback != 0 && d.Months == base.Months {
+		d.Months = 0
 	}
 	if d.Lookback == 0 {
 		d.Lookback = DefaultLookback
 	}
-	if d.Locale == "" {
-		d.Locale = reporter.DefaultLocale
-	}
 	if d.Health == (reporter.HealthThresholds{}) {
 		d.Health = reporter.DefaultHealth
 	}
-	return d
+	if len(d.Sections) == 0 && d.Template == "" {
+		if err := d.addSections(); err != nil {
+			return d, err
+		}
+	}
+	d.merge()
+	return d, nil
+}
+
+// addSections gives a report that has figures alone the builtin daily report's lines of the same names, and a section of the
+// others.
+func (d *Definition) addSections() error {
+	daily, err := Builtin("daily")
+	if err != nil {
+		return err
+	}
+	rest := slices.Clone(d.Figures)
+	has := func(name string) bool {
+		return slices.ContainsFunc(d.Figures, func(f FigureDefinition) bool { return f.Name == name })
+	}
+	for _, s := range daily.Sections {
+		s.Lines = slices.DeleteFunc(s.Lines, func(l reporter.Line) bool {
+			if l.Ratio != nil {
+				return slices.ContainsFunc(append([]string{l.Ratio.Part}, l.Ratio.Of...), func(f string) bool { return !has(f) })
+			}
+			return !has(l.Name)
+		})
+		for n := range s.Lines {
+			l := &s.Lines[n]
+			for _, other := range []*string{&l.ShareOf, &l.Oldest, &l.SampleSize} {
+				if !has(*other) {
+					*other = ""
+				}
+			}
+			if l.List != nil && !has(l.List.Of) {
+				l.List.Of = ""
+			}
+			rest = slices.DeleteFunc(rest, func(f FigureDefinition) bool { return f.Name == l.Name })
+		}
+		if len(s.Lines) > 0 {
+			d.Sections = append(d.Sections, s)
+		}
+	}
+	own := reporter.Section{Name: "figures", Title: reporter.Words{Text: d.Name}}
+	for _, f := range rest {
+		own.Lines = append(own.Lines, reporter.Line{
+			Name: f.Name, Title: reporter.Words{Text: f.Name}, Expr: f.Expr, Compare: f.Compare, EachDay: f.EachDay,
+		})
+	}
+	if len(own.Lines) > 0 {
+		d.Sections = append(d.Sections, own)
+		d.Figures = slices.DeleteFunc(slices.Clone(d.Figures), func(f FigureDefinition) bool {
+			return slices.ContainsFunc(own.Lines, func(l reporter.Line) bool { return l.Name == f.Name })
+		})
+	}
+	return nil
+}
+
+// merge puts figures of the name of a line into that line.
+func (d *Definition) merge() {
+	sections := make([]reporter.Section, len(d.Sections))
+	var taken []string
+	for n, s := range d.Sections {
+		s.Lines = slices.Clone(s.Lines)
+		for m := range s.Lines {
+			l := &s.Lines[m]
+			if l.Expr != "" {
+				l.Ratio = nil // a builtin ratio that was given an expression
+			}
+			for _, f := range d.Figures {
+				if f.Name == l.Name && l.Builtin {
+					l.Expr, l.Compare, l.EachDay, l.Builtin = f.Expr, f.Compare, f.EachDay, false
+					taken = append(taken, f.Name)
+				}
+			}
+		}
+		sections[n] = s
+	}
+	d.Sections = sections
+	d.Figures = slices.DeleteFunc(slices.Clone(d.Figures), func(f FigureDefinition) bool { return slices.Contains(taken, f.Name) })
+}
+
+// Asked returns every figure that the report asks for: those of its lines, and the others.
+func (d Definition) Asked() []FigureDefinition {
+	var out []FigureDefinition
+	for _, s := range d.Sections {
+		for _, l := range s.Lines {
+			if l.Expr != "" {
+				out = append(out, FigureDefinition{Name: l.Name, Expr: l.Expr, Compare: l.Compare, EachDay: l.EachDay, Builtin: l.Builtin})
+			}
+		}
+	}
+	return append(out, d.Figures...)
 }
 
 // Since returns where the lookback of a report due at that time begins.
@@ -218,26 +320,32 @@ func (d Definition) Validate() error {
 	if d.Lookback > longestLookback {
 		wrong("lookback", "lookback %v is longer than %v", d.Lookback, longestLookback)
 	}
-	if t := d.Trend; len(t.Figures) > 0 && (t.Days < 2 || t.Days > maxTrendDays) {
-		wrong("trend.days", "days %d is outside 2..%d", t.Days, maxTrendDays)
-	}
-	for _, name := range d.Trend.Figures {
-		if !slices.ContainsFunc(d.Figures, func(f FigureDefinition) bool { return f.Name == name }) {
-			wrong("trend.figures", "there is no figure %q", name)
+	asked := d.Asked()
+	known := func(key string, names ...string) {
+		for _, name := range names {
+			if name != "" && !slices.ContainsFunc(asked, func(f FigureDefinition) bool { return f.Name == name }) {
+				wrong(key, "there is no figure %q", name)
+			}
 		}
 	}
+	trend := d.trend()
+	if len(trend.Figures) > 0 && (trend.Days < 2 || trend.Days > maxTrendDays) {
+		wrong("trend.days", "days %d is outside 2..%d", trend.Days, maxTrendDays)
+	}
+	known("trend.figures", trend.Figures...)
+	d.validateSections(wrong, known)
 	if d.CatchUp < 0 {
 		wrong("catch_up", "catch_up %v is negative", d.CatchUp)
 	}
 	if h := d.Health; h.Good < 0 || h.Excellent > 1 || h.Good > h.Excellent {
 		wrong("health", "want 0 <= good <= excellent <= 1, have good %v and excellent %v", h.Good, h.Excellent)
 	}
-	if len(d.Figures) == 0 {
+	if len(asked) == 0 {
 		wrong("figures", "has no figures")
 	}
 	seen := map[string]bool{}
-	for _, f := range d.Figures {
-		key := "figures{" + f.Name + "}"
+	for _, f := range asked {
+		key := d.Key(f.Name)
 		if !figureName.MatchString(f.Name) {
 			wrong(key+".name", "figure %q: name: want lower-case letters, digits and _", f.Name)
 		}
@@ -257,6 +365,76 @@ func (d Definition) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Key is where a figure stands in the report's block of the configuration.
+func (d Definition) Key(figure string) string {
+	for _, s := range d.Sections {
+		for _, l := range s.Lines {
+			if l.Name == figure && !d.added(s) {
+				return "sections{" + s.Name + "}.figures{" + figure + "}"
+			}
+		}
+	}
+	return "figures{" + figure + "}"
+}
+
+// added says whether a section is not the user's, but one of figures that were given without sections.
+func (d Definition) added(s reporter.Section) bool {
+	return s.Name == "figures" && s.Title.Text == d.Name
+}
+
+func (d Definition) validateSections(wrong func(key, format string, a ...any), known func(key string, names ...string)) {
+	sections, lines := map[string]bool{}, map[string]bool{}
+	for _, s := range d.Sections {
+		at := "sections{" + s.Name + "}"
+		if !figureName.MatchString(s.Name) || sections[s.Name] {
+			wrong(at+".name", "section %q: want lower-case letters, digits and _, and each name once", s.Name)
+		}
+		sections[s.Name] = true
+		if s.Title.Empty() {
+			wrong(at+".title", "section %q has no title", s.Name)
+		}
+		if len(s.Lines) == 0 && !s.Hide {
+			wrong(at+".figures", "section %q has no figures", s.Name)
+		}
+		for _, l := range s.Lines {
+			at := d.Key(l.Name)
+			if lines[l.Name] {
+				wrong(at+".name", "figure %q is there twice", l.Name)
+			}
+			lines[l.Name] = true
+			if l.Title.Empty() && l.List == nil {
+				wrong(at+".title", "figure %q has no title", l.Name)
+			}
+			if l.Format != "" && !slices.Contains(reporter.Formats, l.Format) {
+				wrong(at+".format", "format %q is unknown, have %v", l.Format, reporter.Formats)
+			}
+			known(at, l.ShareOf, l.Oldest, l.SampleSize)
+			switch {
+			case l.Ratio != nil:
+				known(at+".ratio", append([]string{l.Ratio.Part}, l.Ratio.Of...)...)
+				if l.Ratio.Part == "" || len(l.Ratio.Of) == 0 {
+					wrong(at+".ratio", "want part: and of:")
+				}
+			case l.Expr == "":
+				wrong(at+".expr", "expr is missing: figure %q has neither expr nor ratio", l.Name)
+			}
+			if l.List != nil {
+				known(at+".list", l.List.Of)
+				if l.List.Top < 1 || l.List.Top > mostParts {
+					wrong(at+".list.top", "top %d is outside 1..%d", l.List.Top, mostParts)
+				}
+			}
+		}
+	}
+}
+
+func (d Definition) trend() TrendDefinition {
+	if d.Trend == nil {
+		return TrendDefinition{}
+	}
+	return *d.Trend
 }
 
 func (f FigureDefinition) names() []string {

@@ -199,7 +199,7 @@ func TestAnUnresponsiveServerCostsOneTimeout(t *testing.T) {
 		if len(rep.Unanswered) < len(rep.Figures) {
 			t.Errorf("%d of %d figures may be answered later", len(rep.Unanswered), len(rep.Figures))
 		}
-		if f := rep.Figure(d.Figures[0].Name); f.Reason != "no answer within 30s" {
+		if f := rep.Figure(d.Asked()[0].Name); f.Reason != "no answer within 30s" {
 			t.Errorf("reason is %q", f.Reason)
 		}
 	})

@@ -1,0 +1,249 @@
+package render
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// SectionView is a section of a report, for its template.
+type SectionView struct {
+	Name, Icon, Title string
+	Rows              []RowView
+}
+
+// RowView is a row of a section: one or more lines side by side, or an entry of a list.
+type RowView struct {
+	Bullet bool
+	Lines  []LineView
+}
+
+// LineView is a line, ready to be written.
+type LineView struct {
+	Name, Title, Value string
+	Unit               string // the counting word behind the value, with its space
+	Beside             string // in brackets behind it, with a space before: share and changes
+	Note               string // what else is known, with what parts it from the value
+	Target             string // "目標 ≥ 20% ✅"; "" without a target
+	Strong             bool
+}
+
+// Sections are those of the report, as its definition says.
+func (v ReportView) Sections() []SectionView {
+	var out []SectionView
+	for _, s := range v.Report.Sections {
+		view := SectionView{Name: s.Name, Icon: clean(s.Icon), Title: v.wording(s.Title)}
+		for _, l := range s.Lines {
+			switch {
+			case l.List != nil:
+				view.Rows = append(view.Rows, v.list(l)...)
+			case l.SameLine && len(view.Rows) > 0:
+				last := &view.Rows[len(view.Rows)-1]
+				last.Lines = append(last.Lines, v.line(l))
+			default:
+				view.Rows = append(view.Rows, RowView{Lines: []LineView{v.line(l)}})
+			}
+		}
+		out = append(out, view)
+	}
+	return out
+}
+
+// Shows says whether one of the report's sections has a line of that name.
+func (v ReportView) Shows(name string) bool {
+	_, ok := v.lineOf(name)
+	return ok
+}
+
+func (v ReportView) lineOf(name string) (reporter.Line, bool) {
+	for _, s := range v.Report.Sections {
+		for _, l := range s.Lines {
+			if l.Name == name {
+				return l, true
+			}
+		}
+	}
+	return reporter.Line{}, false
+}
+
+// wording is a builtin word, or a text of the user's in the report's language.
+func (v ReportView) wording(w reporter.Words) string {
+	text := w.In(v.words.Locale())
+	if w.Text != "" {
+		if word, err := v.words.Lookup(w.Text); err == nil {
+			return word
+		}
+	}
+	return cut(clean(text), shortMax)
+}
+
+func (v ReportView) list(l reporter.Line) []RowView {
+	shares := v.Largest(l.Name, l.List.Top)
+	if !l.List.Rest {
+		shares = v.Top(l.Name, l.List.Top)
+	}
+	if len(shares) == 0 {
+		none := v.words.T("no_data")
+		if l.List.Of != "" {
+			none = v.NoneOf(l.List.Of)
+		}
+		return []RowView{{Bullet: true, Lines: []LineView{{Name: l.Name, Value: none}}}}
+	}
+	var rows []RowView
+	for _, s := range shares {
+		rows = append(rows, RowView{Bullet: true, Lines: []LineView{{Name: l.Name, Title: s.Name, Value: s.Number}}})
+	}
+	return rows
+}
+
+func (v ReportView) line(l reporter.Line) LineView {
+	out := LineView{Name: l.Name, Title: v.wording(l.Title), Strong: l.Strong}
+	if l.Ratio != nil {
+		out.Value = v.Rate(l.Ratio.Part, l.Ratio.Of...)
+		if rate, ok := v.rate(l.Ratio.Part, l.Ratio.Of...); ok {
+			out.Target = v.target(l, rate)
+		}
+		return out
+	}
+	value, ok := v.Report.Figure(l.Name).Value()
+	switch {
+	case l.SampleSize != "" && v.Zero(l.SampleSize):
+		out.Value = notApplicable
+	case !ok:
+		out.Value = v.words.T("no_data")
+	default:
+		out.Value = v.formatted(l.Format, value)
+	}
+	if ok && l.Format == reporter.FormatCount {
+		out.Unit = v.words.T("unit")
+	}
+	if l.ShareOf != "" {
+		out.Beside = v.Beside(l.Name, l.ShareOf)
+	} else {
+		out.Beside = v.Beside(l.Name)
+	}
+	if l.Oldest != "" {
+		if age := v.Age(l.Oldest); age != "" {
+			out.Note = v.words.T("oldest", age)
+		}
+	}
+	if l.SampleSize != "" {
+		out.Note += " (n=" + v.Number(l.SampleSize) + ")"
+	}
+	if ok {
+		out.Target = v.target(l, value)
+	}
+	return out
+}
+
+// formatted writes a value. One that its format cannot show is no data.
+func (v ReportView) formatted(f reporter.Format, value float64) string {
+	switch f {
+	case reporter.FormatPercent:
+		return percent(value) + "%"
+	case reporter.FormatDuration:
+		if math.Abs(value) > maxSeconds {
+			return v.words.T("no_data")
+		}
+		return v.words.Duration(time.Duration(value * float64(time.Second)))
+	case reporter.FormatAge:
+		if value < 0 || value > maxSeconds {
+			return v.words.T("no_data")
+		}
+		return v.words.Duration(v.Report.Due.Sub(time.UnixMilli(int64(value * 1000))))
+	case reporter.FormatBytes:
+		return byteSize(value)
+	case reporter.FormatNumber, reporter.FormatCount:
+	}
+	return number(value)
+}
+
+// difference writes how a figure has changed, without a sign where it is 0.
+func (v ReportView) difference(name string, by float64) string {
+	l, _ := v.lineOf(name)
+	switch l.Format {
+	case reporter.FormatPercent: // percentage points
+		s := percent(by)
+		if s == "0.0" || s == "-0.0" {
+			return "0"
+		}
+		return s
+	case reporter.FormatDuration, reporter.FormatBytes:
+		if by < 0 {
+			return "-" + v.formatted(l.Format, -by)
+		}
+		if by == 0 {
+			return "0"
+		}
+		return v.formatted(l.Format, by)
+	case reporter.FormatNumber, reporter.FormatCount, reporter.FormatAge:
+	}
+	return number(by)
+}
+
+// target says what the value should be, and whether it is.
+func (v ReportView) target(l reporter.Line, value float64) string {
+	if l.Target.Op == "" {
+		return ""
+	}
+	sign := strings.NewReplacer(">=", "≥", "<=", "≤").Replace(l.Target.Op)
+	mark := "⚠️"
+	if l.Target.Met(value) {
+		mark = "✅"
+	}
+	format := l.Format
+	if l.Ratio != nil {
+		format = reporter.FormatPercent
+	}
+	at := v.formatted(format, l.Target.Value)
+	if format == reporter.FormatPercent {
+		at = strings.TrimSuffix(percent(l.Target.Value), ".0") + "%"
+	}
+	return v.words.T("target", sign+" "+at, mark)
+}
+
+// targets says whether every value that has a target is as it should be, and of how many that is known: of all, or met is
+// false for one that is known not to be.
+func (v ReportView) targets() (met, missed, unknown int) {
+	for _, s := range v.Report.Sections {
+		for _, l := range s.Lines {
+			if l.Target.Op == "" {
+				continue
+			}
+			value, ok := v.Report.Figure(l.Name).Value()
+			if l.Ratio != nil {
+				value, ok = v.rate(l.Ratio.Part, l.Ratio.Of...)
+			}
+			switch {
+			case !ok:
+				unknown++
+			case l.Target.Met(value):
+				met++
+			default:
+				missed++
+			}
+		}
+	}
+	return met, missed, unknown
+}
+
+// percent writes a ratio in percent, with one digit, without the sign.
+func percent(ratio float64) string { return strconv.FormatFloat(ratio*100, 'f', 1, 64) }
+
+// byteSize writes a number of bytes with a binary unit.
+func byteSize(n float64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	at := 0
+	for math.Abs(n) >= 1024 && at+1 < len(units) {
+		n /= 1024
+		at++
+	}
+	if at == 0 {
+		return number(n) + " B"
+	}
+	return fmt.Sprintf("%.1f %s", n, units[at])
+}

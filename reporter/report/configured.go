@@ -1,0 +1,59 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/promexpr"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	// configuredExpr asks which metrics the queries of collectors are configured to give, whatever their sources do.
+	configuredExpr = "max by (metric) (awoooi_collector_metric_configured)"
+	configuredName = "metric_configured"
+)
+
+// notConfigured names the builtin figures that no collector is configured to give, and of which there is no sample. Where it
+// is not known what collectors are configured to give, there are none: what has no data is shown as having none.
+func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]reporter.Figure, due time.Time) map[string]bool {
+	a := p.answers[question{configuredExpr, due.UTC()}]
+	if a.err != nil || len(a.samples) == 0 {
+		return nil
+	}
+	configured := map[string]bool{}
+	for _, s := range a.samples {
+		configured[s.Labels["metric"]] = true
+	}
+	out := map[string]bool{}
+	for _, f := range asked {
+		if !f.Builtin || figures[f.Name].Reason != reasonEmpty || figures[f.Name].DaysKnown > 0 {
+			continue
+		}
+		metrics, err := promexpr.Metrics(f.Expr)
+		if err == nil && len(metrics) > 0 && !slices.ContainsFunc(metrics, func(m string) bool { return configured[m] }) {
+			out[f.Name] = true
+		}
+	}
+	return out
+}
+
+// shown returns the sections without those that are hidden, and without lines that are hidden or not configured.
+func shown(sections []reporter.Section, without map[string]bool) []reporter.Section {
+	var out []reporter.Section
+	for _, s := range sections {
+		s.Lines = slices.DeleteFunc(slices.Clone(s.Lines), func(l reporter.Line) bool {
+			if l.Hide || !l.Builtin {
+				return l.Hide
+			}
+			if l.Ratio == nil {
+				return without[l.Name]
+			}
+			return !slices.ContainsFunc(append([]string{l.Ratio.Part}, l.Ratio.Of...), func(f string) bool { return !without[f] })
+		})
+		if !s.Hide && len(s.Lines) > 0 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
