@@ -63,6 +63,8 @@ type Failures struct {
 	Deliveries []Delivery // the first few, without messages
 	Count      int        // of all of them
 	Suspended  []Gate
+	Waiting    []Delivery // to those: the first few that wait
+	WaitCount  int        // of all of these
 }
 
 // Pass is a gate that a send goes through, with the limits that hold there.

@@ -99,6 +99,8 @@ func (l language) reason(text string) string {
 type failuresView struct {
 	Title     string
 	Suspended []suspendedView
+	Waiting   []failureLine
+	MoreWait  int
 	Lines     []failureLine
 	More      int
 	Page      *Link
@@ -131,6 +133,10 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 			Since: g.Since.In(zone).Format(i18n.Minute),
 		})
 	}
+	for _, d := range f.Waiting {
+		v.Waiting = append(v.Waiting, failureLine{What: l.what(d, zone), Receiver: cut(clean(d.Receiver), shortMax)})
+	}
+	v.MoreWait = f.WaitCount - len(f.Waiting)
 	for _, d := range f.Deliveries {
 		line := failureLine{
 			What: l.what(d, zone), Receiver: cut(clean(d.Receiver), shortMax), Reason: l.why(d.Reason, d.LastError),

@@ -297,6 +297,18 @@ func (s *Store) Failures(ctx context.Context, notice int64, limit int) (reporter
 		out.Deliveries[n].Parts = nil
 	}
 	out.Suspended, err = queryGates(ctx, q, `WHERE notice_id = $1 AND reason != '' ORDER BY key`, notice)
+	if err != nil || len(out.Suspended) == 0 {
+		return out, err
+	}
+	// A delivery that was tried says why it waits; the others of its receiver wait with it.
+	const waits = ` state = 'pending' AND receiver IN (SELECT receiver FROM deliveries WHERE state = 'pending' AND reason IN ('account', 'receiver'))`
+	if err := q.row(ctx, `SELECT count(*) FROM deliveries WHERE`+waits).Scan(&out.WaitCount); err != nil {
+		return out, fmt.Errorf("notice %d: %w", notice, err)
+	}
+	out.Waiting, err = queryDeliveries(ctx, q, `WHERE`+waits+` ORDER BY id LIMIT $1`, limit)
+	for n := range out.Waiting {
+		out.Waiting[n].Parts = nil
+	}
 	return out, err
 }
 
