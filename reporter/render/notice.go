@@ -187,17 +187,17 @@ func (l language) why(r reporter.Reason, detail string) string {
 	return l.T(key) + " (" + cut(clean(detail), reasonMax) + ")"
 }
 
-// Minimal names what a delivery is about, without a template and without asking anybody.
+// Minimal names what a delivery is about, without a template and without any lookup.
 func (r *Renderer) Minimal(d reporter.Delivery, locale string, zone *time.Location) reporter.Message {
 	l, err := r.language(locale)
-	if err != nil { // The configuration was checked; whatever happens here, there is a message.
+	if err != nil { // the configuration was checked; without words there is still a message
 		return reporter.Message{Title: d.Subject, HTML: template.HTMLEscapeString(d.Subject)}
 	}
 	title := l.what(d, r.zoneOr(zone))
 	m := reporter.Message{Title: title, HTML: "<b>⚠️ " + template.HTMLEscapeString(title) + "</b>\n" +
 		template.HTMLEscapeString(l.T("minimal"))}
 	if r.externalURL != "" {
-		if page := pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", d.ID)); page.Clickable {
+		if page := pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", d.ID)); page != nil && page.Clickable {
 			m.HTML += "\n<a href=\"" + template.HTMLEscapeString(page.URL) + "\">🔗 " + template.HTMLEscapeString(page.Word) + "</a>"
 		}
 	}

@@ -144,6 +144,30 @@ func TestFiringAndDigestText(t *testing.T) {
 			d.Locale = locale
 			return r.Digest(d)
 		},
+		"digest_firing": func(locale string) (reporter.Message, error) {
+			d := digest(3)
+			d.Locale = locale
+			for n := range d.Incidents {
+				d.Incidents[n].EndedAt, d.Incidents[n].Duration = time.Time{}, 0
+			}
+			return r.FiringDigest(d)
+		},
+		"failures": func(locale string) (reporter.Message, error) {
+			return r.Failures(reporter.Failures{
+				Count: 12,
+				Deliveries: []reporter.Delivery{
+					{ID: 1, Kind: reporter.DeliveryPostmortem, Subject: "INC-1", Receiver: "sre", Attempts: 9, LastError: "telegram: 502 Bad Gateway"},
+					{ID: 2, Kind: reporter.DeliveryReport, Subject: "daily@2026-04-22T00:00:00Z", Receiver: "a<b", Reason: reporter.ReasonMissed},
+				},
+				Suspended: []reporter.Gate{
+					{Key: "account 123456", Reason: reporter.ReasonAccount, Since: in.StartedAt, Detail: "telegram: 401 Unauthorized"},
+					{Key: "receiver sre", Reason: reporter.ReasonReceiver, Since: in.StartedAt},
+				},
+			}, locale, taipei(t))
+		},
+		"minimal": func(locale string) (reporter.Message, error) {
+			return r.Minimal(reporter.Delivery{ID: 3, Kind: reporter.DeliveryFiring, Subject: "INC-<1>"}, locale, taipei(t)), nil
+		},
 		"digest_sample": func(locale string) (reporter.Message, error) {
 			d := digest(2)
 			d.Locale, d.Page = locale, ""
@@ -166,7 +190,7 @@ func TestFiringAndDigestText(t *testing.T) {
 					t.Errorf("%s: button %+v", name, b)
 				}
 			}
-			if want := map[string]int{"firing": 1, "digest_storm": 1}[name]; len(m.Buttons) != want {
+			if want := map[string]int{"firing": 1, "digest_storm": 1, "digest_firing": 1}[name]; len(m.Buttons) != want {
 				t.Errorf("%s has %d buttons, want %d", name, len(m.Buttons), want)
 			}
 		}
