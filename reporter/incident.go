@@ -177,9 +177,9 @@ func (i Incident) Duration() time.Duration {
 // AlertCount is how many alerts the incident has, whether it was read with all of them or not.
 func (i Incident) AlertCount() int {
 	if i.Partial != nil {
-		return i.Partial.Alerts
+		return max(i.AlertsTotal, i.Partial.Alerts)
 	}
-	return len(i.Alerts)
+	return max(i.AlertsTotal, len(i.Alerts))
 }
 
 // CommonLabels returns the labels that every alert of the incident has with the same value.

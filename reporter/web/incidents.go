@@ -76,7 +76,7 @@ func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f := reporter.IncidentFilter{Limit: listed + 1, Text: strings.TrimSpace(q.Get("q"))}
 	switch state := reporter.IncidentState(q.Get("state")); state {
-	case "", reporter.IncidentOpen, reporter.IncidentResolved:
+	case "", reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved:
 		f.State = state
 	default:
 		p.refuse(w, r, http.StatusBadRequest, "bad_state", q.Get("state"))

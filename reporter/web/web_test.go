@@ -237,6 +237,8 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	open := resolved("OPEN")
 	open.State, open.EndedAt, open.CloseReason = reporter.IncidentOpen, time.Time{}, ""
+	chronic := open
+	chronic.ID, chronic.State = "CHRONIC", reporter.IncidentChronic
 	rows := []reporter.IncidentRow{{Incident: open, Count: 1}, {Incident: resolved("<b>X</b>/1"), Count: 1000, More: true}}
 	given := reporter.Delivery{
 		ID: 7, Kind: reporter.DeliveryPostmortem, Subject: "a/b", Receiver: "oncall", State: reporter.DeliveryGivenUp, LastError: "<i>401</i>",
@@ -310,7 +312,11 @@ func TestPages(t *testing.T) {
 
 		"incident": {w, "/incidents/A", 200, []string{"<b>story</b>", "x=&lt;script&gt;", "The &lt;i&gt;disk&lt;/i&gt;", "&lt;alert&gt; 0", "no longer in Alertmanager",
 			"/incidents/A/postmortem.md", "3 alerts, by Alertmanager", "2 in 7 days, 5 in 30 days", "OPEN", "2026-04-22 08:10:00"}, "javascript:"},
-		"incident, open":                 {world{incident: &open}, "/incidents/OPEN", 200, []string{"Status so far", "sent when the incident is resolved", "firing"}, "Postmortem</h2>"},
+		"incident, open": {world{incident: &open}, "/incidents/OPEN", 200, []string{"Status so far", "sent when the incident is resolved", "firing"}, "Postmortem</h2>"},
+		"incident, chronic": {world{incident: &chronic}, "/incidents/CHRONIC", 200, []string{`<span class="badge warn">chronic</span>`, "Status so far", "firing"},
+			"resolved</span>"},
+		"incidents, chronic": {world{incidents: []reporter.IncidentRow{{Incident: chronic, Count: 1}}}, "/incidents?state=chronic", 200,
+			[]string{`<span class="badge warn">chronic</span>`, `aria-current="true">chronic`}, "resolved</span>"},
 		"incident, short":                {world{}, "/incidents/A", 200, []string{"shorter than incidents.min_duration", "None."}, ""},
 		"incident that is gone":          {w, "/incidents/gone", 404, []string{"not found."}, ""},
 		"incident of no text":            {w, "/incidents/a%00", 404, []string{"not found."}, ""},
