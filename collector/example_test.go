@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -62,7 +63,7 @@ func ExampleSource() {
 	defer c.Close()
 
 	scrape := httptest.NewRecorder()
-	c.Handler(prometheus.NewRegistry()).ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics", nil))
+	c.Handler(prometheus.NewRegistry()).ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(scrape.Body.String()) {
 		if strings.HasPrefix(line, "acme_") || strings.HasPrefix(line, "awoooi_collector_query_success") {
 			fmt.Print(line)

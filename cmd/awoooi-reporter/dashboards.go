@@ -30,11 +30,11 @@ func dashboardsCommand(o *options) *cobra.Command {
 			}
 			for _, f := range files {
 				path := filepath.Join(out, filepath.FromSlash(f.Name))
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // see below
 					return fmt.Errorf("dashboards: %w", err)
 				}
 				// Grafana and Prometheus run as other users, and nothing in these files is secret.
-				if err := os.WriteFile(path, f.Content, 0o644); err != nil {
+				if err := os.WriteFile(path, f.Content, 0o644); err != nil { //nolint:gosec // as the comment says
 					return fmt.Errorf("dashboards: %w", err)
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), path)

@@ -48,6 +48,8 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		runCommand(&o),
 		checkConfigCommand(&o),
+		doctorCommand(&o),
+		testCommand(&o),
 		reportCommand(&o),
 		postmortemCommand(&o),
 		deliveriesCommand(&o),

@@ -27,7 +27,7 @@ func (c *canceller) HandleCancel(context.Context) {
 	c.done = make(chan struct{})
 	deadline := time.Now().Add(cancelTimeout)
 	_ = c.conn.Conn().SetDeadline(deadline)
-	go func() {
+	go func() { //nolint:gosec // the request was cancelled, which is what this tells the server
 		defer close(c.done)
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
 		defer cancel()

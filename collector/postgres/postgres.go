@@ -88,7 +88,7 @@ func Open(c Config) (*Source, error) {
 	if password := cfg.Pool.ConnConfig.Password; password != "" {
 		s.hide = append(s.hide, password)
 	}
-	cfg.Pool.MaxConns, cfg.Pool.MinConns = int32(s.max), 0
+	cfg.Pool.MaxConns, cfg.Pool.MinConns = int32(s.max), 0 //nolint:gosec // 1..3
 	// A connection that died is noticed by its first statement, and replaced.
 	cfg.Pool.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	cfg.Pool.ConnConfig.MaxProtocolMessageBodyLen = maxRow

@@ -65,7 +65,7 @@ func TestProblemsNamePlaceAndRemedy(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"timezon: UTC":                   "config.yaml:1:1: timezon: unknown key; did you mean timezone?",
-		"reciever: {}":                   "config.yaml:1:1: reciever: unknown key; did you mean receivers?",
+		"receiver: {}":                   "config.yaml:1:1: receiver: unknown key; did you mean receivers?",
 		"web:\n  min_duration: 1m":       "config.yaml:2:3: web.min_duration: unknown key; it belongs at routes.min_duration or incidents.min_duration",
 		"locale: en\n---\na: 1":          "config.yaml:2:1: a second document begins here; remove the line ---, a configuration is one document",
 		"locale: en\n---\n":              "config.yaml:2:1: a second document begins here; remove the line ---, a configuration is one document",
@@ -75,7 +75,7 @@ func TestProblemsNamePlaceAndRemedy(t *testing.T) {
 		"delivery:\n  give_up_after: 24": "config.yaml:2:18: delivery.give_up_after: 24 has no unit; write 24h",
 		"incidents: {expire_after: '7'}": "config.yaml:1:27: incidents.expire_after: 7 has no unit; write 7d",
 		// One cause, one problem: a misspelt list is not also a list without the names in it.
-		"reciever: [{name: a, terminal: {}}]\nincidents: {receivers: [a]}": "config.yaml:1:1: reciever: unknown key; did you mean receivers?",
+		"receiver: [{name: a, terminal: {}}]\nincidents: {receivers: [a]}": "config.yaml:1:1: receiver: unknown key; did you mean receivers?",
 		"sources: [{name: a, knd: postgres, dsn: x}]":                      "config.yaml:1:21: sources[0].knd: unknown key; did you mean kind?",
 		// All in one run: keys, values, and what follows from both.
 		"timezone: X\nincidents: {by: week}\ndelivery: {prt: 1}\n": "3 problems in the configuration\n" +

@@ -67,7 +67,8 @@ func (c *Config) validate(p *Problems) {
 	for key, d := range map[string]time.Duration{
 		"collector.timeout_offset": c.Collector.TimeoutOffset, "collector.ttl": c.Collector.TTL,
 		"incidents.min_duration": c.Incidents.MinDuration, "incidents.reopen_within": c.Incidents.ReopenWithin,
-		"incidents.chronic_after": c.Incidents.ChronicAfter, "incidents.digest_window": c.Incidents.DigestWindow, "incidents.expire_after": c.Incidents.ExpireAfter,
+		"incidents.chronic_after": c.Incidents.ChronicAfter, "incidents.digest_window": c.Incidents.DigestWindow,
+		"incidents.expire_after": c.Incidents.ExpireAfter,
 	} {
 		notNegative(p, key, d)
 	}

@@ -191,7 +191,7 @@ func count(args []any) (n int64, ok bool) {
 		case int64:
 			return a, true
 		case uint64:
-			return int64(min(a, 1<<62)), true //nolint:gosec // bounded
+			return int64(min(a, 1<<62)), true
 		}
 	}
 	return 0, false

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +67,8 @@ func Open(c Config) (*Lookup, error) {
 	cfg.Pool.MaxConns = 1
 	cfg.Pool.ConnConfig.ConnectTimeout = min(c.Timeout, 5*time.Second)
 	// Settings are the transaction's, because a pooler refuses them as startup parameters.
-	settings := append(cfg.Settings, pg.Setting{Name: "statement_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds(), 10)},
+	settings := append(slices.Clone(cfg.Settings),
+		pg.Setting{Name: "statement_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds(), 10)},
 		pg.Setting{Name: "lock_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds()/2, 10)})
 	if cfg.TimeZone != "" {
 		settings = append(settings, pg.Setting{Name: "TimeZone", Value: cfg.TimeZone})

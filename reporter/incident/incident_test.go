@@ -91,18 +91,6 @@ func (m *memory) postmortem(p reporter.PostmortemDue, receiver string) {
 	m.deliveries[d.Key] = d
 }
 
-// send makes what is due sent.
-func (m *memory) send() (sent []string) {
-	for key, d := range m.deliveries {
-		if d.State == reporter.DeliveryPending && !d.NextAttempt.After(m.clock) {
-			d.State = reporter.DeliverySent
-			m.deliveries[key] = d
-			sent = append(sent, string(d.Kind)+" "+d.Subject+" "+string(m.incidents[d.Subject].State))
-		}
-	}
-	return sent
-}
-
 func asked(q reporter.JournalQuery, in reporter.Incident) bool {
 	for _, k := range q.Keys {
 		if in.Key == k.Of && (!in.Over() || !in.EndedAt.Before(k.Since)) {

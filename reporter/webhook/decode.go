@@ -102,7 +102,8 @@ func decode(body io.Reader, limits Limits, cluster string, now time.Time) (*deco
 	}
 	out.grafana = msg.Version == versionGrafana && org
 	if msg.Version != versionAlertmanager && !out.grafana {
-		return nil, bad("version is %.20q, want %q (Alertmanager), or %q with an orgId (Grafana)", msg.Version, versionAlertmanager, versionGrafana)
+		return nil, bad("version is %.20q, want %q (Alertmanager), or %q with an orgId (Grafana)",
+			msg.Version, versionAlertmanager, versionGrafana)
 	}
 	if msg.GroupKey == "" {
 		return nil, bad("groupKey is missing")

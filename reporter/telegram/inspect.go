@@ -1,0 +1,78 @@
+package telegram
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
+)
+
+// Inspect asks Telegram whether the bot may write into the chat, without sending anything. It returns the names of bot and chat;
+// its error is the first thing that is wrong, as Telegram states it.
+func (c *Channel) Inspect(ctx context.Context) (bot, chat string, err error) {
+	var me struct {
+		ID       int64  `json:"id"`
+		Username string `json:"username"`
+	}
+	if err := c.get(ctx, "getMe", nil, &me); err != nil {
+		return "", "", fmt.Errorf("bot: %w", err)
+	}
+	bot = "@" + safetext.Line(me.Username, 64)
+	var where struct {
+		Type     string `json:"type"`
+		Title    string `json:"title"`
+		Username string `json:"username"`
+		IsForum  bool   `json:"is_forum"`
+	}
+	if err := c.get(ctx, "getChat", map[string]any{"chat_id": c.cfg.ChatID}, &where); err != nil {
+		return bot, "", fmt.Errorf("chat %s: %w", c.cfg.ChatID, err)
+	}
+	chat = safetext.Line(where.Title+where.Username, 64)
+	if c.cfg.ThreadID > 0 && !where.IsForum {
+		return bot, chat, errors.New("thread_id is set, but the chat has no topics")
+	}
+	if where.Type == "private" {
+		return bot, chat, nil
+	}
+	// https://core.telegram.org/bots/api#chatmember
+	var member struct {
+		Status  string `json:"status"`
+		Send    *bool  `json:"can_send_messages"`
+		Post    *bool  `json:"can_post_messages"`
+		IsThere *bool  `json:"is_member"`
+	}
+	if err := c.get(ctx, "getChatMember", map[string]any{"chat_id": c.cfg.ChatID, "user_id": me.ID}, &member); err != nil {
+		return bot, chat, fmt.Errorf("membership: %w", err)
+	}
+	no := func(right *bool) bool { return right != nil && !*right }
+	switch {
+	case member.Status == "left", member.Status == "kicked", no(member.IsThere):
+		return bot, chat, errors.New("the bot is not a member of the chat")
+	case member.Status == "restricted" && no(member.Send):
+		return bot, chat, errors.New("the bot may not send messages in the chat")
+	case where.Type == "channel" && (member.Status != "administrator" || no(member.Post)):
+		return bot, chat, errors.New("the bot may not post in the channel")
+	}
+	return bot, chat, nil
+}
+
+// get makes a call that changes nothing, and decodes its result.
+func (c *Channel) get(ctx context.Context, method string, params map[string]any, into any) error {
+	if params == nil {
+		params = map[string]any{}
+	}
+	body, err := json.Marshal(params)
+	if err != nil {
+		return err
+	}
+	result, err := c.call(ctx, method, "application/json", body)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(result, into); err != nil {
+		return errors.New("telegram: the answer is not Telegram's")
+	}
+	return nil
+}
