@@ -29,6 +29,7 @@ func newCollectorPart(c *config.Config, own []collector.NamedSource, log *slog.L
 		return nil, err
 	}
 	p.collector = collector.New(cfg, log, now)
+	p.announce(c)
 	return p, nil
 }
 
@@ -51,13 +52,25 @@ func (p *collectorPart) prepare(c *config.Config) (change, error) {
 		return change{}, err
 	}
 	return change{
-		commit: func() { p.collector.Reload(cfg) },
+		commit: func() {
+			p.collector.Reload(cfg)
+			p.announce(c)
+		},
 		discard: func() {
 			for _, s := range cfg.Sources {
 				s.Source.Close()
 			}
 		},
 	}, nil
+}
+
+// announce logs the sources that a configuration names.
+func (p *collectorPart) announce(c *config.Config) {
+	for _, s := range c.Sources {
+		if k, ok := sourceKindOf(s.Kind); ok {
+			p.log.Info("source", "name", s.Name, "kind", s.Kind, "address", k.describe(s))
+		}
+	}
 }
 
 // run does nothing: the collector works when it is scraped.

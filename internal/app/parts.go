@@ -13,10 +13,6 @@ import (
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/collector"
-	"github.com/awoooi/awoooi-reporter/collector/httpjson"
-	"github.com/awoooi/awoooi-reporter/collector/journal"
-	"github.com/awoooi/awoooi-reporter/collector/postgres"
-	"github.com/awoooi/awoooi-reporter/collector/redis"
 	"github.com/awoooi/awoooi-reporter/internal/auth"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/fault"
@@ -34,8 +30,6 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
-	"github.com/awoooi/awoooi-reporter/reporter/telegram"
-	"github.com/awoooi/awoooi-reporter/reporter/terminal"
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
 )
 
@@ -69,13 +63,8 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 	})
 	errs := []error{kpi.Validate(kept, kinds)}
 	for _, q := range kept {
-		switch kinds[q.Source] {
-		case kpi.KindHTTP:
-			errs = append(errs, ofQuery(q, "http", httpjson.Check(q)))
-		case kpi.KindRedis:
-			errs = append(errs, ofQuery(q, "redis", redis.Check(q)))
-		case kpi.KindJournal:
-			errs = append(errs, ofQuery(q, "journal", journal.Check(q)))
+		if k, ok := sourceKindOf(kinds[q.Source]); ok {
+			errs = append(errs, ofQuery(q, k.statement, k.check(q)))
 		}
 	}
 	return kept, errors.Join(errs...)
@@ -100,20 +89,11 @@ func sources(c *config.Config, own []collector.NamedSource) (_ []collector.Named
 		}
 	}()
 	for _, s := range c.Sources {
-		var src collector.Source
-		switch s.Kind {
-		case kpi.KindPostgres:
-			src, err = postgres.Open(postgres.Config{
-				Name: s.Name, DSN: s.DSN, MaxConns: int32(s.MaxConnections), Timezone: s.Timezone, //nolint:gosec // 1..3
-			})
-		case kpi.KindRedis:
-			src, err = redis.Open(redis.Config{Name: s.Name, URL: s.URL})
-		case kpi.KindHTTP:
-			var client *http.Client
-			if client, err = httpClient(s.HTTPConfig, "source_"+s.Name, s.Timeout); err == nil {
-				src, err = httpjson.Open(httpjson.Config{Name: s.Name, URL: s.URL, Client: client})
-			}
+		k, ok := sourceKindOf(s.Kind)
+		if !ok {
+			return nil, fmt.Errorf("source %s: unknown kind %q", s.Name, s.Kind)
 		}
+		src, err := k.open(s)
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", s.Name, err)
 		}
@@ -210,18 +190,11 @@ func checkTexts(locale, template string, check func(file string) error) error {
 func channels(c *config.Config, stdout io.Writer, log *slog.Logger) (map[string]outbox.Channel, error) {
 	out := map[string]outbox.Channel{}
 	for _, r := range c.Receivers {
-		if r.Terminal != nil {
-			out[r.Name] = terminal.New(stdout)
-			continue
+		k, ok := channelKindOf(r)
+		if !ok {
+			return nil, fmt.Errorf("receiver %s: no channel is set", r.Name)
 		}
-		client, err := httpClient(r.Telegram.HTTPConfig, "receiver_"+r.Name, 0)
-		if err != nil {
-			return nil, fmt.Errorf("receiver %s: %w", r.Name, err)
-		}
-		ch, err := telegram.New(telegram.Config{
-			Token: r.Telegram.BotToken, ChatID: r.Telegram.ChatID, ThreadID: r.Telegram.ThreadID,
-			Silent: r.Telegram.Silent, APIURL: r.Telegram.APIURL, HTTPClient: client,
-		}, log.With("receiver", r.Name))
+		ch, err := k.open(r, stdout, log.With("receiver", r.Name))
 		if err != nil {
 			return nil, fmt.Errorf("receiver %s: %w", r.Name, err)
 		}

@@ -88,7 +88,17 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 		Name: "awoooi_reporter_clock_skew_seconds",
 		Help: "How far the machine's clock is ahead of the state's database, whose clock counts; 0 on SQLite.",
 	}, func() float64 { return p.store.Skew().Seconds() }))
+	p.announce(c)
 	return p, nil
+}
+
+// announce logs the receivers that a configuration names.
+func (p *reporterPart) announce(c *config.Config) {
+	for _, r := range c.Receivers {
+		if k, ok := channelKindOf(r); ok {
+			p.log.Info("receiver", "name", r.Name, "kind", k.name, "chat", k.describe(r))
+		}
+	}
 }
 
 // reporterSettings is what the reporter takes from a configuration.
@@ -141,6 +151,7 @@ func (p *reporterPart) prepare(c *config.Config) (change, error) {
 			p.journal.SetConfig(s.incident)
 			p.reconcile.SetConfig(s.reconcile)
 			p.webhook.SetConfig(s.webhook)
+			p.announce(c)
 		},
 	}, nil
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"net/url"
 	"sync"
 	"time"
 
@@ -112,20 +111,9 @@ func (s status) Reports() []pages.Plan {
 func (s status) Receivers() []pages.Receiver {
 	var out []pages.Receiver
 	for _, r := range s.reading.Load().cfg.Receivers {
-		kind := "terminal"
-		if r.Telegram != nil {
-			kind = "telegram"
+		if k, ok := channelKindOf(r); ok {
+			out = append(out, pages.Receiver{Name: r.Name, Kind: k.describe(r)})
 		}
-		out = append(out, pages.Receiver{Name: r.Name, Kind: kind})
 	}
 	return out
-}
-
-// withoutUser is an address without its user, password and query, which may hold a token.
-func withoutUser(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return ""
-	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
