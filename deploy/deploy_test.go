@@ -124,7 +124,7 @@ func TestConfigurationsAreTaken(t *testing.T) {
 			text = secretFile.ReplaceAllStringFunc(text, func(line string) string {
 				m := secretFile.FindStringSubmatch(line)
 				secret := filepath.Join(dir, filepath.Base(m[2]))
-				content := "123456:secret"
+				content := "123456789:secret-secret-secret-secret-secret"
 				if m[1] == "dsn" {
 					content = "postgres://user:secret@db.example.org/name"
 				}

@@ -203,6 +203,9 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 		}
 		return true
 	}
+	if n.Kind == yaml.ScalarNode && elem == reflect.TypeFor[time.Duration]() { // "compare: 24h", as before lists
+		n = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: n.Line, Column: n.Column, Content: []*yaml.Node{n}}
+	}
 	if n.Kind != yaml.SequenceNode {
 		remedy := "write a list: [a, b]"
 		if elem.Kind() == reflect.Struct {
