@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -118,14 +119,20 @@ type Pages struct {
 
 // New builds the pages.
 func New(cfg Config) *Pages {
-	words, err := i18n.New()
-	if err != nil {
-		panic(err) // the files are a part of the program
-	}
-	return &Pages{
-		cfg: cfg, words: words, tmpl: template.Must(template.ParseFS(files, "templates/*.html")), reads: newLimit(cfg.Registry),
-	}
+	return &Pages{cfg: cfg, words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry)}
 }
+
+// templates and bundle are made of the program's own files, once: templates cannot change after their first execution.
+var (
+	templates = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(files, "templates/*.html")) })
+	bundle    = sync.OnceValue(func() *i18n.Bundle {
+		b, err := i18n.New()
+		if err != nil {
+			panic(err)
+		}
+		return b
+	})
+)
 
 // Register adds the pages to mux.
 func (p *Pages) Register(mux *http.ServeMux) {
