@@ -219,7 +219,7 @@ func (r *run) snapshot(cut error) *snapshot {
 		parts[n] = part{at: p.at, results: slices.Clone(p.results), given: slices.Clone(p.given), pool: p.pool}
 	}
 	r.mu.Unlock()
-	snap := &snapshot{until: r.until}
+	snap := &snapshot{until: r.until, configured: map[string]bool{}}
 	for n, s := range r.g.cfg.Sources {
 		p := parts[n]
 		for q, given := range p.given {
@@ -246,11 +246,12 @@ const straggle = 100 * time.Millisecond
 
 // snapshot is what one scrape found. It never changes once it is made.
 type snapshot struct {
-	until    time.Time
-	duration time.Duration
-	metrics  []prometheus.Metric
-	queries  []queryState
-	sources  []sourceState
+	until      time.Time
+	duration   time.Duration
+	metrics    []prometheus.Metric
+	queries    []queryState
+	sources    []sourceState
+	configured map[string]bool // names of the metrics of all queries
 }
 
 type queryState struct {
@@ -272,6 +273,9 @@ type sourceState struct {
 func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, p part) {
 	state := sourceState{name: src.Name, kind: src.Kind, asked: len(queries) > 0, pool: p.pool}
 	for n, q := range queries {
+		for _, m := range q.Metrics {
+			s.configured[m.Name] = true
+		}
 		r := p.results[n]
 		qs := queryState{source: src.Name, name: q.Name, duration: r.Duration, err: r.Err, at: p.at}
 		if r.Err != nil && errors.Is(cut, context.DeadlineExceeded) && errors.Is(r.Err, context.Canceled) {
@@ -321,6 +325,8 @@ var (
 		"When the query last gave its metrics; absent if it never did.", []string{"source", "query"}, nil)
 	droppedDesc = prometheus.NewDesc("awoooi_collector_query_series_dropped",
 		"Rows of this scrape that were folded into another series.", []string{"source", "query"}, nil)
+	configuredDesc = prometheus.NewDesc("awoooi_collector_metric_configured",
+		"1 for each metric that a loaded query is to give, whatever its source does.", []string{"metric"}, nil)
 	windowEndDesc = prometheus.NewDesc("awoooi_collector_window_end_timestamp_seconds",
 		"The end of every window read in this scrape; rows of that moment and later are not counted.", nil, nil)
 	scrapeDurationDesc = prometheus.NewDesc("awoooi_collector_scrape_duration_seconds",
@@ -355,6 +361,9 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		if !q.lastSuccess.IsZero() {
 			gauge(lastSuccessDesc, float64(q.lastSuccess.UnixMilli())/1000, q.source, q.name)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.configured)) {
+		gauge(configuredDesc, 1, name)
 	}
 	gauge(windowEndDesc, float64(s.until.UnixMicro())/1e6)
 	gauge(scrapeDurationDesc, s.duration.Seconds())
