@@ -76,6 +76,10 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 	if !ok {
 		return
 	}
+	if d.Reason == reporter.ReasonMissed {
+		w.giveUp(ctx, d)
+		return
+	}
 	if !d.ComposingAt.IsZero() {
 		d.ComposingAt = time.Time{}
 		d.Crashes++

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -268,6 +269,8 @@ func (s slowly) Minimal(d reporter.Delivery) reporter.Message {
 	return reporter.Message{HTML: d.Subject}
 }
 
+var groupMessages = flag.Int("outbox.messages", 65, "how many messages go to one group in TestTopicsOfAGroupShareItsLimit")
+
 // Messages to the topics of one group go out as fast as the group's limit allows, and no faster, also when the process
 // is restarted meanwhile.
 func TestTopicsOfAGroupShareItsLimit(t *testing.T) {
@@ -276,18 +279,18 @@ func TestTopicsOfAGroupShareItsLimit(t *testing.T) {
 		limits := []reporter.Limit{{Account: true, N: 28, Per: time.Second}, {N: 1, Per: time.Second}, {N: 20, Per: time.Minute}}
 		one, two := &chat{address: "-100", limits: limits}, &chat{address: "-100", limits: limits}
 		var ds []reporter.Delivery
-		for n := range 65 {
+		for n := range *groupMessages {
 			ds = append(ds, pending(fmt.Sprint(n), []string{"one", "two"}[n%2]))
 		}
 		s, chats := newState(t, ds...), map[string]outbox.Channel{"one": one, "two": two}
 		start := time.Now()
-		for range 5 {
+		for range *groupMessages/20 + 2 {
 			build(t, s, compose(subject), outbox.Config{}, chats).run(time.Minute)
 		}
 		at := append(slices.Clone(one.at), two.at...)
 		slices.SortFunc(at, time.Time.Compare)
-		if len(at) != 65 {
-			t.Fatalf("%d of 65 were sent", len(at))
+		if len(at) != *groupMessages {
+			t.Fatalf("%d of %d were sent", len(at), *groupMessages)
 		}
 		for n := range at {
 			if n > 0 && at[n].Sub(at[n-1]) < time.Second {
@@ -297,9 +300,9 @@ func TestTopicsOfAGroupShareItsLimit(t *testing.T) {
 				t.Errorf("21 sends to a group within %v", at[n].Sub(at[n-20]))
 			}
 		}
-		// 20 a minute, and the last 5 in the fourth.
-		if took := at[64].Sub(start); took > 190*time.Second {
-			t.Errorf("65 messages took %v", took)
+		minutes := (len(at) - 1) / 20
+		if took := at[len(at)-1].Sub(start); took > time.Duration(minutes)*time.Minute+25*time.Second {
+			t.Errorf("%d messages took %v", len(at), took)
 		}
 	})
 }
@@ -627,6 +630,21 @@ func TestStopIsQuick(t *testing.T) {
 		}
 		if d := w.delivery("a"); d.State != reporter.DeliveryPending || d.Parts[0].Unknown() {
 			t.Errorf("the delivery is %s, %+v", d.State, d.Parts)
+		}
+	})
+}
+
+// A report that was due too long ago is not sent; people are notified of it.
+func TestMissedReports(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &chat{}
+		d := reporter.NewDelivery(reporter.DeliveryReport, "daily@2000-01-01T00:00:00Z", "r", time.Now())
+		d.Reason = reporter.ReasonMissed
+		w := build(t, newState(t, d), compose(subject), outbox.Config{}, map[string]outbox.Channel{"r": c})
+		w.run(time.Minute)
+		if got := w.delivery(d.Subject); c.text() != "failures" || got.State != reporter.DeliveryGivenUp || got.Attempts != 0 {
+			t.Errorf("arrived %q, %s after %d attempts", c.text(), got.State, got.Attempts)
 		}
 	})
 }

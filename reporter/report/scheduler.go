@@ -203,8 +203,7 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 	if !ok || !due.After(handled) {
 		s.log.Error("report: due time was missed for longer than catch_up, it is not sent", "report", r.Name,
 			"after", handled.In(r.Zone), "catch_up", r.CatchUp)
-		s.setHandled(r, now)
-		return nil
+		return s.missed(ctx, r, handled, now)
 	}
 	deliveries := make([]reporter.Delivery, 0, len(r.Receivers))
 	subject := reporter.Subject{Report: r.Name, Due: due}.String()
@@ -219,6 +218,24 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 	if claimed {
 		s.log.Info("report: due", "report", r.Name, "due", due.In(r.Zone), "late", now.Sub(due).Truncate(time.Second))
 	}
+	return nil
+}
+
+// missed claims the latest due time that was missed, with deliveries that are not sent: people are notified of them.
+func (s *Scheduler) missed(ctx context.Context, r *scheduled, handled, now time.Time) error {
+	due, ok := r.schedule.Latest(now, now.Sub(handled))
+	if ok && due.After(handled) {
+		var deliveries []reporter.Delivery
+		for _, receiver := range r.Receivers {
+			d := reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: r.Name, Due: due}.String(), receiver, now)
+			d.Reason = reporter.ReasonMissed
+			deliveries = append(deliveries, d)
+		}
+		if _, err := s.claims.Claim(ctx, r.Name, due, deliveries); err != nil {
+			return fmt.Errorf("claim of a missed report: %w", err)
+		}
+	}
+	s.setHandled(r, now)
 	return nil
 }
 

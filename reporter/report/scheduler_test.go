@@ -52,7 +52,11 @@ func (c *fakeClaims) Claim(_ context.Context, name string, due time.Time, ds []r
 		c.last[name] = due
 	}
 	for _, d := range ds {
-		c.sent = append(c.sent, d.Subject+" to "+d.Receiver+" at "+d.CreatedAt.Format(time.RFC3339))
+		mark := ""
+		if d.Reason == reporter.ReasonMissed {
+			mark = "not sent: "
+		}
+		c.sent = append(c.sent, mark+d.Subject+" to "+d.Receiver+" at "+d.CreatedAt.Format(time.RFC3339))
 	}
 	return true, nil
 }
@@ -159,9 +163,9 @@ func TestDowntime(t *testing.T) {
 		"no due time missed":           {22 * time.Hour, nil},
 		"an hour late":                 {24 * time.Hour, []string{"daily@2000-01-02T00:00:00Z to sre at 2000-01-02T01:00:00Z"}},
 		"exactly the catch-up late":    {35 * time.Hour, []string{"daily@2000-01-02T00:00:00Z to sre at 2000-01-02T12:00:00Z"}},
-		"later than the catch-up":      {35*time.Hour + time.Second, nil},
+		"later than the catch-up":      {35*time.Hour + time.Second, []string{"not sent: daily@2000-01-02T00:00:00Z to sre at 2000-01-02T12:00:01Z"}},
 		"only the latest of three":     {72 * time.Hour, []string{"daily@2000-01-04T00:00:00Z to sre at 2000-01-04T01:00:00Z"}},
-		"the latest of three too late": {86 * time.Hour, nil},
+		"the latest of three too late": {86 * time.Hour, []string{"not sent: daily@2000-01-04T00:00:00Z to sre at 2000-01-04T15:00:00Z"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +229,8 @@ func TestNoCatchUpStillOutlivesARetry(t *testing.T) {
 		pass(24 * time.Hour)
 		_, stop = start(t, c, nil, d)
 		defer stop()
-		c.wantSent(t, "daily@2000-01-02T00:00:00Z to sre at 2000-01-02T00:00:10Z")
+		c.wantSent(t, "daily@2000-01-02T00:00:00Z to sre at 2000-01-02T00:00:10Z",
+			"not sent: daily@2000-01-03T00:00:00Z to sre at 2000-01-03T01:00:00Z")
 	})
 }
 

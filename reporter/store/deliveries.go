@@ -142,7 +142,7 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) erro
 			return fmt.Errorf("delivery %d is sent already", id)
 		}
 		d.State, d.CreatedAt, d.NextAttempt, d.FinishedAt = reporter.DeliveryPending, now.UTC(), now.UTC(), time.Time{}
-		d.Crashes, d.NoticeID = 0, 0
+		d.Crashes, d.NoticeID, d.Reason = 0, 0, reporter.ReasonNone
 		for n := range d.Parts {
 			if p := &d.Parts[n]; p.Uncertain {
 				p.Uncertain, p.SentAt, p.Ambiguous = false, time.Time{}, 0

@@ -33,11 +33,21 @@ func OpenSQLite(ctx context.Context, dir string, log *slog.Logger) (*Store, erro
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	path := filepath.Join(dir, "state.db")
+	// A process has run here before if its lock is there.
+	if _, err := os.Stat(filepath.Join(dir, "state.lock")); err == nil {
+		if f, err := os.Stat(path); err != nil || f.Size() == 0 {
+			log.Error("the state file is missing or empty, though there was one: incidents, deliveries and what was sent are forgotten; "+
+				"stop the program and restore it from a backup if it was not removed on purpose", "file", path)
+		}
+	}
 	if err := private(path); err != nil {
 		return nil, fmt.Errorf("state file: %w", err)
 	}
-	s := &Store{log: log}
+	s := &Store{log: log, path: path}
 	var err error
+	if s.file, err = os.Stat(path); err != nil {
+		return nil, fmt.Errorf("state file: %w", err)
+	}
 	if s.write, err = openFile(path, 1); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,14 @@ type Store struct {
 	lock   *os.File      // held by the one process that runs on a SQLite file; nil before Exclusive, and on PostgreSQL
 	holder string        // names this process in leases
 	log    *slog.Logger
+	path   string      // of the SQLite file
+	file   os.FileInfo // of it, when it was opened
+
+	writable struct { // what Ping found
+		mu  sync.Mutex
+		at  time.Time
+		err error
+	}
 	shared clock         // of processes that share the state
 	wake   chan struct{} // a delivery was put into the state by this process
 
@@ -150,11 +158,48 @@ func (s *Store) tx(ctx context.Context, fn func(tx) error) error {
 	return nil
 }
 
-// Ping says whether the state can be reached.
+const (
+	// writeCheckEvery is how often Ping writes; what it found is answered in between.
+	writeCheckEvery = 5 * time.Second
+	// writeCheck is how much it writes on SQLite: more than what a log that was larger once holds without a new page of the disk.
+	writeCheck = 64 << 10
+)
+
+// Ping says whether the state can be read and written.
 func (s *Store) Ping(ctx context.Context) error {
-	var n int
-	if err := s.reading().row(ctx, "SELECT count(*) FROM gates").Scan(&n); err != nil {
-		return fmt.Errorf("state: %w", err)
+	s.writable.mu.Lock()
+	defer s.writable.mu.Unlock()
+	if !s.writable.at.IsZero() && time.Since(s.writable.at) < writeCheckEvery {
+		return s.writable.err
+	}
+	s.writable.at, s.writable.err = time.Now(), nil
+	if err := s.checkFile(); err != nil {
+		s.writable.err = fmt.Errorf("state: %w", err)
+		return s.writable.err
+	}
+	fill := ""
+	if !s.postgres() {
+		fill = strings.Repeat("x", writeCheck)
+	}
+	_, err := s.writing().exec(ctx, `INSERT INTO gates (key, detail, since) VALUES ('check of writes', $1, $2)
+		ON CONFLICT (key) DO UPDATE SET detail = excluded.detail, since = excluded.since`, fill, s.Now().UnixMicro())
+	if err != nil {
+		s.writable.err = fmt.Errorf("state cannot be written: %w", err)
+	}
+	return s.writable.err
+}
+
+// checkFile says whether the file that is open is still the one in the state's directory.
+func (s *Store) checkFile() error {
+	if s.file == nil {
+		return nil
+	}
+	now, err := os.Stat(s.path)
+	if err != nil {
+		return fmt.Errorf("the file was deleted while the program runs, stop it and restore the file: %w", err)
+	}
+	if !os.SameFile(s.file, now) {
+		return fmt.Errorf("%s was replaced while the program runs: restart it", s.path)
 	}
 	return nil
 }
