@@ -283,6 +283,16 @@ func metricsHandler(g prometheus.Gatherer) http.Handler {
 	})
 }
 
+// Verify asks every source once, as a scrape does; what came of it is in Outcomes and in the log.
+func (c *Collector) Verify(ctx context.Context) {
+	c.mu.Lock()
+	limit := c.current.cfg.ScrapeTimeout
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_, _ = c.scrape(ctx) // it fails when ctx or the collector ends
+}
+
 // Gatherer gathers one scrape under ctx. A scrape whose deadline passes gives what had been answered by then; one that
 // is cancelled gives an error.
 func (c *Collector) Gatherer(ctx context.Context) prometheus.Gatherer {

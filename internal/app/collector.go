@@ -20,10 +20,12 @@ type collectorPart struct {
 	collector *collector.Collector
 	own       []collector.NamedSource // sources of this process, in addition to the configured ones
 	log       *slog.Logger
+	changed   chan struct{} // the sources are new, and none of them has been asked
 }
 
 func newCollectorPart(c *config.Config, own []collector.NamedSource, log *slog.Logger, now func() time.Time) (*collectorPart, error) {
-	p := &collectorPart{own: own, log: log}
+	p := &collectorPart{own: own, log: log, changed: make(chan struct{}, 1)}
+	p.changed <- struct{}{}
 	cfg, err := p.build(c)
 	if err != nil {
 		return nil, err
@@ -55,6 +57,10 @@ func (p *collectorPart) prepare(c *config.Config) (change, error) {
 		commit: func() {
 			p.collector.Reload(cfg)
 			p.announce(c)
+			select {
+			case p.changed <- struct{}{}:
+			default:
+			}
 		},
 		discard: func() {
 			for _, s := range cfg.Sources {
@@ -73,8 +79,18 @@ func (p *collectorPart) announce(c *config.Config) {
 	}
 }
 
-// run does nothing: the collector works when it is scraped.
-func (p *collectorPart) run(context.Context) error { return nil }
+// run asks every source once after a start and a reload, so that a source that cannot work is known before the first
+// scrape. Everything else happens when the collector is scraped.
+func (p *collectorPart) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.changed:
+			p.collector.Verify(ctx)
+		}
+	}
+}
 
 func (p *collectorPart) close() { p.collector.Close() }
 

@@ -45,6 +45,7 @@ type reporterPart struct {
 	texts     *compose.Composer
 	reading   atomic.Pointer[reading]
 	retries   *report.Retries
+	verifier  *verifier
 }
 
 // reporterDeps is what a reporterPart uses of the process.
@@ -69,6 +70,8 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	p.retries = report.NewRetries(p.log, p.now, p.registry)
 	p.reading.Store(s.reading)
 	p.texts = compose.New(p.store, s.reading.set(p.retries), p.now, p.log)
+	p.verifier = newVerifier(p.log, p.now)
+	p.verifier.setChannels(s.channels)
 	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
 	p.journal = incident.New(s.incident, p.store, p.log, p.registry)
 	p.reconcile = incident.NewReconciler(s.reconcile, p.journal, p.store, p.log, p.registry, p.now)
@@ -148,6 +151,7 @@ func (p *reporterPart) prepare(c *config.Config) (change, error) {
 			old.close()
 			p.outbox.SetConfig(s.outbox)
 			p.outbox.SetChannels(s.channels)
+			p.verifier.setChannels(s.channels)
 			p.journal.SetConfig(s.incident)
 			p.reconcile.SetConfig(s.reconcile)
 			p.webhook.SetConfig(s.webhook)
@@ -163,6 +167,7 @@ func (p *reporterPart) run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { p.scheduler.Run(ctx) })
 	tasks.Go(func() { p.reconcile.Run(ctx) })
+	tasks.Go(func() { p.verifier.run(ctx) })
 	err := p.outbox.Run(ctx)
 	failed := err != nil && ctx.Err() == nil
 	if failed {

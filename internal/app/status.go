@@ -42,7 +42,7 @@ type status struct {
 
 // Parts asks the state, the database of the figures and the parts in this process.
 func (s status) Parts(ctx context.Context) pages.Parts {
-	out := pages.Parts{LastWebhook: s.webhook.Last()}
+	out := pages.Parts{LastWebhook: s.webhook.Last(), Verified: s.verifier.results()}
 	out.Queries, out.Collector = s.queries()
 	var probe sync.WaitGroup
 	probe.Go(func() { out.Figures = s.newest(ctx) })

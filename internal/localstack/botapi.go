@@ -273,6 +273,11 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 		}
 		b.actions[m.ChatID]++
 		return "true", nil
+	case "getChat":
+		if err := checkChat(params); err != nil {
+			return "", err
+		}
+		return `{"id":1,"type":"supergroup","title":"demo"}`, nil
 	case "sendMessage":
 		m.Text = params["text"]
 	case "sendPhoto":

@@ -25,12 +25,14 @@ type trouble struct{ Text, Path string }
 type overviewBody struct {
 	Parts    Parts
 	Troubles []trouble
-	Open     []incidentRow
-	Reports  []reportRow
-	Pending  int
-	Waiting  []deliveryRow
-	Latest   []deliveryRow
-	GivenUp  []deliveryRow
+	// Unverified is what nothing is known of yet.
+	Unverified []trouble
+	Open       []incidentRow
+	Reports    []reportRow
+	Pending    int
+	Waiting    []deliveryRow
+	Latest     []deliveryRow
+	GivenUp    []deliveryRow
 }
 
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
@@ -62,6 +64,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 		body.Pending += n
 	}
 	body.Troubles = append(v.troubles(body.Parts), v.lost(body.GivenUp)...)
+	body.Unverified = v.unverified(body.Parts, p.cfg.Status.Receivers())
 	v.Body = body
 	p.show(w, r, "overview.html", v)
 }
@@ -83,6 +86,11 @@ func (v *page) troubles(s Parts) []trouble {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stopped)) {
 		add("/sources#receivers", "trouble_stopped", name, s.Stopped[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Verified)) {
+		if fault := s.Verified[name].Fault; fault != "" && s.Stopped[name] == "" {
+			add("/sources#receivers", "trouble_receiver", name, fault)
+		}
 	}
 	if !s.Oldest.IsZero() && v.now.Sub(s.Oldest) > waitsLong {
 		add("/deliveries?state=pending", "trouble_waits", v.Dur(v.now.Sub(s.Oldest)))
@@ -110,6 +118,27 @@ func (v *page) troubles(s Parts) []trouble {
 	return out
 }
 
+// unverified is what has not been asked since the start or the last reload, in one line each.
+func (v *page) unverified(s Parts, receivers []Receiver) []trouble {
+	var out []trouble
+	seen := map[string]bool{}
+	for _, q := range s.Queries {
+		if q.At.IsZero() && !seen[q.Source] {
+			seen[q.Source] = true
+			out = append(out, trouble{v.T("unverified_source", q.Source), "/sources#queries"})
+		}
+	}
+	for _, r := range receivers {
+		if _, known := s.Verified[r.Name]; !known && s.Stopped[r.Name] == "" {
+			out = append(out, trouble{v.T("unverified_receiver", r.Name), "/sources#receivers"})
+		}
+	}
+	if len(s.Alertmanagers) > 0 && s.Compared.IsZero() && s.CompareFault == "" {
+		out = append(out, trouble{v.T("unverified_alertmanagers"), "/sources#alertmanagers"})
+	}
+	return out
+}
+
 type sourcesBody struct {
 	Parts     Parts
 	Sources   []sourceRow
@@ -129,6 +158,7 @@ type receiverRow struct {
 	Stopped    string
 	Pending    int
 	Configured bool
+	Verified   Verification // its At is zero before
 }
 
 func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
@@ -146,11 +176,11 @@ func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 	known := map[string]bool{}
 	for _, rc := range p.cfg.Status.Receivers() {
 		known[rc.Name] = true
-		body.Receivers = append(body.Receivers, receiverRow{rc, body.Parts.Stopped[rc.Name], body.Parts.Pending[rc.Name], true})
+		body.Receivers = append(body.Receivers, receiverRow{rc, body.Parts.Stopped[rc.Name], body.Parts.Pending[rc.Name], true, body.Parts.Verified[rc.Name]})
 	}
 	for _, name := range slices.Sorted(maps.Keys(body.Parts.Pending)) {
 		if !known[name] { // what waits for a receiver that was taken out of the configuration
-			body.Receivers = append(body.Receivers, receiverRow{Receiver{Name: name}, body.Parts.Stopped[name], body.Parts.Pending[name], false})
+			body.Receivers = append(body.Receivers, receiverRow{Receiver{Name: name}, body.Parts.Stopped[name], body.Parts.Pending[name], false, Verification{}})
 		}
 	}
 	v.Body = body

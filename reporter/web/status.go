@@ -41,6 +41,14 @@ type Parts struct {
 	Oldest        time.Time         // of the pending ones
 	Stopped       map[string]string // receivers that refuse everything, with the reason
 	Fault         string            // why the state could not be read
+	// Verified are receivers that were asked whether they work; one that is missing has not been asked yet.
+	Verified map[string]Verification
+}
+
+// Verification is what a receiver said when it was asked without a message to send.
+type Verification struct {
+	At    time.Time
+	Fault string // why it cannot work
 }
 
 // Query is the last outcome of one of the collector's queries.

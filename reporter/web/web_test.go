@@ -265,7 +265,13 @@ func TestPages(t *testing.T) {
 		Figures: web.Figures{URL: "http://prom:9090", Newest: day.Add(-time.Hour)}, Alertmanagers: []string{"http://am:9093"},
 		Compared: day.Add(-time.Minute), CompareFault: "connection refused", LastWebhook: day.Add(-2 * time.Hour), Open: 1,
 	}}
-	well := world{parts: web.Parts{Collector: true, Figures: web.Figures{Embedded: true, Newest: day}}}
+	verified := map[string]web.Verification{"oncall": {At: day}, "<b>": {At: day}}
+	well := world{parts: web.Parts{Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Verified: verified}}
+	unasked := world{parts: web.Parts{
+		Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Queries: []web.Query{{Source: "api", Kind: "http", Name: "never"}},
+		Alertmanagers: []string{"http://am:9093"}, Verified: map[string]web.Verification{"<b>": {At: day}},
+	}}
+	refused := world{parts: web.Parts{Figures: web.Figures{Newest: day}, Verified: map[string]web.Verification{"oncall": {At: day, Fault: "bot: <401>"}, "<b>": {At: day}}}}
 
 	for name, tc := range map[string]struct {
 		w    world
@@ -279,7 +285,13 @@ func TestPages(t *testing.T) {
 		"overview, troubles": {trouble, "/", 200, []string{
 			"Needs attention: 6", "Receiver oncall is suspended: Unauthorized &lt;b&gt;", "waiting for 1h", "Source db: failed queries: 1",
 			"latest figures are 1h old", "not compared with Alertmanager: connection refused", "was not delivered to oncall", "<b>4</b>",
-		}, "Source api"},
+			"Source api has not been queried yet",
+		}, "All good"},
+		"overview, nothing asked yet": {unasked, "/", 200, []string{"Not verified yet: 3", "Source api has not been queried yet", "Receiver oncall has not been verified yet",
+			"have not been compared with Alertmanager yet"}, "All good"},
+		"overview, a receiver that refuses": {refused, "/", 200, []string{"Receiver oncall cannot be reached: bot: &lt;401&gt;"}, "All good"},
+		"sources, nothing asked yet":        {unasked, "/sources", 200, []string{"not verified", "not queried yet"}, ""},
+		"sources, a receiver that refuses":  {refused, "/sources", 200, []string{"bot: &lt;401&gt;"}, ""},
 		"overview, figures not to be read": {world{parts: web.Parts{Figures: web.Figures{Fault: "refused"}, Fault: "disk"}}, "/", 200,
 			[]string{"Figures cannot be read: refused", "state cannot be read"}, "disk"},
 
