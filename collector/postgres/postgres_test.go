@@ -604,10 +604,14 @@ func TestResolutionTimes(t *testing.T) {
 	}
 }
 
-// benchmarkScrape is a whole scrape over HTTP: five queries of the builtin set on so many incidents in the window.
-func benchmarkScrape(b *testing.B, rows, together int) {
+// benchmarkScrape is a whole scrape over HTTP: queries of the builtin set on so many incidents in the window, five without
+// names.
+func benchmarkScrape(b *testing.B, rows, together int, names ...string) {
+	if len(names) == 0 {
+		names = []string{"alerts", "alerts_resolved", "alerts_converged", "repairs", "knowledge_entries"}
+	}
 	dsn := benchDatabase(b, rows)
-	p := start(b, dsn, awoooiQueries(b, "alerts", "alerts_resolved", "alerts_converged", "repairs", "knowledge_entries")...)
+	p := start(b, dsn, awoooiQueries(b, names...)...)
 	srv := httptest.NewServer(p.c.Handler(prometheus.NewRegistry()))
 	defer srv.Close()
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: together}}
@@ -654,6 +658,13 @@ func benchDatabase(b *testing.B, rows int) string {
 }
 
 func BenchmarkScrape10k(b *testing.B)          { benchmarkScrape(b, 10_000, 1) }
+
+// BenchmarkScrapeSet10k is a scrape of every query of the set awoooi that asks PostgreSQL.
+func BenchmarkScrapeSet10k(b *testing.B) {
+	benchmarkScrape(b, 10_000, 1, "alerts", "alerts_by_name", "alerts_resolved", "alerts_auto_resolved", "alerts_human_approved",
+		"alerts_converged", "alerts_grouped", "repairs", "knowledge_entries", "incidents_open", "incidents_resolved", "incident_resolution")
+}
+
 func BenchmarkScrape10kTogether8(b *testing.B) { benchmarkScrape(b, 10_000, 8) }
 func BenchmarkScrape1M(b *testing.B)           { benchmarkScrape(b, 1_000_000, 1) }
 func BenchmarkScrape1MTogether8(b *testing.B)  { benchmarkScrape(b, 1_000_000, 8) }
