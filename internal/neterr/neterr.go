@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// The causes. Their texts are part of what users search for; see docs/metrics.md.
+// The causes, in the words that users search for.
 const (
 	Refused       = "connection refused"
 	HostNotFound  = "host not found"
