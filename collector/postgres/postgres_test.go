@@ -657,7 +657,7 @@ func benchDatabase(b *testing.B, rows int) string {
 	return pg.DSN(name)
 }
 
-func BenchmarkScrape10k(b *testing.B)          { benchmarkScrape(b, 10_000, 1) }
+func BenchmarkScrape10k(b *testing.B) { benchmarkScrape(b, 10_000, 1) }
 
 // BenchmarkScrapeSet10k is a scrape of every query of the set awoooi that asks PostgreSQL.
 func BenchmarkScrapeSet10k(b *testing.B) {

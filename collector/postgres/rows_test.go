@@ -295,3 +295,71 @@ func TestLabelsAreInUTCWhateverTheZone(t *testing.T) {
 		t.Errorf("a time without zone is %v", got)
 	}
 }
+
+// The tables that the builtin queries name may be views, materialised views, partitioned tables or foreign to the search path,
+// and their columns of a domain.
+func TestZoneOfColumnsIsAskedWhateverTheTablesAre(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change string
+		fails  bool
+	}{
+		"timestamptz":            {"", false},
+		"a view":                 {"ALTER TABLE incidents RENAME TO raw; CREATE VIEW incidents AS SELECT *, created_at AT TIME ZONE 'UTC' AS x FROM raw", false},
+		"a view of no zone":      {"ALTER TABLE incidents ALTER created_at TYPE timestamp; ALTER TABLE incidents RENAME TO raw; CREATE VIEW incidents AS SELECT * FROM raw", true},
+		"a materialised view":    {"ALTER TABLE incidents ALTER created_at TYPE timestamp; ALTER TABLE incidents RENAME TO raw; CREATE MATERIALIZED VIEW incidents AS SELECT * FROM raw", true},
+		"a domain":               {"CREATE DOMAIN moment AS timestamp; ALTER TABLE incidents ALTER created_at TYPE moment", true},
+		"a domain with a zone":   {"CREATE DOMAIN moment AS timestamptz; ALTER TABLE incidents ALTER created_at TYPE moment", false},
+		"a partitioned table":    {"DROP TABLE incidents; CREATE TABLE incidents (status text, alert_category text, created_at timestamp) PARTITION BY RANGE (created_at)", true},
+		"another schema's table": {"CREATE SCHEMA old; CREATE TABLE old.incidents (created_at timestamp)", false},
+		"another column":         {"ALTER TABLE incidents ADD seen_at timestamp", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := database(t)
+			if tc.change != "" {
+				exec(t, connect(t, dsn), tc.change)
+			}
+			results := readAll(t.Context(), open(t, dsn), time.Now(), awoooiQueries(t, "alerts", "knowledge_entries")...)
+			if err := results[0].Err; (err != nil) != tc.fails || err != nil && !strings.Contains(err.Error(), "column incidents.created_at has no time zone") {
+				t.Errorf("alerts: %v", err)
+			}
+			if err := results[1].Err; err != nil {
+				t.Errorf("knowledge_entries: %v", err)
+			}
+		})
+	}
+}
+
+// Other things that a database does to a query cost that query only, and say what happened.
+func TestOtherFaultsOfADatabase(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	conn := connect(t, dsn)
+	exec(t, conn, `CREATE MATERIALIZED VIEW empty AS SELECT 1 AS value WITH NO DATA;
+		CREATE TYPE pair AS (a int, b text); CREATE TABLE pairs (p pair); INSERT INTO pairs VALUES (ROW(1, 'x, y'));
+		CREATE TABLE guarded (n int); INSERT INTO guarded VALUES (1), (2); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+		CREATE FUNCTION deep(n int) RETURNS int LANGUAGE sql AS 'SELECT CASE WHEN n > 0 THEN deep(n - 1) ELSE 0 END'`)
+	for name, tc := range map[string]struct{ sql, want string }{
+		"a materialised view without data": {"SELECT value FROM empty", "error: has not been populated"},
+		"a composite type as a label":      {"SELECT p AS l, 1 AS value FROM pairs", `{l="(1,\"x, y\")"} 1`},
+		"row security off for the owner":   {"SELECT count(*) AS value, 'x' AS l FROM guarded", `{l="x"} 2`},
+		"a function without end":           {"SELECT deep(100000000) AS value, 'x' AS l", "error: "},
+		"a label of a megabyte":            {"SELECT repeat('x', 1000000) AS l, 1 AS value", "… "},
+		"a lateral join":                   {"SELECT g AS value, 'x' AS l FROM generate_series(1, 1) g, LATERAL (SELECT @until) AS u", `{l="x"} 1`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, dsn, query("q", tc.sql, labelled), query("good", "SELECT 1 AS value"))
+			text := p.scrape(t)
+			got := strings.TrimPrefix(strings.TrimPrefix(figures(text), "good 1 "), "q")
+			if says, fails := strings.CutPrefix(tc.want, "error: "); fails {
+				if got != "good 1" || !strings.Contains(p.log(), says) {
+					t.Errorf("got %s, and the log %s; want %q", got, p.log(), says)
+				}
+			} else if !strings.Contains(got, tc.want) {
+				t.Errorf("got %s, want %s\n%s", got, tc.want, p.log())
+			}
+		})
+	}
+}
