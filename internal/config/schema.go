@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	promconfig "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
@@ -148,6 +149,9 @@ func kindSchema(t reflect.Type, path string, comments map[string]string) *schema
 		}
 		if t.Elem().Kind() == reflect.String {
 			return &schema{AnyOf: []*schema{list, {Type: "string"}}} // "a, b"
+		}
+		if t.Elem() == reflect.TypeFor[time.Duration]() {
+			return &schema{AnyOf: []*schema{list, list.Items}} // "compare: 24h"
 		}
 		return list
 	case reflect.Map:

@@ -97,7 +97,8 @@ func TestSchemaAgreesWithTheProgram(t *testing.T) {
 		}
 	}
 	for _, right := range []string{
-		"receivers: [{name: a, telegram: {chat_id: -100123}}, {name: b, terminal: true}]", "incidents: {receivers: a, expire_after: 0}",
+		"receivers: [{name: a, telegram: {chat_id: -100123}}, {name: b, terminal: true}]", "reports: [{name: a, figures: [{name: b, compare: 24h}]}]",
+		"incidents: {receivers: a, expire_after: 0}",
 		"prometheus: {http_config: {http_headers: {X-Scope-OrgID: {values: [a]}}, proxy_url: http://p, tls_config: {min_version: TLS12}}}",
 	} {
 		if err := check(right); err != nil {
