@@ -366,8 +366,12 @@ func newReading(
 		}
 		lookup = r.details
 	}
+	locales := map[string]string{}
+	for _, route := range c.Routes {
+		locales[route.Name] = route.Locale
+	}
 	r.postmortem = postmortem.New(postmortem.Config{
-		Zone: c.Zone, Locale: c.Locale, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
+		Zone: c.Zone, Locale: c.Locale, Locales: locales, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
 	}, lookup, history, r.querier, r.rules, log)
 	return r, nil
 }

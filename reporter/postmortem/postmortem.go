@@ -22,8 +22,9 @@ import (
 type Config struct {
 	Zone        *time.Location
 	Locale      string
-	ExternalURL string // of our own pages; "" leaves the link out
-	IDLabel     string // the label that names incidents
+	Locales     map[string]string // of routes that have their own, by name
+	ExternalURL string            // of our own pages; "" leaves the link out
+	IDLabel     string            // the label that names incidents
 	Now         func() time.Time
 }
 
@@ -77,7 +78,7 @@ func New(cfg Config, details Details, history History, querier Querier, rules Ru
 // Build collects what is known. If a database does not answer, its details are missing, and a note says so.
 func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Postmortem {
 	p := reporter.Postmortem{
-		Incident: in, Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
+		Incident: in, Locale: cmp.Or(b.cfg.Locales[in.Route], b.cfg.Locale), Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
 		Title:       in.Title(),
 		Severity:    in.Severity(),
 		Description: in.Worst().Description(),

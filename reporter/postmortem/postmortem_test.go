@@ -141,3 +141,13 @@ func TestDetailsOfTheDatabaseWin(t *testing.T) {
 		}
 	}
 }
+
+func TestARouteMayHaveItsLocale(t *testing.T) {
+	t.Parallel()
+	cfg := postmortem.Config{Locale: "zh-TW", Locales: map[string]string{"db": "en", "web": ""}}
+	for route, want := range map[string]string{"db": "en", "web": "zh-TW", "": "zh-TW", "gone": "zh-TW"} {
+		if got := build(cfg, nil, nil, &bytes.Buffer{}, reporter.Incident{Route: route}).Locale; got != want {
+			t.Errorf("route %q: locale %q, want %q", route, got, want)
+		}
+	}
+}
