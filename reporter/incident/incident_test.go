@@ -91,6 +91,18 @@ func (m *memory) postmortem(p reporter.PostmortemDue, receiver string) {
 	m.deliveries[d.Key] = d
 }
 
+// send makes what is due sent, and says of each what it was, and the state of its incident.
+func (m *memory) send() (sent []string) {
+	for key, d := range m.deliveries {
+		if d.State == reporter.DeliveryPending && !d.NextAttempt.After(m.clock) {
+			d.State = reporter.DeliverySent
+			m.deliveries[key] = d
+			sent = append(sent, string(d.Kind)+" "+d.Subject+" "+string(m.incidents[d.Subject].State))
+		}
+	}
+	return sent
+}
+
 func asked(q reporter.JournalQuery, in reporter.Incident) bool {
 	for _, k := range q.Keys {
 		if in.Key == k.Of && (!in.Over() || !in.EndedAt.Before(k.Since)) {
@@ -323,5 +335,66 @@ func TestStoreThatFailsChangesNothing(t *testing.T) {
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v, %v", problems, err)
+	}
+}
+
+// An alert that fires for five minutes in every ten, all day long, is one incident with two messages: its postmortem, and an update
+// once it is over.
+func TestFlapping(t *testing.T) {
+	t.Parallel()
+	cfg := config
+	cfg.ChronicAfter, cfg.DigestWindow = 24*time.Hour, time.Minute
+	m := newMemory()
+	j := journal(m, cfg)
+	var sent []string
+	for minute := range 24 * 60 {
+		m.clock = at(float64(minute))
+		start := float64(minute - minute%10)
+		var err error
+		switch {
+		case minute >= 23*60:
+		case minute%10 == 0:
+			err = j.Accept(t.Context(), []reporter.AlertEvent{event("a", start, -1)})
+		case minute%10 == 5:
+			err = j.Accept(t.Context(), []reporter.AlertEvent{event("a", start, start+5)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, m.send()...)
+	}
+	if len(sent) != 2 || !strings.HasSuffix(sent[0], " resolved") || !strings.HasSuffix(sent[1], " resolved") {
+		t.Errorf("sent %q", sent)
+	}
+	if got := summary(m); !strings.HasPrefix(got, "0-1375 ") {
+		t.Errorf("incidents are %s", got)
+	}
+}
+
+// An outage of 26 hours with 40 alerts is one incident with one postmortem.
+func TestLongOutage(t *testing.T) {
+	t.Parallel()
+	cfg := config
+	cfg.ChronicAfter = 24 * time.Hour
+	var hooks [][]reporter.AlertEvent
+	for n := range 40 {
+		hooks = append(hooks, []reporter.AlertEvent{event(fmt.Sprint(n), float64(n), -1)})
+	}
+	for n := range 40 {
+		hooks = append(hooks, []reporter.AlertEvent{event(fmt.Sprint(n), float64(n), 26*60)})
+	}
+	if got := summary(receive(t, cfg, hooks...)); got != "0-1560 (1)" {
+		t.Errorf("incidents are %s", got)
+	}
+}
+
+// The date in an incident's ID is that of its zone: 03:29 in Taipei is today.
+func TestIDsCarryTheLocalDate(t *testing.T) {
+	t.Parallel()
+	cfg := config
+	cfg.Zone = time.FixedZone("Asia/Taipei", 8*60*60)
+	e := event("a", 19*60+29, -1)
+	if m := receive(t, cfg, []reporter.AlertEvent{e}); !strings.HasPrefix(m.sorted()[0].ID, "INC-20260423-") {
+		t.Errorf("the ID is %s", m.sorted()[0].ID)
 	}
 }
