@@ -13,9 +13,9 @@ const (
 	overviewListed = 5
 	// recently is how long a delivery that was given up is news.
 	recently = 24 * time.Hour
-	// staleAfter is how old the newest sample of our collector may be before people are told; PromQL's own lookback.
+	// staleAfter is how old the newest sample of our collector may be before the overview says so; PromQL's own lookback.
 	staleAfter = 5 * time.Minute
-	// waitsLong is how old the oldest pending delivery may be before people are told.
+	// waitsLong is how old the oldest pending delivery may be before the overview says so.
 	waitsLong = 10 * time.Minute
 )
 

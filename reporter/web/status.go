@@ -66,7 +66,7 @@ type Query struct {
 type Figures struct {
 	Embedded bool
 	URL      string    // without credentials; "" with Embedded, or where there is nothing to read
-	Newest   time.Time // of the samples of our collector; zero: there are none
+	Newest   time.Time // of the samples of our collector; zero: no samples
 	Took     time.Duration
 	Fault    string
 }
