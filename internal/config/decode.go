@@ -243,7 +243,8 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 		case name == "":
 			d.problems.unreadable(sub+".name", position{c.Line, c.Column}, "is missing", "give it a name")
 		case seen[name]:
-			d.problems.unreadable(sub+".name", d.problems.at[sub+".name"], "another entry has the name "+safetext.Quote(name, 80), "rename or remove one")
+			at := d.problems.at[sub+".name"]
+			d.problems.unreadable(sub+".name", at, "another entry has the name "+safetext.Quote(name, 80), "rename or remove one")
 		default:
 			seen[name] = true
 		}
