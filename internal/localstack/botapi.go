@@ -382,7 +382,8 @@ func buttons(s string) (out []BotButton, err error) {
 	for _, row := range markup.Keyboard {
 		for _, b := range row {
 			if b.Text == "" || !DottedHost(b.URL) {
-				return nil, fmt.Errorf("Bad Request: inline keyboard button URL '%s' is invalid: Wrong HTTP URL", b.URL) //nolint:staticcheck // as above
+				//nolint:staticcheck // as above
+				return nil, fmt.Errorf("Bad Request: inline keyboard button URL '%s' is invalid: Wrong HTTP URL", b.URL)
 			}
 			out = append(out, BotButton(b))
 		}

@@ -269,7 +269,7 @@ func (s slowly) Minimal(d reporter.Delivery) reporter.Message {
 	return reporter.Message{HTML: d.Subject}
 }
 
-var groupMessages = flag.Int("outbox.messages", 65, "how many messages go to one group in TestTopicsOfAGroupShareItsLimit")
+var groupMessages = flag.Int("outbox.messages", 45, "how many messages go to one group in TestTopicsOfAGroupShareItsLimit")
 
 // Messages to the topics of one group go out as fast as the group's limit allows, and no faster, also when the process
 // is restarted meanwhile.
@@ -358,7 +358,7 @@ func TestStoreThatFailsForAWhileDoublesNothing(t *testing.T) {
 // and what is doubled is marked.
 func TestDeathAtAnyPointLosesNothing(t *testing.T) {
 	t.Parallel()
-	for point := range 40 {
+	for point := range 26 {
 		t.Run(fmt.Sprint(point), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -301,7 +301,8 @@ func (s *Store) Failures(ctx context.Context, notice int64, limit int) (reporter
 		return out, err
 	}
 	// A delivery that was tried says why it waits; the others of its receiver wait with it.
-	const waits = ` state = 'pending' AND receiver IN (SELECT receiver FROM deliveries WHERE state = 'pending' AND reason IN ('account', 'receiver'))`
+	const waits = ` state = 'pending' AND receiver IN (
+		SELECT receiver FROM deliveries WHERE state = 'pending' AND reason IN ('account', 'receiver'))`
 	if err := q.row(ctx, `SELECT count(*) FROM deliveries WHERE`+waits).Scan(&out.WaitCount); err != nil {
 		return out, fmt.Errorf("notice %d: %w", notice, err)
 	}

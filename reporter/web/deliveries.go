@@ -45,7 +45,7 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 	for _, d := range ds {
 		row := deliveryRow{P: v, D: d, All: len(d.Parts), Acting: a}
 		for _, part := range d.Parts {
-			if !part.SentAt.IsZero() {
+			if !part.SentAt.IsZero() && !part.Uncertain && !part.Dropped {
 				row.Sent++
 			}
 		}
