@@ -80,7 +80,9 @@ func doctorState(ctx context.Context, c *config.Config) []Finding {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []Finding{{Result: FindingWarn, What: "state", Text: dir + " does not exist", Remedy: "the first run creates it; check state.path"}}
+		return []Finding{{
+			Result: FindingWarn, What: "state", Text: dir + " does not exist", Remedy: "the first run creates it; check state.path",
+		}}
 	case err != nil:
 		return []Finding{failed("state", err, "check state.path and its permissions")}
 	case !info.IsDir():

@@ -54,7 +54,8 @@ func sourceKindOf(name string) (sourceKind, bool) {
 func checkedByKPI(kpi.Query) error { return nil }
 
 func openPostgres(s config.Source) (collector.Source, error) {
-	return postgres.Open(postgres.Config{Name: s.Name, DSN: s.DSN, MaxConns: int32(s.MaxConnections), Timezone: s.Timezone})
+	conns := int32(s.MaxConnections) //nolint:gosec // 1..3, as internal/config checks
+	return postgres.Open(postgres.Config{Name: s.Name, DSN: s.DSN, MaxConns: conns, Timezone: s.Timezone})
 }
 
 func describePostgres(s config.Source) string {

@@ -176,11 +176,15 @@ func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 	known := map[string]bool{}
 	for _, rc := range p.cfg.Status.Receivers() {
 		known[rc.Name] = true
-		body.Receivers = append(body.Receivers, receiverRow{rc, body.Parts.Stopped[rc.Name], body.Parts.Pending[rc.Name], true, body.Parts.Verified[rc.Name]})
+		body.Receivers = append(body.Receivers, receiverRow{
+			rc, body.Parts.Stopped[rc.Name], body.Parts.Pending[rc.Name], true, body.Parts.Verified[rc.Name],
+		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(body.Parts.Pending)) {
 		if !known[name] { // what waits for a receiver that was taken out of the configuration
-			body.Receivers = append(body.Receivers, receiverRow{Receiver{Name: name}, body.Parts.Stopped[name], body.Parts.Pending[name], false, Verification{}})
+			body.Receivers = append(body.Receivers, receiverRow{
+				Receiver{Name: name}, body.Parts.Stopped[name], body.Parts.Pending[name], false, Verification{},
+			})
 		}
 	}
 	v.Body = body
