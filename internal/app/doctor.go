@@ -204,7 +204,7 @@ func doctorFigures(ctx context.Context, c *config.Config) []Finding {
 	}
 	for _, d := range ds {
 		var empty []string
-		for _, f := range d.Figures {
+		for _, f := range d.Asked() {
 			samples, err := q.Query(ctx, f.Expr, now)
 			switch {
 			case err != nil:
