@@ -426,8 +426,9 @@ func (t *journalTx) fold(ctx context.Context, in reporter.Incident) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND EXISTS (SELECT 1 FROM `+t.each(2)+` v
-		WHERE starts_at = `+t.integer(0)+` AND fingerprint = `+t.element(1)+`)`, in.ID, list); err != nil {
+	// A list that does not depend on the row is read once; EXISTS would read it for each alert.
+	if _, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND (starts_at, fingerprint) IN
+		(SELECT `+t.integer(0)+`, `+t.element(1)+` FROM `+t.each(2)+` v)`, in.ID, list); err != nil {
 		return err
 	}
 	row, err := incidentRow(in)
