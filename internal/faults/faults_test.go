@@ -164,12 +164,19 @@ func (p *process) ready() {
 // pause is how long a fault lasts, which no clock but the real one can say.
 func pause(d time.Duration) { <-time.After(d) }
 
-// post sends one resolved incident to one of the processes, and books it if it was accepted.
-func (w *world) post(id string, to *process) bool {
+// resolved is the body of a webhook with one resolved incident. The group's key and the members of the alert after its times are
+// the caller's.
+func resolved(id, groupKey, members string) string {
 	end := time.Now()
-	body := fmt.Sprintf(`{"version": "4", "groupKey": %q, "status": "resolved", "receiver": "awoooi", "groupLabels": {}, "externalURL": "http://am:9093",
-		"alerts": [{"status": "resolved", "labels": {"alertname": "Broken", "incident_id": %q}, "annotations": {}, "startsAt": %q, "endsAt": %q, "fingerprint": %q}]}`,
-		id, id, end.Add(-time.Hour).Format(time.RFC3339Nano), end.Format(time.RFC3339Nano), id)
+	return fmt.Sprintf(`{"version": "4", "groupKey": %q, "status": "resolved", "receiver": "awoooi", "groupLabels": {}, "externalURL": "http://am:9093",
+		"alerts": [{"status": "resolved", "labels": {"alertname": "Broken", "incident_id": %q}, "startsAt": %q, "endsAt": %q, "fingerprint": %q%s}]}`,
+		groupKey, id, end.Add(-time.Hour).Format(time.RFC3339Nano), end.Format(time.RFC3339Nano), id, members)
+}
+
+// post sends one resolved incident to one of the processes, and books it if it was accepted.
+func (w *world) post(id string, to *process) bool { return w.postBody(id, resolved(id, id, ""), to) }
+
+func (w *world) postBody(id, body string, to *process) bool {
 	resp, err := client.Post("http://"+to.addr+"/api/v1/alertmanager/webhook", "application/json", strings.NewReader(body))
 	if err != nil {
 		return false
@@ -184,6 +191,68 @@ func (w *world) post(id string, to *process) bool {
 	}
 	w.accepted[id] = true
 	return true
+}
+
+// attacks are requests that must be refused, with the status that refuses them.
+var attacks = []struct {
+	name, contentType, origin string
+	body                      func() string
+	want                      int
+}{
+	{"a number of 9 MB", "application/json", "", func() string {
+		return `{"version": "4", "groupKey": "k", "truncatedAlerts": ` + strings.Repeat("1", 9<<20) + `}`
+	}, 400},
+	{"deep nesting", "application/json", "", func() string { return `{"x": ` + strings.Repeat("[", 4<<20) }, 400},
+	{"a body beyond the limit", "application/json", "", func() string { return `{"x": "` + strings.Repeat("a", 11<<20) + `"}` }, 413},
+	{"a form of another site", "text/plain", "", func() string { return resolved("F-STRANGER", "k", "") }, 415},
+	{"a script of another site", "application/json", "https://evil.example", func() string { return resolved("F-STRANGER", "k", "") }, 403},
+}
+
+// poison are members of an alert, and keys of a group, that did harm once: the incident is accepted, and its message arrives.
+func poison(n int, id string) (groupKey, members string) {
+	switch n % 5 {
+	case 0: // an expression that overflowed the parser's stack when it was evaluated
+		return id, `, "generatorURL": "http://p/graph?g0.expr=` + strings.Repeat("min(", 2<<20) + `"`
+	case 1:
+		return id, `, "generatorURL": "http://p/graph?g0.expr=` + strings.Repeat("(", 400<<10) + `"`
+	case 2: // a key that PostgreSQL could not index
+		return id + strings.Repeat("k", 8<<10), ""
+	case 3:
+		return id, `, "annotations": {"summary": "</b><script>{{.}} \u001b[2J\u202e\u0000 <a href=\"tg://x\">", "description": "` + strings.Repeat("<b>", 20000) + `"}`
+	}
+	return id, `, "annotations": {"runbook_url": "javascript:alert(1)", "dashboard_url": "http://nodot:99999/"}`
+}
+
+// hostile posts attacks, which must be refused, and poisoned incidents, which must arrive like all others, until ctx ends.
+func (w *world) hostile(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n++ {
+		to := w.procs[n%len(w.procs)]
+		a := attacks[n%len(attacks)]
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+to.addr+"/api/v1/alertmanager/webhook", strings.NewReader(a.body()))
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		req.Header.Set("Content-Type", a.contentType)
+		if a.origin != "" {
+			req.Header.Set("Origin", a.origin)
+			req.Header.Set("Sec-Fetch-Site", "cross-site")
+		}
+		if resp, err := client.Do(req); err == nil { // else the process was killed, or answered before it had read all
+			resp.Body.Close()
+			if resp.StatusCode != a.want && resp.StatusCode != http.StatusServiceUnavailable {
+				w.t.Errorf("%s is answered %d, want %d", a.name, resp.StatusCode, a.want)
+			}
+		}
+		if w.waiting() <= outstanding {
+			id := fmt.Sprintf("F-9%05d", n)
+			key, members := poison(n, id)
+			for ctx.Err() == nil && !w.postBody(id, resolved(id, key, members), to) {
+				pause(100 * time.Millisecond)
+			}
+		}
+		pause(300 * time.Millisecond)
+	}
 }
 
 // feed posts incidents until ctx ends, each again and again until it is accepted, as Alertmanager does.
@@ -312,6 +381,7 @@ func TestKillsOnSQLite(t *testing.T) {
 	p.ready()
 	var feeders sync.WaitGroup
 	feeders.Go(func() { w.feed(ctx) })
+	feeders.Go(func() { w.hostile(ctx) })
 	trouble := rand.New(rand.NewPCG(w.rng.Uint64(), 2))
 	feeders.Go(func() { w.trouble(ctx, trouble) })
 	for range *kills {
@@ -342,6 +412,7 @@ func TestKillsOfReplicas(t *testing.T) {
 	}
 	var feeders sync.WaitGroup
 	feeders.Go(func() { w.feed(ctx) })
+	feeders.Go(func() { w.hostile(ctx) })
 	trouble := rand.New(rand.NewPCG(w.rng.Uint64(), 2))
 	feeders.Go(func() { w.trouble(ctx, trouble) })
 	for n := range *replicaKills {
