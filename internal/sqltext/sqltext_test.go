@@ -104,7 +104,7 @@ func TestIdentifiers(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"SELECT @since", "$$@a$$", "E'\\'@a'", "/*/**/*/@a", "a<@b", "\"a\"\"b\"", "@", "'"} {
+	for _, s := range []string{"SELECT @since", "$$@a$$", "E'\\'@a'", "/*/**/*/@a", "a<@b", "\"a\"\"b\"", "@", "'", "@A@@A"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, sql string) {
@@ -112,9 +112,13 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
+		refused := s.Check(s.Names()...) // a name that is used where an operator may be meant, as in "@A@@A"
 		out, err := s.Numbered(s.Names()...)
+		if (err == nil) != (refused == nil) {
+			t.Fatalf("%q: Check says %v, Numbered %v", sql, refused, err)
+		}
 		if err != nil {
-			t.Fatal(err)
+			return
 		}
 		if len(s.Names()) == 0 && out != sql {
 			t.Fatalf("%q became %q without a name", sql, out)
