@@ -346,8 +346,8 @@ func TestOwnPostmortemTemplate(t *testing.T) {
 func FuzzMarkup(f *testing.F) {
 	f.Add(hostile, hostile, "https://example.org/?a=\"<b>&")
 	f.Add("\xff\u202e", "`[x](y)`", "http://a.b/%zz")
+	r, base := newRenderer(f), newReport(f, seed()) // making them takes much longer than a text
 	f.Fuzz(func(t *testing.T, title, text, address string) {
-		r := newRenderer(t)
 		p := fullPostmortem(t)
 		p.Title, p.RootCause, p.Action, p.Incident.ID, p.Severity = title, text, text, title, reporter.Severity(text)
 		p.Links = []reporter.Link{{Kind: title, URL: address}}
@@ -360,8 +360,8 @@ func FuzzMarkup(f *testing.F) {
 		if _, err := r.Markdown(p); err != nil {
 			t.Fatal(err)
 		}
-		rep := newReport(t, with(seed(), map[string]float64{"alerts_by_category/" + text: 70}))
-		rep.Title = title
+		rep := base
+		rep.Title, rep.Figures = title, figures(with(seed(), map[string]float64{"alerts_by_category/" + text: 70}))
 		if m, err = r.Report(rep); err != nil {
 			t.Fatal(err)
 		}

@@ -81,7 +81,7 @@ func wellFormed(t *testing.T, what, markup string) {
 	}
 }
 
-func newRenderer(t *testing.T) *render.Renderer {
+func newRenderer(t testing.TB) *render.Renderer {
 	t.Helper()
 	r, err := render.New(render.Options{Zone: taipei(t), ExternalURL: "https://reporter.example.org/"})
 	if err != nil {
@@ -133,7 +133,7 @@ func with(base map[string]float64, over map[string]float64) map[string]float64 {
 	return base
 }
 
-func newReport(t *testing.T, values map[string]float64) reporter.Report {
+func newReport(t testing.TB, values map[string]float64) reporter.Report {
 	t.Helper()
 	due := time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)
 	rep := reporter.Report{
