@@ -29,6 +29,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/journal"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -610,7 +611,7 @@ func TestReloadUnderScrapes(t *testing.T) {
 		all = append(all, s)
 		return s
 	}
-	var logs syncBuffer
+	var logs localstack.Buffer
 	c := newCollector(t, collector.Config{Sources: named(open()), Queries: []kpi.Query{query("good")}}, &logs, time.Now)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -642,21 +643,4 @@ func TestReloadUnderScrapes(t *testing.T) {
 	if s := logs.String(); s != "" {
 		t.Errorf("faults during reloads: %s", s)
 	}
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

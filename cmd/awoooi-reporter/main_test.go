@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
 // With nothing configured the sample's report and postmortem reach the terminal and the pages, marked as a sample.
@@ -18,7 +19,7 @@ func TestZeroConfigShowsTheSample(t *testing.T) {
 	t.Setenv("AWOOOI_REPORTER_STATE_PATH", filepath.Join(t.TempDir(), "data"))
 	t.Setenv("AWOOOI_REPORTER_EMBEDDED_SCRAPE_INTERVAL", "500ms")
 	ctx, cancel := context.WithCancel(t.Context())
-	var stdout, stderr syncBuffer
+	var stdout, stderr localstack.Buffer
 	done := make(chan int, 1)
 	go func() {
 		done <- run(ctx, []string{"run", "--sample", "--web.listen-address", "127.0.0.1:0"}, &stdout, &stderr)
@@ -50,7 +51,7 @@ func TestHangupReloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	var stdout, stderr syncBuffer
+	var stdout, stderr localstack.Buffer
 	done := make(chan int, 1)
 	go func() {
 		done <- run(ctx, []string{"run", "--config.file", conf, "--web.listen-address", "127.0.0.1:0"}, &stdout, &stderr)
@@ -176,24 +177,6 @@ func TestDashboardsCommandWritesWhatIsConfigured(t *testing.T) {
 			t.Errorf("exit %d: %s", code, stderr.String())
 		}
 	})
-}
-
-// syncBuffer is a bytes.Buffer that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // eventually polls a condition of a running server for at most half a minute.

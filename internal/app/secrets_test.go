@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -145,7 +146,7 @@ receivers:
 // commands is what the commands print and log on a configuration whose servers all fail.
 func commands(t *testing.T, conf string) string {
 	t.Helper()
-	var out syncBuffer
+	var out localstack.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c, err := config.Load(conf)
 	if err != nil {

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,24 +83,6 @@ func connect(t *testing.T, dsn string) *pgx.Conn {
 	return conn
 }
 
-// syncBuffer is a bytes.Buffer that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // running is the whole program in this process, on a free port.
 type running struct {
 	*App
@@ -109,8 +90,8 @@ type running struct {
 	embedded      *embeddedPart // nil with a real Prometheus
 	t             *testing.T
 	conf          string // path of the configuration
-	logs          *syncBuffer
-	stdout        *syncBuffer
+	logs          *localstack.Buffer
+	stdout        *localstack.Buffer
 	stop          func()
 }
 
@@ -122,7 +103,7 @@ func start(t *testing.T, yaml string) *running {
 
 func startIn(t *testing.T, dir, yaml string, opts Options) *running {
 	t.Helper()
-	r := &running{t: t, conf: filepath.Join(dir, "config.yaml"), logs: &syncBuffer{}, stdout: &syncBuffer{}}
+	r := &running{t: t, conf: filepath.Join(dir, "config.yaml"), logs: &localstack.Buffer{}, stdout: &localstack.Buffer{}}
 	r.write(yaml)
 	load := func() (*config.Config, error) {
 		c, err := config.Load(r.conf)
