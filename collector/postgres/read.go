@@ -168,7 +168,7 @@ func (r *read) enter(n int, err error) bool {
 	return true
 }
 
-// work takes queries until there are none, or the connection is lost.
+// work takes queries until all are taken, or the connection is lost.
 func (r *read) work(c *session) {
 	defer c.end(r.ctx)
 	for {

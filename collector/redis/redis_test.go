@@ -129,7 +129,7 @@ func TestServerThatIsDownHealsAndShowsNoPassword(t *testing.T) {
 	}
 }
 
-// A server that takes connections and never answers costs the query its own timeout, and is told from one that is down.
+// A server that takes connections and never answers costs the query its own timeout, and is distinguished from one that is down.
 func TestServerThatHangsCostsTheQuerysTimeout(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -233,7 +233,7 @@ func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 	}
 	if !known {
 		route := j.cfg.route(e)
-		if route.Ignore || route.Heartbeat > 0 {
+		if route.Ignore {
 			j.ignored++
 			return
 		}
@@ -499,7 +499,7 @@ func endOf(a reporter.Alert) (end time.Time) {
 	return later(end, a.StartsAt)
 }
 
-// superseded says whether an episode that was never resolved is told of by another one of the same alert, o, and where it
+// superseded says whether an episode that was never resolved was followed by another one of the same alert, o, and where it
 // ends then: Alertmanager dates an alert anew when Prometheus was restarted, or when the resolve was lost.
 func superseded(a, o reporter.Alert) (end time.Time, ok bool) {
 	informed := later(o.SeenAt, newestResolve(o))

@@ -42,7 +42,6 @@ type Route struct {
 	MinDuration time.Duration
 	Severity    string // sets that of the alerts; "" keeps it
 	Ignore      bool
-	Heartbeat   time.Duration // the alert is a heartbeat, missing after this time; 0 is none
 }
 
 // BuiltinIgnored are alerts that are always firing, or only serve Alertmanager's inhibition, in the rules that the

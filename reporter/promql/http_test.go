@@ -321,7 +321,7 @@ func TestAlertRulesOfARealPrometheus(t *testing.T) {
 	}
 }
 
-// What may be answered later is told from what the server says of the query.
+// A fault that may pass is distinguished from what the server says about the query.
 func TestFaultsThatMayPass(t *testing.T) {
 	t.Parallel()
 	const refusal = `{"status":"error","errorType":"%s","error":"no"}`

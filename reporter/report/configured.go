@@ -15,7 +15,7 @@ const (
 )
 
 // notConfigured names the builtin figures that no collector is configured to give, and of which there is no sample. Where it
-// is not known what collectors are configured to give, there are none: what has no data is shown as having none.
+// is not known what collectors are configured to give, it names none: every figure without data is shown as such.
 func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]reporter.Figure, due time.Time) map[string]bool {
 	a := p.answers[question{configuredExpr, due.UTC()}]
 	if a.err != nil || len(a.samples) == 0 {
