@@ -18,14 +18,14 @@ const (
 )
 
 // compose begins to compose what is to be sent next. One whose composition has ended a process before is composed while no
-// other is, so that the others are not suspected too.
-func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) {
+// other is, so that the others are not suspected too. It returns those that it has begun.
+func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) (begun []int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ahead := 0 // messages that are more urgent and composed, or will be soon
 	for _, d := range due {
 		if ahead >= prefetch {
-			return
+			break
 		}
 		since, is := w.composing[d.ID]
 		if d.Composed || is && time.Since(since) < slowAfter {
@@ -41,6 +41,7 @@ func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) {
 			}
 		}
 		w.composing[d.ID] = time.Now()
+		begun = append(begun, d.ID)
 		ahead++
 		w.running.Go(func() {
 			defer func() {
@@ -59,6 +60,7 @@ func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) {
 			w.composeOne(ctx, d.ID)
 		})
 	}
+	return begun
 }
 
 // composeOne makes the parts of a delivery. The attempt is stored before it begins: one that ends the process counts, and

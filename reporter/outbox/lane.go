@@ -134,6 +134,7 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 		w.digest(ctx, r)
 	}
 	now := w.state.Now()
+	composing := w.soonComposed() // Before the read: one that ends between the two keeps its place too.
 	due, err := w.state.Due(ctx, w.lane.receivers, now, dueAtOnce)
 	var h hold
 	if err == nil {
@@ -155,13 +156,18 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 			free = append(free, d)
 		}
 	}
-	w.compose(ctx, free)
+	for _, id := range w.compose(ctx, free) {
+		composing[id] = true
+	}
+	still := w.soonComposed()
 	for _, d := range free {
-		if d.Composed {
+		switch {
+		case d.Composed:
 			return w.linger(w.send(ctx, d.ID))
-		}
-		if w.soonComposed(d.ID) { // Order is kept, unless that takes long.
+		case still[d.ID]: // Order is kept, unless that takes long.
 			return w.linger(idle)
+		case composing[d.ID] && !w.isComposing(d.ID): // It has ended since: read what became of it.
+			return 0, true
 		}
 	}
 	w.probeSuspended(ctx, h, free)
@@ -181,12 +187,24 @@ func (w *worker) linger(wait time.Duration) (time.Duration, bool) {
 	return wait, wait != idle && wait < linger
 }
 
-// soonComposed says whether the delivery is being composed and not slow.
-func (w *worker) soonComposed(id int64) bool {
+func (w *worker) isComposing(id int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	since, is := w.composing[id]
-	return is && time.Since(since) < slowAfter
+	_, is := w.composing[id]
+	return is
+}
+
+// soonComposed returns the deliveries that are being composed and not slow.
+func (w *worker) soonComposed() map[int64]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	soon := map[int64]bool{}
+	for id, since := range w.composing {
+		if time.Since(since) < slowAfter {
+			soon[id] = true
+		}
+	}
+	return soon
 }
 
 // hold is what holds a lane's sends back.
