@@ -1,15 +1,24 @@
 package reporter
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// IncidentFilter says which incidents a page lists: open ones first, then the others, each the newest first. Zero fields
-// do not filter.
+// IncidentFilter says which incidents a page lists: open ones first, then chronic ones, then the others, each the newest first.
+// Zero fields do not filter. At most one of After and Before is set.
 type IncidentFilter struct {
-	State IncidentState
-	Key   string
-	Text  string          // in the id, the group labels, or a label or annotation of its first alerts; case does not matter
-	After *IncidentCursor // the last one of the page before
-	Limit int
+	State    IncidentState
+	Key      string
+	Severity Severity // as the alerts give it
+	Team     string
+	Cluster  string
+	// From and To bound when the incident began: From <= t < To.
+	From, To time.Time
+	Text     string          // in the id, the group labels, the title, or what the first alerts say; case does not matter
+	After    *IncidentCursor // the last one of the page before
+	Before   *IncidentCursor // the first one of the page after
+	Limit    int
 }
 
 // IncidentCursor is a place in the list of incidents.
@@ -19,12 +28,41 @@ type IncidentCursor struct {
 	ID        string
 }
 
-// IncidentRow is an incident as a list shows it. However many alerts it has, Incident.Alerts holds the first few and the most
-// severe one only, and Count stops at a bound; More says that there are more than Count.
+// IncidentPage is a part of the incidents that match a filter. Count stops at a bound; More says that there are more than that.
+type IncidentPage struct {
+	Rows  []IncidentRow
+	Count int
+	More  bool
+}
+
+// IncidentRow is an incident as a list shows it. However many alerts it has, Incident.Alerts holds the first few only.
 type IncidentRow struct {
 	Incident Incident
-	Count    int
-	More     bool
+	Title    string // of the most severe alert
+	Severity Severity
+	Team     string // the label "team" of the most severe alert that has one
+	Count    int    // of alerts
+}
+
+// IncidentFacets are values that incidents can be filtered by, in order; of very many, the first.
+type IncidentFacets struct {
+	Severities []Severity // the most severe first
+	Teams      []string
+	Clusters   []string
+}
+
+// With adds the values that f asks for, so that a form shows them though no incident has them any more.
+func (a IncidentFacets) With(f IncidentFilter) IncidentFacets {
+	if f.Severity != "" && !slices.Contains(a.Severities, f.Severity) {
+		a.Severities = append(slices.Clone(a.Severities), f.Severity)
+	}
+	if f.Team != "" && !slices.Contains(a.Teams, f.Team) {
+		a.Teams = append(slices.Clone(a.Teams), f.Team)
+	}
+	if f.Cluster != "" && !slices.Contains(a.Clusters, f.Cluster) {
+		a.Clusters = append(slices.Clone(a.Clusters), f.Cluster)
+	}
+	return a
 }
 
 // AlertFilter says which alerts of an incident a page lists, in order of start and fingerprint. At most one of After and

@@ -99,3 +99,17 @@ func (i Incident) Title() string {
 	}
 	return ""
 }
+
+// TeamLabel is the label that names who takes care of an alert.
+const TeamLabel = "team"
+
+// Team is the label "team" of the most severe alert that has one, the earliest among equals; "" if none has.
+func (i Incident) Team() string {
+	team, rank := "", 0
+	for _, a := range i.Alerts {
+		if t := strings.TrimSpace(a.Labels[TeamLabel]); t != "" && (team == "" || a.Severity().Rank() < rank) {
+			team, rank = t, a.Severity().Rank()
+		}
+	}
+	return team
+}

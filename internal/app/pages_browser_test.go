@@ -367,11 +367,11 @@ func TestPagesInABrowser(t *testing.T) {
 	b.answer(plantedUser, plantedPassword)
 
 	list, err := r.store.ListIncidents(t.Context(), reporter.IncidentFilter{Limit: 10})
-	if err != nil || len(list) != 6 {
-		t.Fatalf("%d incidents, %v", len(list), err)
+	if err != nil || len(list.Rows) != 6 {
+		t.Fatalf("%d incidents, %v", len(list.Rows), err)
 	}
 	var storm, checkout, disk string
-	for _, row := range list {
+	for _, row := range list.Rows {
 		switch row.Incident.GroupLabels["alertname"] {
 		case "NodeNotReady":
 			storm = row.Incident.ID

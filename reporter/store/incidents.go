@@ -17,7 +17,7 @@ var (
 	incidentTable = table{"incidents", []string{"id"}, []string{
 		"key", "cluster", "route", "group_key", "receiver", "external_url", "group_labels", "state", "started_at", "ended_at",
 		"close_reason", "alert_count", "folded", "last_end", "last_why", "truncated", "held", "first_seen", "last_seen", "notified",
-		"sample",
+		"sample", "title", "severity", "team",
 	}}
 	alertTable = table{"alerts", []string{"incident_id", "starts_at", "fingerprint"}, []string{
 		"ends_at", "firing", "seen_at", "resolves", "confirmed_at", "dismissed_at", "doubtful", "presumed_at", "presumed_why",
@@ -26,7 +26,7 @@ var (
 )
 
 // incidentRow is the values of an incident, in the order of incidentTable.
-func incidentRow(in reporter.Incident) ([]any, error) {
+func incidentRow(in reporter.Incident, sum summary) ([]any, error) {
 	groupLabels, err := json.Marshal(in.GroupLabels)
 	if err != nil {
 		return nil, err
@@ -40,21 +40,21 @@ func incidentRow(in reporter.Incident) ([]any, error) {
 		string(groupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
 		string(folded), micros(in.LastEnd), string(in.LastWhy),
 		int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
-		micros(in.LastSeenAt), in.Notified, in.Sample,
+		micros(in.LastSeenAt), in.Notified, in.Sample, sum.title, string(sum.severity), sum.team,
 	}, nil
 }
 
-func scanIncident(rows *sql.Rows) (in reporter.Incident, err error) {
+func scanIncident(rows *sql.Rows) (in reporter.Incident, sum summary, err error) {
 	var groupLabels, folded string
 	var truncated int64
 	var started, ended, lastEnd, first, last sql.NullInt64
 	if err := rows.Scan(&in.ID, &in.Key, &in.Cluster, &in.Route, &in.GroupKey, &in.Receiver, &in.ExternalURL, &groupLabels,
 		&in.State, &started, &ended, &in.CloseReason, &in.AlertsTotal, &folded, &lastEnd, &in.LastWhy, &truncated, &in.Held, &first,
-		&last, &in.Notified, &in.Sample); err != nil {
-		return in, err
+		&last, &in.Notified, &in.Sample, &sum.title, &sum.severity, &sum.team); err != nil {
+		return in, sum, err
 	}
 	if err := errors.Join(json.Unmarshal([]byte(groupLabels), &in.GroupLabels), json.Unmarshal([]byte(folded), &in.Folded)); err != nil {
-		return in, fmt.Errorf("%s: %w", in.ID, err)
+		return in, sum, fmt.Errorf("%s: %w", in.ID, err)
 	}
 	if len(in.Folded) == 0 {
 		in.Folded = nil
@@ -62,7 +62,7 @@ func scanIncident(rows *sql.Rows) (in reporter.Incident, err error) {
 	in.Truncated = uint64(truncated) //nolint:gosec // back from int64, as it was stored
 	in.StartedAt, in.EndedAt, in.LastEnd = moment(started), moment(ended), moment(lastEnd)
 	in.FirstSeenAt, in.LastSeenAt = moment(first), moment(last)
-	return in, nil
+	return in, sum, nil
 }
 
 // alertRow is the values of an alert, in the order of alertTable. ends_at is NULL while it is firing.
@@ -147,7 +147,11 @@ func (s *Store) TimeDue(ctx context.Context, started time.Time) ([]string, error
 }
 
 func (s *Store) texts(ctx context.Context, query string, args ...any) (out []string, err error) {
-	rows, err := s.reading().query(ctx, query, args...)
+	return texts(ctx, s.reading(), query, args...)
+}
+
+func texts(ctx context.Context, q querier, query string, args ...any) (out []string, err error) {
+	rows, err := q.query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("incidents: %w", err)
 	}
@@ -290,24 +294,29 @@ func queryIncidents(ctx context.Context, q querier, where string, args ...any) (
 }
 
 // queryIncidentRows reads incidents without their alerts.
-func queryIncidentRows(ctx context.Context, q querier, where string, args ...any) ([]reporter.Incident, error) {
+func queryIncidentRows(ctx context.Context, q querier, where string, args ...any) (out []reporter.Incident, err error) {
+	err = eachIncident(ctx, q, where, func(in reporter.Incident, _ summary) { out = append(out, in) }, args...)
+	return out, err
+}
+
+// eachIncident calls f with each incident that is asked for, without its alerts, and what lists show of it.
+func eachIncident(ctx context.Context, q querier, where string, f func(reporter.Incident, summary), args ...any) error {
 	rows, err := q.query(ctx, `SELECT `+incidentTable.list()+` FROM incidents `+where, args...)
 	if err != nil {
-		return nil, fmt.Errorf("incidents: %w", err)
+		return fmt.Errorf("incidents: %w", err)
 	}
 	defer rows.Close()
-	var out []reporter.Incident
 	for rows.Next() {
-		in, err := scanIncident(rows)
+		in, sum, err := scanIncident(rows)
 		if err != nil {
-			return nil, fmt.Errorf("incidents: %w", err)
+			return fmt.Errorf("incidents: %w", err)
 		}
-		out = append(out, in)
+		f(in, sum)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("incidents: %w", err)
+		return fmt.Errorf("incidents: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // queryAlerts reads the first alerts of an incident, at most limit.

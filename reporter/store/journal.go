@@ -38,8 +38,9 @@ type journalTx struct {
 // loaded is an incident with the alerts that are read of it, as it is after the updates so far.
 type loaded struct {
 	reporter.Incident
-	stored map[alertKey]reporter.Alert // as they are in the database
-	dirty  bool
+	stored  map[alertKey]reporter.Alert // as they are in the database
+	summary summary
+	dirty   bool
 }
 
 // alertKey tells the alerts of one incident apart.
@@ -82,24 +83,23 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		}
 		args[n] = text
 	}
-	found, err := queryIncidentRows(ctx, t.querier, `WHERE id IN (
+	var whole, large [][]any
+	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
 		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at IS NULL
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at >= `+t.integer(1)+`
-		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, args[:3]...)
-	if err != nil {
-		return err
-	}
-	var whole, large [][]any
-	for _, in := range found {
-		l := &loaded{Incident: in, stored: map[alertKey]reporter.Alert{}}
+		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, func(in reporter.Incident, sum summary) {
+		l := &loaded{Incident: in, stored: map[alertKey]reporter.Alert{}, summary: sum}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
 			large = append(large, []any{in.ID})
 		} else {
 			whole = append(whole, []any{in.ID})
 		}
 		t.add(l)
+	}, args[:3]...)
+	if err != nil {
+		return err
 	}
 	if err := t.loadAlerts(ctx, whole, large, args[1]); err != nil {
 		return err
@@ -309,14 +309,15 @@ func (t *journalTx) putPostmortem(ctx context.Context, p reporter.PostmortemDue,
 
 // flush writes the incidents that changed, and those of their alerts that differ from what is stored.
 func (t *journalTx) flush(ctx context.Context) error {
-	incidents, alerts := t.upsert(incidentTable), t.upsert(alertTable)
+	incidents, alerts, texts := t.upsert(incidentTable), t.upsert(alertTable), t.upsert(textTable)
 	seen := map[time.Time][][]any{}
 	for _, id := range slices.Sorted(maps.Keys(t.incidents)) {
 		l := t.incidents[id]
 		if !l.dirty {
 			continue
 		}
-		row, err := incidentRow(l.Incident)
+		l.summary = summarize(l.Incident, l.summary)
+		row, err := incidentRow(l.Incident, l.summary)
 		if err != nil {
 			return fmt.Errorf("incident %s: %w", id, err)
 		}
@@ -331,8 +332,10 @@ func (t *journalTx) flush(ctx context.Context) error {
 		if !l.dirty {
 			continue
 		}
-		for _, a := range l.Alerts {
+		found := len(l.stored) == 0 // whether what the incident is found by has changed
+		for n, a := range l.Alerts {
 			have, ok := l.stored[keyOf(a)]
+			found = found || n < searchedAlerts && !(ok && maps.Equal(have.Labels, a.Labels) && maps.Equal(have.Annotations, a.Annotations))
 			switch {
 			case ok && sameAlert(have, a) && have.SeenAt.Equal(a.SeenAt):
 			case ok && sameAlert(have, a): // As of every repeat.
@@ -347,6 +350,14 @@ func (t *journalTx) flush(ctx context.Context) error {
 				}
 			}
 		}
+		if found && !l.Selected {
+			if err := texts.add(ctx, l.ID, searchText(l.Incident)); err != nil {
+				return fmt.Errorf("texts: %w", err)
+			}
+		}
+	}
+	if err := texts.end(ctx); err != nil {
+		return fmt.Errorf("texts: %w", err)
 	}
 	if err := alerts.end(ctx); err != nil {
 		return fmt.Errorf("alerts: %w", err)
@@ -364,7 +375,7 @@ func (t *journalTx) flush(ctx context.Context) error {
 	}
 	for _, l := range t.incidents {
 		if l.dirty {
-			if err := t.fold(ctx, l.Incident); err != nil {
+			if err := t.fold(ctx, l.Incident, l.summary); err != nil {
 				return fmt.Errorf("incident %s: %w", l.ID, err)
 			}
 		}
@@ -382,7 +393,7 @@ func sameAlert(a, b reporter.Alert) bool {
 
 // fold counts the oldest ended alerts of an incident that has very many by name, and deletes them. The most severe of them is
 // kept, for it may give the incident its title.
-func (t *journalTx) fold(ctx context.Context, in reporter.Incident) error {
+func (t *journalTx) fold(ctx context.Context, in reporter.Incident, sum summary) error {
 	kept := in.AlertsTotal
 	for _, f := range in.Folded {
 		kept -= f.Count
@@ -431,7 +442,7 @@ func (t *journalTx) fold(ctx context.Context, in reporter.Incident) error {
 		(SELECT `+t.integer(0)+`, `+t.element(1)+` FROM `+t.each(2)+` v)`, in.ID, list); err != nil {
 		return err
 	}
-	row, err := incidentRow(in)
+	row, err := incidentRow(in, sum)
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,16 @@ import (
 // migrationOfKeys is the number of the migration since which keys are hashes.
 const migrationOfKeys = 6
 
+// migrationOfSummaries is the number of the migration since which lists need not read alerts.
+const migrationOfSummaries = 8
+
 // afterMigration does what SQL cannot do in both databases alike, in the transaction of the migration of that number.
 func afterMigration(ctx context.Context, q querier, number int) error {
-	if number == migrationOfKeys {
+	switch number {
+	case migrationOfKeys:
 		return hashKeys(ctx, q)
+	case migrationOfSummaries:
+		return summarizeAll(ctx, q)
 	}
 	return nil
 }

@@ -137,6 +137,11 @@ func TestUpgradeOfAPopulatedState(t *testing.T) {
 				return strings.Join(out, ", ")
 			}
 			same(t, "as it was", "BY-ALERT open 0s 1, MOVED open 0s 2, OPEN open 0s 1, PRESUMED resolved 1h0m0s 1, RESOLVED resolved 1h0m0s 1", state())
+			// What lists show was made of the alerts.
+			page, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Text: "alertname=a", Limit: 10})
+			if err != nil || page.Count != 5 || page.Rows[0].Title != "A" {
+				t.Errorf("listed: %+v, %v", page, err)
+			}
 			for id, of := range map[string][]string{"OPEN": {"r", "g2"}, "BY-ALERT": {"r", "g3", "f3"}} {
 				in, err := s.Incident(t.Context(), id)
 				if want := reporter.IncidentKey(append([]string{"default", ""}, of...)...); err != nil || in.Key != want {

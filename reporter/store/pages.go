@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,93 +14,266 @@ import (
 )
 
 const (
-	// firstAlerts is how many alerts of an incident a list looks at, for its title and for a text that is sought.
+	// firstAlerts is how many alerts of an incident a list reads.
 	firstAlerts = 20
-	// countedAlerts is where the count of an incident's alerts stops.
-	countedAlerts = 1000
+	// countedIncidents is where the count of incidents stops, and countedFound where it stops for those that have a text.
+	countedIncidents = 100_000
+	countedFound     = 1000
+	// sampled is how many incidents tell whether a text is a frequent one.
+	sampled = 4 * countedFound
+	// facetsAtMost is how many different values a facet lists.
+	facetsAtMost = 50
 )
 
-// ListIncidents returns rows for a page, at most f.Limit.
-func (s *Store) ListIncidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
-	var out []reporter.IncidentRow
-	states := []reporter.IncidentState{reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved}
+// listedStates are the states in the order of the lists.
+var listedStates = []reporter.IncidentState{reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved}
+
+// ListIncidents returns a page of the incidents that match f, and how many do.
+func (s *Store) ListIncidents(ctx context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error) {
+	var page reporter.IncidentPage
+	var places []reporter.IncidentCursor
+	rare := false
+	var err error
+	if f.Text != "" {
+		if rare, err = s.rare(ctx, f); err != nil {
+			return page, err
+		}
+	}
+	if rare {
+		all, err := s.found(ctx, f)
+		if err != nil {
+			return page, err
+		}
+		page.Count = len(all)
+		places = onPage(all, f)
+	} else {
+		if page.Count, page.More, err = s.count(ctx, f); err != nil {
+			return page, err
+		}
+		if places, err = s.walk(ctx, f); err != nil {
+			return page, err
+		}
+	}
+	page.Rows, err = s.rowsAt(ctx, places)
+	return page, err
+}
+
+// filtered are the conditions of f on the table of incidents, but for its state, text and place.
+func filtered(f reporter.IncidentFilter) where {
+	var w where
+	for _, c := range []struct{ column, is string }{
+		{"key", f.Key}, {"severity", string(f.Severity)}, {"team", f.Team}, {"cluster", f.Cluster},
+	} {
+		if c.is != "" {
+			w.add(`i.`+c.column+` = $`, c.is)
+		}
+	}
+	if !f.From.IsZero() {
+		w.add(`i.started_at >= $`, f.From.UnixMicro())
+	}
+	if !f.To.IsZero() {
+		w.add(`i.started_at < $`, f.To.UnixMicro())
+	}
+	return w
+}
+
+// holds is the condition that the text of an incident holds another one.
+func (s *Store) holds() string {
+	if s.postgres() {
+		return `strpos(t.text, $) > 0`
+	}
+	return `instr(t.text, $) > 0`
+}
+
+// rare says whether so few incidents may have the text that reading all texts costs less than looking for it from the first
+// incident on.
+func (s *Store) rare(ctx context.Context, f reporter.IncidentFilter) (bool, error) {
+	w := filtered(f)
+	if f.State != "" {
+		w.add(`i.state = $`, string(f.State))
+	}
+	sample := `SELECT i.id FROM incidents i ` + w.text() + ` ORDER BY i.started_at DESC, i.id DESC` + w.limit(sampled)
+	var t where
+	t.args = w.args
+	t.add(s.holds(), strings.ToLower(f.Text))
+	var n int
+	err := s.reading().row(ctx, `SELECT count(*) FROM (`+sample+`) c JOIN incident_texts t ON t.incident_id = c.id `+t.text(), t.args...).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("incidents: %w", err)
+	}
+	return n < countedFound, nil
+}
+
+// found returns the places of all incidents that have the text, in their order.
+func (s *Store) found(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentCursor, error) {
+	w := filtered(f)
+	if f.State != "" {
+		w.add(`i.state = $`, string(f.State))
+	}
+	w.add(s.holds(), strings.ToLower(f.Text))
+	// CROSS JOIN lets SQLite read the texts first, from one end to the other.
+	out, err := s.places(ctx, `SELECT i.state, i.started_at, i.id FROM incident_texts t CROSS JOIN incidents i `+w.text()+
+		` AND i.id = t.incident_id`, w.args...)
+	slices.SortFunc(out, comparePlaces)
+	return out, err
+}
+
+func (s *Store) places(ctx context.Context, query string, args ...any) (out []reporter.IncidentCursor, err error) {
+	rows, err := s.reading().query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("incidents: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c reporter.IncidentCursor
+		var started sql.NullInt64
+		if err := rows.Scan(&c.State, &started, &c.ID); err != nil {
+			return nil, fmt.Errorf("incidents: %w", err)
+		}
+		c.StartedAt = moment(started)
+		out = append(out, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("incidents: %w", err)
+	}
+	return out, nil
+}
+
+// comparePlaces orders incidents as lists do.
+func comparePlaces(a, b reporter.IncidentCursor) int {
+	return cmp.Or(cmp.Compare(slices.Index(listedStates, a.State), slices.Index(listedStates, b.State)),
+		b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.ID, a.ID))
+}
+
+// onPage are those of the places that are on the page.
+func onPage(all []reporter.IncidentCursor, f reporter.IncidentFilter) []reporter.IncidentCursor {
+	switch {
+	case f.After != nil:
+		n, exact := slices.BinarySearchFunc(all, *f.After, comparePlaces)
+		if exact {
+			n++
+		}
+		all = all[n:]
+	case f.Before != nil:
+		n, _ := slices.BinarySearchFunc(all, *f.Before, comparePlaces)
+		all = all[:n]
+		return all[max(len(all)-f.Limit, 0):]
+	}
+	return all[:max(min(len(all), f.Limit), 0)]
+}
+
+// walk returns the places of a page, read in the order of the list.
+func (s *Store) walk(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentCursor, error) {
+	states, order := listedStates, ` ORDER BY i.started_at DESC, i.id DESC`
+	cursor, than := f.After, `(i.started_at, i.id) < ($, $)`
+	if f.Before != nil {
+		states, order = slices.Clone(states), ` ORDER BY i.started_at, i.id`
+		slices.Reverse(states)
+		cursor, than = f.Before, `(i.started_at, i.id) > ($, $)`
+	}
+	var out []reporter.IncidentCursor
 	for n, state := range states {
-		passed := f.After != nil && n < slices.Index(states, f.After.State)
+		passed := cursor != nil && n < slices.Index(states, cursor.State)
 		if passed || (f.State != "" && f.State != state) || len(out) >= f.Limit {
 			continue
 		}
-		rows, err := s.incidentsOf(ctx, state, f, f.Limit-len(out))
+		w := filtered(f)
+		w.add(`i.state = $`, string(state))
+		if cursor != nil && cursor.State == state {
+			w.add(than, cursor.StartedAt.UnixMicro(), cursor.ID)
+		}
+		s.having(&w, f)
+		more, err := s.places(ctx, `SELECT i.state, i.started_at, i.id FROM incidents i `+w.text()+order+w.limit(f.Limit-len(out)), w.args...)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, rows...)
+		out = append(out, more...)
+	}
+	if f.Before != nil {
+		slices.Reverse(out)
 	}
 	return out, nil
 }
 
-func (s *Store) incidentsOf(
-	ctx context.Context, state reporter.IncidentState, f reporter.IncidentFilter, limit int,
-) ([]reporter.IncidentRow, error) {
-	var w where
-	w.add(`state = $`, string(state))
-	if f.Key != "" {
-		w.add(`key = $`, f.Key)
-	}
-	if f.After != nil && f.After.State == state {
-		w.add(`(started_at, id) < ($, $)`, f.After.StartedAt.UnixMicro(), f.After.ID)
-	}
+// having adds the condition of the text.
+func (s *Store) having(w *where, f reporter.IncidentFilter) {
 	if f.Text != "" {
-		p, j := containing(f.Text), containing(inJSON(f.Text))
-		w.add(`(lower(id) LIKE lower($) ESCAPE '!' OR lower(group_labels) LIKE lower($) ESCAPE '!' OR EXISTS (
-			SELECT 1 FROM (SELECT labels, annotations FROM alerts a WHERE a.incident_id = incidents.id
-				ORDER BY a.starts_at, a.fingerprint LIMIT `+fmt.Sprint(firstAlerts)+`) f
-			WHERE lower(f.labels) LIKE lower($) ESCAPE '!' OR lower(f.annotations) LIKE lower($) ESCAPE '!'))`, p, j, j, j)
+		w.add(`EXISTS (SELECT 1 FROM incident_texts t WHERE t.incident_id = i.id AND `+s.holds()+`)`, strings.ToLower(f.Text))
 	}
-	found, err := queryIncidentRows(ctx, s.reading(), w.text()+` ORDER BY started_at DESC, id DESC`+w.limit(limit), w.args...)
+}
+
+// count counts the incidents that match f, up to a bound.
+func (s *Store) count(ctx context.Context, f reporter.IncidentFilter) (n int, more bool, err error) {
+	bound := countedIncidents
+	if f.Text != "" {
+		bound = countedFound
+	}
+	w := filtered(f)
+	if f.State != "" {
+		w.add(`i.state = $`, string(f.State))
+	}
+	s.having(&w, f)
+	order := ""
+	if f.Text != "" { // The sample of the newest ones has shown that many have it.
+		order = ` ORDER BY i.started_at DESC, i.id DESC`
+	}
+	err = s.reading().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM incidents i `+w.text()+order+w.limit(bound+1)+`) n`, w.args...).Scan(&n)
+	if err != nil {
+		return 0, false, fmt.Errorf("incidents: %w", err)
+	}
+	return min(n, bound), n > bound, nil
+}
+
+// rowsAt reads the incidents at places, in that order, each with its first alerts.
+func (s *Store) rowsAt(ctx context.Context, places []reporter.IncidentCursor) ([]reporter.IncidentRow, error) {
+	if len(places) == 0 {
+		return nil, nil
+	}
+	ids, at := make([][]any, len(places)), map[string]int{}
+	for n, p := range places {
+		ids[n], at[p.ID] = []any{p.ID}, n
+	}
+	asked, err := array(ids)
+	if err != nil {
+		return nil, fmt.Errorf("incidents: %w", err)
+	}
+	q := s.reading()
+	out := make([]reporter.IncidentRow, len(places))
+	err = eachIncident(ctx, q, `WHERE id IN (SELECT `+q.element(0)+` FROM `+q.each(1)+` v)`, func(in reporter.Incident, sum summary) {
+		out[at[in.ID]] = reporter.IncidentRow{Incident: in, Title: sum.title, Severity: sum.severity, Team: sum.team}
+	}, asked)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]reporter.IncidentRow, len(found))
-	for n, in := range found {
-		if in.Alerts, err = queryAlerts(ctx, s.reading(), in.ID, firstAlerts); err != nil {
+	out = slices.DeleteFunc(out, func(r reporter.IncidentRow) bool { return r.Incident.ID == "" }) // deleted meanwhile
+	for n := range out {
+		r := &out[n]
+		if r.Incident.Alerts, err = queryAlerts(ctx, q, r.Incident.ID, firstAlerts); err != nil {
 			return nil, err
 		}
-		if len(in.Alerts) == firstAlerts {
-			if in.Alerts, err = s.withWorst(ctx, in); err != nil {
-				return nil, err
-			}
-		}
-		row := reporter.IncidentRow{Incident: in, Count: min(len(in.Alerts), firstAlerts)}
-		if row.Count == firstAlerts {
-			err := s.reading().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM alerts WHERE incident_id = $1 LIMIT $2) n`,
-				in.ID, countedAlerts+1).Scan(&row.Count)
-			if err != nil {
-				return nil, fmt.Errorf("alerts of %s: %w", in.ID, err)
-			}
-			if row.Count > countedAlerts {
-				row.Count, row.More = countedAlerts, true
-			}
-		}
-		out[n] = row
+		r.Count = max(r.Incident.AlertsTotal, len(r.Incident.Alerts))
+		r.Title = cmp.Or(r.Title, r.Incident.Title(), r.Incident.ID)
 	}
 	return out, nil
 }
 
-// withWorst returns the incident's alerts with its most severe one, by which it is named, if that is not among them.
-func (s *Store) withWorst(ctx context.Context, in reporter.Incident) ([]reporter.Alert, error) {
-	severities, err := s.severities(ctx, in.ID)
-	if err != nil || len(severities) == 0 {
-		return in.Alerts, err
+// IncidentFacets returns the values that incidents can be filtered by.
+func (s *Store) IncidentFacets(ctx context.Context) (out reporter.IncidentFacets, err error) {
+	var severities []string
+	for column, into := range map[string]*[]string{"severity": &severities, "team": &out.Teams, "cluster": &out.Clusters} {
+		// Each step looks for the next value in the index, so that it matters how many values there are, not how many incidents.
+		*into, err = s.texts(ctx, `WITH RECURSIVE v (value) AS (SELECT min(`+column+`) FROM incidents WHERE `+column+` > ''
+			UNION ALL SELECT (SELECT min(`+column+`) FROM incidents WHERE `+column+` > v.value) FROM v WHERE v.value IS NOT NULL)
+			SELECT value FROM v WHERE value IS NOT NULL LIMIT $1`, facetsAtMost)
+		if err != nil {
+			return out, err
+		}
 	}
-	worst := slices.MinFunc(severities, func(a, b string) int {
-		return cmp.Compare(reporter.Severity(a).Rank(), reporter.Severity(b).Rank())
-	})
-	if reporter.Severity(worst).Rank() >= in.Severity().Rank() {
-		return in.Alerts, nil
+	for _, severity := range severities {
+		out.Severities = append(out.Severities, reporter.Severity(severity))
 	}
-	err = eachAlert(ctx, s.reading(), `WHERE incident_id = $1 AND `+s.severityExpr()+` = $2 ORDER BY starts_at, fingerprint LIMIT 1`,
-		func(_ string, a reporter.Alert) { in.Alerts = append(in.Alerts, a) }, in.ID, worst)
-	return in.Alerts, err
+	slices.SortStableFunc(out.Severities, func(a, b reporter.Severity) int { return cmp.Compare(a.Rank(), b.Rank()) })
+	return out, nil
 }
 
 // ListDeliveries returns deliveries for a page, at most f.Limit.
@@ -156,11 +330,6 @@ func (w *where) text() string {
 func (w *where) limit(n int) string {
 	w.args = append(w.args, max(n, 0))
 	return fmt.Sprintf(" LIMIT $%d", len(w.args))
-}
-
-// containing is the LIKE pattern of texts that hold s.
-func containing(s string) string {
-	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s) + "%"
 }
 
 // inJSON writes s as it stands within a text in stored JSON.

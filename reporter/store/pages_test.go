@@ -2,12 +2,17 @@ package store_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/awoooi/awoooi-reporter/reporter"
+	journal "github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
@@ -21,21 +26,25 @@ func TestListIncidents(t *testing.T) {
 				minutes = -1
 			}
 			in := incident(fmt.Sprintf("I%d", n), n/4, minutes)
-			in.Key, in.GroupLabels = fmt.Sprintf("k%d", n%3), map[string]string{"cluster": fmt.Sprintf("Prod_%d", n)}
+			in.Key, in.GroupLabels = fmt.Sprintf("k%d", n%3), map[string]string{"cluster": fmt.Sprintf("Prod_%d", n), "all": "Disk-All"}
 			in.Alerts[0].Annotations["summary"] = fmt.Sprintf("磁碟 <%d>%% full", n)
+			in.Alerts[0].Labels["severity"], in.Alerts[0].Labels["team"] = []string{"critical", "warning", ""}[n%3], []string{"dba", ""}[n%2]
+			if n == 9 {
+				in.Cluster = "tpe-2"
+			}
 			put(t, s, in)
 		}
 		ids := func(f reporter.IncidentFilter) string {
 			t.Helper()
-			rows, err := s.ListIncidents(t.Context(), f)
+			page, err := s.ListIncidents(t.Context(), f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var out []string
-			for _, r := range rows {
-				out = append(out, r.Incident.ID)
+			f.Limit = 100
+			if all, err := s.ListIncidents(t.Context(), f); err != nil || page.More || page.Count != len(all.Rows) {
+				t.Errorf("%+v: %d counted of %d, %v", f, page.Count, len(all.Rows), err)
 			}
-			return strings.Join(out, " ")
+			return idsOf(page)
 		}
 		const all = "I8 I6 I4 I2 I0 I9 I7 I5 I3 I1"
 		for name, tc := range map[string]struct {
@@ -47,6 +56,13 @@ func TestListIncidents(t *testing.T) {
 			"across the states":           {reporter.IncidentFilter{Limit: 6}, "I8 I6 I4 I2 I0 I9"},
 			"open":                        {reporter.IncidentFilter{State: reporter.IncidentOpen, Limit: 20}, "I8 I6 I4 I2 I0"},
 			"resolved":                    {reporter.IncidentFilter{State: reporter.IncidentResolved, Limit: 2}, "I9 I7"},
+			"of a severity":               {reporter.IncidentFilter{Severity: "critical", Limit: 20}, "I6 I0 I9 I3"},
+			"of a team":                   {reporter.IncidentFilter{Team: "dba", Limit: 20}, "I8 I6 I4 I2 I0"},
+			"of a cluster":                {reporter.IncidentFilter{Cluster: "tpe-2", Limit: 20}, "I9"},
+			"from then on":                {reporter.IncidentFilter{From: day.Add(2 * time.Minute), Limit: 20}, "I8 I9"},
+			"before then":                 {reporter.IncidentFilter{To: day.Add(time.Minute), Limit: 20}, "I2 I0 I3 I1"},
+			"of all these":                {reporter.IncidentFilter{Team: "dba", Severity: "critical", Text: "PROD_8", Limit: 20}, ""},
+			"of all those":                {reporter.IncidentFilter{Team: "dba", Severity: "critical", Text: "TEAM=DBA", Limit: 20}, "I6 I0"},
 			"of a key":                    {reporter.IncidentFilter{Key: "k1", Limit: 20}, "I4 I7 I1"},
 			"by id, whatever its case":    {reporter.IncidentFilter{Text: "i7", Limit: 20}, "I7"},
 			"by a group label":            {reporter.IncidentFilter{Text: "prod_3", Limit: 20}, "I3"},
@@ -61,29 +77,61 @@ func TestListIncidents(t *testing.T) {
 				t.Errorf("%s: %q, want %q", name, got, tc.want)
 			}
 		}
-		// Page by page, of any size, every incident comes once and in the same order.
-		for size := 1; size < 11; size++ {
-			var got []string
-			f := reporter.IncidentFilter{Limit: size}
-			for {
-				rows, err := s.ListIncidents(t.Context(), f)
-				if err != nil {
-					t.Fatal(err)
+		// Page by page, of any size, every incident comes once and in the same order, and the pages before it are the same.
+		for _, text := range []string{"", "disk-all"} {
+			for size := 1; size < 11; size++ {
+				var got, back []string
+				f := reporter.IncidentFilter{Limit: size, Text: text}
+				var first reporter.IncidentCursor
+				for {
+					page, err := s.ListIncidents(t.Context(), f)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if len(page.Rows) == 0 {
+						break
+					}
+					got = append(got, idsOf(page))
+					f.After, first = cursorOf(page.Rows[len(page.Rows)-1]), *cursorOf(page.Rows[0])
 				}
-				if len(rows) == 0 {
-					break
+				if strings.Join(got, " ") != all {
+					t.Errorf("pages of %d: %v", size, got)
 				}
-				for _, r := range rows {
-					got = append(got, r.Incident.ID)
+				f.After, f.Before = nil, &first
+				for {
+					page, err := s.ListIncidents(t.Context(), f)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if len(page.Rows) == 0 {
+						break
+					}
+					back = append([]string{idsOf(page)}, back...)
+					f.Before = cursorOf(page.Rows[0])
 				}
-				last := rows[len(rows)-1].Incident
-				f.After = &reporter.IncidentCursor{State: last.State, StartedAt: last.StartedAt, ID: last.ID}
-			}
-			if strings.Join(got, " ") != all {
-				t.Errorf("pages of %d: %v", size, got)
+				if !slices.Equal(back, got[:len(got)-1]) {
+					t.Errorf("pages of %d, backwards: %v, want %v", size, back, got[:len(got)-1])
+				}
 			}
 		}
+		facets, err := s.IncidentFacets(t.Context())
+		want := reporter.IncidentFacets{Severities: []reporter.Severity{"critical", "warning"}, Teams: []string{"dba"}, Clusters: []string{"default", "tpe-2"}}
+		if diff := cmp.Diff(want, facets); diff != "" || err != nil {
+			t.Errorf("facets: %s, %v", diff, err)
+		}
 	})
+}
+
+func idsOf(page reporter.IncidentPage) string {
+	var out []string
+	for _, r := range page.Rows {
+		out = append(out, r.Incident.ID)
+	}
+	return strings.Join(out, " ")
+}
+
+func cursorOf(r reporter.IncidentRow) *reporter.IncidentCursor {
+	return &reporter.IncidentCursor{State: r.Incident.State, StartedAt: r.Incident.StartedAt, ID: r.Incident.ID}
 }
 
 // A list names an incident as its message does.
@@ -101,47 +149,67 @@ func TestListIncidentsReadsTheMostSevereAlert(t *testing.T) {
 			}
 			in.Alerts = append(in.Alerts, a)
 		}
+		in.AlertsTotal = len(in.Alerts)
 		put(t, s, in)
-		rows, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Limit: 1})
-		if err != nil || len(rows) != 1 {
-			t.Fatalf("%d rows, %v", len(rows), err)
+		page, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Limit: 1})
+		if err != nil || len(page.Rows) != 1 {
+			t.Fatalf("%d rows, %v", len(page.Rows), err)
 		}
-		row := rows[0]
-		if row.Incident.Severity() != "emergency" || row.Incident.Title() != "A1090" || row.Count != 1000 {
-			t.Errorf("%q %q, %d alerts", row.Incident.Severity(), row.Incident.Title(), row.Count)
+		row := page.Rows[0]
+		if row.Severity != "emergency" || row.Title != "A1090" || row.Count != 1101 || len(row.Incident.Alerts) != 20 {
+			t.Errorf("%q %q, %d alerts, %d read", row.Severity, row.Title, row.Count, len(row.Incident.Alerts))
 		}
 	})
 }
 
-func TestListIncidentsReadsFewAlerts(t *testing.T) {
+// What lists show follows the alerts, also where an update does not read all of them, and is filled in for what an earlier version
+// stored.
+func TestListedSummaryFollowsTheAlerts(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
-		want := map[string]struct {
-			alerts, read, count int
-			more                bool
-		}{
-			"one": {1, 1, 1, false}, "some": {20, 20, 20, false}, "many": {21, 20, 21, false},
-			"bound": {1000, 20, 1000, false}, "storm": {1001, 20, 1000, true},
-		}
-		for id, w := range want {
-			in := incident(id, 0, -1)
-			for n := 1; n < w.alerts; n++ {
-				in.Alerts = append(in.Alerts, reporter.Alert{Fingerprint: fmt.Sprint(n), StartsAt: day.Add(time.Duration(n) * time.Second), Firing: true})
+		j := journal.New(journal.Config{By: journal.ByGroup, Receivers: []string{"oncall"}}, s, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		fire := func(from, to int, severity string, more ...string) {
+			t.Helper()
+			var events []reporter.AlertEvent
+			for n := from; n < to; n++ {
+				e := reporter.AlertEvent{
+					Receiver: "r", GroupKey: "g", Fingerprint: fmt.Sprintf("%04d", n), StartsAt: day.Add(time.Duration(n) * time.Second), Firing: true,
+					Labels: map[string]string{"alertname": fmt.Sprint("A", n), "severity": severity},
+				}
+				for k := 0; k < len(more); k += 2 {
+					e.Labels[more[k]] = more[k+1]
+				}
+				events = append(events, e)
 			}
-			put(t, s, in)
-		}
-		rows, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Limit: 10})
-		if err != nil || len(rows) != len(want) {
-			t.Fatalf("%d rows, %v", len(rows), err)
-		}
-		for _, r := range rows {
-			w := want[r.Incident.ID]
-			if len(r.Incident.Alerts) != w.read || r.Count != w.count || r.More != w.more {
-				t.Errorf("%s: %d alerts read, %d counted, more: %v", r.Incident.ID, len(r.Incident.Alerts), r.Count, r.More)
+			if err := j.Accept(t.Context(), events); err != nil {
+				t.Fatal(err)
 			}
-			if r.Incident.Alerts[0].Fingerprint != "f" {
-				t.Errorf("%s: the first alert is %q", r.Incident.ID, r.Incident.Alerts[0].Fingerprint)
+		}
+		listed := func(want string) {
+			t.Helper()
+			page, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Limit: 1})
+			if err != nil {
+				t.Fatal(err)
 			}
+			r := page.Rows[0]
+			if got := fmt.Sprintf("%s %s %q %d", r.Severity, r.Title, r.Team, r.Count); got != want {
+				t.Errorf("listed %s, want %s", got, want)
+			}
+		}
+		fire(0, 1, "warning")
+		listed(`warning A0 "" 1`)
+		fire(1, 200, "info", "team", "dba")
+		listed(`warning A0 "dba" 200`)
+		fire(200, 201, "info", "team", "web")
+		listed(`warning A0 "dba" 201`)
+		fire(201, 202, "critical", "team", "web")
+		listed(`critical A201 "web" 202`)
+		fire(202, 203, "warning")
+		listed(`critical A201 "web" 203`)
+		fire(0, 1, "warning", "note", "Ｎew")
+		page, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Text: "alertname=a3", Limit: 1})
+		if err != nil || page.Count != 1 {
+			t.Errorf("found %d by an early alert, %v", page.Count, err)
 		}
 	})
 }
@@ -235,26 +303,73 @@ func TestReportDeliveries(t *testing.T) {
 	})
 }
 
-// A journal in a storm: the list reads a page, and not all there is.
+// A large journal: the list reads a page, counts, and looks for texts, and does not read all there is.
 func BenchmarkListIncidents(b *testing.B) {
-	s := open(b, b.TempDir())
-	for n := range 100 {
-		in := incident(fmt.Sprintf("I%d", n), n, -1)
-		for k := range 10000 {
-			in.Alerts = append(in.Alerts, reporter.Alert{
-				Fingerprint: fmt.Sprint(k), StartsAt: day.Add(time.Duration(k) * time.Second), Firing: true,
-				Labels: map[string]string{"alertname": "NodeDown", "instance": fmt.Sprint(k), "x": strings.Repeat("x", 200)},
+	for kind, s := range map[string]*store.Store{"sqlite": open(b, b.TempDir()), "postgres": openPostgres(b, database(b))} {
+		fill(b, s, 100_000)
+		for name, f := range map[string]reporter.IncidentFilter{
+			"all":               {},
+			"state and team":    {State: reporter.IncidentResolved, Team: "team3", Severity: "warning"},
+			"a month":           {From: day.AddDate(0, 0, 10), To: day.AddDate(0, 0, 40)},
+			"in the middle":     {After: &reporter.IncidentCursor{State: reporter.IncidentResolved, StartedAt: day.AddDate(0, 0, 45)}},
+			"backwards":         {Before: &reporter.IncidentCursor{State: reporter.IncidentResolved, StartedAt: day.AddDate(0, 0, 45)}},
+			"a frequent text":   {Text: "kubelet"},
+			"a rare text":       {Text: "node-77777."},
+			"found in one team": {Text: "節點失聯", Team: "team3"},
+			"sought in vain":    {Text: "nowhere"},
+		} {
+			b.Run(kind+"/"+name, func(b *testing.B) {
+				f.Limit = 31
+				for b.Loop() {
+					if _, err := s.ListIncidents(b.Context(), f); err != nil {
+						b.Fatal(err)
+					}
+				}
 			})
 		}
-		put(b, s, in)
-	}
-	for name, text := range map[string]string{"all": "", "sought in vain": "nowhere"} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(kind+"/facets", func(b *testing.B) {
 			for b.Loop() {
-				if _, err := s.ListIncidents(b.Context(), reporter.IncidentFilter{Text: text, Limit: 30}); err != nil {
+				if _, err := s.IncidentFacets(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
+	}
+}
+
+// fill makes n incidents over 90 days, as a journal has them.
+func fill(tb testing.TB, s *store.Store, n int) {
+	tb.Helper()
+	var ins []reporter.Incident
+	for i := range n {
+		start := day.Add(time.Duration(i) * 90 * 24 * time.Hour / time.Duration(n))
+		node := fmt.Sprintf("node-%d.k8s.tpe-1.example.org:9100", i)
+		in := reporter.Incident{
+			ID: fmt.Sprintf("INC-%06d", i*7919%n), Key: fmt.Sprint("k", i%1000), Cluster: "default", Receiver: "awoooi",
+			GroupKey: fmt.Sprintf(`{}/{team="x"}:{alertname="NodeNotReady", cluster="tpe-%d"}`, i%3), ExternalURL: "http://alertmanager:9093",
+			GroupLabels: map[string]string{"alertname": "NodeNotReady", "cluster": fmt.Sprint("tpe-", i%3)},
+			State:       reporter.IncidentOpen, StartedAt: start, FirstSeenAt: start, LastSeenAt: start, AlertsTotal: 1,
+		}
+		a := reporter.Alert{
+			Fingerprint: fmt.Sprint(i), StartsAt: start, Firing: true, SeenAt: start,
+			Labels: map[string]string{
+				"alertname": "NodeNotReady", "severity": []string{"critical", "warning", "info"}[i%3], "team": fmt.Sprint("team", i%7),
+				"instance": node, "cluster": fmt.Sprint("tpe-", i%3), "job": "node",
+			},
+			Annotations: map[string]string{
+				"summary":     "節點失聯：" + node,
+				"description": "The kubelet of " + node + " has not reported its state for more than five minutes.",
+				"runbook_url": "https://runbooks.example.org/NodeNotReady",
+			},
+		}
+		if i%100 != 0 {
+			in.State, in.EndedAt, in.CloseReason = reporter.IncidentResolved, start.Add(20*time.Minute), reporter.ClosedResolved
+			a.Firing, a.EndsAt = false, in.EndedAt
+		}
+		in.Alerts = []reporter.Alert{a}
+		if ins = append(ins, in); len(ins) == 1000 || i == n-1 {
+			put(tb, s, ins...)
+			ins = ins[:0]
+		}
 	}
 }

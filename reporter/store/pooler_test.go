@@ -38,8 +38,8 @@ func TestStateBehindPgBouncer(t *testing.T) {
 					t.Error(err)
 				}
 				got, err := s.ListIncidents(t.Context(), reporter.IncidentFilter{Limit: 10})
-				if err != nil || len(got) != 5 {
-					t.Errorf("%d incidents, %v", len(got), err)
+				if err != nil || len(got.Rows) != 5 {
+					t.Errorf("%d incidents, %v", len(got.Rows), err)
 				}
 				if _, _, err := s.Pending(t.Context()); err != nil {
 					t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -23,6 +24,7 @@ const (
 	timelineEnds   = 15 // events shown at either end
 	similarListed  = 10
 	longestFilter  = 200 // characters
+	labelsOfRow    = 4   // beside those of the group
 	fileNameLength = 100 // characters
 )
 
@@ -32,6 +34,7 @@ type incidentRow struct {
 	In       reporter.Incident
 	Title    string
 	Severity reporter.Severity
+	Team     string
 	Labels   []string
 	Count    string
 }
@@ -39,19 +42,43 @@ type incidentRow struct {
 func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
 	out := make([]incidentRow, 0, len(rows))
 	for _, r := range rows {
-		row := incidentRow{P: v, In: r.Incident, Title: cmp.Or(r.Incident.Title(), r.Incident.ID), Severity: r.Incident.Severity()}
-		for _, k := range slices.Sorted(maps.Keys(r.Incident.GroupLabels)) {
-			if k != "alertname" || r.Incident.GroupLabels[k] != row.Title {
-				row.Labels = append(row.Labels, k+"="+r.Incident.GroupLabels[k])
-			}
-		}
-		row.Count = v.T("alert_count", r.Count)
-		if r.More {
-			row.Count = v.T("alert_count_more", r.Count)
-		}
-		out = append(out, row)
+		out = append(out, incidentRow{
+			P: v, In: r.Incident, Title: cmp.Or(r.Title, r.Incident.ID), Severity: r.Severity, Team: r.Team,
+			Labels: rowLabels(r), Count: v.T("alert_count", r.Count),
+		})
 	}
 	return out
+}
+
+// rowLabels tell incidents of the same title apart: the labels of the group, and what else the first alerts have in common,
+// or, where they have nothing more in common, what the first of them is about.
+func rowLabels(r reporter.IncidentRow) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(r.Incident.GroupLabels)) {
+		if k != "alertname" || r.Incident.GroupLabels[k] != r.Title {
+			out = append(out, k+"="+r.Incident.GroupLabels[k])
+		}
+	}
+	if len(r.Incident.Alerts) == 0 {
+		return out
+	}
+	own := func(labels map[string]string, end string) (more []string) {
+		for _, k := range slices.Sorted(maps.Keys(labels)) {
+			_, shown := r.Incident.GroupLabels[k]
+			if !shown && !slices.Contains([]string{"alertname", "severity", reporter.TeamLabel}, k) && len(more) < labelsOfRow {
+				more = append(more, k+"="+labels[k]+end)
+			}
+		}
+		return more
+	}
+	common := reporter.CommonLabels(r.Incident.Alerts)
+	more := own(common, "")
+	if first := r.Incident.Alerts[0].Labels; len(more) < labelsOfRow && len(common) < len(first) {
+		rest := maps.Clone(first)
+		maps.DeleteFunc(rest, func(k, v string) bool { return common[k] == v })
+		more = append(more, own(rest, ", …")...)
+	}
+	return append(out, more[:min(len(more), labelsOfRow)]...)
 }
 
 // Tone is the colour of a severity.
@@ -65,59 +92,155 @@ func (v *page) Tone(s reporter.Severity) string {
 	return "plain"
 }
 
+// filterForm is what a form of a list has chosen, as its fields hold it.
+type filterForm struct {
+	State, Severity, Team, Cluster, From, To, Text string
+}
+
+// pairs are the fields as pairs of a query.
+func (f filterForm) pairs() []string {
+	return []string{
+		"state", f.State, "severity", f.Severity, "team", f.Team, "cluster", f.Cluster, "from", f.From, "to", f.To, "q", f.Text,
+	}
+}
+
+// address is the list with the fields, and with others in their place.
+func (f filterForm) address(path string, instead ...string) string {
+	return address(path, append(f.pairs(), instead...)...)
+}
+
+// badRequest is why a request makes no sense, in the words of a key.
+type badRequest struct {
+	key  string
+	args []any
+}
+
+// readFilter reads which incidents a request asks for; dates are days in the zone. It does not read the place.
+func readFilter(q url.Values, zone *time.Location) (reporter.IncidentFilter, filterForm, *badRequest) {
+	form := filterForm{
+		State: q.Get("state"), Severity: q.Get("severity"), Team: q.Get("team"), Cluster: q.Get("cluster"),
+		From: q.Get("from"), To: q.Get("to"), Text: strings.TrimSpace(q.Get("q")),
+	}
+	f := reporter.IncidentFilter{
+		State: reporter.IncidentState(form.State), Severity: reporter.Severity(form.Severity), Team: form.Team, Cluster: form.Cluster,
+		Text: form.Text,
+	}
+	if f.State != "" && !slices.Contains(incidentStates, f.State) {
+		return f, form, &badRequest{"bad_state", []any{form.State}}
+	}
+	for _, text := range []string{form.Severity, form.Team, form.Cluster, form.Text} {
+		if !storable(text) || utf8.RuneCountInString(text) > longestFilter {
+			return f, form, &badRequest{"bad_text", []any{longestFilter}}
+		}
+	}
+	for key, day := range map[string]string{"from": form.From, "to": form.To} {
+		if day == "" {
+			continue
+		}
+		t, err := time.ParseInLocation(time.DateOnly, day, zone)
+		if err != nil {
+			return f, form, &badRequest{"bad_date", []any{key}}
+		}
+		if key == "from" {
+			f.From = t
+		} else {
+			f.To = t.AddDate(0, 0, 1) // the whole day
+		}
+	}
+	return f, form, nil
+}
+
+// incidentStates are those that a list may be filtered by, in the order of their tabs.
+var incidentStates = []reporter.IncidentState{reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved}
+
+// tab is one choice of a list's states.
+type tab struct {
+	Word, Path string
+	Current    bool
+}
+
 type incidentsBody struct {
-	Rows        []incidentRow
-	State, Text string
-	Filtered    bool
-	First, Next string // addresses of pages; "" for none
+	Rows       []incidentRow
+	Form       filterForm
+	Facets     reporter.IncidentFacets
+	Tabs       []tab
+	Count      string
+	Filtered   bool
+	Clear      string // address of the list without filters but the state
+	Prev, Next string // addresses of pages; "" for none
 }
 
 func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f := reporter.IncidentFilter{Limit: listed + 1, Text: strings.TrimSpace(q.Get("q"))}
-	switch state := reporter.IncidentState(q.Get("state")); state {
-	case "", reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved:
-		f.State = state
-	default:
-		p.refuse(w, r, http.StatusBadRequest, "bad_state", q.Get("state"))
+	f, form, bad := readFilter(q, p.cfg.Settings().Zone)
+	if bad != nil {
+		p.refuse(w, r, http.StatusBadRequest, bad.key, bad.args...)
 		return
 	}
-	if !storable(f.Text) || len([]rune(f.Text)) > longestFilter {
-		p.refuse(w, r, http.StatusBadRequest, "bad_text", longestFilter)
-		return
-	}
-	if s := q.Get("after"); s != "" {
-		after, err := parseCursor(s)
-		if err != nil {
-			p.refuse(w, r, http.StatusBadRequest, "bad_page")
-			return
+	f.Limit = listed + 1
+	for key, into := range map[string]**reporter.IncidentCursor{"after": &f.After, "before": &f.Before} {
+		if s := q.Get(key); s != "" {
+			cursor, err := parseCursor(s)
+			if err != nil {
+				p.refuse(w, r, http.StatusBadRequest, "bad_page")
+				return
+			}
+			*into = &cursor
 		}
-		f.After = &after
 	}
-	rows, err := p.cfg.Store.ListIncidents(r.Context(), f)
+	if f.After != nil && f.Before != nil {
+		p.refuse(w, r, http.StatusBadRequest, "bad_page")
+		return
+	}
+	list, err := p.cfg.Store.ListIncidents(r.Context(), f)
+	if err == nil && f.Before != nil && len(list.Rows) <= listed { // The way back has reached the first page, which is full.
+		f.Before = nil
+		list, err = p.cfg.Store.ListIncidents(r.Context(), f)
+	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	v := p.page("incidents", "incidents")
-	body := incidentsBody{State: string(f.State), Text: f.Text, Filtered: f.State != "" || f.Text != ""}
-	if f.After != nil {
-		body.First = address("/incidents", "state", body.State, "q", body.Text)
+	body := incidentsBody{Form: form, Filtered: form != (filterForm{State: form.State}), Clear: address("/incidents", "state", form.State)}
+	if body.Facets, err = p.cfg.Store.IncidentFacets(r.Context()); err != nil {
+		p.fail(w, r, err)
+		return
 	}
-	if len(rows) > listed {
+	body.Facets = body.Facets.With(f)
+	body.Tabs = []tab{{v.T("all"), form.address("/incidents", "state", ""), form.State == ""}}
+	for _, state := range incidentStates {
+		body.Tabs = append(body.Tabs, tab{v.T(string(state)), form.address("/incidents", "state", string(state)), f.State == state})
+	}
+	body.Count = v.T("incident_count", list.Count)
+	if list.More {
+		body.Count = v.T("incident_count_more", list.Count)
+	}
+	rows := list.Rows
+	further := len(rows) > listed
+	if further && f.Before != nil {
+		rows = rows[1:]
+	} else if further {
 		rows = rows[:listed]
-		last := rows[listed-1].Incident
-		body.Next = address("/incidents", "state", body.State, "q", body.Text, "after", cursorText(last))
+	}
+	if len(rows) > 0 {
+		if f.After != nil || (f.Before != nil && further) {
+			body.Prev = form.address("/incidents", "before", cursorText(rows[0].Incident))
+		}
+		if f.Before != nil || further {
+			body.Next = form.address("/incidents", "after", cursorText(rows[len(rows)-1].Incident))
+		}
 	}
 	body.Rows = v.incidentRows(rows)
 	v.Body = body
 	p.show(w, r, "incidents.html", v)
 }
 
-// address is a path with a query of the pairs that have a value.
+// address is a path with a query of the pairs that have a value; of two pairs of a name, the last counts.
 func address(path string, pairs ...string) string {
 	q := url.Values{}
 	for n := 0; n+1 < len(pairs); n += 2 {
+		q.Del(pairs[n])
 		if pairs[n+1] != "" {
 			q.Set(pairs[n], pairs[n+1])
 		}
@@ -233,8 +356,8 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	similar = slices.DeleteFunc(similar, func(o reporter.IncidentRow) bool { return o.Incident.ID == in.ID })
-	body.Similar = v.incidentRows(similar[:min(len(similar), similarListed)])
+	others := slices.DeleteFunc(similar.Rows, func(o reporter.IncidentRow) bool { return o.Incident.ID == in.ID })
+	body.Similar = v.incidentRows(others[:min(len(others), similarListed)])
 	v.Body = body
 	p.show(w, r, "incident.html", v)
 }

@@ -18,7 +18,7 @@ type slowWorld struct {
 	inWork, most *atomic.Int32
 }
 
-func (w slowWorld) ListIncidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
+func (w slowWorld) ListIncidents(ctx context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error) {
 	n := w.inWork.Add(1)
 	defer w.inWork.Add(-1)
 	for {

@@ -43,7 +43,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	body.Open = v.incidentRows(open)
+	body.Open = v.incidentRows(open.Rows)
 	for into, state := range map[*[]deliveryRow]reporter.DeliveryState{
 		&body.Latest: "", &body.Waiting: reporter.DeliveryPending, &body.GivenUp: reporter.DeliveryGivenUp,
 	} {

@@ -48,7 +48,8 @@ type Store interface {
 
 // Incidents is the journal.
 type Incidents interface {
-	ListIncidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error)
+	ListIncidents(ctx context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error)
+	IncidentFacets(ctx context.Context) (reporter.IncidentFacets, error)
 	// IncidentExtract returns an incident with all its alerts, or with a selection if they are very many.
 	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
 	ListAlerts(ctx context.Context, f reporter.AlertFilter) (reporter.AlertPage, error)

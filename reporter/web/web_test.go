@@ -37,6 +37,7 @@ type world struct {
 	listed    []reporter.Delivery
 	filter    *reporter.DeliveryFilter
 	sought    *reporter.IncidentFilter
+	more      bool // there are more incidents than were counted
 	past      []reporter.Delivery
 	parts     web.Parts
 	reportErr error
@@ -47,15 +48,25 @@ type world struct {
 	protected bool
 }
 
-func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
+func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error) {
 	if w.sought != nil {
 		*w.sought = f
 	}
-	rows := w.incidents
-	if len(rows) > f.Limit {
-		rows = rows[:f.Limit]
+	rows, at := slices.Clone(w.incidents), func(c *reporter.IncidentCursor) int {
+		return slices.IndexFunc(w.incidents, func(r reporter.IncidentRow) bool { return r.Incident.ID == c.ID })
 	}
-	return rows, w.err
+	switch {
+	case f.After != nil:
+		rows = rows[at(f.After)+1:]
+	case f.Before != nil:
+		rows = rows[:at(f.Before)]
+		rows = rows[max(len(rows)-f.Limit, 0):]
+	}
+	return reporter.IncidentPage{Rows: rows[:min(len(rows), f.Limit)], Count: len(w.incidents), More: w.more}, w.err
+}
+
+func (w world) IncidentFacets(context.Context) (reporter.IncidentFacets, error) {
+	return reporter.IncidentFacets{Severities: []reporter.Severity{"critical", "<b>"}, Teams: []string{"dba"}, Clusters: []string{"default", "tpe-2"}}, w.err
 }
 
 func (w world) IncidentExtract(_ context.Context, id string) (reporter.Incident, error) {
@@ -180,6 +191,10 @@ func resolved(id string) reporter.Incident {
 	}
 }
 
+func row(in reporter.Incident, alerts int) reporter.IncidentRow {
+	return reporter.IncidentRow{Incident: in, Title: in.Title(), Severity: in.Severity(), Team: "dba", Count: alerts}
+}
+
 func sent(id int64, subject, html string) reporter.Delivery {
 	return reporter.Delivery{
 		ID: id, Kind: reporter.DeliveryReport, Subject: subject, Receiver: "oncall", State: reporter.DeliverySent,
@@ -239,7 +254,7 @@ func TestPages(t *testing.T) {
 	open.State, open.EndedAt, open.CloseReason = reporter.IncidentOpen, time.Time{}, ""
 	chronic := open
 	chronic.ID, chronic.State = "CHRONIC", reporter.IncidentChronic
-	rows := []reporter.IncidentRow{{Incident: open, Count: 1}, {Incident: resolved("<b>X</b>/1"), Count: 1000, More: true}}
+	rows := []reporter.IncidentRow{row(open, 1), row(resolved("<b>X</b>/1"), 1000)}
 	given := reporter.Delivery{
 		ID: 7, Kind: reporter.DeliveryPostmortem, Subject: "a/b", Receiver: "oncall", State: reporter.DeliveryGivenUp, LastError: "<i>401</i>",
 		Attempts: 4, CreatedAt: day, FinishedAt: day,
@@ -313,7 +328,18 @@ func TestPages(t *testing.T) {
 		"report of a name that is no text": {past, "/reports/%ff", 404, []string{"not found."}, ""},
 
 		"incidents": {w, "/incidents", 200, []string{"db-3 &lt;full&gt;", "/incidents/%3Cb%3EX%3C%2Fb%3E%2F1", "lasted 10m", "sample", "cluster=&lt;prod&gt;",
-			"more than 1000", `class="badge bad">critical`}, "<b>X"},
+			"1000 alerts", `class="badge bad">critical`, "2 incidents", "Team dba", "x=&lt;script&gt;", "<option>&lt;b&gt;</option>"}, "<b>X"},
+		"incidents, filtered": {w, "/incidents?severity=critical&team=gone&cluster=tpe-2&from=2026-04-01&to=2026-04-22&q=a%22b&state=open", 200, []string{
+			"<option selected>critical</option>", "<option selected>gone</option>", "<option selected>tpe-2</option>", `value="2026-04-01"`, `value="a&#34;b"`,
+			`href="/incidents?state=open">Clear filters`, `href="/incidents?cluster=tpe-2&amp;from=2026-04-01&amp;q=a%22b&amp;severity=critical&amp;state=resolved&amp;team=gone&amp;to=2026-04-22"`,
+		}, ""},
+		"incidents, very many":      {world{incidents: rows, more: true}, "/incidents", 200, []string{"more than 2 incidents"}, ""},
+		"incidents of no day":       {world{}, "/incidents?from=x", 400, []string{"from: want a date"}, ""},
+		"incidents to no day":       {world{}, "/incidents?to=2026-02-30", 400, []string{"to: want a date"}, ""},
+		"incidents of no severity":  {world{}, "/incidents?severity=%ff", 400, []string{"not valid"}, ""},
+		"incidents of a long team":  {world{}, "/incidents?team=" + strings.Repeat("x", 201), 400, []string{"longer than 200"}, ""},
+		"incidents before nothing":  {world{}, "/incidents?before=x", 400, []string{"not found."}, ""},
+		"incidents between places":  {world{}, "/incidents?before=open~1~x&after=open~1~x", 400, []string{"not found."}, ""},
 		"incidents, none":           {world{}, "/incidents", 200, []string{"No incidents yet", "/api/v1/alertmanager/webhook"}, ""},
 		"incidents, none found":     {world{}, "/incidents?q=x", 200, []string{"No matches"}, "No incidents yet"},
 		"incidents of no state":     {world{}, "/incidents?state=x", 400, []string{"state"}, ""},
@@ -327,7 +353,7 @@ func TestPages(t *testing.T) {
 		"incident, open": {world{incident: &open}, "/incidents/OPEN", 200, []string{"Status so far", "sent when the incident is resolved", "firing"}, "Postmortem</h2>"},
 		"incident, chronic": {world{incident: &chronic}, "/incidents/CHRONIC", 200, []string{`<span class="badge warn">chronic</span>`, "Status so far", "firing"},
 			"resolved</span>"},
-		"incidents, chronic": {world{incidents: []reporter.IncidentRow{{Incident: chronic, Count: 1}}}, "/incidents?state=chronic", 200,
+		"incidents, chronic": {world{incidents: []reporter.IncidentRow{row(chronic, 1)}}, "/incidents?state=chronic", 200,
 			[]string{`<span class="badge warn">chronic</span>`, `aria-current="true">chronic`}, "resolved</span>"},
 		"incident, short":                {world{}, "/incidents/A", 200, []string{"shorter than incidents.min_duration", "None."}, ""},
 		"incident that is gone":          {w, "/incidents/gone", 404, []string{"not found."}, ""},
@@ -456,7 +482,7 @@ func TestLinksLeadToIncidentsOfAnyID(t *testing.T) {
 		"INC-1", "a/b", "a//b", "../x", "a b", "a%2Fb", "a?b#c", "日本", `"quoted"`, "<b>", "a+b&c=d", "a\\b", "a;b", "a\nb", "...",
 	} {
 		in := resolved(id)
-		r := serve(world{incidents: []reporter.IncidentRow{{Incident: in, Count: 1}}}, "/incidents")
+		r := serve(world{incidents: []reporter.IncidentRow{row(in, 1)}}, "/incidents")
 		m := regexp.MustCompile(`<a class="title" href="([^"]+)"`).FindStringSubmatch(r.Body.String())
 		if m == nil {
 			t.Errorf("%q: no link", id)
@@ -520,7 +546,7 @@ func TestPaging(t *testing.T) {
 	for n := range 40 {
 		in := resolved(fmt.Sprintf("I~%02d", n))
 		in.StartedAt = day.Add(-time.Duration(n) * time.Hour)
-		rows = append(rows, reporter.IncidentRow{Incident: in, Count: 1})
+		rows = append(rows, row(in, 1))
 		d := sent(int64(100-n), "daily@"+day.AddDate(0, 0, -n).Format(time.RFC3339), "x")
 		ds, past = append(ds, d), append(past, d)
 	}
@@ -537,14 +563,21 @@ func TestPaging(t *testing.T) {
 		address, _, _ := strings.Cut(html.UnescapeString(m[1]), "#")
 		return address
 	}
-	r := serve(w, next("/incidents?state=resolved&q=a%26b"))
+	r := serve(w, next("/incidents?state=resolved&q=a%26b&severity=critical&team=dba&from=2026-04-01&to=2026-04-22"))
 	want := reporter.IncidentCursor{State: reporter.IncidentResolved, StartedAt: day.Add(-29 * time.Hour), ID: "I~29"}
 	if sought.After == nil || sought.After.ID != want.ID || !sought.After.StartedAt.Equal(want.StartedAt) || sought.After.State != want.State ||
-		sought.State != reporter.IncidentResolved || sought.Text != "a&b" {
+		sought.State != reporter.IncidentResolved || sought.Text != "a&b" || sought.Severity != "critical" || sought.Team != "dba" ||
+		!sought.From.Equal(time.Date(2026, 4, 1, 0, 0, 0, 0, zone)) || !sought.To.Equal(time.Date(2026, 4, 23, 0, 0, 0, 0, zone)) {
 		t.Errorf("the second page of incidents asks for %+v after %+v", sought, sought.After)
 	}
-	if !strings.Contains(r.Body.String(), "First page") {
-		t.Error("the second page of incidents does not lead back")
+	back := regexp.MustCompile(`<a href="([^"]+)" rel="prev"`).FindStringSubmatch(r.Body.String())
+	if back == nil || strings.Contains(r.Body.String(), `rel="next"`) {
+		t.Fatal("the second page of incidents, which is the last, does not lead back, or leads further")
+	}
+	r = serve(w, html.UnescapeString(back[1]))
+	if body := r.Body.String(); !strings.Contains(body, "I~00") || !strings.Contains(body, "I~29") || strings.Contains(body, "I~30") ||
+		strings.Contains(body, `rel="prev"`) || !strings.Contains(body, `rel="next"`) || sought.Team != "dba" {
+		t.Error("the way back from the second page of incidents is not the first page")
 	}
 	serve(w, next("/deliveries?state=sent&receiver=oncall"))
 	if filter.Before != 71 || filter.State != reporter.DeliverySent || filter.Receiver != "oncall" {
@@ -567,7 +600,7 @@ func TestPaging(t *testing.T) {
 	if !strings.Contains(second, "51–100 of 121") || !strings.Contains(second, "… 91 more …") {
 		t.Error("the second page of alerts does not say where it is, or the timeline how much it leaves out")
 	}
-	back := regexp.MustCompile(`<a href="([^"#]+)#alerts" rel="prev"`).FindStringSubmatch(second)
+	back = regexp.MustCompile(`<a href="([^"#]+)#alerts" rel="prev"`).FindStringSubmatch(second)
 	if back == nil {
 		t.Fatal("the second page of alerts does not lead back")
 	}

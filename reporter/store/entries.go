@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// entriesAtMost is how many entries one incident has, so that all of them can be read.
+const entriesAtMost = 1000
+
+// Entries returns what people wrote about an incident, in the order of ids.
+func (s *Store) Entries(ctx context.Context, incident string) ([]reporter.Entry, error) {
+	return queryEntries(ctx, s.reading(), `incident_id = $1`, incident)
+}
+
+// EntriesOfMessage returns the versions of what came from a message of a chat, in the order of ids.
+func (s *Store) EntriesOfMessage(ctx context.Context, receiver, message string) ([]reporter.Entry, error) {
+	return queryEntries(ctx, s.reading(), `receiver = $1 AND message_id = $2 AND message_id != ''`, receiver, message)
+}
+
+// Write adds entries about one incident, all of them or none, and returns them with their ids. reporter.ErrConflict: one of
+// them supersedes a version that is not the latest any more. reporter.ErrNotFound: there is no such incident. reporter.ErrTooMany: it has
+// as many entries as are kept of one.
+func (s *Store) Write(ctx context.Context, entries ...reporter.Entry) (out []reporter.Entry, err error) {
+	err = s.tx(ctx, func(tx tx) error {
+		out, err = writeEntries(ctx, tx.querier, entries)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// writeEntries is Write within a transaction.
+func writeEntries(ctx context.Context, q querier, entries []reporter.Entry) ([]reporter.Entry, error) {
+	var out []reporter.Entry
+	for _, e := range entries {
+		var there, have int
+		err := q.row(ctx, `SELECT (SELECT count(*) FROM incidents WHERE id = $1), (SELECT count(*) FROM entries WHERE incident_id = $1)`,
+			e.Incident).Scan(&there, &have)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("entries of %s: %w", e.Incident, err)
+		case there == 0:
+			return nil, fmt.Errorf("incident %s: %w", e.Incident, reporter.ErrNotFound)
+		case have >= entriesAtMost:
+			return nil, fmt.Errorf("incident %s has %d entries: %w", e.Incident, have, reporter.ErrTooMany)
+		}
+		if e.Supersedes != 0 {
+			var same int
+			err := q.row(ctx, `SELECT count(*) FROM entries WHERE id = $1 AND incident_id = $2 AND kind = $3`,
+				e.Supersedes, e.Incident, string(e.Kind)).Scan(&same)
+			if err != nil {
+				return nil, fmt.Errorf("entries of %s: %w", e.Incident, err)
+			}
+			if same == 0 {
+				return nil, fmt.Errorf("entry %d: %w", e.Supersedes, reporter.ErrNotFound)
+			}
+		}
+		// The index allows one successor of each version, whatever process writes it.
+		err = q.row(ctx, `INSERT INTO entries (incident_id, kind, text, author_kind, author_id, author, receiver, message_id, written_at,
+			supersedes) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) ON CONFLICT DO NOTHING RETURNING id`,
+			e.Incident, string(e.Kind), e.Text, string(e.AuthorKind), e.AuthorID, e.Author, e.Receiver, e.MessageID,
+			e.WrittenAt.UnixMicro(), e.Supersedes).Scan(&e.ID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("%s of incident %s: %w", e.Kind, e.Incident, reporter.ErrConflict)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("entries of %s: %w", e.Incident, err)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+func queryEntries(ctx context.Context, q querier, where string, args ...any) (out []reporter.Entry, err error) {
+	args = append(args, entriesAtMost)
+	rows, err := q.query(ctx, `SELECT id, incident_id, kind, text, author_kind, author_id, author, receiver, message_id, written_at, supersedes
+		FROM entries WHERE `+where+fmt.Sprintf(` ORDER BY id DESC LIMIT $%d`, len(args)), args...)
+	if err != nil {
+		return nil, fmt.Errorf("entries: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e reporter.Entry
+		var written sql.NullInt64
+		if err := rows.Scan(&e.ID, &e.Incident, &e.Kind, &e.Text, &e.AuthorKind, &e.AuthorID, &e.Author, &e.Receiver, &e.MessageID,
+			&written, &e.Supersedes); err != nil {
+			return nil, fmt.Errorf("entries: %w", err)
+		}
+		e.WrittenAt = moment(written)
+		out = append(out, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("entries: %w", err)
+	}
+	slices.Reverse(out)
+	return out, nil
+}
