@@ -27,7 +27,7 @@ var built = sync.OnceValues(func() (string, error) {
 	return filepath.Abs("../../bin/awoooi-reporter")
 })
 
-// process is the program as a process of its own, without configuration.
+// process is the program as a process of its own.
 type process struct {
 	b      *testing.B
 	cmd    *exec.Cmd
@@ -36,8 +36,9 @@ type process struct {
 	output bytes.Buffer // read after stop only
 }
 
-// startProcess starts the program in a role, on a state in dir, and returns when it is ready.
-func startProcess(b *testing.B, role, dir string) *process {
+// startProcess starts the program in a role, on a state in dir, and returns when it is ready. It has no configuration, unless args
+// name one.
+func startProcess(b *testing.B, role, dir string, args ...string) *process {
 	b.Helper()
 	bin, err := built()
 	if err != nil {
@@ -49,7 +50,7 @@ func startProcess(b *testing.B, role, dir string) *process {
 	}
 	p := &process{b: b, addr: l.Addr().String(), client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	l.Close()
-	p.cmd = exec.Command(bin, "run", "--role", role, "--web.listen-address", p.addr)
+	p.cmd = exec.Command(bin, append([]string{"run", "--role", role, "--web.listen-address", p.addr}, args...)...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.output, &p.output
 	p.cmd.Env = append(os.Environ(), "AWOOOI_REPORTER_STATE_PATH="+filepath.Join(dir, "data"))
 	if err := p.cmd.Start(); err != nil {

@@ -3,12 +3,15 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/common/version"
 
 	"github.com/awoooi/awoooi-reporter/reporter/compose"
+	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
 )
@@ -46,9 +49,7 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	out.Queries, out.Collector = s.queries()
 	var probe sync.WaitGroup
 	probe.Go(func() { out.Figures = s.newest(ctx) })
-	for _, am := range s.reading.Load().cfg.Alertmanagers {
-		out.Alertmanagers = append(out.Alertmanagers, withoutUser(am.URL))
-	}
+	out.Clusters = s.clusters()
 	o := s.reconcile.Outcome()
 	out.Compared = o.At
 	if o.Err != nil {
@@ -70,6 +71,30 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 		out.Fault = err.Error()
 	}
 	probe.Wait()
+	return out
+}
+
+// clusters are those of Alertmanagers with an API, and what became of the last question to each.
+func (s status) clusters() []pages.Cluster {
+	configured := members(s.reading.Load().cfg)
+	asked := map[string]incident.ClusterOutcome{}
+	for _, o := range s.reconcile.Clusters() {
+		asked[o.Cluster] = o
+	}
+	var out []pages.Cluster
+	for _, name := range slices.Sorted(maps.Keys(configured)) {
+		if len(configured[name]) == 0 {
+			continue
+		}
+		c := pages.Cluster{Name: name, Asked: asked[name].At}
+		if err := asked[name].Err; err != nil {
+			c.Fault = err.Error()
+		}
+		for _, m := range configured[name] {
+			c.Members = append(c.Members, withoutUser(m.URL))
+		}
+		out = append(out, c)
+	}
 	return out
 }
 

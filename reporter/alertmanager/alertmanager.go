@@ -3,8 +3,10 @@ package alertmanager
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/client"
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/general"
+	"github.com/prometheus/alertmanager/api/v2/models"
 )
 
 // Config is one Alertmanager's API.
@@ -46,12 +49,64 @@ func New(configs ...Config) (*API, error) {
 		base := strings.TrimSuffix(u.Path, "/") + client.DefaultBasePath
 		t := openapi.NewWithClient(u.Host, base, []string{u.Scheme}, c.Client)
 		t.Consumers["text/plain"] = runtime.TextConsumer()
+		t.Consumers["application/json"] = runtime.ConsumerFunc(consume)
 		a.members = append(a.members, member{url: u.Scheme + "://" + u.Host + u.Path, client: client.New(t, strfmt.Default)})
 	}
 	return a, nil
 }
 
-var errNotAlertmanager = errors.New("the answer is not Alertmanager's")
+var (
+	errNotAlertmanager = errors.New("the answer is not Alertmanager's")
+	errTooLarge        = fmt.Errorf("the answer is larger than %d MiB", mostAnswer>>20)
+)
+
+// mostAnswer is how many bytes of an answer are read: those of a few hundred thousand alerts.
+const mostAnswer = 512 << 20
+
+// consume reads the JSON of an answer. Of alerts it keeps the fingerprints only, as it reads them: whole, those of many clusters
+// would take hundreds of megabytes at once.
+func consume(body io.Reader, into any) error {
+	limited := &io.LimitedReader{R: body, N: mostAnswer}
+	in := json.NewDecoder(limited)
+	var err error
+	if alerts, ok := into.(*models.GettableAlerts); ok {
+		err = fingerprints(in, alerts)
+	} else {
+		err = in.Decode(into)
+	}
+	switch {
+	case err != nil && limited.N <= 0:
+		return errTooLarge
+	case errors.Is(err, io.EOF): // which the client would take for an answer without alerts
+		return errNotAlertmanager
+	}
+	return err
+}
+
+func fingerprints(in *json.Decoder, to *models.GettableAlerts) error {
+	begin, err := in.Token()
+	if err != nil {
+		return err
+	}
+	if begin != json.Delim('[') {
+		return errNotAlertmanager
+	}
+	for in.More() {
+		var alert *models.GettableAlert
+		var one *struct {
+			Fingerprint *string `json:"fingerprint"`
+		}
+		if err := in.Decode(&one); err != nil {
+			return err
+		}
+		if one != nil {
+			alert = &models.GettableAlert{Fingerprint: one.Fingerprint}
+		}
+		*to = append(*to, alert)
+	}
+	_, err = in.Token()
+	return err
+}
 
 // Known returns the fingerprints of all alerts that any answering member of the cluster has, including silenced and inhibited
 // ones, and the start time of the answering member that has been up for the longest. It is an error if none answers.

@@ -60,6 +60,10 @@ func TestOneValidAnswerIsEnough(t *testing.T) {
 		"alert without fingerprint": {status, `[{"labels": {}}]`},
 		"alert is null":             {status, `[null]`},
 		"alerts are not JSON":       {status, `<html>`},
+		"alerts are nothing":        {status, ` `},
+		"alerts are null":           {status, `null`},
+		"alerts are cut off":        {status, `[{"fingerprint": "b"}`},
+		"alerts are an object":      {status, `{"fingerprint": "b"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

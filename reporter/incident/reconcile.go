@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -47,9 +47,10 @@ type ReconcileConfig struct {
 }
 
 const (
-	// clustersAtOnce is how many clusters are asked at a time, and clusterTimeout how long one may take.
-	clustersAtOnce = 64
-	clusterTimeout = 10 * time.Second
+	// clusterTimeout is how long a cluster may take to answer, and comparePatience how long a comparison waits for all of them:
+	// those that have not answered by then go on by themselves.
+	clusterTimeout  = 10 * time.Second
+	comparePatience = 4 * time.Second
 	// dueAtOnce is how many incidents that change by time share an update.
 	dueAtOnce = 200
 )
@@ -63,8 +64,10 @@ type Reconciler struct {
 	now     func() time.Time
 
 	running sync.Mutex // one comparison at a time
+	asking  sync.WaitGroup
 
 	mu      sync.Mutex
+	pending map[string]bool // clusters that are being asked
 	cfg     ReconcileConfig
 	missing map[string]map[episode]time.Time // by cluster: since when it has not known the episode
 	faults  map[string]string                // by cluster: what was logged
@@ -74,6 +77,7 @@ type Reconciler struct {
 
 	success  prometheus.Gauge
 	failures prometheus.Counter
+	duration prometheus.Gauge
 }
 
 // NewReconciler makes a reconciler; Run does its work.
@@ -82,7 +86,7 @@ func NewReconciler(
 ) *Reconciler {
 	r := &Reconciler{
 		journal: journal, opened: opened, log: log, now: now, cfg: cfg,
-		missing: map[string]map[episode]time.Time{}, faults: map[string]string{}, asked: map[string]ClusterOutcome{},
+		pending: map[string]bool{}, missing: map[string]map[episode]time.Time{}, faults: map[string]string{}, asked: map[string]ClusterOutcome{},
 		success: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_reconcile_last_success_timestamp_seconds",
 			Help: "When the open incidents were last compared with what is known of their alerts; 0 if never.",
@@ -91,8 +95,12 @@ func NewReconciler(
 			Name: "awoooi_reporter_reconcile_failures_total",
 			Help: "Comparisons of the open incidents that failed, as when an Alertmanager did not answer.",
 		}),
+		duration: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "awoooi_reporter_reconcile_duration_seconds",
+			Help: "How long the last comparison of the open incidents took; 0 if there was none.",
+		}),
 	}
-	reg.MustRegister(r.success, r.failures)
+	reg.MustRegister(r.success, r.failures, r.duration)
 	return r
 }
 
@@ -143,12 +151,7 @@ func (r *Reconciler) Clusters() []ClusterOutcome {
 	for _, o := range r.asked {
 		out = append(out, o)
 	}
-	slices.SortFunc(out, func(a, b ClusterOutcome) int {
-		if a.Cluster < b.Cluster {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b ClusterOutcome) int { return strings.Compare(a.Cluster, b.Cluster) })
 	return out
 }
 
@@ -159,10 +162,13 @@ func (r *Reconciler) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
+			r.asking.Wait()
 			return
 		case <-timer.C:
 		}
+		begin := time.Now()
 		if err := r.Reconcile(ctx); ctx.Err() == nil {
+			r.duration.Set(time.Since(begin).Seconds())
 			r.note(err)
 		}
 	}
@@ -194,8 +200,20 @@ func (r *Reconciler) noteCluster(name string, err error) {
 	}
 }
 
-// Reconcile compares the open incidents with what is known of their alerts, once. Clusters are asked in parallel, and one
-// that fails delays none.
+// errNoAnswerYet is the error of a comparison that did not wait for a cluster any longer.
+var errNoAnswerYet = errors.New("no answer yet")
+
+// noteSilence keeps that a cluster has not answered yet, unless a fault of it is known.
+func (r *Reconciler) noteSilence(name string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(err, errNoAnswerYet) && r.asked[name].Err == nil {
+		r.asked[name] = ClusterOutcome{Cluster: name, At: r.now(), Err: err}
+	}
+}
+
+// Reconcile compares the open incidents with what is known of their alerts, once. Clusters are asked independently: one that does
+// not answer delays neither the others nor the next comparison, which does not ask it again before its time is over.
 func (r *Reconciler) Reconcile(ctx context.Context) error {
 	r.running.Lock()
 	defer r.running.Unlock()
@@ -207,29 +225,72 @@ func (r *Reconciler) Reconcile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reconcile: %w", err)
 	}
-	var mu sync.Mutex
-	var errs []error
-	var group errgroup.Group
-	group.SetLimit(clustersAtOnce)
+	r.forget(clusters)
+	type answer struct {
+		cluster string
+		err     error
+	}
+	answers := make(chan answer, len(clusters))
+	outcomes := map[string]error{}
 	for _, name := range clusters {
-		group.Go(func() error {
-			if err := r.reconcileCluster(ctx, cfg, name); err != nil {
-				mu.Lock()
-				errs = append(errs, fmt.Errorf("cluster %s: %w", name, err))
-				mu.Unlock()
-			}
-			return nil
+		outcomes[name] = errNoAnswerYet
+		if !r.begin(name) {
+			answers <- answer{name, errNoAnswerYet}
+			continue
+		}
+		r.asking.Go(func() {
+			err := r.reconcileCluster(ctx, cfg, name)
+			r.end(name)
+			answers <- answer{name, err}
 		})
 	}
-	_ = group.Wait() // the errors are in errs
+	patience := time.NewTimer(comparePatience)
+	defer patience.Stop()
+wait:
+	for range clusters {
+		select {
+		case a := <-answers:
+			outcomes[a.cluster] = a.err
+		case <-patience.C:
+			break wait
+		}
+	}
+	var errs []error
+	for _, name := range clusters {
+		if err := outcomes[name]; err != nil {
+			r.noteSilence(name, err)
+			errs = append(errs, fmt.Errorf("cluster %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// begin says whether the cluster may be asked, because no earlier question to it is pending.
+func (r *Reconciler) begin(cluster string) bool {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pending[cluster] {
+		return false
+	}
+	r.pending[cluster] = true
+	return true
+}
+
+func (r *Reconciler) end(cluster string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.pending, cluster)
+}
+
+// forget drops what was missing of clusters that have no open incident any more.
+func (r *Reconciler) forget(open []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for name := range r.missing {
-		if !slices.Contains(clusters, name) {
+		if !slices.Contains(open, name) {
 			delete(r.missing, name)
 		}
 	}
-	r.mu.Unlock()
-	return errors.Join(errs...)
 }
 
 // passTime applies what follows from time alone.

@@ -3,8 +3,11 @@ package incident_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +152,72 @@ func TestOutcomeIsThatOfTheLastComparison(t *testing.T) {
 		<-time.After(time.Minute)
 		is("after an answer", time.Now(), nil)
 		stop()
+	})
+}
+
+// deaf is a cluster that does not answer, and counts how often it is asked.
+type deaf struct{ asked atomic.Int64 }
+
+func (d *deaf) Known(ctx context.Context) (map[string]bool, time.Time, error) {
+	d.asked.Add(1)
+	<-ctx.Done()
+	return nil, time.Time{}, ctx.Err()
+}
+
+// Many clusters that do not answer delay neither the others, nor the end of a comparison, nor the next one.
+func TestClustersThatDoNotAnswerDelayNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const silent = 300
+		no := &deaf{}
+		cfg := incident.ReconcileConfig{Interval: time.Minute, After: 3 * time.Minute, Clusters: map[string]incident.API{}}
+		m := newMemory()
+		m.clock = time.Now()
+		j := journal(m, config)
+		for n := range silent + 1 {
+			e := event("a", 0, -1)
+			e.Cluster, e.StartsAt = fmt.Sprintf("c%03d", n), m.clock
+			if err := j.Accept(t.Context(), []reporter.AlertEvent{e}); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Clusters[e.Cluster] = no
+		}
+		cfg.Clusters["c300"] = &managers{}
+		r := incident.NewReconciler(cfg, j, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), time.Now)
+		begin := time.Now()
+		for range 4 {
+			m.clock = time.Now()
+			at := time.Now()
+			if err := r.Reconcile(t.Context()); err == nil || !strings.Contains(err.Error(), "c000") || strings.Contains(err.Error(), "c300") {
+				t.Errorf("the error is %v", err)
+			}
+			if took := time.Since(at); took > 5*time.Second {
+				t.Errorf("a comparison took %v", took)
+			}
+			<-time.After(time.Minute - time.Since(at))
+		}
+		for _, in := range m.sorted() {
+			if open := in.Cluster != "c300"; open == in.Over() {
+				t.Errorf("cluster %s is %s", in.Cluster, in.State)
+			} else if !open && in.EndedAt.Sub(begin) != 0 {
+				t.Errorf("it ended %v after it was found missing", in.EndedAt.Sub(begin))
+			}
+		}
+		for _, c := range r.Clusters() {
+			if fails := c.Cluster != "c300"; fails != errors.Is(c.Err, context.DeadlineExceeded) {
+				t.Errorf("cluster %s: %v", c.Cluster, c.Err)
+			}
+		}
+		// One that is being asked is not asked again.
+		was := no.asked.Load()
+		for range 2 {
+			if err := r.Reconcile(t.Context()); err == nil {
+				t.Error("clusters that have not answered are no error")
+			}
+		}
+		if again := no.asked.Load() - was; again != silent {
+			t.Errorf("asked %d times, want %d", again, silent)
+		}
 	})
 }
 

@@ -1,9 +1,12 @@
 package web
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -112,10 +115,33 @@ func (v *page) troubles(s Parts) []trouble {
 	case v.now.Sub(s.Figures.Newest) > staleAfter:
 		add("/sources#figures", "trouble_stale", v.Dur(v.now.Sub(s.Figures.Newest)))
 	}
-	if s.CompareFault != "" {
-		add("/sources#alertmanagers", "trouble_alertmanagers", s.CompareFault)
+	if fault := s.compareFault(); fault != "" {
+		add("/sources#alertmanagers", "trouble_alertmanagers", fault)
 	}
 	return out
+}
+
+// namedClusters is how many clusters that cannot be asked are named in one line.
+const namedClusters = 5
+
+// compareFault names the clusters that cannot be asked, or says why there was no comparison.
+func (s Parts) compareFault() string {
+	var names []string
+	fault := ""
+	for _, c := range s.Clusters {
+		if c.Fault != "" {
+			names, fault = append(names, c.Name), c.Fault
+		}
+	}
+	switch n := len(names); {
+	case n == 0:
+		return s.CompareFault
+	case n == 1:
+		return names[0] + ": " + fault
+	case n > namedClusters:
+		return strings.Join(names[:namedClusters], ", ") + " … (" + strconv.Itoa(n) + ")"
+	}
+	return strings.Join(names, ", ")
 }
 
 // unverified is what has not been asked since the start or the last reload, in one line each.
@@ -133,17 +159,25 @@ func (v *page) unverified(s Parts, receivers []Receiver) []trouble {
 			out = append(out, trouble{v.T("unverified_receiver", r.Name), "/sources#receivers"})
 		}
 	}
-	if len(s.Alertmanagers) > 0 && s.Compared.IsZero() && s.CompareFault == "" {
+	if len(s.Clusters) > 0 && s.Compared.IsZero() && s.CompareFault == "" {
 		out = append(out, trouble{v.T("unverified_alertmanagers"), "/sources#alertmanagers"})
 	}
 	return out
 }
 
 type sourcesBody struct {
-	Parts     Parts
-	Sources   []sourceRow
-	Receivers []receiverRow
-	Reports   []Plan
+	Parts        Parts
+	CompareFault string
+	Sources      []sourceRow
+	Receivers    []receiverRow
+	Reports      []Plan
+}
+
+func (c Cluster) rank() int {
+	if c.Fault != "" {
+		return 1
+	}
+	return 0
 }
 
 // sourceRow is a source with its queries.
@@ -164,6 +198,11 @@ type receiverRow struct {
 func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 	v := p.page("sources", "sources")
 	body := sourcesBody{Parts: p.cfg.Status.Parts(r.Context()), Reports: p.cfg.Status.Reports()}
+	body.CompareFault = body.Parts.compareFault()
+	// Those that cannot be asked come first.
+	slices.SortStableFunc(body.Parts.Clusters, func(a, b Cluster) int {
+		return cmp.Or(cmp.Compare(b.rank(), a.rank()), strings.Compare(a.Name, b.Name))
+	})
 	for _, q := range body.Parts.Queries {
 		if n := len(body.Sources); n == 0 || body.Sources[n-1].Name != q.Source {
 			body.Sources = append(body.Sources, sourceRow{Name: q.Source, Kind: q.Kind})

@@ -32,9 +32,9 @@ type Parts struct {
 	Collector     bool // whether this process has one
 	Queries       []Query
 	Figures       Figures
-	Alertmanagers []string // addresses without credentials
-	Compared      time.Time
-	CompareFault  string // why the last comparison with the Alertmanagers failed
+	Clusters      []Cluster // of Alertmanagers whose API is configured
+	Compared      time.Time // when the open incidents were last compared with them
+	CompareFault  string    // why that failed
 	LastWebhook   time.Time
 	Open          int               // incidents
 	Pending       map[string]int    // deliveries by receiver
@@ -43,6 +43,14 @@ type Parts struct {
 	Fault         string            // why the state could not be read
 	// Verified are receivers that were asked whether they work; one that is missing has not been asked yet.
 	Verified map[string]Verification
+}
+
+// Cluster is one of Alertmanagers, and what its API answered last. It is asked while it has open incidents.
+type Cluster struct {
+	Name    string
+	Members []string  // addresses without credentials
+	Asked   time.Time // zero: not since the start
+	Fault   string    // why no member's answer can be used
 }
 
 // Verification is what a receiver said when it was asked without a message to send.

@@ -277,15 +277,25 @@ func TestPages(t *testing.T) {
 			{Source: "db", Kind: "postgres", Name: "bad", At: day, LastSuccess: day.Add(-time.Hour), Up: true, Fault: "column <x> is NULL"},
 			{Source: "api", Kind: "http", Name: "never"},
 		},
-		Figures: web.Figures{URL: "http://prom:9090", Newest: day.Add(-time.Hour)}, Alertmanagers: []string{"http://am:9093"},
+		Figures: web.Figures{URL: "http://prom:9090", Newest: day.Add(-time.Hour)}, Clusters: []web.Cluster{{Name: "prod", Members: []string{"http://am:9093"}}},
 		Compared: day.Add(-time.Minute), CompareFault: "connection refused", LastWebhook: day.Add(-2 * time.Hour), Open: 1,
 	}}
 	verified := map[string]web.Verification{"oncall": {At: day}, "<b>": {At: day}}
 	well := world{parts: web.Parts{Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Verified: verified}}
 	unasked := world{parts: web.Parts{
 		Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Queries: []web.Query{{Source: "api", Kind: "http", Name: "never"}},
-		Alertmanagers: []string{"http://am:9093"}, Verified: map[string]web.Verification{"<b>": {At: day}},
+		Clusters: []web.Cluster{{Name: "prod", Members: []string{"http://am:9093"}}}, Verified: map[string]web.Verification{"<b>": {At: day}},
 	}}
+	silent := func(clusters int) world {
+		parts := web.Parts{
+			Figures: web.Figures{Embedded: true, Newest: day}, Verified: verified, Compared: day, CompareFault: "cluster site-0: no answer",
+			Clusters: []web.Cluster{{Name: "prod", Members: []string{"http://am-0:9093", "http://am-1:9093"}, Asked: day}},
+		}
+		for n := range clusters {
+			parts.Clusters = append(parts.Clusters, web.Cluster{Name: fmt.Sprint("site-", n), Asked: day, Fault: "no <answer>"})
+		}
+		return world{parts: parts}
+	}
 	refused := world{parts: web.Parts{Figures: web.Figures{Newest: day}, Verified: map[string]web.Verification{"oncall": {At: day, Fault: "bot: <401>"}, "<b>": {At: day}}}}
 
 	for name, tc := range map[string]struct {
@@ -302,6 +312,10 @@ func TestPages(t *testing.T) {
 			"latest figures are 1h old", "not compared with Alertmanager: connection refused", "was not delivered to oncall", "<b>4</b>",
 			"Source api has not been queried yet",
 		}, "All good"},
+		"overview, a cluster that does not answer":   {silent(1), "/", 200, []string{"not compared with Alertmanager: site-0: no &lt;answer&gt;"}, "All good"},
+		"overview, clusters that do not answer":      {silent(3), "/", 200, []string{"with Alertmanager: site-0, site-1, site-2<"}, "All good"},
+		"overview, many clusters that do not answer": {silent(9), "/", 200, []string{"site-3, site-4 … (9)"}, "site-5"},
+		"sources, clusters that do not answer":       {silent(1), "/sources", 200, []string{`down</span><span class="title">site-0`, "no &lt;answer&gt;", `up</span><span class="title">prod`, "http://am-1:9093"}, ""},
 		"overview, nothing asked yet": {unasked, "/", 200, []string{"Not verified yet: 3", "Source api has not been queried yet", "Receiver oncall has not been verified yet",
 			"have not been compared with Alertmanager yet"}, "All good"},
 		"overview, a receiver that refuses": {refused, "/", 200, []string{"Receiver oncall cannot be reached: bot: &lt;401&gt;"}, "All good"},
