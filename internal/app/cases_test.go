@@ -59,20 +59,25 @@ func cases(t *testing.T, name string, test func(t *testing.T, in *casePosts)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { st.Close() })
-			in := &casePosts{t: t, store: st, mux: http.NewServeMux(), posts: c.Posts}
-			st.SetClock(func() time.Time { return in.now })
-			reg := prometheus.NewRegistry()
-			j := incident.New(incident.Config{
-				By: incident.ByGroup, MinDuration: 10 * time.Minute, ReopenWithin: 15 * time.Minute, ChronicAfter: 24 * time.Hour,
-				IDLabel: "incident_id", Receivers: []string{"oncall"}, DigestWindow: time.Minute,
-			}, st, log, reg)
-			h := webhook.New(webhook.Config{Clusters: map[string]auth.Guard{"prod": {}, "staging": {}}}, j, log, reg)
-			in.mux.Handle(webhookPath, h)
-			in.mux.Handle(clusterPath, h)
-			in.reconcile = incident.NewReconciler(incident.ReconcileConfig{After: 5 * time.Minute}, j, st, log, reg, func() time.Time { return in.now })
-			test(t, in)
+			test(t, newCasePosts(t, st, c.Posts))
 		})
 	}
+}
+
+func newCasePosts(t *testing.T, st *store.Store, posts []json.RawMessage) *casePosts {
+	t.Helper()
+	in := &casePosts{t: t, store: st, mux: http.NewServeMux(), posts: posts}
+	st.SetClock(func() time.Time { return in.now })
+	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	j := incident.New(incident.Config{
+		By: incident.ByGroup, MinDuration: 10 * time.Minute, ReopenWithin: 15 * time.Minute, ChronicAfter: 24 * time.Hour,
+		IDLabel: "incident_id", Receivers: []string{"oncall"}, DigestWindow: time.Minute,
+	}, st, log, reg)
+	h := webhook.New(webhook.Config{Clusters: map[string]auth.Guard{"prod": {}, "staging": {}}}, j, log, reg)
+	in.mux.Handle(webhookPath, h)
+	in.mux.Handle(clusterPath, h)
+	in.reconcile = incident.NewReconciler(incident.ReconcileConfig{After: 5 * time.Minute}, j, st, log, reg, func() time.Time { return in.now })
+	return in
 }
 
 // post sends the post of that number at that time of its day, to the path of a cluster.

@@ -16,7 +16,7 @@ const (
 	// doubtFor is how long one that was received earlier stays in doubt, where no API can be asked. It is longer than
 	// Alertmanager's default group_interval, so that a resolve would have come.
 	doubtFor = 6 * time.Minute
-	// clockSkew is how far an end may lie after its receive time before it is cut to that.
+	// clockSkew is how far a start or an end may lie after its receive time before it is cut to that.
 	clockSkew = 5 * time.Minute
 )
 
@@ -44,13 +44,16 @@ type Outcome struct {
 //   - It is over when none of its alerts is firing, unless the last webhook of its group left alerts out.
 func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChanges, Outcome) {
 	j := newState(cfg, view)
-	events := slices.Clone(b.Alerts)
+	events := make([]reporter.AlertEvent, 0, len(b.Alerts))
+	for _, e := range b.Alerts {
+		if ahead := normalize(&e, view.Now); ahead && !j.continues(&e) && !e.Firing {
+			continue // Nothing is known of this episode, and it cannot have been.
+		}
+		events = append(events, e)
+	}
 	slices.SortStableFunc(events, func(a, b reporter.AlertEvent) int {
 		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
-	for n := range events {
-		normalize(&events[n], view.Now)
-	}
 	for _, e := range events {
 		j.receive(e, events)
 	}
@@ -78,22 +81,38 @@ func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChan
 	return j.finish()
 }
 
-// normalize gives an event its receive time and the precision of the store, and cuts an end that lies in the future.
-func normalize(e *reporter.AlertEvent, now time.Time) {
+// normalize gives an event its receive time and the precision of the store, and cuts times that lie in the future. It says
+// whether its start did.
+func normalize(e *reporter.AlertEvent, now time.Time) (ahead bool) {
 	e.Cluster = cmp.Or(e.Cluster, reporter.ClusterDefault)
 	if e.ReceivedAt.IsZero() {
 		e.ReceivedAt = now
 	}
 	e.ReceivedAt, e.StartsAt = micro(e.ReceivedAt), micro(e.StartsAt)
+	if ahead = e.StartsAt.After(e.ReceivedAt.Add(clockSkew)); ahead {
+		e.StartsAt = e.ReceivedAt
+	}
 	if e.Firing {
 		e.EndsAt = time.Time{}
-		return
+		return ahead
 	}
 	e.EndsAt = micro(e.EndsAt)
 	if e.EndsAt.After(e.ReceivedAt.Add(clockSkew)) {
 		e.EndsAt = e.ReceivedAt
 	}
 	e.EndsAt = later(e.EndsAt, e.StartsAt)
+	return ahead
+}
+
+// continues gives an event whose start was cut that of the alert's firing episode, if there is one: each of its events would begin
+// another.
+func (j *state) continues(e *reporter.AlertEvent) (known bool) {
+	for _, r := range j.byAlert[alertKey{e.Cluster, e.Fingerprint}] {
+		if end, _ := r.alert().Ended(); end.IsZero() && (!known || r.alert().StartsAt.After(e.StartsAt)) {
+			e.StartsAt, known = r.alert().StartsAt, true
+		}
+	}
+	return known
 }
 
 func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -3,6 +3,7 @@
 package incident
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -78,7 +79,7 @@ func (c Config) query(b Batch) (q reporter.JournalQuery) {
 		}
 	}
 	for _, e := range b.Alerts {
-		normalize(&e, e.ReceivedAt)
+		e.Cluster, e.StartsAt = cmp.Or(e.Cluster, reporter.ClusterDefault), micro(e.StartsAt)
 		since := e.StartsAt.Add(-c.ReopenWithin)
 		key := c.key(e, c.route(e))
 		want(&q.Keys, "key ", key, since)

@@ -29,18 +29,18 @@ type Receiver struct{ Name, Kind string }
 
 // Parts is how the parts are.
 type Parts struct {
-	Collector     bool // whether this process has one
-	Queries       []Query
-	Figures       Figures
-	Clusters      []Cluster // of Alertmanagers whose API is configured
-	Compared      time.Time // when the open incidents were last compared with them
-	CompareFault  string    // why that failed
-	LastWebhook   time.Time
-	Open          int               // incidents
-	Pending       map[string]int    // deliveries by receiver
-	Oldest        time.Time         // of the pending ones
-	Stopped       map[string]string // receivers that refuse everything, with the reason
-	Fault         string            // why the state could not be read
+	Collector    bool // whether this process has one
+	Queries      []Query
+	Figures      Figures
+	Clusters     []Cluster // of Alertmanagers whose API is configured
+	Compared     time.Time // when the open incidents were last compared with them
+	CompareFault string    // why that failed
+	LastWebhook  time.Time
+	Open         int               // incidents
+	Pending      map[string]int    // deliveries by receiver
+	Oldest       time.Time         // of the pending ones
+	Stopped      map[string]string // receivers that refuse everything, with the reason
+	Fault        string            // why the state could not be read
 	// Verified are receivers that were asked whether they work; one that is missing has not been asked yet.
 	Verified map[string]Verification
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/template"
@@ -402,9 +403,12 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 	return a, reason, err
 }
 
+// statusOf takes a status in any case, as some senders write theirs.
+func statusOf(s string) model.AlertStatus { return model.AlertStatus(strings.ToLower(s)) }
+
 // unusable says why an alert cannot be taken; "" if it can.
 func unusable(a alert) string {
-	switch model.AlertStatus(a.Status) {
+	switch statusOf(a.Status) {
 	case model.AlertFiring:
 	case model.AlertResolved:
 		if !a.EndsAt.IsZero() && !sane(a.EndsAt) {
@@ -435,12 +439,12 @@ func (out *decoded) build(m Message, alerts []alert, cluster string, now time.Ti
 	for _, a := range alerts {
 		e := reporter.AlertEvent{
 			Cluster: cluster, GroupKey: m.GroupKey, Receiver: m.Receiver, ExternalURL: m.ExternalURL, GroupLabels: m.GroupLabels,
-			GroupResolved: model.AlertStatus(m.Status) == model.AlertResolved,
+			GroupResolved: statusOf(m.Status) == model.AlertResolved,
 			Fingerprint:   a.Fingerprint, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
 			Labels: nonNil(a.Labels), Annotations: nonNil(a.Annotations), GeneratorURL: a.GeneratorURL, Links: a.links(),
 			Truncated: m.TruncatedAlerts + out.truncated,
 		}
-		if model.AlertStatus(a.Status) == model.AlertFiring {
+		if statusOf(a.Status) == model.AlertFiring {
 			e.Firing, e.EndsAt = true, time.Time{}
 		} else if e.EndsAt.IsZero() {
 			e.EndsAt = now
