@@ -7,15 +7,15 @@ import "time"
 // IDs, and which of the names are in use.
 type JournalQuery struct {
 	Keys      []JournalSince
-	Alerts    []JournalSince // by fingerprint, of whatever cluster
+	Alerts    []JournalSince // by fingerprint, of their cluster and of the default one
 	Incidents []string       // IDs
 	Names     []string       // IDs that a new incident might get
 }
 
-// JournalSince is a key or a fingerprint, and since when.
+// JournalSince is a key, or a fingerprint and its cluster, and since when.
 type JournalSince struct {
-	Of    string
-	Since time.Time
+	Of, Cluster string
+	Since       time.Time
 }
 
 // JournalView is what is stored of what was asked. Each incident has at least its alerts that are firing, and those of the

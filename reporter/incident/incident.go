@@ -72,27 +72,28 @@ const mostNames = 32
 // query asks for all that the batch may touch.
 func (c Config) query(b Batch) (q reporter.JournalQuery) {
 	seen := map[string]time.Time{}
-	want := func(list *[]reporter.JournalSince, kind, of string, since time.Time) {
-		if have, ok := seen[kind+of]; !ok || since.Before(have) {
-			seen[kind+of] = since
-			*list = append(*list, reporter.JournalSince{Of: of, Since: since})
+	want := func(list *[]reporter.JournalSince, kind, of, cluster string, since time.Time) {
+		key := kind + cluster + " " + of
+		if have, ok := seen[key]; !ok || since.Before(have) {
+			seen[key] = since
+			*list = append(*list, reporter.JournalSince{Of: of, Cluster: cluster, Since: since})
 		}
 	}
 	for _, e := range b.Alerts {
 		e.Cluster, e.StartsAt = cmp.Or(e.Cluster, reporter.ClusterDefault), micro(e.StartsAt)
 		since := e.StartsAt.Add(-c.ReopenWithin)
 		key := c.key(e, c.route(e))
-		want(&q.Keys, "key ", key, since)
-		want(&q.Alerts, "alert ", e.Fingerprint, since)
+		want(&q.Keys, "key ", key, "", since)
+		want(&q.Alerts, "alert ", e.Fingerprint, e.Cluster, since)
 		if len(q.Names) < mostNames {
 			q.Names = append(q.Names, names(c, e, key)...)
 		}
 	}
 	for _, e := range b.Ends {
-		want(&q.Alerts, "alert ", e.Fingerprint, e.StartsAt)
+		want(&q.Alerts, "alert ", e.Fingerprint, e.Cluster, e.StartsAt)
 	}
 	for _, v := range b.Verdicts {
-		want(&q.Alerts, "alert ", v.Fingerprint, v.StartsAt)
+		want(&q.Alerts, "alert ", v.Fingerprint, v.Cluster, v.StartsAt)
 	}
 	return q
 }

@@ -66,7 +66,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 			keys = append(keys, []any{k.Of, k.Since.UnixMicro()})
 		}
 		for _, a := range q.Alerts {
-			alerts = append(alerts, []any{a.Of, a.Since.UnixMicro()})
+			alerts = append(alerts, []any{a.Of, a.Since.UnixMicro(), a.Cluster})
 		}
 		for _, id := range q.Incidents {
 			ids = append(ids, []any{id})
@@ -83,12 +83,14 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		}
 		args[n] = text
 	}
+	// The alerts of many clusters may have the same fingerprints.
+	ofCluster := ` JOIN incidents i ON i.id = a.incident_id AND i.cluster IN (` + t.element(2) + `, '` + reporter.ClusterDefault + `')`
 	var whole, large [][]any
 	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
 		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
-		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at IS NULL
-		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at >= `+t.integer(1)+`
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at IS NULL`+ofCluster+`
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at >= `+t.integer(1)+ofCluster+`
 		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, func(in reporter.Incident, sum summary) {
 		l := &loaded{Incident: in, stored: map[alertKey]reporter.Alert{}, summary: sum}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
@@ -185,7 +187,9 @@ func (t *journalTx) view(q reporter.JournalQuery, now time.Time) reporter.Journa
 	}
 	for _, a := range q.Alerts {
 		for _, l := range t.byAlert[a.Of] {
-			found[l.ID] = l
+			if l.Cluster == a.Cluster || l.Cluster == reporter.ClusterDefault {
+				found[l.ID] = l
+			}
 		}
 	}
 	for _, id := range q.Incidents {

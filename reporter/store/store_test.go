@@ -171,7 +171,13 @@ func TestUpdateSeesWhatItAsksFor(t *testing.T) {
 		s := open()
 		other := incident("OTHER", 0, 30)
 		other.Key, other.Alerts[0].Fingerprint = "k2", "f2"
-		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1), other)
+		prod := incident("PROD", 0, -1)
+		prod.Key, prod.Cluster = "k3", "prod"
+		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1), other, prod)
+		of := func(cluster string, list []reporter.JournalSince) []reporter.JournalSince {
+			list[0].Cluster = cluster
+			return list
+		}
 		at := func(of string, minutes int) []reporter.JournalSince {
 			return []reporter.JournalSince{{Of: of, Since: day.Add(time.Duration(minutes) * time.Minute)}}
 		}
@@ -185,6 +191,8 @@ func TestUpdateSeesWhatItAsksFor(t *testing.T) {
 			"another key":                   {reporter.JournalQuery{Keys: at("k2", 0)}, "OTHER"},
 			"by alert":                      {reporter.JournalQuery{Alerts: at("f", 30)}, "OPEN RECENT"},
 			"by alert that ended before":    {reporter.JournalQuery{Alerts: at("f2", 31)}, ""},
+			"by alert of a cluster":         {reporter.JournalQuery{Alerts: of("prod", at("f", 31))}, "OPEN PROD"},
+			"by alert of another cluster":   {reporter.JournalQuery{Alerts: of("staging", at("f", 31))}, "OPEN"},
 			"by id":                         {reporter.JournalQuery{Incidents: []string{"OLD", "x"}}, "OLD"},
 			"all of that":                   {reporter.JournalQuery{Keys: at("k", 30), Alerts: at("f2", 0), Incidents: []string{"OLD"}}, "OPEN OLD OTHER RECENT"},
 		} {
