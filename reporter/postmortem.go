@@ -30,15 +30,19 @@ type Postmortem struct {
 	Earlier         *Earlier // nil where the journal could not be asked
 	Similar         []Similar
 	Notes           []string // what was left out and why, for people (for example alerts that Alertmanager truncated)
-	Locale          string
-	Zone            *time.Location
-	Built           time.Time
+	// Sections are the latest versions of what people wrote, by kind; one without a text was removed. PeopleNotes are their notes.
+	Sections    map[EntryKind]Entry
+	PeopleNotes []Entry
+	Locale      string
+	Zone        *time.Location
+	Built       time.Time
 }
 
 // Notes that the builder writes, for the renderer to put into words; any other note is a text of its own.
 const (
 	NoteTruncated          = "truncated" // followed by ":" and how many alerts Alertmanager left out
 	NoteDetailsUnavailable = "details_unavailable"
+	NoteEntriesUnavailable = "entries_unavailable"
 	NoteReconciled         = "reconciled" // no resolve was received; Alertmanager no longer had the alert
 	NoteExpired            = "expired"    // no resolve was received; the end is when the alert was last received
 )

@@ -40,6 +40,8 @@ type History interface {
 	// Alike returns incidents that are over, began within since <= t < before and have an alert of one of these names, the
 	// latest first, at most limit.
 	Alike(ctx context.Context, names []string, since, before time.Time, limit int) ([]reporter.Incident, error)
+	// Entries returns what people wrote about an incident, in order.
+	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
 }
 
 // Querier evaluates PromQL. No samples and no error is an empty result.
@@ -114,6 +116,12 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 			p.Earlier = &e
 		}
 		p.Similar = b.similar(ctx, in)
+		if entries, err := b.history.Entries(ctx, in.ID); err != nil {
+			b.log.Warn("what people wrote about the incident could not be read", "incident", in.ID, "err", err)
+			p.Notes = append(p.Notes, reporter.NoteEntriesUnavailable)
+		} else if len(entries) > 0 {
+			p.Sections, p.PeopleNotes = reporter.Current(entries)
+		}
 	}
 	if p.Acknowledged.Before(in.StartedAt) { // What was acknowledged before this incident was another.
 		p.Acknowledged = time.Time{}

@@ -28,6 +28,8 @@ func (h history) Earlier(_ context.Context, in reporter.Incident) (reporter.Earl
 	return h(in.Key, in.StartedAt)
 }
 
+func (history) Entries(context.Context, string) ([]reporter.Entry, error) { return nil, nil }
+
 func (history) Alike(context.Context, []string, time.Time, time.Time, int) ([]reporter.Incident, error) {
 	return nil, nil
 }

@@ -34,7 +34,31 @@ func (v *PostmortemView) escapeMarkdown(action string) {
 	if v.Action != "" {
 		v.Action = fenced(action)
 	}
+	for _, w := range []*Written{v.Owner, v.Impact, v.Cause, v.Lessons, v.Actions} {
+		w.escapeMarkdown()
+	}
+	for n := range v.PeopleNotes {
+		v.PeopleNotes[n].escapeMarkdown()
+	}
 }
+
+// escapeMarkdown keeps the lines of what a person wrote, and nothing else of its form.
+func (w *Written) escapeMarkdown() {
+	if w == nil {
+		return
+	}
+	lines := strings.Split(w.Text, "\n")
+	for n := range lines { // Leading blanks could make a block of code.
+		lines[n] = escapeMarkdown(strings.TrimSpace(lines[n]))
+		if lines[n] != "" && n+1 < len(lines) && strings.TrimSpace(lines[n+1]) != "" {
+			lines[n] += "\\" // which breaks the line
+		}
+	}
+	w.Text, w.Author = strings.Join(lines, "\n"), escapeMarkdown(w.Author)
+}
+
+// Item is the text within an item of a list.
+func (w Written) Item() string { return strings.ReplaceAll(w.Text, "\n", "\n  ") }
 
 // escapeMarkdown escapes as CommonMark allows: a backslash before any ASCII punctuation. Only the marks that can begin
 // something are escaped, so that the source stays readable.

@@ -66,8 +66,14 @@ type PostmortemView struct {
 	Links                       []Link
 	OtherLinks                  []Link // those without a button
 	Notes                       []string
-	Built                       string
+	// Owner, Impact, Cause, Lessons and Actions are what people wrote, and PeopleNotes their notes.
+	Owner, Impact, Cause, Lessons, Actions *Written
+	PeopleNotes                            []Written
+	Built                                  string
 }
+
+// Written is a text that a person wrote.
+type Written struct{ Text, Author, At string }
 
 // SimilarView is an incident in a list of others. Its Page is nil where our pages have no address.
 type SimilarView struct {
@@ -273,7 +279,11 @@ func CheckPostmortemTemplate(file string) error {
 		Acknowledged: start.Add(time.Minute), Similar: []reporter.Similar{{ID: "INC-0", Title: "x", StartedAt: start}},
 		Earlier: &reporter.Earlier{Days7: 1, Days30: 2, Resolved: 2, MeanResolve: time.Hour},
 		Links:   []reporter.Link{{Kind: "source", URL: "https://example.org/"}, {Kind: "page", URL: "http://localhost/"}},
-		Notes:   []string{"x"}, Built: start.Add(time.Hour),
+		Notes:   []string{"x"}, Built: start.Add(time.Hour), PeopleNotes: []reporter.Entry{{Text: "x", Author: "x", WrittenAt: start}},
+		Sections: map[reporter.EntryKind]reporter.Entry{},
+	}
+	for _, kind := range reporter.Sections() {
+		full.Sections[kind] = reporter.Entry{Text: "x", Author: "x", WrittenAt: start}
 	}
 	for _, name := range i18n.Locales() {
 		l := r.languages[name]
@@ -367,7 +377,27 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	for _, note := range p.Notes {
 		v.Notes = append(v.Notes, noteWords(l.Words, note))
 	}
+	for kind, into := range map[reporter.EntryKind]**Written{
+		reporter.EntryOwner: &v.Owner, reporter.EntryImpact: &v.Impact, reporter.EntryCause: &v.Cause,
+		reporter.EntryLessons: &v.Lessons, reporter.EntryActions: &v.Actions,
+	} {
+		if e := p.Sections[kind]; e.Text != "" {
+			w := written(e, zone)
+			*into = &w
+		}
+	}
+	for _, e := range p.PeopleNotes {
+		v.PeopleNotes = append(v.PeopleNotes, written(e, zone))
+	}
 	return v
+}
+
+func written(e reporter.Entry, zone *time.Location) Written {
+	lines := strings.Split(e.Text, "\n")
+	for n := range lines {
+		lines[n] = strings.TrimRight(cleanLine(lines[n]), " ")
+	}
+	return Written{strings.Join(lines, "\n"), clean(e.Author), e.WrittenAt.In(zone).Format(i18n.Minute)}
 }
 
 // noteWords puts the builder's notes into words.
@@ -378,6 +408,8 @@ func noteWords(w i18n.Words, note string) string {
 		return w.T("note_truncated", clean(arg))
 	case reporter.NoteDetailsUnavailable:
 		return w.T("note_details_unavailable")
+	case reporter.NoteEntriesUnavailable:
+		return w.T("note_entries_unavailable")
 	case reporter.NoteReconciled:
 		return w.T("note_reconciled")
 	case reporter.NoteExpired:

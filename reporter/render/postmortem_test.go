@@ -52,6 +52,15 @@ func TestPostmortemText(t *testing.T) {
 		"minimal": func(p *reporter.Postmortem) {
 			*p = reporter.Postmortem{Incident: p.Incident, Locale: p.Locale, Zone: p.Zone, Built: p.Built}
 		},
+		"written": func(p *reporter.Postmortem) {
+			at := p.Incident.EndedAt.Add(time.Hour)
+			p.Sections = map[reporter.EntryKind]reporter.Entry{
+				reporter.EntryOwner: {Text: "王小明", Author: "sre", WrittenAt: at}, reporter.EntryImpact: {Text: "結帳失敗 12 分鐘\n受影響訂單 340 筆\n\n無資料遺失", Author: "alice", WrittenAt: at},
+				reporter.EntryCause: {Text: hostile, Author: hostile, WrittenAt: at}, reporter.EntryLessons: {Author: "sre", WrittenAt: at},
+				reporter.EntryActions: {Text: "- rotate logs\n# not a heading\n    no code\n1. first | second", Author: "bob", WrittenAt: at},
+			}
+			p.PeopleNotes = []reporter.Entry{{Text: "重啟 db-3\n完成", Author: "alice", WrittenAt: at}, {Text: hostile, Author: hostile, WrittenAt: at}}
+		},
 		"sample": func(p *reporter.Postmortem) { p.Incident.Sample = true },
 		"long": func(p *reporter.Postmortem) {
 			p.Incident.EndedAt = p.Incident.StartedAt.Add(51 * time.Hour)

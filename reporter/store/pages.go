@@ -59,13 +59,18 @@ func (s *Store) ListIncidents(ctx context.Context, f reporter.IncidentFilter) (r
 }
 
 // filtered are the conditions of f on the table of incidents, but for its state, text and place.
-func filtered(f reporter.IncidentFilter) where {
+func (s *Store) filtered(f reporter.IncidentFilter) where {
 	var w where
-	for _, c := range []struct{ column, is string }{
-		{"key", f.Key}, {"severity", string(f.Severity)}, {"team", f.Team}, {"cluster", f.Cluster},
-	} {
+	if f.Key != "" {
+		w.add(`i.key = $`, f.Key)
+	}
+	column := `i.`
+	if !s.postgres() { // The index of the list has all of these. SQLite would look up each row of another index.
+		column = `+i.`
+	}
+	for _, c := range []struct{ name, is string }{{"severity", string(f.Severity)}, {"team", f.Team}, {"cluster", f.Cluster}} {
 		if c.is != "" {
-			w.add(`i.`+c.column+` = $`, c.is)
+			w.add(column+c.name+` = $`, c.is)
 		}
 	}
 	if !f.From.IsZero() {
@@ -77,25 +82,28 @@ func filtered(f reporter.IncidentFilter) where {
 	return w
 }
 
-// holds is the condition that the text of an incident holds another one.
-func (s *Store) holds() string {
+// holds is the condition that the text of an incident holds another one, and its argument.
+func (s *Store) holds(text string) (condition, arg string) {
+	text = strings.ToLower(text)
 	if s.postgres() {
-		return `strpos(t.text, $) > 0`
+		return `strpos(t.text, $) > 0`, text
 	}
-	return `instr(t.text, $) > 0`
+	// It takes a fraction of the time of instr, which counts characters.
+	return `t.text GLOB $`, "*" + strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(text) + "*"
 }
 
 // rare says whether so few incidents may have the text that reading all texts costs less than looking for it from the first
 // incident on.
 func (s *Store) rare(ctx context.Context, f reporter.IncidentFilter) (bool, error) {
-	w := filtered(f)
+	w := s.filtered(f)
 	if f.State != "" {
 		w.add(`i.state = $`, string(f.State))
 	}
 	sample := `SELECT i.id FROM incidents i ` + w.text() + ` ORDER BY i.started_at DESC, i.id DESC` + w.limit(sampled)
 	var t where
 	t.args = w.args
-	t.add(s.holds(), strings.ToLower(f.Text))
+	condition, arg := s.holds(f.Text)
+	t.add(condition, arg)
 	var n int
 	err := s.reading().row(ctx, `SELECT count(*) FROM (`+sample+`) c JOIN incident_texts t ON t.incident_id = c.id `+t.text(), t.args...).Scan(&n)
 	if err != nil {
@@ -106,11 +114,12 @@ func (s *Store) rare(ctx context.Context, f reporter.IncidentFilter) (bool, erro
 
 // found returns the places of all incidents that have the text, in their order.
 func (s *Store) found(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentCursor, error) {
-	w := filtered(f)
+	w := s.filtered(f)
 	if f.State != "" {
 		w.add(`i.state = $`, string(f.State))
 	}
-	w.add(s.holds(), strings.ToLower(f.Text))
+	condition, arg := s.holds(f.Text)
+	w.add(condition, arg)
 	// CROSS JOIN lets SQLite read the texts first, from one end to the other.
 	out, err := s.places(ctx, `SELECT i.state, i.started_at, i.id FROM incident_texts t CROSS JOIN incidents i `+w.text()+
 		` AND i.id = t.incident_id`, w.args...)
@@ -177,7 +186,7 @@ func (s *Store) walk(ctx context.Context, f reporter.IncidentFilter) ([]reporter
 		if passed || (f.State != "" && f.State != state) || len(out) >= f.Limit {
 			continue
 		}
-		w := filtered(f)
+		w := s.filtered(f)
 		w.add(`i.state = $`, string(state))
 		if cursor != nil && cursor.State == state {
 			w.add(than, cursor.StartedAt.UnixMicro(), cursor.ID)
@@ -198,7 +207,8 @@ func (s *Store) walk(ctx context.Context, f reporter.IncidentFilter) ([]reporter
 // having adds the condition of the text.
 func (s *Store) having(w *where, f reporter.IncidentFilter) {
 	if f.Text != "" {
-		w.add(`EXISTS (SELECT 1 FROM incident_texts t WHERE t.incident_id = i.id AND `+s.holds()+`)`, strings.ToLower(f.Text))
+		condition, arg := s.holds(f.Text)
+		w.add(`EXISTS (SELECT 1 FROM incident_texts t WHERE t.incident_id = i.id AND `+condition+`)`, arg)
 	}
 }
 
@@ -208,7 +218,7 @@ func (s *Store) count(ctx context.Context, f reporter.IncidentFilter) (n int, mo
 	if f.Text != "" {
 		bound = countedFound
 	}
-	w := filtered(f)
+	w := s.filtered(f)
 	if f.State != "" {
 		w.add(`i.state = $`, string(f.State))
 	}

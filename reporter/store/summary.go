@@ -86,7 +86,6 @@ func searchText(in reporter.Incident) string {
 	}
 	for _, a := range alerts {
 		add(a.Description())
-		pairs(a.Annotations)
 	}
 	return b.String()
 }

@@ -140,6 +140,12 @@ func (p *Pages) deliveries(w http.ResponseWriter, r *http.Request) {
 
 // done says in words what a redirect after an action says in its query.
 func (v *page) done(q url.Values) string {
+	switch q.Get("done") {
+	case "edit":
+		return v.T("saved")
+	case "unchanged":
+		return v.T("nothing_changed")
+	}
 	id, err := strconv.ParseInt(q.Get("delivery"), 10, 64)
 	if err != nil {
 		return ""

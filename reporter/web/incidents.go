@@ -285,6 +285,7 @@ type incidentBody struct {
 	Similar    []incidentRow
 	Markdown   string
 	Done       string // the words of what was just done; "" for nothing
+	Written    writtenBody
 }
 
 // timelineRow is an event, or how many are left out.
@@ -343,6 +344,12 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body.fill(path, alerts, in)
+	entries, err := p.cfg.Store.Entries(r.Context(), in.ID)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	body.Written = v.written(path, entries)
 	ds, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{
 		Kind: reporter.DeliveryPostmortem, Subject: in.ID, Limit: listed,
 	})

@@ -44,6 +44,15 @@ type Store interface {
 	Incidents
 	Deliveries
 	Actions
+	Writings
+}
+
+// Writings is what people write about incidents.
+type Writings interface {
+	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
+	// Write adds entries, all or none. reporter.ErrConflict: one supersedes a version that is not the latest any more.
+	// reporter.ErrTooMany: no more are taken.
+	Write(ctx context.Context, entries ...reporter.Entry) ([]reporter.Entry, error)
 }
 
 // Incidents is the journal.
@@ -147,6 +156,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		"GET /incidents/{id}":               p.incident,
 		"GET /incidents/{id}/graph.png":     p.incidentPicture,
 		"GET /incidents/{id}/postmortem.md": p.markdown,
+		"GET /incidents/{id}/history":       p.versions,
 		"GET /deliveries":                   p.deliveries,
 		"GET /deliveries/{id}":              p.delivery,
 		"GET /sources":                      p.sources,
@@ -154,6 +164,9 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		mux.Handle(pattern, p.timed(p.limited(h)))
 	}
 	mux.Handle("POST /deliveries/{id}/{action}", p.cfg.Authenticate(p.timed(p.act)))
+	// The form asks for credentials too, so that a browser does before a person has typed anything.
+	mux.Handle("GET /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.limited(p.edit))))
+	mux.Handle("POST /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.save)))
 }
 
 // timed bounds the time of a page.

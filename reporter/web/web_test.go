@@ -37,6 +37,7 @@ type world struct {
 	listed    []reporter.Delivery
 	filter    *reporter.DeliveryFilter
 	sought    *reporter.IncidentFilter
+	entries   *[]reporter.Entry
 	more      bool // there are more incidents than were counted
 	past      []reporter.Delivery
 	parts     web.Parts
@@ -79,6 +80,31 @@ func (w world) IncidentExtract(_ context.Context, id string) (reporter.Incident,
 		return *w.incident, nil
 	}
 	return resolved(id), nil
+}
+
+func (w world) Entries(_ context.Context, incident string) ([]reporter.Entry, error) {
+	if w.entries == nil {
+		return nil, w.err
+	}
+	return slices.Clone(*w.entries), w.err
+}
+
+// Write is the store's, for one incident.
+func (w world) Write(_ context.Context, entries ...reporter.Entry) ([]reporter.Entry, error) {
+	if w.refusal != nil {
+		return nil, w.refusal
+	}
+	current, _ := reporter.Current(*w.entries)
+	for _, e := range entries {
+		if e.Kind != reporter.EntryNote && current[e.Kind].ID != e.Supersedes {
+			return nil, reporter.ErrConflict
+		}
+	}
+	for _, e := range entries {
+		e.ID = int64(len(*w.entries) + 1)
+		*w.entries = append(*w.entries, e)
+	}
+	return entries, nil
 }
 
 func (w world) ListAlerts(ctx context.Context, f reporter.AlertFilter) (reporter.AlertPage, error) {
@@ -440,7 +466,7 @@ func TestTroubleIsNotShownToStrangers(t *testing.T) {
 	t.Parallel()
 	w := world{err: errors.New("disk at /secret")}
 	for _, path := range []string{
-		"/", "/reports", "/reports/daily", "/incidents", "/incidents/A", "/incidents/A/postmortem.md", "/deliveries", "/deliveries/1",
+		"/", "/reports", "/reports/daily", "/incidents", "/incidents/A", "/incidents/A/postmortem.md", "/incidents/A/history", "/deliveries", "/deliveries/1",
 	} {
 		h, logs := pages(w, w)
 		r := httptest.NewRecorder()
@@ -472,7 +498,7 @@ func TestMethods(t *testing.T) {
 	t.Parallel()
 	did := []string{}
 	w := world{listed: []reporter.Delivery{sent(1, "x@y", "x")}, did: &did}
-	for _, path := range []string{"/", "/reports", "/reports/daily", "/incidents", "/incidents/A", "/incidents/A/postmortem.md", "/deliveries", "/deliveries/1", "/sources"} {
+	for _, path := range []string{"/", "/reports", "/reports/daily", "/incidents", "/incidents/A", "/incidents/A/postmortem.md", "/incidents/A/history", "/deliveries", "/deliveries/1", "/sources"} {
 		h, _ := pages(w, w)
 		get, head, post := httptest.NewRecorder(), httptest.NewRecorder(), httptest.NewRecorder()
 		h.ServeHTTP(get, httptest.NewRequest(http.MethodGet, path, nil))

@@ -1,0 +1,292 @@
+package web
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// formBytes bounds a form: five texts of reporter.EntryMax characters, each of which may take nine bytes in a form.
+const formBytes = 256 << 10
+
+// writtenRow is an entry as pages show it.
+type writtenRow struct {
+	reporter.Entry
+	P    *page
+	Word string // for its kind
+}
+
+// By says who wrote it, and when.
+func (w writtenRow) By() string {
+	if at := w.P.At(w.WrittenAt); at != nil {
+		return w.P.T("version_by", w.Author, at.Text)
+	}
+	return w.Author
+}
+
+// kindWord is the word for a kind of entry.
+func (v *page) kindWord(kind reporter.EntryKind) string {
+	switch kind {
+	case reporter.EntryOwner:
+		return v.T("owner")
+	case reporter.EntryImpact:
+		return v.T("impact")
+	case reporter.EntryCause:
+		return v.T("root_cause")
+	case reporter.EntryLessons:
+		return v.T("lessons")
+	case reporter.EntryActions:
+		return v.T("actions")
+	case reporter.EntryNote:
+	}
+	return v.T("entry_note")
+}
+
+func (v *page) writtenRows(entries ...reporter.Entry) []writtenRow {
+	var out []writtenRow
+	for _, e := range entries {
+		out = append(out, writtenRow{e, v, v.kindWord(e.Kind)})
+	}
+	return out
+}
+
+// writtenBody is what people wrote, on the page of the incident.
+type writtenBody struct {
+	Sections, Notes []writtenRow
+	Edit, History   string // addresses
+	Versions        int
+}
+
+func (v *page) written(path string, entries []reporter.Entry) writtenBody {
+	sections, notes := reporter.Current(entries)
+	out := writtenBody{Edit: path + "/edit", History: path + "/history", Versions: len(entries), Notes: v.writtenRows(notes...)}
+	for _, kind := range reporter.Sections() {
+		if e := sections[kind]; e.Text != "" {
+			out.Sections = append(out.Sections, v.writtenRows(e)...)
+		}
+	}
+	return out
+}
+
+type historyBody struct {
+	ID, Path string
+	Entries  []writtenRow // the latest first
+	Next     string
+}
+
+// versions shows all versions of what people wrote about an incident, page by page.
+func (p *Pages) versions(w http.ResponseWriter, r *http.Request) {
+	in, entries, err := p.writings(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := p.page("incidents", "")
+	v.Title = v.T("history_of", in.ID)
+	body := historyBody{ID: in.ID, Path: v.IncidentPath(in.ID)}
+	slices.Reverse(entries)
+	if s := r.URL.Query().Get("before"); s != "" {
+		before, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			p.refuse(w, r, http.StatusBadRequest, "bad_page")
+			return
+		}
+		entries = slices.DeleteFunc(entries, func(e reporter.Entry) bool { return e.ID >= before })
+	}
+	size := 0
+	for n, e := range entries { // as many as fit, and one at least
+		if size += len(e.Text); n > 0 && (n >= listed || size > historyBytes) {
+			body.Next = address(body.Path+"/history", "before", strconv.FormatInt(entries[n-1].ID, 10))
+			break
+		}
+		body.Entries = append(body.Entries, v.writtenRows(e)...)
+	}
+	v.Body = body
+	p.show(w, r, "history.html", v)
+}
+
+// historyBytes is how much text of entries one page shows.
+const historyBytes = 24 << 10
+
+// writings finds the incident of the path, and what people wrote about it.
+func (p *Pages) writings(r *http.Request) (reporter.Incident, []reporter.Entry, error) {
+	in, err := p.theIncident(r)
+	if err != nil {
+		return in, nil, err
+	}
+	entries, err := p.cfg.Store.Entries(r.Context(), in.ID)
+	return in, entries, err
+}
+
+// field is one section of the form.
+type field struct {
+	Kind  reporter.EntryKind
+	Word  string
+	Text  string // as it is to be edited
+	Base  int64  // the version that the text was made of; 0 is none
+	Line  bool   // of one line
+	Max   int
+	Other *writtenRow // what somebody else wrote meanwhile
+}
+
+type editBody struct {
+	ID, Path, Fault string
+	Fields          []field
+}
+
+func (v *page) editBody(in reporter.Incident, sections map[reporter.EntryKind]reporter.Entry) editBody {
+	body := editBody{ID: in.ID, Path: v.IncidentPath(in.ID)}
+	for _, kind := range reporter.Sections() {
+		e := sections[kind]
+		f := field{Kind: kind, Word: v.kindWord(kind), Text: e.Text, Base: e.ID, Max: reporter.EntryMax}
+		if kind == reporter.EntryOwner {
+			f.Line, f.Max = true, reporter.EntryOwnerMax
+		}
+		body.Fields = append(body.Fields, f)
+	}
+	return body
+}
+
+// edit shows the form for what people write.
+func (p *Pages) edit(w http.ResponseWriter, r *http.Request) {
+	in, entries, err := p.writings(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := p.page("incidents", "")
+	v.Title = v.T("edit_title", in.ID)
+	sections, _ := reporter.Current(entries)
+	v.Body = v.editBody(in, sections)
+	p.show(w, r, "edit.html", v)
+}
+
+// save takes the form. A section that somebody else has changed meanwhile is a conflict: nothing is saved then, and the form
+// comes back with what was typed and what the other wrote.
+func (p *Pages) save(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			p.refuse(w, r, http.StatusRequestEntityTooLarge, "too_large")
+			return
+		}
+		p.refuse(w, r, http.StatusBadRequest, "bad_text", formBytes)
+		return
+	}
+	for range 3 { // Each time but the last, a version of another process came between the reading and the writing.
+		in, entries, err := p.writings(r)
+		if err != nil {
+			p.fail(w, r, err)
+			return
+		}
+		v := p.page("incidents", "")
+		v.Title = v.T("edit_title", in.ID)
+		body, changed, bad := v.typed(in, entries, r)
+		switch {
+		case bad != nil:
+			p.refuse(w, r, http.StatusBadRequest, bad.key, bad.args...)
+			return
+		case body.Fault != "":
+			v.Body = body
+			p.write(w, r, http.StatusConflict, "edit.html", v)
+			return
+		case len(changed) == 0:
+			http.Redirect(w, r, body.Path+"?done=unchanged#written", http.StatusSeeOther)
+			return
+		}
+		for n := range changed {
+			changed[n].Incident, changed[n].AuthorKind, changed[n].Author = in.ID, reporter.AuthorPage, author(r)
+			changed[n].WrittenAt = p.cfg.Now().UTC()
+		}
+		_, err = p.cfg.Store.Write(r.Context(), changed...)
+		switch {
+		case errors.Is(err, reporter.ErrConflict):
+			continue
+		case errors.Is(err, reporter.ErrTooMany):
+			body.Fault = v.T("too_many_entries")
+			v.Body = body
+			p.write(w, r, http.StatusConflict, "edit.html", v)
+			return
+		case err != nil:
+			p.fail(w, r, err)
+			return
+		}
+		p.cfg.Log.Info("incident edited by hand", "incident", in.ID, "sections", len(changed), "user", author(r), "from", r.RemoteAddr)
+		http.Redirect(w, r, body.Path+"?done=edit#written", http.StatusSeeOther)
+		return
+	}
+	p.fail(w, r, fmt.Errorf("edit: %w", reporter.ErrBusy))
+}
+
+// typed compares the form with what is stored. It returns the form as it is to be shown again, with what is wrong, and the
+// versions to be written where nothing is.
+func (v *page) typed(
+	in reporter.Incident, entries []reporter.Entry, r *http.Request,
+) (body editBody, changed []reporter.Entry, bad *badRequest) {
+	sections, _ := reporter.Current(entries)
+	body = v.editBody(in, sections)
+	for n := range body.Fields {
+		f := &body.Fields[n]
+		if !r.PostForm.Has(string(f.Kind)) { // A form of another version, which has no such field, changes nothing of it.
+			continue
+		}
+		given := r.PostForm.Get(string(f.Kind))
+		if !storable(given) {
+			return body, nil, &badRequest{"bad_text", []any{f.Max}}
+		}
+		base, err := strconv.ParseInt(cmp.Or(r.PostForm.Get("base_"+string(f.Kind)), "0"), 10, 64)
+		if err != nil {
+			return body, nil, &badRequest{"bad_page", nil}
+		}
+		was := ""
+		for _, e := range entries {
+			if e.ID == base && e.Kind == f.Kind {
+				was = e.Text
+			}
+		}
+		text := tidy(given, f.Line)
+		current := sections[f.Kind]
+		if text == was || text == current.Text {
+			continue // The form shows the latest version.
+		}
+		f.Text = text
+		if base != current.ID {
+			other := v.writtenRows(current)[0]
+			f.Other = &other
+			body.Fault = v.T("conflict")
+			continue
+		}
+		if utf8.RuneCountInString(text) > f.Max {
+			body.Fault = cmp.Or(body.Fault, v.T("too_long", f.Word, f.Max))
+		}
+		changed = append(changed, reporter.Entry{Kind: f.Kind, Text: text, Supersedes: current.ID})
+	}
+	return body, changed, nil
+}
+
+// tidy is a text as it is stored: forms end lines by CR LF, and text may hold what drives a terminal.
+func tidy(s string, line bool) string {
+	if line {
+		return strings.TrimSpace(safetext.Line(s, 0))
+	}
+	return strings.TrimSpace(safetext.Text(strings.ReplaceAll(s, "\r\n", "\n")))
+}
+
+// author is the name of who sent an authenticated request: the user, or whom a client certificate is of, or that it was the
+// token.
+func author(r *http.Request) string {
+	name, _, _ := r.BasicAuth()
+	if name == "" && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		name = r.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	return cmp.Or(safetext.Line(name, reporter.EntryOwnerMax), "token")
+}
