@@ -269,7 +269,22 @@ func (c *Collector) Handler(process prometheus.Gatherer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), c.deadline(r))
 		defer cancel()
-		metricsHandler(prometheus.Gatherers{c.Gatherer(ctx), process}).ServeHTTP(w, r)
+		metricsHandler(prometheus.Gatherers{c.Gatherer(ctx), beside(process)}).ServeHTTP(w, r)
+	})
+}
+
+// beside gathers at once, so that it takes no time of its own after the sources have answered.
+func beside(g prometheus.Gatherer) prometheus.Gatherer {
+	var families []*dto.MetricFamily
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		families, err = g.Gather()
+	}()
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		<-done
+		return families, err
 	})
 }
 

@@ -49,6 +49,7 @@ type Source struct {
 
 	statementMode atomic.Bool  // a pooler stands in between that allows no transaction
 	alone         atomic.Bool  // the server exports no snapshots
+	plain         atomic.Bool  // the server does not know what prepared statements need
 	joinAfter     atomic.Int64 // when further sessions may be tried, in ns since 1970
 
 	mu       sync.Mutex
@@ -61,6 +62,7 @@ type compiled struct {
 	sql         string
 	names       []string // of $1, $2 …
 	identifiers []string
+	moment      bool // may hold a constant that is the time at which it is read
 	err         error
 }
 
@@ -144,7 +146,7 @@ func (s *Source) compile(q kpi.Query) compiled {
 	}
 	st, err := q.Statement()
 	if err == nil {
-		c.names, c.identifiers = st.Names(), st.Identifiers()
+		c.names, c.identifiers, c.moment = st.Names(), st.Identifiers(), namesMoment(q.SQL)
 		c.sql, err = st.Numbered(c.names...)
 	}
 	c.err = err

@@ -131,7 +131,8 @@ func TestPgBouncer(t *testing.T) {
 		query("bad", "SELECT 1/0 AS value"), query("write", "INSERT INTO knowledge_entries (title, created_at) VALUES ('x', now()) RETURNING 1 AS value"),
 		query("leave", "COMMIT"),
 		query("zone", "SELECT (current_setting('TimeZone') = 'Asia/Taipei' AND current_setting('search_path') = 'pg_catalog,public')::int AS value"),
-		query("slow", "SELECT 1 AS value FROM pg_sleep(20)", lasting(500*time.Millisecond)), query("last", "SELECT 5 AS value"))
+		query("slow", "SELECT 1 AS value FROM pg_sleep(20)", lasting(500*time.Millisecond)), query("last", "SELECT 5 AS value"),
+		query("prepared", "SELECT count(*) AS value FROM pg_prepared_statements"))
 	for name, o := range map[string]localstack.PgBouncerOptions{
 		"session": {PoolMode: "session"}, "transaction": {PoolMode: "transaction"}, "statement": {PoolMode: "statement"},
 		"session of one connection": {PoolMode: "session", PoolSize: 1}, "transaction on one connection": {PoolMode: "transaction", PoolSize: 1},
@@ -153,7 +154,7 @@ func TestPgBouncer(t *testing.T) {
 			p := start(t, dsn, queries...)
 			for range 3 {
 				expect(t, p, p.scrape(t), `awoooi_alerts{category="infra"} 7`, "awoooi_incidents_open 7", "awoooi_repairs_failed 0",
-					"awoooi_knowledge_entries_created 0", "acme_last 5", "acme_zone 1")
+					"awoooi_knowledge_entries_created 0", "acme_last 5", "acme_zone 1", "acme_prepared 0")
 			}
 			for _, want := range []string{"division by zero", "read-only transaction", "query=leave", "statement timeout"} {
 				if !strings.Contains(p.log(), want) {

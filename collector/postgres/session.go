@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type session struct {
 	conn          *pgxpool.Conn
 	snapshot      string // that others can join; "" if there is none
 	statementMode bool
+	link          *link
+	prepared      bool     // whether statements may stay prepared on it
 	naive         []column // columns without time zone that the zone check found
 	// The limits that the session has without ours, 0 for none; ours are never longer.
 	ownStatement, ownLock time.Duration
@@ -70,7 +73,7 @@ func (s *Source) open(ctx context.Context, c *session, check string, starting fu
 		if err != nil {
 			return nil, s.connecting(ctx, err)
 		}
-		*c = session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load()}
+		*c = session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load(), link: linkOf(conn.Conn().PgConn())}
 		starting(conn.Conn().PgConn().Conn())
 		if err = c.start(start, check); err == nil {
 			return c, nil
@@ -80,6 +83,8 @@ func (s *Source) open(ctx context.Context, c *session, check string, starting fu
 		switch {
 		case pg.NeedsStatements(err) && !c.statementMode:
 			s.statementMode.Store(true)
+		case prepareFails(err) && !s.plain.Swap(true):
+		case c.prepared && misplaced(err) && !s.plain.Swap(true):
 		case exportFails(err) && snapshot == "" && !s.alone.Swap(true):
 		case snapshot != "", !dead, attempt > s.max, ctx.Err() != nil:
 			return nil, s.safe(ctx, err)
@@ -97,12 +102,21 @@ func exportFails(err error) bool {
 // start begins the transaction, with a savepoint that every failed query goes back to.
 func (c *session) start(ctx context.Context, check string) error {
 	var b strings.Builder
-	settings := c.s.settings
+	pgc, settings := c.conn.Conn().PgConn(), c.s.settings
+	c.prepared = !c.statementMode && c.s.prepares(pgc, c.link)
+	if c.prepared && !slices.ContainsFunc(settings, func(s pg.Setting) bool { return s.Name == customPlan.Name }) {
+		settings = append(slices.Clone(settings), customPlan)
+	}
 	limits := "current_setting('statement_timeout'), current_setting('lock_timeout')"
 	if c.statementMode { // one message is one transaction
 		fmt.Fprintf(&b, "SET TRANSACTION %s; %s, %s; %s", readOnly, pg.Statement(settings...), limits, check)
 	} else {
 		fmt.Fprintf(&b, "BEGIN %s; ", readOnly)
+		pid := "0"
+		if !c.link.known && !c.s.plain.Load() {
+			pid = "pg_backend_pid()"
+		}
+		limits += ", " + pid
 		if c.snapshot != "" { // the server's own word: hexadecimal digits and dashes
 			fmt.Fprintf(&b, "SET TRANSACTION SNAPSHOT '%s'; ", c.snapshot)
 		} else if !c.s.alone.Load() {
@@ -110,21 +124,27 @@ func (c *session) start(ctx context.Context, check string) error {
 		}
 		fmt.Fprintf(&b, "%s, %s; ", pg.Statement(settings...), limits)
 		if check != "" {
-			b.WriteString(check + "; ")
+			b.WriteString(c.link.zoneCheck(check, c.prepared) + "; ")
 		}
 		b.WriteString("SAVEPOINT q")
 	}
-	results, err := c.conn.Conn().PgConn().Exec(ctx, b.String()).ReadAll()
+	results, err := pgc.Exec(ctx, b.String()).ReadAll()
 	if err != nil {
 		return err
+	}
+	if c.prepared && check != "" {
+		c.link.check = check
 	}
 	for _, r := range results {
 		switch {
 		case len(r.Rows) == 1 && len(r.Rows[0]) > len(settings):
 			own := r.Rows[0][len(settings):]
 			c.ownStatement, c.ownLock = parseLimit(string(own[0])), parseLimit(string(own[1]))
-			if len(own) > 2 {
-				c.snapshot = string(own[2])
+			if !c.statementMode && !c.link.known {
+				c.link.known, c.link.direct = true, string(own[2]) == strconv.FormatUint(uint64(pgc.PID()), 10)
+			}
+			if len(own) > 3 {
+				c.snapshot = string(own[3])
 			}
 		case len(r.FieldDescriptions) == 2 && r.FieldDescriptions[0].Name == checkTable:
 			for _, row := range r.Rows {
@@ -190,7 +210,15 @@ func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
 	for _, name := range q.names {
 		params = append(params, instant(map[string]time.Time{kpi.Since: q.since, kpi.Until: q.until}[name]))
 	}
-	batch.ExecParams(q.sql, params, timestamptz[:len(params)], nil, nil)
+	name := ""
+	if c.prepared {
+		name = c.link.named[q.sql]
+	}
+	if name != "" {
+		batch.ExecPrepared(name, params, nil, nil)
+	} else {
+		batch.ExecParams(q.sql, params, timestamptz[:len(params)], nil, nil)
+	}
 	if q.last && !c.statementMode {
 		batch.ExecParams("ROLLBACK", nil, nil, nil, nil)
 	}
@@ -202,16 +230,40 @@ func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
 		c.conn.Conn().Close(qctx)
 	}
 	if err == nil {
+		c.keep(qctx, q)
 		return rows, nil
 	}
 	took := time.Since(start)
-	if !c.lost() && ctx.Err() == nil && pgc.TxStatus() != 'I' && !q.last {
-		if _, back := pgc.Exec(ctx, "ROLLBACK TO SAVEPOINT q").ReadAll(); back != nil {
-			c.conn.Conn().Close(ctx) // nothing more can be asked in this transaction
+	retry := name != "" && (misplaced(err) || outdated(err))
+	if !c.lost() && ctx.Err() == nil && pgc.TxStatus() != 'I' && (!q.last || retry) {
+		c.back(ctx)
+		if retry && !c.lost() {
+			c.discard(ctx, q.sql, err)
+			return c.ask(ctx, q)
 		}
-		c.statement, c.lock = 0, 0 // what was set after the savepoint is undone
 	}
 	return collector.Rows{}, c.explain(qctx, err, q, took)
+}
+
+// discard leaves a prepared statement that failed.
+func (c *session) discard(ctx context.Context, sql string, err error) {
+	if misplaced(err) {
+		c.s.plain.Store(true)
+		c.prepared = false
+		return
+	}
+	if err := c.conn.Conn().PgConn().Deallocate(ctx, c.link.named[sql]); err != nil {
+		c.back(ctx)
+	}
+	delete(c.link.named, sql)
+}
+
+// back makes the transaction sound again after an error.
+func (c *session) back(ctx context.Context) {
+	if _, err := c.conn.Conn().PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT q").ReadAll(); err != nil {
+		c.conn.Conn().Close(ctx) // nothing more can be asked in this transaction
+	}
+	c.statement, c.lock = 0, 0 // what was set after the savepoint is undone
 }
 
 // prepare puts what must come before the query into the batch, and returns how many statements that are.
