@@ -1,13 +1,12 @@
 package incident
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 
+	"github.com/awoooi/awoooi-reporter/internal/matcher"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -100,20 +99,5 @@ func (c Config) key(e reporter.AlertEvent, r Route) string {
 	return reporter.IncidentKey(e.Cluster, r.Name, e.Receiver, e.GroupKey)
 }
 
-// ParseMatchers reads matchers in Alertmanager's syntax: UTF-8 matchers, and classic ones where that fails, as Alertmanager does
-// (https://prometheus.io/docs/alerting/latest/configuration/#matchers). All of them have to match.
-func ParseMatchers(texts ...string) (labels.Matchers, error) {
-	var out labels.Matchers
-	for _, text := range texts {
-		some, err := parse.Matchers(text)
-		if err != nil {
-			classic, classicErr := labels.ParseMatchers(text)
-			if classicErr != nil {
-				return nil, fmt.Errorf("matcher %q: %w", text, err)
-			}
-			some = classic
-		}
-		out = append(out, some...)
-	}
-	return out, nil
-}
+// ParseMatchers reads matchers in Alertmanager's syntax. All of them have to match.
+func ParseMatchers(texts ...string) (labels.Matchers, error) { return matcher.Parse(texts...) }
