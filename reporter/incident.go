@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -172,6 +173,28 @@ func (i Incident) Duration() time.Duration {
 		return 0
 	}
 	return i.EndedAt.Sub(i.StartedAt)
+}
+
+// TimeFiring is for how long at least one alert of the incident was firing: its Duration without the gaps in which it continued. It
+// is not known while the incident lasts, and where its alerts are not all at hand.
+func (i Incident) TimeFiring() (total time.Duration, known bool) {
+	if !i.Over() || i.Selected || i.Partial != nil || len(i.Folded) > 0 || len(i.Alerts) < max(i.AlertsTotal, 1) {
+		return 0, false
+	}
+	var until time.Time
+	for _, a := range slices.SortedFunc(slices.Values(i.Alerts), func(a, b Alert) int { return a.StartsAt.Compare(b.StartsAt) }) {
+		from, end := a.StartsAt, i.EndedAt
+		if at, _ := a.Ended(); !at.IsZero() {
+			end = at
+		}
+		if until.After(from) {
+			from = until
+		}
+		if end.After(from) {
+			total, until = total+end.Sub(from), end
+		}
+	}
+	return total, true
 }
 
 // AlertCount is how many alerts the incident has, whether it was read with all of them or not.

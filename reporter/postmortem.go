@@ -9,6 +9,7 @@ import (
 // the text; nothing is invented to fill them.
 type Postmortem struct {
 	Incident    Incident
+	Updated     bool // the chat has had one of this incident before
 	Title       string
 	Severity    Severity
 	Description string  // of the most severe alert

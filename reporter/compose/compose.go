@@ -74,6 +74,8 @@ type Store interface {
 	// MergedInto returns the incidents of a digest.
 	MergedInto(ctx context.Context, delivery int64) ([]string, error)
 	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
+	// Updates says whether the receiver has had a postmortem of the incident that this delivery is about.
+	Updates(ctx context.Context, d reporter.Delivery) (bool, error)
 	// Failures returns what a notice is about, with the first few deliveries.
 	Failures(ctx context.Context, notice int64, limit int) (reporter.Failures, error)
 }
@@ -135,7 +137,14 @@ func (t *Composer) Compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		if !in.Over() { // It fires again; its postmortem is queued anew at its end.
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
 		}
-		msg, err := t.Postmortem(ctx, in)
+		updates, err := t.store.Updates(ctx, d)
+		if err != nil {
+			return reporter.Message{}, err
+		}
+		r := t.set.Load()
+		p := r.Postmortems.Build(ctx, in)
+		p.Updated = updates
+		msg, err := r.Writer.Postmortem(p)
 		if err == nil {
 			msg.Picture = t.picture(d, func() ([]byte, error) { return t.incidentPicture(ctx, in, drawingPatience) })
 		}

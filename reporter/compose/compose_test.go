@@ -64,6 +64,8 @@ func (p *parts) IncidentExtract(_ context.Context, id string) (reporter.Incident
 
 func (p *parts) MergedInto(context.Context, int64) ([]string, error) { return p.merged, nil }
 
+func (p *parts) Updates(_ context.Context, d reporter.Delivery) (bool, error) { return d.ID > 1, nil }
+
 func (p *parts) Failures(context.Context, int64, int) (reporter.Failures, error) {
 	return reporter.Failures{Count: len(p.merged)}, nil
 }
@@ -87,6 +89,9 @@ func (w writer) Report(r reporter.Report) (reporter.Message, error) {
 }
 
 func (w writer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
+	if p.Updated {
+		return w.message("updated postmortem %s", p.Incident.ID)
+	}
 	return w.message("postmortem %s", p.Incident.ID)
 }
 
@@ -149,6 +154,7 @@ func TestComposeByKind(t *testing.T) {
 			parts: parts{reportErr: &reporter.RetryAfterError{After: time.Minute, Err: unreachable.Err}}, err: unreachable.Err, retry: time.Minute},
 		"report that does not exist":         {d: delivery{Kind: reporter.DeliveryReport, Subject: "gone@2026-04-22T00:00:00Z"}, err: reporter.ErrNotFound},
 		"postmortem":                         {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "I"}, want: "postmortem I", picture: true},
+		"postmortem, an update":              {d: delivery{ID: 2, Kind: reporter.DeliveryPostmortem, Subject: "I"}, want: "updated postmortem I", picture: true},
 		"postmortem, second attempt":         {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "I", Attempts: 1}, want: "postmortem I"},
 		"postmortem of one that fires again": {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "O"}, err: reporter.ErrObsolete},
 		"postmortem of nothing":              {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "X"}, err: reporter.ErrNotFound},

@@ -49,6 +49,10 @@ type PostmortemView struct {
 	Period      string
 	ZoneName    string
 	Duration    string
+	// Updated: the chat has had a postmortem of this incident, which fired again since.
+	Updated bool
+	// TimeFiring is for how long alerts were firing, where that is less than Duration.
+	TimeFiring string
 	// TrueStart is when the condition began to hold, and Before how long before the first alert that was.
 	TrueStart, Before string
 	// Acknowledged is when somebody took the incident on, and ToAcknowledge how long that took.
@@ -121,6 +125,9 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 		name = v.ID
 	}
 	m := reporter.Message{Title: l.T("postmortem") + ": " + name, Buttons: v.buttons()}
+	if v.Updated {
+		m.Title = l.T("updated") + " " + m.Title
+	}
 	if v.Sample {
 		m.Title = "【" + l.T("sample") + "】" + m.Title
 	}
@@ -272,8 +279,9 @@ func CheckPostmortemTemplate(file string) error {
 		Incident: reporter.Incident{
 			ID: "INC-2", State: reporter.IncidentResolved, StartedAt: start, EndedAt: start.Add(time.Hour), Sample: true,
 			CloseReason: reporter.ClosedReconciled,
+			Alerts: []reporter.Alert{{StartsAt: start, EndsAt: start.Add(time.Minute)}},
 		},
-		Title: "HighErrorRate", Severity: "critical", Affected: []reporter.Label{{Name: "service", Value: "api"}},
+		Updated: true, Title: "HighErrorRate", Severity: "critical", Affected: []reporter.Label{{Name: "service", Value: "api"}},
 		Disposition: reporter.DispositionAutomatic, Retries: 1, RootCause: "x", Action: "x", Decision: "x",
 		Timeline: make([]reporter.TimelineEvent, 2*timelineEnds+1), TrueStart: start.Add(-time.Minute),
 		Acknowledged: start.Add(time.Minute), Similar: []reporter.Similar{{ID: "INC-0", Title: "x", StartedAt: start}},
@@ -320,7 +328,7 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 		Product: l.T("product", r.product), Sample: in.Sample, ID: clean(in.ID), Title: clean(p.Title),
 		Severity: clean(string(p.Severity)), Period: period(in, zone), ZoneName: l.ZoneName(zone), Retries: max(p.Retries, 0),
 		RootCause: clean(p.RootCause), Action: clean(p.Action), Decision: clean(p.Decision), Earlier: p.Earlier,
-		Built: p.Built.In(zone).Format(i18n.Minute),
+		Built: p.Built.In(zone).Format(i18n.Minute), Updated: p.Updated,
 	}
 	v.Level = strings.ToUpper(v.Severity)
 	if v.Description = clean(p.Description); v.Description == v.Title {
@@ -328,6 +336,9 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	}
 	if d := in.Duration(); d > 0 {
 		v.Duration = l.Duration(d)
+		if firing, known := in.TimeFiring(); known && l.Duration(firing) != v.Duration {
+			v.TimeFiring = l.Duration(firing)
+		}
 	}
 	switch p.Disposition {
 	case reporter.DispositionAutomatic:

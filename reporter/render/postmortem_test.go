@@ -62,6 +62,11 @@ func TestPostmortemText(t *testing.T) {
 			p.PeopleNotes = []reporter.Entry{{Text: "重啟 db-3\n完成", Author: "alice", WrittenAt: at}, {Text: hostile, Author: hostile, WrittenAt: at}}
 		},
 		"sample": func(p *reporter.Postmortem) { p.Incident.Sample = true },
+		"updated": func(p *reporter.Postmortem) {
+			*p = reporter.Postmortem{Incident: p.Incident, Title: p.Title, Locale: p.Locale, Zone: p.Zone, Built: p.Built, Updated: true}
+			begin, end := p.Incident.StartedAt, p.Incident.EndedAt
+			p.Incident.Alerts = []reporter.Alert{{StartsAt: begin, EndsAt: begin.Add(12 * time.Minute)}, {StartsAt: end.Add(-20 * time.Minute), EndsAt: end}}
+		},
 		"long": func(p *reporter.Postmortem) {
 			p.Incident.EndedAt = p.Incident.StartedAt.Add(51 * time.Hour)
 			p.Incident.CloseReason = reporter.ClosedReconciled

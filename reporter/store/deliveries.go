@@ -267,6 +267,26 @@ func (s *Store) ReplyTo(ctx context.Context, d reporter.Delivery) (string, error
 	return "", nil
 }
 
+// Updates says whether the receiver has had a postmortem of the incident before the one of this delivery.
+func (s *Store) Updates(ctx context.Context, d reporter.Delivery) (bool, error) {
+	list, err := queryDeliveries(ctx, s.reading(), `WHERE kind = 'postmortem' AND subject = $1 AND receiver = $2 AND id < $3`,
+		d.Subject, d.Receiver, d.ID)
+	if err != nil {
+		return false, err
+	}
+	for _, before := range list {
+		if before.MergedInto != 0 { // It went out with others.
+			if before, err = oneDelivery(ctx, s.reading(), before.MergedInto); err != nil {
+				continue
+			}
+		}
+		if before.State == reporter.DeliverySent || begun(before) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Claim inserts (report, due) together with the deliveries, and returns false where it is claimed already.
 func (s *Store) Claim(ctx context.Context, report string, due time.Time, ds []reporter.Delivery) (claimed bool, err error) {
 	err = s.tx(ctx, func(tx tx) error {

@@ -166,6 +166,42 @@ func TestIncidentsSurviveARoundTripAndAReopen(t *testing.T) {
 	})
 }
 
+func TestUpdatesOfPostmortems(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		put(t, s, incident("I", 0, 30))
+		due := func(state reporter.DeliveryState, receiver string) reporter.Delivery {
+			d := reporter.NewDelivery(reporter.DeliveryPostmortem, "I", receiver, day)
+			d.Key += fmt.Sprint("#", state, receiver)
+			if _, err := s.Enqueue(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			all, err := s.Deliveries(t.Context(), 1)
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			if d = all[0]; state != reporter.DeliveryPending {
+				d.State, d.FinishedAt = state, day
+				if err := s.Save(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return d
+		}
+		is := func(what string, d reporter.Delivery, want bool) {
+			t.Helper()
+			if got, err := s.Updates(t.Context(), d); err != nil || got != want {
+				t.Errorf("%s: %v, %v, want %v", what, got, err, want)
+			}
+		}
+		due(reporter.DeliveryCancelled, "oncall")
+		first := due(reporter.DeliverySent, "oncall")
+		is("the first that is sent", first, false)
+		is("another receiver's", due(reporter.DeliveryPending, "other"), false)
+		is("the second", due(reporter.DeliveryPending, "oncall"), true)
+	})
+}
+
 func TestUpdateSeesWhatItAsksFor(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()

@@ -271,6 +271,7 @@ type incidentBody struct {
 	In         reporter.Incident
 	P          reporter.Postmortem
 	Severity   reporter.Severity
+	Firing     string // for how long its alerts fired, where that is less than its duration
 	Text       template.HTML
 	Picture    template.URL
 	NoPicture  bool // one could not be drawn
@@ -331,6 +332,9 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		In: in, P: pm, Text: markup(msg.Whole()), Timeline: timelineRows(pm.Timeline, pm.TimelineOmitted),
 		Severity: pm.Severity, Acting: p.acting(r, path), Markdown: path + "/postmortem.md",
 		Done: v.done(r.URL.Query()),
+	}
+	if firing, known := in.TimeFiring(); known && firing < in.Duration() {
+		body.Firing = v.Dur(firing)
 	}
 	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
 	filter, ok := alertFilter(in.ID, r.URL.Query())
