@@ -99,6 +99,7 @@ type Incident struct {
 	LastSeenAt  time.Time
 	Notified    bool // a postmortem was created for it
 	Sample      bool // made from the bundled sample, never from a real Alertmanager
+	Adopted     bool // of the cluster "default" before its cluster got a name
 	// Partial is set where the incident was read with a part of its alerts only, and describes all of them.
 	Partial *Partial
 }

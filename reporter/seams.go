@@ -7,7 +7,7 @@ import "time"
 // IDs, and which of the names are in use.
 type JournalQuery struct {
 	Keys      []JournalSince
-	Alerts    []JournalSince // by fingerprint, of their cluster and of the default one
+	Alerts    []JournalSince // by fingerprint, of their cluster, the default one, and what was the default one's
 	Incidents []string       // IDs
 	Names     []string       // IDs that a new incident might get
 }

@@ -240,6 +240,25 @@ func TestSequencesOfWebhooks(t *testing.T) {
 			{"10:05:10", "prod", hook(begun("A", "10:00:00"), begun("B", "10:04:00"))},
 			{"10:20:10", "prod", hook(over("A", "10:00:00", "10:20:00"), over("B", "10:04:00", "10:20:00"))},
 		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"a cluster gets a name between an alert and its resolve": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"))},
+			{"10:20:10", "prod", hook(over("A", "10:00:00", "10:20:00"))},
+			{"10:20:12", "", hook(over("A", "10:00:00", "10:20:00"))},
+		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"one member of a pair has its new configuration first": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"))},
+			{"10:05:10", "prod", hook(begun("A", "10:00:00"))},
+			{"10:05:11", "", hook(begun("A", "10:00:00"))},
+			{"10:20:10", "", hook(over("A", "10:00:00", "10:20:00"))},
+			{"10:20:11", "prod", hook(over("A", "10:00:00", "10:20:00"))},
+		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"two clusters get names": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"), begun("B", "10:00:00"))},
+			{"10:05:10", "prod", hook(begun("A", "10:00:00"))},
+			{"10:06:10", "staging", hook(begun("B", "10:00:00"))},
+			{"10:20:10", "prod", hook(over("A", "10:00:00", "10:20:00"))},
+			{"10:30:10", "staging", hook(over("B", "10:00:00", "10:30:00"))},
+		}, "", []string{"resolved A 10:00:00 30m0s"}},
 		"an alert is stamped anew at every evaluation": {[]post{
 			{"10:00:10", "", hook(begun("A", "10:00:00"))},
 			{"10:05:10", "", hook(begun("A", "10:05:00"))},

@@ -144,6 +144,11 @@ func episodeOf(cluster, fingerprint string, start time.Time) episode {
 	return episode{alertKey{cmp.Or(cluster, reporter.ClusterDefault), fingerprint}, start.UnixMicro()}
 }
 
+// anywhere is an episode of whatever cluster.
+func anywhere(fingerprint string, start time.Time) episode {
+	return episode{alertKey{fingerprint: fingerprint}, start.UnixMicro()}
+}
+
 // work is an incident that is being changed.
 type work struct {
 	reporter.Incident
@@ -192,6 +197,7 @@ type state struct {
 	byKey    map[string][]*work
 	episodes map[episode]ref
 	byAlert  map[alertKey][]ref
+	adopted  map[episode]ref  // those of incidents that were the default cluster's, without their cluster
 	groups   map[string]*work // the incident of the oldest firing alert of a group that is known, by key
 	ignored  int
 }
@@ -199,7 +205,7 @@ type state struct {
 func newState(cfg Config, view reporter.JournalView) *state {
 	j := &state{
 		cfg: cfg, now: micro(view.Now), taken: maps.Clone(view.Taken), byKey: map[string][]*work{}, episodes: map[episode]ref{},
-		byAlert: map[alertKey][]ref{}, groups: map[string]*work{},
+		byAlert: map[alertKey][]ref{}, adopted: map[episode]ref{}, groups: map[string]*work{},
 	}
 	if j.taken == nil {
 		j.taken = map[string]bool{}
@@ -237,6 +243,9 @@ func (j *state) add(w *work) {
 // index makes an episode known. One that several incidents hold, as older versions allowed, counts for the oldest of them.
 func (j *state) index(r ref) {
 	a := r.alert()
+	if r.in.Adopted {
+		j.adopted[anywhere(a.Fingerprint, a.StartsAt)] = r
+	}
 	key := episodeOf(r.in.Cluster, a.Fingerprint, a.StartsAt)
 	if _, have := j.episodes[key]; !have {
 		j.episodes[key] = r
@@ -248,7 +257,9 @@ func (j *state) index(r ref) {
 func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 	r, known := j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]
 	if !known {
-		r, known = j.adopt(e)
+		if r, known = j.adopt(e); !known {
+			r, known = j.adopted[anywhere(e.Fingerprint, e.StartsAt)]
+		}
 	}
 	if !known {
 		route := j.cfg.route(e)
@@ -280,7 +291,9 @@ func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 	j.settle(r.alertKey())
 }
 
-// adopt moves an open incident of the default cluster to the one that has got a name since.
+// adopt moves an open incident of the default cluster to the one that has got a name since. What it holds is updated by copies from
+// any cluster from then on: Alertmanagers of one cluster do not all get their new configuration at once, and several clusters may
+// have posted to the path without a name.
 func (j *state) adopt(e reporter.AlertEvent) (ref, bool) {
 	if e.Cluster == reporter.ClusterDefault || e.Cluster == reporter.ClusterGrafana {
 		return ref{}, false
@@ -296,7 +309,7 @@ func (j *state) adopt(e reporter.AlertEvent) (ref, bool) {
 		j.byAlert[old.alertKey] = slices.DeleteFunc(j.byAlert[old.alertKey], func(r ref) bool { return r == ref{w, n} })
 	}
 	j.byKey[w.Key] = slices.DeleteFunc(j.byKey[w.Key], func(o *work) bool { return o == w })
-	w.Cluster, w.touched = e.Cluster, true
+	w.Cluster, w.Adopted, w.touched = e.Cluster, true, true
 	w.Key = j.cfg.key(e, j.cfg.routeNamed(w.Route))
 	j.byKey[w.Key] = append(j.byKey[w.Key], w)
 	for n := range w.Alerts {

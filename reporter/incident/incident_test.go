@@ -112,7 +112,7 @@ func asked(q reporter.JournalQuery, in reporter.Incident) bool {
 	for _, a := range in.Alerts {
 		end, _ := a.Ended()
 		for _, k := range q.Alerts {
-			if a.Fingerprint == k.Of && (in.Cluster == k.Cluster || in.Cluster == reporter.ClusterDefault) && (end.IsZero() || !end.Before(k.Since)) {
+			if a.Fingerprint == k.Of && (in.Cluster == k.Cluster || in.Cluster == reporter.ClusterDefault || in.Adopted) && (end.IsZero() || !end.Before(k.Since)) {
 				return true
 			}
 		}

@@ -279,7 +279,7 @@ func CheckPostmortemTemplate(file string) error {
 		Incident: reporter.Incident{
 			ID: "INC-2", State: reporter.IncidentResolved, StartedAt: start, EndedAt: start.Add(time.Hour), Sample: true,
 			CloseReason: reporter.ClosedReconciled,
-			Alerts: []reporter.Alert{{StartsAt: start, EndsAt: start.Add(time.Minute)}},
+			Alerts:      []reporter.Alert{{StartsAt: start, EndsAt: start.Add(time.Minute)}},
 		},
 		Updated: true, Title: "HighErrorRate", Severity: "critical", Affected: []reporter.Label{{Name: "service", Value: "api"}},
 		Disposition: reporter.DispositionAutomatic, Retries: 1, RootCause: "x", Action: "x", Decision: "x",

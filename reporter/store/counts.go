@@ -17,9 +17,12 @@ type Count struct {
 // Counts answers what the journal's KPIs ask of a window, since <= t < until: alerts (by category), alerts_by_name,
 // alerts_resolved, alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than
 // one), incidents_open (now), incidents_oldest_open (when the oldest of them began, in seconds since 1970; no row where
-// none is open), incidents_resolved, resolution_seconds (by stat: avg, p50, p95; no rows where none was resolved).
+// none is open), incidents_chronic (now), incidents_resolved, resolution_seconds (by stat: avg, p50, p95; no rows where none was resolved).
 func (s *Store) Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error) {
-	const window = ` FROM alerts a WHERE a.starts_at >= $1 AND a.starts_at < $2`
+	const (
+		window = ` FROM alerts a WHERE a.starts_at >= $1 AND a.starts_at < $2`
+		folded = `(SELECT COALESCE(sum(count), 0) FROM folded_alerts WHERE starts_at >= $1 AND starts_at < $2)`
+	)
 	from, to := since.UnixMicro(), until.UnixMicro()
 	switch what {
 	case "alerts":
@@ -27,13 +30,13 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 	case "alerts_by_name":
 		return s.alertsBy(ctx, "name", from, to)
 	case "alerts_resolved":
-		return s.single(ctx, `SELECT count(*)`+window+` AND a.ends_at IS NOT NULL`, from, to)
+		return s.single(ctx, `SELECT count(*) + `+folded+window+` AND a.ends_at IS NOT NULL`, from, to)
 	case "alerts_converged":
 		// Each incident has one first alert, and begins with it.
-		return s.single(ctx, `SELECT (SELECT count(*)`+window+`) -
+		return s.single(ctx, `SELECT (SELECT count(*) + `+folded+window+`) -
 			(SELECT count(*) FROM incidents WHERE started_at >= $1 AND started_at < $2)`, from, to)
 	case "alerts_grouped":
-		return s.single(ctx, `SELECT count(*)`+window+` AND EXISTS (SELECT 1 FROM alerts b
+		return s.single(ctx, `SELECT count(*) + `+folded+window+` AND EXISTS (SELECT 1 FROM alerts b
 			WHERE b.incident_id = a.incident_id AND (b.starts_at != a.starts_at OR b.fingerprint != a.fingerprint))`, from, to)
 	case "incidents_open":
 		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'open'`)
@@ -70,8 +73,10 @@ func (s *Store) oldestOpen(ctx context.Context) ([]Count, error) {
 
 // alertsBy counts by one of the columns of alerts.
 func (s *Store) alertsBy(ctx context.Context, column string, from, to int64) ([]Count, error) {
-	rows, err := s.reading().query(ctx, `SELECT `+column+`, count(*) FROM alerts
-		WHERE starts_at >= $1 AND starts_at < $2 GROUP BY 1 ORDER BY 1`, from, to)
+	rows, err := s.reading().query(ctx, `SELECT `+column+`, sum(n) FROM (
+		SELECT `+column+`, count(*) AS n FROM alerts WHERE starts_at >= $1 AND starts_at < $2 GROUP BY 1
+		UNION ALL SELECT `+column+`, sum(count) FROM folded_alerts WHERE starts_at >= $1 AND starts_at < $2 GROUP BY 1) c
+		GROUP BY 1 ORDER BY 1`, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("count: %w", err)
 	}

@@ -17,7 +17,7 @@ var (
 	incidentTable = table{"incidents", []string{"id"}, []string{
 		"key", "cluster", "route", "group_key", "receiver", "external_url", "group_labels", "state", "started_at", "ended_at",
 		"close_reason", "alert_count", "folded", "last_end", "last_why", "truncated", "held", "first_seen", "last_seen", "notified",
-		"sample", "title", "severity", "team",
+		"sample", "adopted", "title", "severity", "team",
 	}}
 	alertTable = table{"alerts", []string{"incident_id", "starts_at", "fingerprint"}, []string{
 		"ends_at", "firing", "seen_at", "resolves", "confirmed_at", "dismissed_at", "doubtful", "presumed_at", "presumed_why",
@@ -40,7 +40,7 @@ func incidentRow(in reporter.Incident, sum summary) ([]any, error) {
 		string(groupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
 		string(folded), micros(in.LastEnd), string(in.LastWhy),
 		int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
-		micros(in.LastSeenAt), in.Notified, in.Sample, sum.title, string(sum.severity), sum.team,
+		micros(in.LastSeenAt), in.Notified, in.Sample, in.Adopted, sum.title, string(sum.severity), sum.team,
 	}, nil
 }
 
@@ -50,7 +50,7 @@ func scanIncident(rows *sql.Rows) (in reporter.Incident, sum summary, err error)
 	var started, ended, lastEnd, first, last sql.NullInt64
 	if err := rows.Scan(&in.ID, &in.Key, &in.Cluster, &in.Route, &in.GroupKey, &in.Receiver, &in.ExternalURL, &groupLabels,
 		&in.State, &started, &ended, &in.CloseReason, &in.AlertsTotal, &folded, &lastEnd, &in.LastWhy, &truncated, &in.Held, &first,
-		&last, &in.Notified, &in.Sample, &sum.title, &sum.severity, &sum.team); err != nil {
+		&last, &in.Notified, &in.Sample, &in.Adopted, &sum.title, &sum.severity, &sum.team); err != nil {
 		return in, sum, err
 	}
 	if err := errors.Join(json.Unmarshal([]byte(groupLabels), &in.GroupLabels), json.Unmarshal([]byte(folded), &in.Folded)); err != nil {

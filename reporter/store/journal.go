@@ -84,7 +84,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		args[n] = text
 	}
 	// The alerts of many clusters may have the same fingerprints.
-	ofCluster := ` JOIN incidents i ON i.id = a.incident_id AND i.cluster IN (` + t.element(2) + `, '` + reporter.ClusterDefault + `')`
+	ofCluster := ` JOIN incidents i ON i.id = a.incident_id AND (i.cluster IN (` + t.element(2) + `, '` +
+		reporter.ClusterDefault + `') OR i.adopted)`
 	var whole, large [][]any
 	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
@@ -187,7 +188,7 @@ func (t *journalTx) view(q reporter.JournalQuery, now time.Time) reporter.Journa
 	}
 	for _, a := range q.Alerts {
 		for _, l := range t.byAlert[a.Of] {
-			if l.Cluster == a.Cluster || l.Cluster == reporter.ClusterDefault {
+			if l.Cluster == a.Cluster || l.Cluster == reporter.ClusterDefault || l.Adopted {
 				found[l.ID] = l
 			}
 		}
@@ -442,8 +443,15 @@ func (t *journalTx) fold(ctx context.Context, in reporter.Incident, sum summary)
 		return err
 	}
 	// A list that does not depend on the row is read once; EXISTS would read it for each alert.
-	if _, err := t.exec(ctx, `DELETE FROM alerts WHERE incident_id = $1 AND (starts_at, fingerprint) IN
-		(SELECT `+t.integer(0)+`, `+t.element(1)+` FROM `+t.each(2)+` v)`, in.ID, list); err != nil {
+	listed := ` FROM alerts WHERE incident_id = $1 AND (starts_at, fingerprint) IN
+		(SELECT ` + t.integer(0) + `, ` + t.element(1) + ` FROM ` + t.each(2) + ` v)`
+	_, err = t.exec(ctx, `INSERT INTO folded_alerts (incident_id, starts_at, name, category, count)
+		SELECT incident_id, starts_at, name, category, count(*)`+listed+` GROUP BY 1, 2, 3, 4
+		ON CONFLICT (incident_id, starts_at, name, category) DO UPDATE SET count = folded_alerts.count + excluded.count`, in.ID, list)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE`+listed, in.ID, list); err != nil {
 		return err
 	}
 	row, err := incidentRow(in, sum)

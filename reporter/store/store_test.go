@@ -306,6 +306,25 @@ func TestLargeIncidentsAreBounded(t *testing.T) {
 		if len(got.Alerts) != 1002 || folded != 499 || names != 101 || got.AlertsTotal != 1501 || got.Severity() != "critical" {
 			t.Errorf("%d alerts, %d folded by %d names, %d in all, %s", len(got.Alerts), folded, names, got.AlertsTotal, got.Severity())
 		}
+		// Counts of a window have the folded ones.
+		for what, want := range map[string][2]float64{ // of all, and of the first 100 seconds
+			"alerts": {1501, 101}, "alerts_by_name": {1501, 101}, "alerts_resolved": {1500, 100}, "alerts_converged": {1500, 100},
+			"alerts_grouped": {1501, 101},
+		} {
+			for n, until := range []time.Time{day.Add(24 * time.Hour), day.Add(100 * time.Second)} {
+				counts, err := s.Counts(t.Context(), what, day, until)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum := 0.0
+				for _, c := range counts {
+					sum += c.Values["value"]
+				}
+				if sum != want[n] {
+					t.Errorf("%s until %v are %v, want %v", what, until, sum, want[n])
+				}
+			}
+		}
 	})
 }
 
