@@ -11,13 +11,16 @@ import (
 func checkConfigCommand(o *options) *cobra.Command {
 	var route string
 	cmd := &cobra.Command{
-		Use:   "check-config",
+		Use:   "check-config [FILE]",
 		Short: "Check the configuration and list everything that is wrong with it",
 		Long: "check-config reads the configuration and builds every part of the program from it, as a start would, but\n" +
 			"connects to nothing and writes nothing. Each problem is one line: file, line, column, key, what is wrong,\n" +
 			"and what to do.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.configFile = args[0]
+			}
 			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err

@@ -20,7 +20,7 @@ func deliveriesCommand(o *options) *cobra.Command {
 		Short: "List the newest deliveries",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := openTools(cmd, o, false)
+			t, err := openTools(cmd, o, app.Needs{State: true})
 			if err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ func deliveriesCommand(o *options) *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("%q is not the id of a delivery", args[0])
 				}
-				t, err := openTools(cmd, o, false)
+				t, err := openTools(cmd, o, app.Needs{State: true})
 				if err != nil {
 					return err
 				}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
+	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
@@ -58,9 +59,10 @@ func doctorCommand(o *options) *cobra.Command {
 
 func testCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:   "test RECEIVER",
-		Short: "Send a message that says it is a test to a receiver",
-		Args:  cobra.ExactArgs(1),
+		Use:               "test RECEIVER",
+		Short:             "Send a message that says it is a test to a receiver",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: o.complete(func(_ *cobra.Command, c *config.Config) []string { return receiverNames(c) }),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {

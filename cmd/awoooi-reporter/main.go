@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
@@ -43,7 +45,9 @@ func rootCommand() *cobra.Command {
 			"PromQL, and writes a postmortem of each resolved Alertmanager incident that lasted long enough.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       cmp.Or(version.Version, "unknown"), // without one there is no flag
 	}
+	root.SetVersionTemplate(version.Print("awoooi-reporter") + "\n")
 	o.register(root.PersistentFlags())
 	root.AddCommand(
 		runCommand(&o),
@@ -52,6 +56,7 @@ func rootCommand() *cobra.Command {
 		testCommand(&o),
 		reportCommand(&o),
 		postmortemCommand(&o),
+		incidentsCommand(&o),
 		deliveriesCommand(&o),
 		dashboardsCommand(&o),
 		versionCommand(),

@@ -74,10 +74,6 @@ func TestCommands(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("timezon: UTC\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	template := filepath.Join(dir, "own.tmpl")
-	if err := os.WriteFile(template, []byte("<b>{{.Number \"alerts\"}}</b> own"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for name, tc := range map[string]struct {
 		args []string
 		code int
@@ -86,13 +82,6 @@ func TestCommands(t *testing.T) {
 		"version":                 {[]string{"version"}, 0, "awoooi-reporter"},
 		"check-config":            {[]string{"check-config"}, 0, "configuration is good"},
 		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, "bad.yaml:1:1: timezon: unknown key; did you mean timezone?"},
-		"report":                  {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間"},
-		"report by own template":  {[]string{"report", "daily", "--template", template}, 0, "無資料 own"},
-		"report of no name":       {[]string{"report", "nothing"}, 1, "not found"},
-		"report at no time":       {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},
-		"report queued":           {[]string{"report", "daily", "--at", "2026-04-22 08:00", "--send"}, 0, "1 of 1 deliveries queued"},
-		"postmortem of nothing":   {[]string{"postmortem", "X"}, 1, "not found"},
-		"deliveries":              {[]string{"deliveries", "list"}, 0, "RECEIVER"},
 		"unknown role":            {[]string{"run", "--role", "x"}, 1, "--role"},
 		"unknown flag":            {[]string{"run", "--x"}, 1, "unknown flag"},
 	} {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -16,6 +19,9 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
+// defaultConfigFile is used if it exists and no other is named.
+const defaultConfigFile = "/etc/awoooi-reporter/config.yaml"
+
 // options are the flags of every command; a flag that was given wins over the file and the environment.
 type options struct {
 	configFile string
@@ -24,9 +30,21 @@ type options struct {
 }
 
 func (o *options) register(f *pflag.FlagSet) {
-	f.StringVar(&o.configFile, "config.file", "", "configuration file; without it the defaults and the environment are used")
+	f.StringVar(&o.configFile, "config.file", "", "configuration file (default $"+config.EnvConfigFile+", then "+defaultConfigFile+
+		" if it exists); without one the defaults and the environment are used")
 	f.StringVar(&o.logLevel, "log.level", "", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log.format", "", "logfmt or json")
+}
+
+// file is the configuration file: of the flag, of the environment, or the one in /etc; "" if there is none.
+func (o *options) file() string {
+	if path := cmp.Or(o.configFile, os.Getenv(config.EnvConfigFile)); path != "" {
+		return path
+	}
+	if _, err := os.Stat(defaultConfigFile); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return defaultConfigFile
 }
 
 // load reads and checks the configuration, with the given flags beside those of every command.
@@ -40,7 +58,7 @@ func (o *options) load(ctx context.Context, flags map[string]config.Flag) (*conf
 		all["log.format"] = config.Flag{Name: "--log.format", Value: o.logFormat}
 	}
 	return config.Options{
-		Path: o.configFile, Environ: os.Environ(), Flags: all, Checks: []config.Check{app.CheckConfig},
+		Path: o.file(), Environ: os.Environ(), Flags: all, Checks: []config.Check{app.CheckConfig},
 	}.Load(ctx)
 }
 

@@ -5,17 +5,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awoooi/awoooi-reporter/internal/app"
+	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 func postmortemCommand(o *options) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "postmortem ID",
-		Short: "Print the postmortem of an incident",
-		Args:  cobra.ExactArgs(1),
+		Use:               "postmortem ID",
+		Short:             "Print the postmortem of an incident",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: o.complete(func(cmd *cobra.Command, c *config.Config) []string { return incidentIDs(cmd, c) }),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := openTools(cmd, o, false)
+			t, err := openTools(cmd, o, app.Needs{State: true})
 			if err != nil {
 				return err
 			}

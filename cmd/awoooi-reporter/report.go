@@ -2,23 +2,25 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
+	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// openTools opens the state, and with figures the database that reports are read from.
-func openTools(cmd *cobra.Command, o *options, figures bool) (*app.Tools, error) {
+// openTools finds the running process, or opens what the command needs.
+func openTools(cmd *cobra.Command, o *options, needs app.Needs) (*app.Tools, error) {
 	c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}
-	return app.OpenTools(cmd.Context(), c, figures, log)
+	return app.OpenTools(cmd.Context(), c, needs, log)
 }
 
 func reportCommand(o *options) *cobra.Command {
@@ -29,35 +31,38 @@ func reportCommand(o *options) *cobra.Command {
 		Short: "Print a report as of a moment, or queue it with --send",
 		Example: "  awoooi-reporter report daily --config.file config.yaml\n" +
 			"  awoooi-reporter report daily --at 2026-04-22T08:00:00+08:00",
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: o.complete(func(_ *cobra.Command, c *config.Config) []string { return app.ReportNames(c) }),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := openTools(cmd, o, !send)
+			t, err := openTools(cmd, o, app.Needs{State: send, Figures: !send})
 			if err != nil {
 				return err
 			}
 			defer t.Close()
-			zone, err := t.ReportZone(args[0])
+			q := app.ReportQuery{Name: args[0]}
+			zone, err := t.ReportZone(cmd.Context(), q.Name)
 			if err != nil {
 				return err
 			}
-			due, err := moment(at, zone)
-			if err != nil {
+			if q.At, err = moment(at, zone); err != nil {
 				return fmt.Errorf("--at: %w", err)
 			}
 			if send {
-				added, of, err := t.SendReport(cmd.Context(), args[0], due)
+				n, err := t.SendReport(cmd.Context(), q)
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d of %d deliveries queued; the others were queued before\n", added, of)
+				fmt.Fprintln(cmd.OutOrStdout(), queued(n, t.Running()))
 				return nil
 			}
 			if template != "" {
-				if err := t.SetTemplate(args[0], template); err != nil {
+				text, err := os.ReadFile(template)
+				if err != nil {
 					return fmt.Errorf("--template: %w", err)
 				}
+				q.Template = string(text)
 			}
-			msg, err := t.Report(cmd.Context(), args[0], due)
+			msg, err := t.Report(cmd.Context(), q)
 			if msg.HTML == "" {
 				return err
 			}
@@ -73,6 +78,18 @@ func reportCommand(o *options) *cobra.Command {
 	f.StringVar(&template, "template", "", "template file to try instead of the configured one")
 	f.BoolVar(&send, "send", false, "queue it for the report's receivers, to be sent by the running process")
 	return cmd
+}
+
+// queued says what becomes of a report that was queued.
+func queued(n app.Queued, running bool) string {
+	text := fmt.Sprintf("%d of %d deliveries queued; the others were queued before", n.Added, n.Of)
+	switch {
+	case n.Of == 0:
+		return "the report has no receivers"
+	case !running:
+		text += "; no process runs on this state here: they are sent when one does"
+	}
+	return text
 }
 
 // moment reads a time as people write it.

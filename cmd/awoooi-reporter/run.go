@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -57,7 +58,7 @@ func runCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log.Info("starting awoooi-reporter", "version", version.Info(), "role", role)
+			log.Info("starting awoooi-reporter", "version", version.Info(), "role", role, "config", cmp.Or(o.file(), "none"))
 			a, err := app.New(cmd.Context(), c, app.Options{Role: role, Load: load, Stdout: cmd.OutOrStdout(), Sample: sample}, log)
 			if err != nil {
 				return err

@@ -137,6 +137,7 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 	}
 	a.reloadGood.Set(1)
 	a.reloadStamp.Set(float64(opts.Now().Unix()))
+	logStart(c, opts.Role, opts.Now(), log)
 	return a, nil
 }
 
@@ -165,6 +166,9 @@ func (a *App) wireReporter(ctx context.Context, c *config.Config, mux *http.Serv
 	rep, err := a.addReporter(c, st, noFigures{})
 	if err != nil {
 		return err
+	}
+	if c.State.DSN.Empty() {
+		a.addControl(ctx, c, st, rep)
 	}
 	rep.register(mux, noCollector)
 	a.serveMetrics(mux, collector.ProcessHandler(a.registry))
@@ -195,6 +199,9 @@ func (a *App) wireAll(ctx context.Context, c *config.Config, mux *http.ServeMux)
 	}
 	if a.opts.Sample {
 		a.parts = append(a.parts, &samplePart{reporter: rep, addr: a.Addr, stdout: a.opts.Stdout, now: a.opts.Now, log: a.log})
+	}
+	if c.State.DSN.Empty() || c.Prometheus.URL == "" { // else commands can read everything beside this process
+		a.addControl(ctx, c, st, rep)
 	}
 	rep.register(mux, col.status)
 	a.serveMetrics(mux, col.handler(a.registry))
@@ -246,6 +253,11 @@ func (a *App) addCollector(c *config.Config, own ...collector.NamedSource) (*col
 	}
 	a.parts = append(a.parts, p)
 	return p, nil
+}
+
+func (a *App) addControl(ctx context.Context, c *config.Config, st *store.Store, rep *reporterPart) {
+	box := &toolbox{store: st, reading: rep.reading.Load, texts: rep.texts, log: a.log, now: rep.now}
+	a.parts = append(a.parts, newControlPart(ctx, c, box, a.log))
 }
 
 func (a *App) serveMetrics(mux *http.ServeMux, h http.Handler) {

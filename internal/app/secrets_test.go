@@ -154,12 +154,12 @@ func commands(t *testing.T, conf string) string {
 	}
 	n, err := Summarize(c, log)
 	fmt.Fprintln(&out, n, err)
-	tools, err := OpenTools(t.Context(), c, true, log)
+	tools, err := OpenTools(t.Context(), c, Needs{State: true, Figures: true}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tools.Close()
-	daily, err := tools.Report(t.Context(), "daily", time.Now())
+	daily, err := tools.Report(t.Context(), ReportQuery{Name: "daily", At: time.Now()})
 	fmt.Fprintln(&out, daily, err)
 	ds, err := tools.Deliveries(t.Context(), 50)
 	fmt.Fprintln(&out, ds, err)

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -18,30 +21,38 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-// Tools reads and changes the state for commands, beside or instead of a running process.
+// Tools reads and changes the state for commands: through the running process if there is one, else itself.
 type Tools struct {
 	cfg     *config.Config
-	store   *store.Store
-	texts   *compose.Composer
-	reading *reading
+	process *runningProcess // nil if none runs on the state
+	box     *toolbox        // nil if process is not
 	log     *slog.Logger
 	closers []func() error // closed in reverse
 }
 
-// OpenTools opens the state, and with figures the database that reports are read from.
-func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Logger) (_ *Tools, err error) {
+// Needs is what a command cannot do without.
+type Needs struct {
+	State   bool // which is never created
+	Figures bool // what reports are read from
+}
+
+// OpenTools finds the running process, or opens the state, and with figures the database that reports are read from.
+func OpenTools(ctx context.Context, c *config.Config, needs Needs, log *slog.Logger) (_ *Tools, err error) {
 	t := &Tools{cfg: c, log: log}
+	if t.process, err = findProcess(ctx, c); err != nil || t.process != nil {
+		return t, err
+	}
 	defer func() {
 		if err != nil {
 			t.Close()
 		}
 	}()
-	if t.store, err = openState(ctx, c, log); err != nil {
+	box := &toolbox{log: log, now: time.Now}
+	if err := t.openState(ctx, box, needs.State); err != nil {
 		return nil, err
 	}
-	t.closers = append(t.closers, t.store.Close)
 	var local postmortem.Querier = noFigures{}
-	if figures && c.Prometheus.URL == "" {
+	if needs.Figures && c.Prometheus.URL == "" && exists(filepath.Join(c.State.Path, "tsdb")) {
 		db, err := openEmbedded(c, log)
 		if err != nil {
 			return nil, fmt.Errorf("embedded database (while a process runs on it, ask that process: http://%s/reports/): %w",
@@ -50,14 +61,70 @@ func OpenTools(ctx context.Context, c *config.Config, figures bool, log *slog.Lo
 		t.closers = append(t.closers, db.Close)
 		local = db
 	}
-	r, err := newReading(c, t.store, local, log, time.Now)
+	var history postmortem.History
+	if box.store != nil {
+		history = box.store
+	}
+	r, err := newReading(c, history, local, log, time.Now)
 	if err != nil {
 		return nil, err
 	}
 	t.closers = append(t.closers, func() error { r.close(); return nil })
-	t.reading = r
-	t.texts = compose.New(t.store, r.set(report.NewRetries(log, time.Now, prometheus.NewRegistry())), time.Now, log)
+	box.reading = func() *reading { return r }
+	var composed compose.Store // which a report needs not
+	if box.store != nil {
+		composed = box.store
+	}
+	box.texts = compose.New(composed, r.set(report.NewRetries(log, time.Now, prometheus.NewRegistry())), time.Now, log)
+	t.box = box
 	return t, nil
+}
+
+// openState opens the state that is there.
+func (t *Tools) openState(ctx context.Context, box *toolbox, needed bool) error {
+	c := t.cfg
+	version, err := schemaVersion(ctx, c)
+	switch {
+	case err != nil:
+		return err
+	case version.Have == 0 && !needed:
+		return nil
+	case version.Have == 0:
+		return noState(c)
+	}
+	if err := version.Err(); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	if box.store, err = openState(ctx, c, t.log); err != nil {
+		return err
+	}
+	t.closers = append(t.closers, box.store.Close)
+	return nil
+}
+
+func schemaVersion(ctx context.Context, c *config.Config) (store.SchemaVersion, error) {
+	if !c.State.DSN.Empty() {
+		return store.InspectPostgres(ctx, c.State.DSN)
+	}
+	return store.InspectSQLite(ctx, c.State.Path)
+}
+
+// noState says that there is no state, and what to do.
+func noState(c *config.Config) error {
+	if !c.State.DSN.Empty() {
+		return fmt.Errorf("state: the database of state.dsn has no schema %s: the program has not run on it yet", store.Schema)
+	}
+	dir := c.State.Path
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return fmt.Errorf("state: there is none in %s: start the program first, or run the command with the configuration, and in the "+
+		"working directory, of the process that runs (state.path is relative to it)", dir)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Close closes what OpenTools opened. An error changes nothing of what was printed, and is logged.
@@ -69,82 +136,206 @@ func (t *Tools) Close() {
 	}
 }
 
-// ReportZone is the time zone of a report. reporter.ErrNotFound: there is no report of that name.
-func (t *Tools) ReportZone(name string) (*time.Location, error) {
-	d, err := t.reading.definition(name)
-	return d.Zone, err
-}
+// Running says whether another process does what is asked for.
+func (t *Tools) Running() bool { return t.process != nil }
 
-// SetTemplate makes a report use another template file.
-func (t *Tools) SetTemplate(name, file string) error {
-	if err := render.CheckTemplate(file); err != nil {
-		return err
+// Zone is the time zone in which times are shown.
+func (t *Tools) Zone() *time.Location { return t.cfg.Zone }
+
+// The operations of commands.
+var (
+	reportZone        = operation[string, string]{"report-zone", (*toolbox).reportZone}
+	reportPreview     = operation[ReportQuery, reporter.Message]{"report", (*toolbox).report}
+	reportSend        = operation[ReportQuery, Queued]{"report-send", (*toolbox).sendReport}
+	postmortemMessage = operation[string, reporter.Message]{"postmortem", (*toolbox).postmortem}
+	postmortemText    = operation[string, string]{"postmortem-markdown", (*toolbox).markdown}
+	incidentsList     = operation[reporter.IncidentFilter, []reporter.IncidentRow]{"incidents", (*toolbox).incidents}
+	deliveriesList    = operation[int, []reporter.Delivery]{"deliveries", (*toolbox).deliveries}
+	deliveryRetry     = operation[int64, struct{}]{"delivery-retry", (*toolbox).retryDelivery}
+	deliveryCancel    = operation[int64, struct{}]{"delivery-cancel", (*toolbox).cancelDelivery}
+)
+
+func operations() []controlled {
+	return []controlled{
+		reportZone, reportPreview, reportSend, postmortemMessage, postmortemText, incidentsList, deliveriesList, deliveryRetry,
+		deliveryCancel,
 	}
-	t.reading.setTemplate(name, file)
-	return nil
 }
 
-// Report builds a report as of at, to look at it. If the figures cannot be read, the message is whole, without data, beside the error.
-func (t *Tools) Report(ctx context.Context, name string, at time.Time) (reporter.Message, error) {
-	rep, msg, err := t.texts.Report(ctx, name, at)
+// ReportQuery names a report as of a moment.
+type ReportQuery struct {
+	Name     string
+	At       time.Time
+	Template string // text of a template to try instead of the configured one; "" is none
+}
+
+// Queued is how many deliveries a command has added, of how many receivers.
+type Queued struct{ Added, Of int }
+
+// ReportZone is the time zone of a report. reporter.ErrNotFound: there is no report of that name.
+func (t *Tools) ReportZone(ctx context.Context, name string) (*time.Location, error) {
+	zone, err := reportZone.run(ctx, t, name)
+	if err != nil {
+		return nil, err
+	}
+	return time.LoadLocation(zone)
+}
+
+// Report builds a report, to look at it. If the figures cannot be read, the message is whole, without data, beside the error.
+func (t *Tools) Report(ctx context.Context, q ReportQuery) (reporter.Message, error) {
+	return reportPreview.run(ctx, t, q)
+}
+
+// SendReport queues a report as of q.At for its receivers: once, however often it is called.
+func (t *Tools) SendReport(ctx context.Context, q ReportQuery) (Queued, error) {
+	return reportSend.run(ctx, t, q)
+}
+
+// Postmortem builds the message of an incident's postmortem. reporter.ErrNotFound: there is no incident of that id.
+func (t *Tools) Postmortem(ctx context.Context, id string) (reporter.Message, error) {
+	return postmortemMessage.run(ctx, t, id)
+}
+
+// PostmortemMarkdown writes an incident's postmortem as a document for people to fill in.
+func (t *Tools) PostmortemMarkdown(ctx context.Context, id string) (string, error) {
+	return postmortemText.run(ctx, t, id)
+}
+
+// Incidents lists the open incidents and then the newest ones, at most f.Limit.
+func (t *Tools) Incidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
+	return incidentsList.run(ctx, t, f)
+}
+
+// Deliveries lists the newest deliveries, at most limit.
+func (t *Tools) Deliveries(ctx context.Context, limit int) ([]reporter.Delivery, error) {
+	return deliveriesList.run(ctx, t, limit)
+}
+
+// RetryDelivery makes a delivery due now.
+func (t *Tools) RetryDelivery(ctx context.Context, id int64) error {
+	_, err := deliveryRetry.run(ctx, t, id)
+	return err
+}
+
+// CancelDelivery cancels a pending delivery.
+func (t *Tools) CancelDelivery(ctx context.Context, id int64) error {
+	_, err := deliveryCancel.run(ctx, t, id)
+	return err
+}
+
+// ReportNames are the names of the configured reports, for completion.
+func ReportNames(c *config.Config) []string {
+	ds, err := definitions(c)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, d := range ds {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+// toolbox does what commands ask for.
+type toolbox struct {
+	store   *store.Store // nil if there is no state, and none is needed
+	reading func() *reading
+	texts   *compose.Composer
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+func (b *toolbox) reportZone(_ context.Context, name string) (string, error) {
+	d, err := b.reading().definition(name)
+	if err != nil {
+		return "", err
+	}
+	return d.Zone.String(), nil
+}
+
+func (b *toolbox) report(ctx context.Context, q ReportQuery) (reporter.Message, error) {
+	rep, msg, err := b.texts.Report(ctx, q.Name, q.At)
 	if msg.HTML == "" {
 		return msg, err
 	}
 	rep.Preview = true
-	msg, renderErr := t.reading.render.Report(rep)
+	if q.Template != "" {
+		file, remove, templateErr := ownTemplate(q.Template)
+		if templateErr != nil {
+			return reporter.Message{}, templateErr
+		}
+		defer remove()
+		rep.Template = file
+	}
+	msg, renderErr := b.reading().render.Report(rep)
 	if renderErr != nil {
 		return msg, renderErr
 	}
 	return msg, err
 }
 
-// SendReport queues a report as of due for its receivers: once, however often it is called. It returns how many
-// deliveries were added, and how many receivers the report has.
-func (t *Tools) SendReport(ctx context.Context, name string, due time.Time) (added, of int, err error) {
-	d, err := t.reading.definition(name)
+// ownTemplate checks the text of a template and makes it a file, as the renderer reads it.
+func ownTemplate(text string) (file string, remove func(), err error) {
+	f, err := os.CreateTemp("", "awoooi-reporter-*.tmpl")
 	if err != nil {
-		return 0, 0, err
+		return "", nil, fmt.Errorf("template: %w", err)
+	}
+	remove = func() { os.Remove(f.Name()) }
+	_, err = f.WriteString(text)
+	if err = cmp.Or(err, f.Close()); err == nil {
+		err = render.CheckTemplate(f.Name())
+	}
+	if err != nil {
+		remove()
+		return "", nil, fmt.Errorf("template: %w", err)
+	}
+	return f.Name(), remove, nil
+}
+
+func (b *toolbox) sendReport(ctx context.Context, q ReportQuery) (Queued, error) {
+	d, err := b.reading().definition(q.Name)
+	if err != nil {
+		return Queued{}, err
 	}
 	var ds []reporter.Delivery
 	for _, r := range d.Receivers {
-		ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: d.Name, Due: due}.String(), r, time.Now()))
+		subject := reporter.Subject{Report: d.Name, Due: q.At}.String()
+		ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, subject, r, b.now()))
 	}
-	added, err = t.store.Enqueue(ctx, ds...)
-	return added, len(ds), err
+	added, err := b.store.Enqueue(ctx, ds...)
+	return Queued{Added: added, Of: len(ds)}, err
 }
 
-// Postmortem builds the message of an incident's postmortem. reporter.ErrNotFound: there is no incident of that id.
-func (t *Tools) Postmortem(ctx context.Context, id string) (reporter.Message, error) {
-	in, err := t.store.IncidentExtract(ctx, id)
+func (b *toolbox) postmortem(ctx context.Context, id string) (reporter.Message, error) {
+	in, err := b.store.IncidentExtract(ctx, id)
 	if err != nil {
 		return reporter.Message{}, err
 	}
-	return t.texts.Postmortem(ctx, in)
+	return b.texts.Postmortem(ctx, in)
 }
 
-// PostmortemMarkdown writes an incident's postmortem as a document for people to fill in.
-func (t *Tools) PostmortemMarkdown(ctx context.Context, id string) (string, error) {
-	in, err := t.store.IncidentExtract(ctx, id)
+func (b *toolbox) markdown(ctx context.Context, id string) (string, error) {
+	in, err := b.store.IncidentExtract(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	return t.reading.render.Markdown(t.reading.postmortem.Build(ctx, in))
+	r := b.reading()
+	return r.render.Markdown(r.postmortem.Build(ctx, in))
 }
 
-// Deliveries lists the newest deliveries, at most limit.
-func (t *Tools) Deliveries(ctx context.Context, limit int) ([]reporter.Delivery, error) {
-	return t.store.Deliveries(ctx, limit)
+func (b *toolbox) incidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
+	page, err := b.store.ListIncidents(ctx, f)
+	return page.Rows, err
 }
 
-// RetryDelivery makes a delivery due now.
-func (t *Tools) RetryDelivery(ctx context.Context, id int64) error {
-	return t.store.RetryDelivery(ctx, id, time.Now())
+func (b *toolbox) deliveries(ctx context.Context, limit int) ([]reporter.Delivery, error) {
+	return b.store.Deliveries(ctx, limit)
 }
 
-// CancelDelivery cancels a pending delivery.
-func (t *Tools) CancelDelivery(ctx context.Context, id int64) error {
-	return t.store.CancelDelivery(ctx, id, time.Now())
+func (b *toolbox) retryDelivery(ctx context.Context, id int64) (struct{}, error) {
+	return struct{}{}, b.store.RetryDelivery(ctx, id, b.now())
 }
 
-// Zone is the time zone in which times are shown.
-func (t *Tools) Zone() *time.Location { return t.cfg.Zone }
+func (b *toolbox) cancelDelivery(ctx context.Context, id int64) (struct{}, error) {
+	return struct{}{}, b.store.CancelDelivery(ctx, id, b.now())
+}

@@ -199,9 +199,28 @@ type Graph struct {
 
 // Details is the optional lookup of an incident in a PostgreSQL source.
 type Details struct {
-	Source  string        `mapstructure:"source"`
-	SQL     string        `mapstructure:"sql"` // empty: the builtin for the AWOOOI tables
+	Source  string        `mapstructure:"source"` // empty: awoooi if it is one; "none" is none
+	SQL     string        `mapstructure:"sql"`    // empty: the builtin for the AWOOOI tables
 	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+// awoooiSource is the source of the platform whose tables are builtin: of the KPI set of that name, and of details.
+const awoooiSource = "awoooi"
+
+// noDetails is the details.source that turns the lookup off.
+const noDetails = "none"
+
+// complete chooses the source of the AWOOOI tables where none is named and that one is a database.
+func (d *Details) complete(sources []Source) {
+	have := func(name, kind string) bool {
+		return slices.ContainsFunc(sources, func(s Source) bool { return s.Name == name && (kind == "" || s.Kind == kind) })
+	}
+	switch {
+	case d.Source == "" && have(awoooiSource, kpi.KindPostgres):
+		d.Source = awoooiSource
+	case d.Source == noDetails && !have(noDetails, ""):
+		d.Source = ""
+	}
 }
 
 // Receiver is a chat; exactly one kind is set.
@@ -487,8 +506,8 @@ func (c *Config) complete() {
 	if len(c.KPISets) == 0 {
 		c.KPISets = []string{"journal"}
 		for _, s := range c.Sources {
-			if s.Name == "awoooi" {
-				c.KPISets = []string{"awoooi"}
+			if s.Name == awoooiSource {
+				c.KPISets = []string{awoooiSource}
 			}
 		}
 	}
@@ -501,6 +520,7 @@ func (c *Config) complete() {
 			s.Timeout = kpi.DefaultTimeout
 		}
 	}
+	c.Incidents.Details.complete(c.Sources)
 	if len(c.Receivers) == 0 {
 		c.Receivers = []Receiver{{Name: "terminal", Terminal: &Terminal{}}}
 	}

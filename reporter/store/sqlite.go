@@ -96,6 +96,10 @@ func openFile(path string, connections int) (*sql.DB, error) {
 	// FULL: a commit that was told is on the disk, also when the power fails.
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
+	return openDSN(path, q, connections)
+}
+
+func openDSN(path string, q url.Values, connections int) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+)
+
+// shortDir is a directory whose path leaves enough for a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "awr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// configured writes a configuration whose state is in dir.
+func configured(t *testing.T, dir, more string) string {
+	t.Helper()
+	conf := filepath.Join(dir, "config.yaml")
+	yaml := "state: {path: " + filepath.Join(dir, "data") + "}\nweb: {listen_addresses: [\"127.0.0.1:0\"]}\n" + more
+	if err := os.WriteFile(conf, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return conf
+}
+
+// started runs the program until stop, which returns what it has logged.
+func started(t *testing.T, conf string) (stop func() string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout, stderr localstack.Buffer
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, []string{"run", "--config.file", conf}, &stdout, &stderr) }()
+	eventually(t, "the start", func() bool { return strings.Contains(stderr.String(), "Listening on") })
+	return func() string {
+		cancel()
+		if code := <-done; code != 0 {
+			t.Errorf("exit %d: %s", code, stderr.String())
+		}
+		return stderr.String()
+	}
+}
+
+func command(t *testing.T, args ...string) (code int, out string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(t.Context(), args, &stdout, &stderr)
+	return code, stdout.String() + stderr.String()
+}
+
+// Commands use the process that runs on the state, also its embedded database, and the state itself when none runs.
+func TestCommandsUseTheRunningProcess(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	conf := configured(t, dir, "")
+	own := filepath.Join(dir, "own.tmpl")
+	if err := os.WriteFile(own, []byte("<b>{{.Number \"alerts\"}}</b> own"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cases := func(running bool) {
+		for name, tc := range map[string]struct {
+			args []string
+			code int
+			want string
+		}{
+			"report":                {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間"},
+			"report by a template":  {[]string{"report", "daily", "--template", own}, 0, "own"},
+			"report of no name":     {[]string{"report", "nothing"}, 1, `report "nothing": not found`},
+			"report at no time":     {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},
+			"report queued twice":   {[]string{"report", "daily", "--at", "2026-04-22 08:00", "--send"}, 0, "of 1 deliveries queued"},
+			"postmortem of nothing": {[]string{"postmortem", "X"}, 1, "not found"},
+			"incidents":             {[]string{"incidents", "list"}, 0, "SEVERITY"},
+			"incidents of no state": {[]string{"incidents", "list", "--state", "closed"}, 1, "want open, chronic or resolved"},
+			"deliveries":            {[]string{"deliveries", "list"}, 0, "RECEIVER"},
+			"retry of nothing":      {[]string{"deliveries", "retry", "99"}, 1, "not found"},
+		} {
+			if code, out := command(t, append(tc.args, "--config.file", conf)...); code != tc.code || !strings.Contains(out, tc.want) {
+				t.Errorf("%s, running %v: exit %d, want %d and %q:\n%s", name, running, code, tc.code, tc.want, out)
+			}
+		}
+	}
+	stop := started(t, conf)
+	cases(true)
+	log := stop()
+	for _, want := range []string{
+		"config=" + conf, "msg=state in=" + filepath.Join(dir, "data"), "role=all", "name=daily next_due=", `setting=alertmanagers means=`,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log of the start does not say %q:\n%s", want, log)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data", "control", "socket")); err == nil {
+		t.Error("the socket outlives the process")
+	}
+	cases(false)
+}
+
+// Only the user of the process can reach its socket, and one that a killed process has left is replaced.
+func TestSocketIsPrivateAndReplaced(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	conf := configured(t, dir, "")
+	control := filepath.Join(dir, "data", "control")
+	if err := os.MkdirAll(control, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(control, "socket"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop := started(t, conf)
+	defer stop()
+	info, err := os.Stat(control)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory of the socket: %v, %v", info.Mode(), err)
+	}
+	if code, out := command(t, "deliveries", "list", "--config.file", conf); code != 0 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// A state whose path is too long for a socket works without one.
+func TestLongPathsHaveNoSocket(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(shortDir(t), strings.Repeat("d", 120))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	conf := configured(t, dir, "")
+	stop := started(t, conf)
+	if code, out := command(t, "deliveries", "list", "--config.file", conf); code != 0 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	code, out := command(t, "report", "daily", "--config.file", conf)
+	if code != 1 || !strings.Contains(out, "/reports/") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if log := stop(); !strings.Contains(log, "use a shorter state.path") {
+		t.Error("nobody was warned")
+	}
+}
+
+// empty is a directory with an empty state directory in it.
+func empty(t *testing.T) string {
+	t.Helper()
+	dir := shortDir(t)
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A command that is run in a wrong directory, or before the first start, says so and leaves nothing behind.
+func TestCommandsNeverCreateState(t *testing.T) {
+	t.Parallel()
+	for name, conf := range map[string]string{
+		"in another directory":      configured(t, shortDir(t), ""),
+		"beside an empty directory": configured(t, empty(t), ""),
+	} {
+		for _, args := range [][]string{
+			{"report", "daily", "--send"}, {"deliveries", "list"}, {"deliveries", "retry", "1"}, {"postmortem", "X"}, {"incidents", "list"},
+		} {
+			code, out := command(t, append(args, "--config.file", conf)...)
+			if code != 1 || !strings.Contains(out, "start the program first") {
+				t.Errorf("%s, %v: exit %d: %s", name, args, code, out)
+			}
+		}
+		// A report can be looked at before the first start.
+		if _, out := command(t, "report", "daily", "--config.file", conf); !strings.Contains(out, "日度巡檢報告") {
+			t.Errorf("%s: the report is not shown: %s", name, out)
+		}
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(conf), "data", "*")); err != nil || len(left) != 0 {
+			t.Errorf("%s: %v were created: %v", name, left, err)
+		}
+	}
+}
+
+func TestConfigFileIsFound(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
+	for file, text := range map[string]string{good: "product: Good\n", bad: "produkt: Bad\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("AWOOOI_REPORTER_CONFIG_FILE", bad)
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"by the environment":                  {[]string{"check-config"}, 1, "bad.yaml:1:1: produkt"},
+		"the flag before the environment":     {[]string{"check-config", "--config.file", good}, 0, "is good"},
+		"the argument before the environment": {[]string{"check-config", good}, 0, "is good"},
+		"a file that is missing":              {[]string{"check-config", filepath.Join(dir, "none.yaml")}, 1, "no such file"},
+		"version":                             {[]string{"--version"}, 0, "awoooi-reporter, version"},
+		"names of reports":                    {[]string{"__complete", "report", "--config.file", good, ""}, 0, "daily\n"},
+		"names of receivers":                  {[]string{"__complete", "test", "--config.file", good, ""}, 0, "terminal\n"},
+		"no names of a bad configuration":     {[]string{"__complete", "test", ""}, 0, ":4\n"},
+	} {
+		if code, out := command(t, tc.args...); code != tc.code || !strings.Contains(out, tc.want) {
+			t.Errorf("%s: exit %d, want %d and %q:\n%s", name, code, tc.code, tc.want, out)
+		}
+	}
+}
