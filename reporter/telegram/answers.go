@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,10 +22,38 @@ type answer struct {
 	OK          *bool           `json:"ok"`
 	Result      json.RawMessage `json:"result"`
 	Description string          `json:"description"`
-	Parameters  struct {
-		RetryAfter int   `json:"retry_after"`
-		MigrateTo  int64 `json:"migrate_to_chat_id"`
-	} `json:"parameters"`
+	ErrorCode   number          `json:"error_code"`
+	Parameters  parameters      `json:"parameters"`
+}
+
+type parameters struct {
+	RetryAfter number `json:"retry_after"`
+	MigrateTo  number `json:"migrate_to_chat_id"`
+}
+
+// UnmarshalJSON never fails: parameters that are no object say nothing, and the rest of the answer counts.
+func (p *parameters) UnmarshalJSON(b []byte) error {
+	type plain parameters
+	var read plain
+	if json.Unmarshal(b, &read) == nil {
+		*p = parameters(read)
+	}
+	return nil
+}
+
+// number is a whole number that some proxies and Bot API servers write as text or with a fraction. One that cannot be read
+// is 0, so that the rest of the answer counts.
+type number int64
+
+// UnmarshalJSON never fails.
+func (n *number) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	if whole, err := strconv.ParseInt(text, 10, 64); err == nil {
+		*n = number(whole)
+	} else if f, err := strconv.ParseFloat(text, 64); err == nil && f > 0 {
+		*n = number(math.Ceil(min(f, maxRetryAfter.Seconds())))
+	}
+	return nil
 }
 
 // refusals are the descriptions of answers of 400 and 403 that say what is at fault, in lower case, first match. Sentences
@@ -37,7 +67,6 @@ var refusals = []struct {
 	{"can't parse entities", reporter.VerdictMarkup},
 	{"entity_", reporter.VerdictMarkup},
 	{"entities_too_long", reporter.VerdictMarkup},
-	{"entity_bounds_invalid", reporter.VerdictMarkup},
 
 	{"message to be replied not found", reporter.VerdictReply},
 	{"message to reply not found", reporter.VerdictReply},
@@ -60,57 +89,65 @@ var refusals = []struct {
 	{"image_process_failed", reporter.VerdictPicture},
 	{"photo_", reporter.VerdictPicture},
 	{"media_", reporter.VerdictPicture},
-	{"file_part", reporter.VerdictPicture},
+	{"file_", reporter.VerdictPicture},
 	{"wrong file", reporter.VerdictPicture},
+	{"wrong remote file", reporter.VerdictPicture},
+	{"invalid file", reporter.VerdictPicture},
+	{"can't use file of type", reporter.VerdictPicture},
+	{"failed to upload file", reporter.VerdictPicture},
 	{"file is too big", reporter.VerdictPicture},
 	{"file must be non-empty", reporter.VerdictPicture},
+	{"photo must be", reporter.VerdictPicture},
+	{"document must be", reporter.VerdictPicture},
 	{"failed to get http url content", reporter.VerdictPicture},
 	{"wrong type of the web page content", reporter.VerdictPicture},
 	{"there is no photo", reporter.VerdictPicture},
+	{"there is no document", reporter.VerdictPicture},
 	{"can't upload file", reporter.VerdictPicture},
 	{"message caption is too long", reporter.VerdictPicture},
+	{"request entity too large", reporter.VerdictPicture},
 
 	{"frozen_method_invalid", reporter.VerdictAccount},
 	{"user_deactivated_ban", reporter.VerdictAccount},
+	{"logged out", reporter.VerdictAccount},
 
 	{"chat not found", reporter.VerdictReceiver},
-	{"chat_id is empty", reporter.VerdictReceiver},
+	{"empty chat_id", reporter.VerdictReceiver},
+	{"invalid chat identifier", reporter.VerdictReceiver},
 	{"user not found", reporter.VerdictReceiver},
+	{"user is deactivated", reporter.VerdictReceiver},
+	{"bot was kicked", reporter.VerdictReceiver},
+	{"bot was blocked", reporter.VerdictReceiver},
+	{"not a member of the", reporter.VerdictReceiver},
 	{"group chat was upgraded", reporter.VerdictReceiver},
 	{"group chat was deactivated", reporter.VerdictReceiver},
 	{"chat is deactivated", reporter.VerdictReceiver},
+	{"chat is not accessible", reporter.VerdictReceiver},
 	{"chat was deleted", reporter.VerdictReceiver},
+	{"can't access the chat", reporter.VerdictReceiver},
+	{"can't access the topic", reporter.VerdictReceiver},
+	{"no access to the chat", reporter.VerdictReceiver},
 	{"message thread not found", reporter.VerdictReceiver},
-	{"topic_", reporter.VerdictReceiver},
+	{"message thread identifier", reporter.VerdictReceiver},
+	{"topic identifier", reporter.VerdictReceiver},
 	{"topic is closed", reporter.VerdictReceiver},
 	{"topic not found", reporter.VerdictReceiver},
+	{"chat is not a forum", reporter.VerdictReceiver},
+	{"chat doesn't have t", reporter.VerdictReceiver}, // topics, threads
+	{"chat can't have message threads", reporter.VerdictReceiver},
 	{"not enough rights", reporter.VerdictReceiver},
 	{"have no rights to send a message", reporter.VerdictReceiver},
 	{"have no write access", reporter.VerdictReceiver},
 	{"need administrator rights", reporter.VerdictReceiver},
-	{"chat_write_forbidden", reporter.VerdictReceiver},
-	{"chat_restricted", reporter.VerdictReceiver},
-	{"chat_forbidden", reporter.VerdictReceiver},
-	{"chat_action_forbidden", reporter.VerdictReceiver},
-	{"chat_admin_required", reporter.VerdictReceiver},
-	{"chat_guest_send_forbidden", reporter.VerdictReceiver},
-	{"chat_send_plain_forbidden", reporter.VerdictReceiver},
-	{"chat_id_invalid", reporter.VerdictReceiver},
-	{"chat_type_invalid", reporter.VerdictReceiver},
-	{"channel_private", reporter.VerdictReceiver},
-	{"channel_invalid", reporter.VerdictReceiver},
-	{"channel_public_group_na", reporter.VerdictReceiver},
 	{"right_forbidden", reporter.VerdictReceiver},
-	{"peer_id_invalid", reporter.VerdictReceiver},
-	{"peer_id_not_supported", reporter.VerdictReceiver},
-	{"user_banned_in_channel", reporter.VerdictReceiver},
-	{"user_is_blocked", reporter.VerdictReceiver},
-	{"user_kicked", reporter.VerdictReceiver},
-	{"user_not_participant", reporter.VerdictReceiver},
-	{"user_deactivated", reporter.VerdictReceiver},
-	{"input_user_deactivated", reporter.VerdictReceiver},
 	{"privacy_premium_required", reporter.VerdictReceiver},
 	{"allow_payment_required", reporter.VerdictReceiver},
+	// Whatever Telegram's servers say of these is not about the message.
+	{"topic_", reporter.VerdictReceiver},
+	{"chat_", reporter.VerdictReceiver},
+	{"channel_", reporter.VerdictReceiver},
+	{"peer_", reporter.VerdictReceiver},
+	{"user_", reporter.VerdictReceiver},
 }
 
 // refusedURL is the address in an answer about a button: "inline keyboard button URL 'http://x' is invalid: …".
@@ -122,11 +159,15 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 	// An answer without "ok" is not the Bot API's, but a proxy's.
 	theirs := json.Unmarshal(body, &a) == nil && a.OK != nil
 	if status >= 200 && status < 300 {
-		if theirs && *a.OK {
+		switch {
+		case theirs && *a.OK:
 			return a.Result, nil
-		}
-		return nil, &reporter.SendError{
-			Verdict: reporter.VerdictUnknown, Err: fmt.Errorf("status %d with an answer that is not the Bot API's", status),
+		case theirs && a.ErrorCode >= 400 && a.ErrorCode < 600: // a proxy changed the status
+			status = int(a.ErrorCode)
+		default:
+			return nil, &reporter.SendError{
+				Verdict: reporter.VerdictUnknown, Err: fmt.Errorf("status %d with an answer that is not the Bot API's", status),
+			}
 		}
 	}
 	text := http.StatusText(status)
@@ -136,24 +177,31 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 	e := &reporter.SendError{Err: safetext.Error(fmt.Errorf("%d %s", status, text))}
 	wait, asked := retryAfter(header, now)
 	if theirs && a.Parameters.RetryAfter > 0 {
-		wait, asked = max(wait, time.Duration(a.Parameters.RetryAfter)*time.Second), true
+		wait, asked = max(wait, seconds(int64(a.Parameters.RetryAfter))), true
+	}
+	if m := retryAfterText.FindStringSubmatch(text); wait == 0 && m != nil {
+		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+			wait = seconds(n)
+		}
 	}
 	switch {
 	case theirs && a.Parameters.MigrateTo != 0:
-		e.Verdict, e.To = reporter.VerdictMoved, strconv.FormatInt(a.Parameters.MigrateTo, 10)
+		e.Verdict, e.To = reporter.VerdictMoved, strconv.FormatInt(int64(a.Parameters.MigrateTo), 10)
 	case status == http.StatusTooManyRequests || asked:
 		e.Verdict, e.After = reporter.VerdictWait, cmp.Or(wait, defaultRetryAfter)
-	case status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout:
-		// They may come after the message was sent.
+	case slices.Contains(mayHaveArrived, status):
 		e.Verdict = reporter.VerdictUnknown
-	case status >= 500 || !theirs || status < 400:
+	case status >= 500 || !theirs || status < 400 || slices.Contains(notHandled, status):
 		e.Verdict = reporter.VerdictRetry
-	case status == http.StatusUnauthorized || status == http.StatusNotFound:
+	case status == http.StatusUnauthorized || status == http.StatusNotFound || status == http.StatusMisdirectedRequest:
 		e.Verdict = reporter.VerdictAccount
 	default:
 		e.Verdict = reporter.VerdictRefused
-		if status == http.StatusForbidden {
+		switch status {
+		case http.StatusForbidden:
 			e.Verdict = reporter.VerdictReceiver
+		case http.StatusRequestEntityTooLarge:
+			e.Verdict = reporter.VerdictPicture
 		}
 		lower := strings.ToLower(text)
 		for _, r := range refusals {
@@ -169,14 +217,35 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 	return nil, e
 }
 
-// retryAfter reads the header of that name: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+var (
+	// mayHaveArrived are statuses that may come after the message was sent: of the Bot API, of gateways (502, 504) and of
+	// content delivery networks (520, 522, 524, 598, 599).
+	mayHaveArrived = []int{
+		http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout, 520, 522, 524, 598, 599,
+	}
+	// notHandled are statuses below 500 that say nothing about the message: the request was not handled, and may be later.
+	notHandled = []int{http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly}
+	// retryAfterText is how the Bot API says it in words.
+	retryAfterText = regexp.MustCompile(`(?i)retry after ([0-9]{1,18})\b`)
+)
+
+// seconds is a wait that was asked for, not longer than maxRetryAfter: a broken answer must not silence a chat for years.
+func seconds(n int64) time.Duration {
+	return time.Duration(min(n, int64(maxRetryAfter/time.Second))) * time.Second
+}
+
+// retryAfter reads the header of that name, a date relative to the server's own clock:
+// https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
 func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
-	value := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
-		return time.Duration(seconds) * time.Second, true
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if n, err := strconv.ParseFloat(value, 64); err == nil && n >= 0 {
+		return seconds(int64(math.Ceil(min(n, maxRetryAfter.Seconds())))), true
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0), true
+		if date, err := http.ParseTime(header.Get("Date")); err == nil {
+			now = date
+		}
+		return min(max(at.Sub(now), 0), maxRetryAfter), true
 	}
 	return 0, false
 }

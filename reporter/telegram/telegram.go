@@ -34,6 +34,7 @@ const DefaultAPIURL = "https://api.telegram.org"
 const (
 	maxAnswer         = 1 << 20
 	defaultRetryAfter = 30 * time.Second // of a 429 that names none
+	maxRetryAfter     = 7 * 24 * time.Hour
 )
 
 // Config is a bot and the chat that it talks in.
@@ -236,10 +237,12 @@ func form(params map[string]any, field, name string, content []byte) (contentTyp
 
 // call makes one call, with brief faults retried, and returns the result, or a verdict.
 func (c *Channel) call(ctx context.Context, method, contentType string, body []byte) (json.RawMessage, error) {
-	// Whether the last try's request went out whole decides between "try again" and "it may have arrived".
+	// Whether the last try's request went out whole decides between "try again" and "it may have arrived". Until that is
+	// known it counts as gone out.
 	var written atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { written.Store(false) },
+		WroteHeaders: func() { written.Store(true) },
 		WroteRequest: func(i httptrace.WroteRequestInfo) { written.Store(i.Err == nil) },
 	})
 	u := c.base.JoinPath("bot"+c.cfg.Token.Reveal(), method)

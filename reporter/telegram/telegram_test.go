@@ -8,9 +8,11 @@ import (
 	"html"
 	"image"
 	"image/png"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -224,7 +226,7 @@ func picture(tb testing.TB) []byte {
 	return b.Bytes()
 }
 
-// Each description that Telegram gives says whether the chat, the message or a part of it is at fault.
+// Each description that Telegram gives, and that its servers give through it, says whether the chat, the message or a part of it is at fault.
 func TestDescriptions(t *testing.T) {
 	t.Parallel()
 	for want, descriptions := range map[string][]string{
@@ -234,20 +236,29 @@ func TestDescriptions(t *testing.T) {
 			"CHAT_RESTRICTED", "PEER_ID_INVALID", "group chat was upgraded to a supergroup chat", "have no rights to send a message",
 			"CHAT_SEND_PLAIN_FORBIDDEN", "CHAT_ADMIN_REQUIRED", "have no write access to the chat", "USER_BANNED_IN_CHANNEL",
 			"chat_id is empty", "CHANNEL_PRIVATE", "user not found", "the group chat was deleted", "CHAT_GUEST_SEND_FORBIDDEN",
+			"private chat not found", "Invalid chat identifier specified", "Empty chat_id specified", "CHAT_ID_INVALID", "CHANNEL_INVALID",
+			"can't access the chat", "can't access the topic", "chat is deactivated", "have no access to the chat", "chat is not accessible",
+			"topic not found", "invalid message thread identifier specified", "invalid forum topic identifier specified", "chat is not a forum",
+			"chat doesn't have topics", "chat doesn't have threads", "chat can't have message threads", "TOPIC_NOT_MODIFIED",
+			"not enough rights", "CHAT_RIGHT_FORBIDDEN", "CHAT_FORBIDDEN", "bot was kicked from the group chat", "user is deactivated",
+			"USER_IS_BLOCKED", "USER_DEACTIVATED", "INPUT_USER_DEACTIVATED", "USER_ID_INVALID", "PEER_FLOOD", "CHAT_SEND_SOMETHING_FORBIDDEN",
+			"bot is not a member of the supergroup chat",
 		},
 		"picture": {
 			"not enough rights to send photos to the chat", "CHAT_SEND_PHOTOS_FORBIDDEN", "CHAT_SEND_MEDIA_FORBIDDEN", "IMAGE_PROCESS_FAILED",
 			"PHOTO_INVALID_DIMENSIONS", "file is too big", "not enough rights to send documents to the chat", "wrong file identifier/HTTP URL specified",
-			"message caption is too long",
+			"message caption is too long", "CHAT_SEND_DOCS_FORBIDDEN", "PHOTO_SAVE_FILE_INVALID", "PHOTO_EXT_INVALID", "MEDIA_EMPTY", "FILE_PARTS_INVALID",
+			"invalid file identifier", "photo must be non-empty", "document must be non-empty", "there is no document in the request",
+			"there is no photo in the request", "failed to upload file", "can't use file of type Document as Photo", "Request Entity Too Large",
 		},
 		"buttons": {
 			"inline keyboard button URL 'http://x' is invalid: Wrong HTTP URL", "BUTTON_URL_INVALID", "reply markup is too long",
 			"can't parse reply keyboard markup JSON object", "can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard",
 		},
-		"reply":   {"message to be replied not found", "REPLY_MESSAGE_ID_INVALID"},
+		"reply":   {"message to be replied not found", "REPLY_MESSAGE_ID_INVALID", "can't parse reply parameters JSON object"},
 		"markup":  {"can't parse entities: Unsupported start tag \"h1\" at byte offset 0", "ENTITY_BOUNDS_INVALID", "ENTITIES_TOO_LONG"},
 		"refused": {"message is too long", "message text is empty", "strings must be encoded in UTF-8", "something new"},
-		"account": {"FROZEN_METHOD_INVALID"},
+		"account": {"FROZEN_METHOD_INVALID", "Logged out", "USER_DEACTIVATED_BAN"},
 	} {
 		for _, text := range descriptions {
 			b := bot(t)
@@ -260,6 +271,130 @@ func TestDescriptions(t *testing.T) {
 				t.Errorf("%q is shown as %q", text, err)
 			}
 		}
+	}
+}
+
+// Answers that a proxy made, changed or cut, and Bot API answers in unusual forms.
+func TestUnusualAnswers(t *testing.T) {
+	t.Parallel()
+	const refusal = `{"ok":false,"error_code":%d,"description":"%s","parameters":{%s}}`
+	flood := func(parameters string) string {
+		return fmt.Sprintf(refusal, 429, "Too Many Requests: retry after 35", parameters)
+	}
+	for name, tc := range map[string]struct {
+		status int
+		header string // "Name: value|Name: value"
+		body   string
+		want   string
+	}{
+		"sent":                               {200, "", `{"ok":true,"result":{"message_id":7}}`, "sent"},
+		"sent, without an id":                {200, "", `{"ok":true,"result":{}}`, "ambiguous"},
+		"a login page":                       {200, "", "<html>log in</html>", "ambiguous"},
+		"an empty 200":                       {200, "", "", "ambiguous"},
+		"204":                                {204, "", "", "ambiguous"},
+		"not ok, without a code":             {200, "", `{"ok":false}`, "ambiguous"},
+		"a refusal whose status was changed": {200, "", fmt.Sprintf(refusal, 403, "Forbidden: bot was kicked", ""), "receiver"},
+		"a flood whose status was changed":   {200, "", flood(`"retry_after":35`), "wait 35s"},
+		"half a JSON":                        {200, "", `{"ok":true,"resu`, "ambiguous"},
+		"JSON of something else":             {200, "", `{"status":"up"}`, "ambiguous"},
+		"302":                                {302, "Location: https://login.example/", "", "error"},
+		"304":                                {304, "", "", "error"},
+		"408":                                {408, "", "", "error"},
+		"409":                                {409, "", fmt.Sprintf(refusal, 409, "Conflict: terminated by other getUpdates request", ""), "error"},
+		"413 of Telegram":                    {413, "", fmt.Sprintf(refusal, 413, "Request Entity Too Large", ""), "picture"},
+		"413 of a proxy":                     {413, "", "<html>413</html>", "error"},
+		"421":                                {421, "", fmt.Sprintf(refusal, 421, "Misdirected Request: unallowed token specified", ""), "account"},
+		"407":                                {407, "", "<html>proxy authentication</html>", "error"},
+		"401 of a proxy":                     {401, "", "<html>who are you</html>", "error"},
+		"401":                                {401, "", fmt.Sprintf(refusal, 401, "Unauthorized", ""), "account"},
+		"404":                                {404, "", fmt.Sprintf(refusal, 404, "Not Found", ""), "account"},
+		"an empty 400":                       {400, "", "", "error"},
+		"500 that restarts":                  {500, "", fmt.Sprintf(refusal, 500, "Internal Server Error: restart", ""), "ambiguous"},
+		"500 of a proxy":                     {500, "", "<html>500</html>", "ambiguous"},
+		"501":                                {501, "", "", "error"},
+		"503":                                {503, "", "<html>503</html>", "error"},
+		"520":                                {520, "", "", "ambiguous"},
+		"524":                                {524, "", "<html>a timeout occurred</html>", "ambiguous"},
+		"521":                                {521, "", "", "error"},
+		"429":                                {429, "", flood(`"retry_after":35`), "wait 35s"},
+		"429 with another header":            {429, "Retry-After: 40", flood(`"retry_after":35`), "wait 40s"},
+		"429 in words only":                  {429, "", flood(""), "wait 35s"},
+		"429 without any time":               {429, "", fmt.Sprintf(refusal, 429, "Too Many Requests", ""), "wait 30s"},
+		"429 with a text":                    {429, "", flood(`"retry_after":"36"`), "wait 36s"},
+		"429 with a fraction":                {429, "", flood(`"retry_after":36.2`), "wait 37s"},
+		"429 below zero":                     {429, "", fmt.Sprintf(refusal, 429, "Too Many Requests", `"retry_after":-5`), "wait 30s"},
+		"429 for years":                      {429, "", flood(`"retry_after":99999999999999`), "wait 168h0m0s"},
+		"429 beyond all numbers":             {429, "", flood(`"retry_after":1e300`), "wait 168h0m0s"},
+		"429 with null":                      {429, "", flood(`"retry_after":null`), "wait 35s"},
+		"429 of a proxy":                     {429, "", "<html>slow down</html>", "wait 30s"},
+		"429 of a proxy with a time":         {429, "Retry-After: 90", "<html>slow down</html>", "wait 1m30s"},
+		"503 with a date":                    {503, "Retry-After: Wed, 22 Apr 2026 00:10:00 GMT|Date: Wed, 22 Apr 2026 00:00:00 GMT", "", "wait 10m0s"},
+		"503 with a date that has passed":    {503, "Retry-After: Wed, 22 Apr 2026 00:00:00 GMT|Date: Wed, 22 Apr 2026 00:10:00 GMT", "", "wait 30s"},
+		"503 with zero":                      {503, "Retry-After: 0", "", "wait 30s"},
+		"503 with nonsense":                  {503, "Retry-After: soon", "", "error"},
+		"503 below zero":                     {503, "Retry-After: -1", "", "error"},
+		"502 with a time":                    {502, "Retry-After: 5", "", "wait 5s"},
+		"moved":                              {400, "", fmt.Sprintf(refusal, 400, "Bad Request: group chat was upgraded to a supergroup chat", `"migrate_to_chat_id":-1001234567890`), "moved to -1001234567890"},
+		"moved, as a text":                   {400, "", fmt.Sprintf(refusal, 400, "Bad Request: group chat was upgraded to a supergroup chat", `"migrate_to_chat_id":"-1001234567890"`), "moved to -1001234567890"},
+		"moved to nothing":                   {400, "", fmt.Sprintf(refusal, 400, "Bad Request: group chat was upgraded to a supergroup chat", `"migrate_to_chat_id":null`), "receiver"},
+		"parameters that are no object":      {400, "", `{"ok":false,"error_code":400,"description":"Bad Request: chat not found","parameters":[]}`, "receiver"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for line := range strings.SplitSeq(tc.header, "|") {
+					if key, value, ok := strings.Cut(line, ": "); ok {
+						w.Header().Set(key, value)
+					}
+				}
+				w.WriteHeader(tc.status)
+				fmt.Fprint(w, tc.body)
+			}))
+			defer srv.Close()
+			_, err := channel(t, srv.URL, &bytes.Buffer{}).Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{})
+			if got := verdictOf(err); got != tc.want {
+				t.Errorf("verdict %q (%v), want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+// A connection that ends before it answered says whether the request had gone out: then it may have arrived.
+func TestConnectionsThatBreak(t *testing.T) {
+	t.Parallel()
+	refusal := `{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}`
+	for name, tc := range map[string]struct {
+		answer string // raw, after the request was read; the connection is closed then
+		want   string
+	}{
+		"no answer":               {"", "ambiguous"},
+		"half a status line":      {"HTTP/1.1 20", "ambiguous"},
+		"not HTTP":                {"SSH-2.0-x\r\n", "ambiguous"},
+		"half of a sent answer":   {"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"ok\":true,", "ambiguous"},
+		"half a chunk":            {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{\"ok\":true,", "ambiguous"},
+		"half of a refusal":       {"HTTP/1.1 400 Bad Request\r\nContent-Length: 900\r\n\r\n" + refusal[:40], "error"},
+		"a refusal":               {"HTTP/1.1 400 Bad Request\r\n\r\n" + refusal, "receiver"},
+		"a flood cut in its body": {"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 50\r\nContent-Length: 900\r\n\r\n{", "wait 50s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				fmt.Fprint(conn, tc.answer)
+				conn.Close()
+			}))
+			defer srv.Close()
+			c := channel(t, srv.URL, &bytes.Buffer{}, func(cfg *telegram.Config) { cfg.Timeout = time.Minute })
+			_, err := c.Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{})
+			if got := verdictOf(err); got != tc.want {
+				t.Errorf("verdict %q (%v), want %q", got, err, tc.want)
+			}
+		})
 	}
 }
 
