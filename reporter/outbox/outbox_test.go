@@ -186,6 +186,73 @@ func TestAMovedChatIsFollowedUntilTheConfigurationChanges(t *testing.T) {
 	})
 }
 
+// Addresses that lead to each other are no way to go on: the receiver is suspended, and its chat is not asked again and again.
+func TestAChatThatMovesInACircleIsSuspended(t *testing.T) {
+	t.Parallel()
+	for name, to := range map[string][]string{
+		"to itself":     {"-1"},
+		"to and fro":    {"-2", "-1"},
+		"to the new id": {"-2", "-2"},
+		"ever on":       {"-2", "-3", "-4", "-5", "-6", "-7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				moved := func(to string) error {
+					return &reporter.SendError{Verdict: reporter.VerdictMoved, To: to, Err: errors.New("moved")}
+				}
+				c, backup := &chat{address: "-1"}, &chat{address: "backup"}
+				for range 100 {
+					for _, address := range to {
+						c.script, c.probes = append(c.script, moved(address)), append(c.probes, moved(address))
+					}
+				}
+				calls := len(c.script) + len(c.probes)
+				s := newState(t, pending("a", "oncall"))
+				w := build(t, s, compose(subject), outbox.Config{FallbackReceiver: "backup"}, map[string]outbox.Channel{"oncall": c, "backup": backup})
+				w.run(time.Minute)
+				if made := calls - len(c.script) - len(c.probes); made > 12 {
+					t.Errorf("%d calls within a minute", made)
+				}
+				if suspended, err := w.Suspended(t.Context()); suspended["oncall"].Reason != reporter.ReasonReceiver || len(backup.got) != 1 {
+					t.Errorf("suspended %v, %v, notices %q", suspended, err, backup.text())
+				}
+				c.set(func() { c.script, c.probes = nil, nil })
+				w.run(time.Hour)
+				if d := w.delivery("a"); d.State != reporter.DeliverySent {
+					t.Errorf("once it works the message is %s", d.State)
+				}
+			})
+		})
+	}
+}
+
+// A suspended receiver whose chat moves meanwhile is found at its new address, also while nothing waits.
+func TestASuspendedChatIsFollowed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &chat{address: "-1", script: []error{answer(reporter.VerdictReceiver)}}
+		c.probes = []error{&reporter.SendError{Verdict: reporter.VerdictMoved, To: "-2", Err: errors.New("moved")}}
+		s := newState(t, pending("a", "oncall"))
+		w := build(t, s, compose(subject), outbox.Config{}, map[string]outbox.Channel{"oncall": c})
+		w.run(10 * time.Second)
+		if err := s.CancelDelivery(t.Context(), w.delivery("a").ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.run(10 * time.Minute)
+		if suspended, err := w.Suspended(t.Context()); len(suspended) != 0 || err != nil {
+			t.Errorf("suspended: %v, %v", suspended, err)
+		}
+		if _, err := s.Enqueue(t.Context(), pending("b", "oncall")); err != nil {
+			t.Fatal(err)
+		}
+		w.run(time.Minute)
+		if c.text() != "b to -2" {
+			t.Errorf("arrived %q", c.text())
+		}
+	})
+}
+
 func TestMessagesThatCannotBeComposed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

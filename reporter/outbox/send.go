@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -11,8 +12,12 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// picturelessAfter is how many sends of a part may fail before it is sent without its picture.
-const picturelessAfter = 2
+const (
+	// picturelessAfter is how many sends of a part may fail before it is sent without its picture.
+	picturelessAfter = 2
+	// movesInATurn is how often a chat is followed before that counts as its fault.
+	movesInATurn = 4
+)
 
 // send takes a composed delivery as far as it goes now, and returns how long the lane has to wait.
 func (w *worker) send(ctx context.Context, id int64) time.Duration {
@@ -65,7 +70,8 @@ type sending struct {
 	probed bool // a harmless call was answered in this turn, and nothing failed since
 
 	account, chat, receiver reporter.Gate
-	to                      string // where the chat has moved to
+	to                      string   // where the chat has moved to
+	been                    []string // addresses that were left in this turn
 }
 
 // part tries to send the part, or to make it one that can be sent. Done says that the turn is over.
@@ -217,13 +223,7 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 	cfg := s.config()
 	switch verdict {
 	case reporter.VerdictMoved:
-		log.Warn("the chat has moved; set its new id in the configuration", "to", answer.To)
-		key := s.lane.key
-		if err := s.state.UpdateGate(ctx, key, func(g *reporter.Gate) { g.MovedTo = answer.To }); err != nil {
-			s.readable(err)
-			return idle, true
-		}
-		return s.again(ctx)
+		return s.moved(ctx, answer)
 	case reporter.VerdictWait:
 		log.Warn("the channel asks to wait", "after", answer.After, "err", err)
 		s.d.Reason = reporter.ReasonWait
@@ -260,6 +260,30 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 		return wait, true
 	}
 	return s.later(ctx, part, reporter.ReasonNotAnswered)
+}
+
+// moved follows a chat to its new address. One that leads back to where the turn has been is at fault itself.
+func (s *sending) moved(ctx context.Context, answer *reporter.SendError) (time.Duration, bool) {
+	if s.circular(answer.To) {
+		s.suspend(ctx, reporter.VerdictReceiver, answer)
+		return idle, true
+	}
+	if err := s.follow(ctx, answer.To); err != nil {
+		s.readable(err)
+		return idle, true
+	}
+	return s.again(ctx)
+}
+
+// circular says whether the turn has been at the address, or was led on too often.
+func (s *sending) circular(to string) bool {
+	s.been = append(s.been, cmp.Or(s.to, s.ch.Chat().Address))
+	return slices.Contains(s.been, to) || len(s.been) > movesInATurn
+}
+
+func (s *sending) follow(ctx context.Context, to string) error {
+	s.log.Warn("the chat has moved; set its new id in the configuration", "receiver", s.d.Receiver, "to", to)
+	return s.state.UpdateGate(ctx, s.lane.key, func(g *reporter.Gate) { g.MovedTo = to })
 }
 
 // again stores what has changed and lets the part be tried at once.
@@ -368,6 +392,23 @@ func (w *worker) gate(ctx context.Context, key string, change func(*reporter.Gat
 	w.persist(ctx, 0, func(ctx context.Context) error { return w.state.UpdateGate(ctx, key, change) })
 }
 
+// probeMoved makes a harmless call at the address that the chat has moved to.
+func (s *sending) probeMoved(ctx context.Context) error {
+	for {
+		if err := s.readGates(ctx); err != nil {
+			return err
+		}
+		err := s.probe(ctx)
+		var answer *reporter.SendError
+		if !errors.As(err, &answer) || answer.Verdict != reporter.VerdictMoved || s.circular(answer.To) {
+			return err
+		}
+		if err := s.follow(ctx, answer.To); err != nil {
+			return err
+		}
+	}
+}
+
 // probeSuspended makes a harmless call to suspended receivers for which nothing is to be sent.
 func (w *worker) probeSuspended(ctx context.Context, h hold, due []reporter.DueDelivery) {
 	for _, r := range h.suspended {
@@ -377,10 +418,7 @@ func (w *worker) probeSuspended(ctx context.Context, h hold, due []reporter.DueD
 			continue
 		}
 		s := &sending{worker: w, ch: ch, d: reporter.Delivery{Receiver: r}}
-		if err := s.readGates(ctx); err != nil {
-			return
-		}
-		err := s.probe(ctx)
+		err := s.probeMoved(ctx)
 		var answer *reporter.SendError
 		switch {
 		case err == nil:
