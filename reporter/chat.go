@@ -60,11 +60,12 @@ const (
 
 // Failures is what a notice is about: messages that were not sent, and receivers or accounts to which nothing can be sent.
 type Failures struct {
-	Deliveries []Delivery // the first few, without messages
-	Count      int        // of all of them
-	Suspended  []Gate
-	Waiting    []Delivery // to those: the first few that wait
-	WaitCount  int        // of all of these
+	Deliveries  []Delivery // the first few, without messages
+	Count       int        // of all of them
+	Suspended   []Gate
+	Waiting     []Delivery    // to those: the first few that wait
+	WaitCount   int           // of all of these
+	GiveUpAfter time.Duration // how long they wait; 0 is not known
 }
 
 // Pass is a gate that a send goes through, with the limits that hold there.
@@ -78,4 +79,7 @@ type Pass struct {
 type NoticeTo struct {
 	Receiver     string // "" is nobody
 	After, Apart time.Duration
+	// Suspension is of a failure of a suspended receiver or account: it needs no notice where the one about the suspension
+	// has named it as waiting, and none sooner than so long after that one. 0 is of any other failure.
+	Suspension time.Duration
 }

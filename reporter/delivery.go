@@ -59,7 +59,7 @@ type Delivery struct {
 	NextAttempt time.Time
 	FinishedAt  time.Time
 	MergedInto  int64 // the digest that it went out with; 0 is none
-	NoticeID    int64 // the notice that says that it was not sent; 0 is none
+	NoticeID    int64 // the notice that says that it was not sent, or waits for a suspended receiver; 0 is none
 }
 
 // DueDelivery is a pending delivery whose time has come, without its text.

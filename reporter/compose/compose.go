@@ -89,6 +89,7 @@ type Set struct {
 	Pictures    Pictures
 	Locale      string         // of notices
 	Zone        *time.Location // of notices
+	GiveUpAfter time.Duration  // how long a message is tried, for notices
 }
 
 // Composer makes the messages of deliveries, by the Set of the moment.
@@ -196,6 +197,7 @@ func (t *Composer) failures(ctx context.Context, d reporter.Delivery) (reporter.
 		return reporter.Message{}, fmt.Errorf("notice %d: %w", d.ID, reporter.ErrObsolete)
 	}
 	r := t.set.Load()
+	f.GiveUpAfter = r.GiveUpAfter
 	return r.Writer.Failures(f, r.Locale, r.Zone)
 }
 

@@ -97,6 +97,11 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 		w.pause(ctx, err)
 		return
 	}
+	if d.Kind == reporter.DeliveryNotice {
+		if err := w.state.BookWaiting(ctx, d.ID, w.receiversOfGates()); err != nil {
+			w.readable(err) // It names only what has failed.
+		}
+	}
 	msg, parts, err := w.composed(ctx, ch, before)
 	d.ComposingAt = time.Time{}
 	var later *reporter.RetryAfterError
@@ -125,6 +130,19 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 		d.Message.Picture = nil // The parts have it.
 	}
 	w.keep(ctx, d)
+}
+
+// receiversOfGates are the configured receivers by the keys of the gates that suspend them.
+func (o *Outbox) receiversOfGates() map[string][]string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := map[string][]string{}
+	for r, ch := range o.channels {
+		account := reporter.AccountGate(ch.Chat().Account)
+		out[account] = append(out[account], r)
+		out[reporter.ReceiverGate(r)] = []string{r}
+	}
+	return out
 }
 
 // pause keeps a composition whose state cannot be read or written from being begun again at once.

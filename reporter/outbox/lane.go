@@ -263,6 +263,8 @@ func (w *worker) expire(ctx context.Context) {
 			w.interrupted(&d)
 			if d.Reason == reporter.ReasonNone {
 				d.Reason = reporter.ReasonNotInTime
+			}
+			if d.Reason != reporter.ReasonUnknown { // That it may have arrived says more.
 				w.gateReason(ctx, &d)
 			}
 			if !w.giveUp(ctx, d) {
@@ -272,7 +274,7 @@ func (w *worker) expire(ctx context.Context) {
 	}
 }
 
-// gateReason says why a delivery was never tried: what its gates say.
+// gateReason says why a delivery could not be sent at last, where its gates say so.
 func (w *worker) gateReason(ctx context.Context, d *reporter.Delivery) {
 	keys := []string{reporter.AccountGate(w.lane.chat.Account), reporter.ReceiverGate(d.Receiver)}
 	gates, err := w.state.Gates(ctx, keys...)

@@ -25,6 +25,8 @@ type Store interface {
 	Save(ctx context.Context, d reporter.Delivery) error
 	// Fail saves d, and lets the notice say that it was not sent, in one commit.
 	Fail(ctx context.Context, d reporter.Delivery, notice reporter.NoticeTo) error
+	// BookWaiting books on a notice what waits for the gates that it is about, by the receivers of each gate.
+	BookWaiting(ctx context.Context, notice int64, receivers map[string][]string) error
 }
 
 // Schedule says what is due.
@@ -127,6 +129,7 @@ type Config struct {
 	Sweep          time.Duration // how often to look for what other processes have changed; default 5 s
 	NoticeAfter    time.Duration // how long a notice waits for other failures to join it; default 10 s
 	NoticeApart    time.Duration // between two notices to one receiver; default 10 min
+	NoticeAgain    time.Duration // between two about a suspended receiver; default 24 h
 }
 
 func (c Config) withDefaults() Config {
@@ -141,6 +144,7 @@ func (c Config) withDefaults() Config {
 	c.Sweep = cmp.Or(c.Sweep, 5*time.Second)
 	c.NoticeAfter = cmp.Or(c.NoticeAfter, 10*time.Second)
 	c.NoticeApart = cmp.Or(c.NoticeApart, 10*time.Minute)
+	c.NoticeAgain = cmp.Or(c.NoticeAgain, 24*time.Hour)
 	return c
 }
 

@@ -41,9 +41,9 @@ func TestVerdictsDecideWhatBecomesOfADelivery(t *testing.T) {
 		"no answer at all":         {script: []error{errors.New("x")}, probes: always(errors.New("x")), run: 25 * time.Hour, state: reporter.DeliveryGivenUp, reason: reporter.ReasonNotAnswered, notices: 1},
 		"a revoked token":          {script: []error{answer(reporter.VerdictAccount)}, run: time.Second, state: reporter.DeliveryPending, reason: reporter.ReasonAccount, suspended: true, metric: "account"},
 		"a token that works again": {script: []error{answer(reporter.VerdictAccount)}, run: 2 * time.Minute, want: "a.1, a.2", state: reporter.DeliverySent, notices: 1, metric: "account"},
-		"revoked for good":         {script: []error{answer(reporter.VerdictAccount)}, probes: always(answer(reporter.VerdictAccount)), run: 25 * time.Hour, state: reporter.DeliveryGivenUp, reason: reporter.ReasonAccount, suspended: true, notices: 2},
+		"revoked for good":         {script: []error{answer(reporter.VerdictAccount)}, probes: always(answer(reporter.VerdictAccount)), run: 25 * time.Hour, state: reporter.DeliveryGivenUp, reason: reporter.ReasonAccount, suspended: true, notices: 1},
 		"the chat is at fault":     {script: []error{answer(reporter.VerdictReceiver)}, probes: always(answer(reporter.VerdictRefused)), run: time.Minute, state: reporter.DeliveryPending, reason: reporter.ReasonReceiver, suspended: true, notices: 1},
-		"only sends are refused":   {script: always(answer(reporter.VerdictReceiver)), run: 25 * time.Hour, state: reporter.DeliveryGivenUp, reason: reporter.ReasonReceiver, notices: 2},
+		"only sends are refused":   {script: always(answer(reporter.VerdictReceiver)), run: 25 * time.Hour, state: reporter.DeliveryGivenUp, reason: reporter.ReasonReceiver, notices: 1},
 		"asked to wait":            {script: []error{wait(3 * time.Hour)}, run: 179 * time.Minute, state: reporter.DeliveryPending, reason: reporter.ReasonWait, metric: "retry_after"},
 		"asked to wait, and did":   {script: []error{wait(3 * time.Hour)}, run: 181 * time.Minute, want: "a.1, a.2", state: reporter.DeliverySent, metric: "retry_after"},
 		"asked to wait for ever":   {script: []error{wait(300 * time.Hour)}, run: 25 * time.Hour, state: reporter.DeliveryGivenUp, reason: reporter.ReasonWait, notices: 1},
@@ -622,7 +622,8 @@ func TestRefusedExtrasCostOnlyThemselves(t *testing.T) {
 	}
 }
 
-// Many failures of one chat are one notice of the suspension and one with a count, and none is repeated.
+// A suspension and the failures of what waited for it are one notice with a count. Without a fallback receiver it goes to the
+// chat itself, once that works again.
 func TestManyFailuresAreOneNotice(t *testing.T) {
 	t.Parallel()
 	for name, fallback := range map[string]string{"with a fallback receiver": "backup", "without one": ""} {
@@ -640,11 +641,11 @@ func TestManyFailuresAreOneNotice(t *testing.T) {
 						return reporter.Message{HTML: d.Subject}, nil
 					}
 					f, err := s.Failures(t.Context(), d.ID, 3)
-					return reporter.Message{HTML: fmt.Sprintf("failed %d, named %d, suspended %d", f.Count, len(f.Deliveries), len(f.Suspended))}, err
+					return reporter.Message{HTML: fmt.Sprintf("failed %d, suspended %d, waiting %d", f.Count, len(f.Suspended), f.WaitCount)}, err
 				})
 				w := build(t, s, composer, outbox.Config{FallbackReceiver: fallback, OutageMax: 2 * time.Hour, ProbeMax: 4 * time.Hour}, map[string]outbox.Channel{"oncall": c, "backup": backup})
 				w.run(30 * time.Hour)
-				want := "failed 0, named 0, suspended 1, failed 10, named 3, suspended 0"
+				want := "failed 0, suspended 1, waiting 10"
 				if fallback == "" {
 					want = ""
 				}
@@ -653,12 +654,67 @@ func TestManyFailuresAreOneNotice(t *testing.T) {
 				}
 				c.set(func() { c.refuses = nil })
 				w.run(5 * time.Hour)
-				if want := "failed 10, named 3, suspended 0"; fallback == "" && c.text() != want {
+				for _, d := range all(t, s.Store) {
+					if d.Kind == reporter.DeliveryPostmortem && (d.State != reporter.DeliveryGivenUp || d.NoticeID == 0) {
+						t.Errorf("%s is %s, named by notice %d", d.Subject, d.State, d.NoticeID)
+					}
+				}
+				if want := "failed 10, suspended 0, waiting 0"; fallback == "" && c.text() != want {
 					t.Errorf("once it works again, the chat got %q, want %q", c.text(), want)
 				}
 			})
 		})
 	}
+}
+
+// What comes to a suspended receiver after its notice is counted by one further notice in a while; a token's notice counts what
+// waits for all of its receivers; what fails for another reason has its own notice.
+func TestNoticesOfALongSuspension(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, topic, backup := &chat{refuses: answer(reporter.VerdictAccount)}, &chat{address: "43", refuses: answer(reporter.VerdictAccount)}, &chat{address: "backup", account: "2"}
+		s := newState(t, pending("first", "oncall"), pending("second", "topic"))
+		composer := compose(func(d reporter.Delivery) (reporter.Message, error) {
+			if d.Kind != reporter.DeliveryNotice {
+				return reporter.Message{HTML: d.Subject}, nil
+			}
+			f, err := s.Failures(t.Context(), d.ID, 3)
+			return reporter.Message{HTML: fmt.Sprintf("failed %d, suspended %d, waiting %d", f.Count, len(f.Suspended), f.WaitCount)}, err
+		})
+		w := build(t, s, composer, outbox.Config{FallbackReceiver: "backup", ProbeMax: 20 * time.Minute, GiveUpAfter: 2 * time.Hour, NoticeAgain: 2 * time.Hour}, map[string]outbox.Channel{"oncall": c, "topic": topic, "backup": backup})
+		w.run(time.Minute)
+		want := "failed 0, suspended 1, waiting 2"
+		if backup.text() != want {
+			t.Fatalf("the fallback got %q, want %q", backup.text(), want)
+		}
+		for n, after := range []time.Duration{2 * time.Minute, 2 * time.Minute, 100 * time.Minute, 40 * time.Minute} {
+			if _, err := s.Enqueue(t.Context(), pending(fmt.Sprint("later ", n), "oncall")); err != nil {
+				t.Fatal(err)
+			}
+			w.run(after)
+		}
+		w.run(4 * time.Hour)
+		named := 0
+		for _, d := range all(t, s.Store) {
+			if d.State == reporter.DeliveryGivenUp && d.NoticeID != 0 {
+				named++
+			}
+		}
+		if notices := strings.Count(backup.text(), "failed"); named != 6 || notices != 3 {
+			t.Errorf("%d of 6 messages were named, by %d notices: %s", named, notices, backup.text())
+		}
+		before := backup.text()
+		topic.set(func() { topic.refuses = nil })
+		refused := answer(reporter.VerdictRefused)
+		c.set(func() { c.refuses, c.script = nil, []error{refused, refused, refused} })
+		if _, err := s.Enqueue(t.Context(), pending("refused", "oncall")); err != nil {
+			t.Fatal(err)
+		}
+		w.run(time.Hour)
+		if d := w.delivery("refused"); d.State != reporter.DeliveryGivenUp || backup.text() != before+", failed 1, suspended 0, waiting 0" {
+			t.Errorf("%s; the fallback got %q after %q", d.State, backup.text(), before)
+		}
+	})
 }
 
 // In an outage whose answers are lost, no message is lost, and at most the first one is doubled.

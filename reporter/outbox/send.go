@@ -462,6 +462,9 @@ func (w *worker) giveUp(ctx context.Context, d reporter.Delivery) bool {
 	var notice reporter.NoticeTo
 	if d.Kind != reporter.DeliveryNotice {
 		notice = noticeTo(cfg, d.Receiver)
+		if (d.Reason == reporter.ReasonAccount || d.Reason == reporter.ReasonReceiver) && notice.Receiver != d.Receiver {
+			notice.After, notice.Suspension = cfg.NoticeAgain/24, cfg.NoticeAgain
+		}
 	}
 	if !w.persist(ctx, d.ID, func(ctx context.Context) error { return w.state.Fail(ctx, d, notice) }) {
 		return false

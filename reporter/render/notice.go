@@ -99,6 +99,7 @@ func (l language) reason(text string) string {
 type failuresView struct {
 	Title     string
 	Suspended []suspendedView
+	Note      string
 	Waiting   []failureLine
 	MoreWait  int
 	Lines     []failureLine
@@ -128,6 +129,9 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 	v := failuresView{More: f.Count - len(f.Deliveries)}
 	for _, g := range f.Suspended {
 		kind, name, _ := strings.Cut(g.Key, " ")
+		if _, id, ok := strings.Cut(name, ":"); ok && kind == "account" { // of a kind of channel
+			name = id
+		}
 		v.Suspended = append(v.Suspended, suspendedView{
 			What: l.T(suspendedKeys[kind], cut(clean(name), shortMax)), Reason: l.why(g.Reason, g.Detail),
 			Since: g.Since.In(zone).Format(i18n.Minute),
@@ -137,6 +141,9 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 		v.Waiting = append(v.Waiting, failureLine{What: l.what(d, zone), Receiver: cut(clean(d.Receiver), shortMax)})
 	}
 	v.MoreWait = f.WaitCount - len(f.Waiting)
+	if v.Note = l.T("suspended_note"); f.GiveUpAfter > 0 {
+		v.Note = l.T("suspended_until", l.Duration(f.GiveUpAfter))
+	}
 	for _, d := range f.Deliveries {
 		line := failureLine{
 			What: l.what(d, zone), Receiver: cut(clean(d.Receiver), shortMax), Reason: l.why(d.Reason, d.LastError),
@@ -152,8 +159,13 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 		v.Title = l.T("notice_failed", v.Lines[0].What)
 	case f.Count > 0:
 		v.Title = l.T("notice_failures", f.Count)
-	case len(v.Suspended) > 0:
+	case len(v.Suspended) > 1:
+		v.Title = l.T("notice_suspended_many", len(v.Suspended))
+	case len(v.Suspended) == 1:
 		v.Title = l.T("notice_suspended", v.Suspended[0].What)
+	}
+	if f.WaitCount > 0 {
+		v.Title = l.T("with_count", v.Title, l.T("waiting_count", f.WaitCount))
 	}
 	if r.externalURL != "" && f.Count > 1 {
 		v.Page = pageLink(l, "deliveries", r.externalURL+"/deliveries?state=given_up")

@@ -174,8 +174,17 @@ func TestFiringAndDigestText(t *testing.T) {
 					{ID: 2, Kind: reporter.DeliveryReport, Subject: "daily@2026-04-22T00:00:00Z", Receiver: "a<b", Reason: reporter.ReasonMissed},
 				},
 				Suspended: []reporter.Gate{
-					{Key: "account 123456", Reason: reporter.ReasonAccount, Since: in.StartedAt, Detail: "telegram: 401 Unauthorized"},
+					{Key: reporter.AccountGate("telegram:123456"), Reason: reporter.ReasonAccount, Since: in.StartedAt, Detail: "telegram: 401 Unauthorized"},
 					{Key: "receiver sre", Reason: reporter.ReasonReceiver, Since: in.StartedAt},
+				},
+			}, locale, taipei(t))
+		},
+		"suspended": func(locale string) (reporter.Message, error) {
+			return r.Failures(reporter.Failures{
+				WaitCount: 10, GiveUpAfter: 24 * time.Hour,
+				Waiting: []reporter.Delivery{{ID: 1, Kind: reporter.DeliveryPostmortem, Subject: "INC-1", Receiver: "sre"}},
+				Suspended: []reporter.Gate{
+					{Key: reporter.ReceiverGate("sre"), Reason: reporter.ReasonReceiver, Since: in.StartedAt, Detail: "400 Bad Request: TOPIC_CLOSED"},
 				},
 			}, locale, taipei(t))
 		},

@@ -86,7 +86,7 @@ func (s *Store) Pending(ctx context.Context) (byReceiver map[string]int, oldest 
 }
 
 // Save replaces the delivery of d's ID in one commit. One that was cancelled meanwhile stays cancelled, but keeps what
-// was sent of it. reporter.ErrNotFound: there is no such delivery.
+// was sent of it, and one that a notice names stays named. reporter.ErrNotFound: there is no such delivery.
 func (s *Store) Save(ctx context.Context, d reporter.Delivery) error {
 	return s.tx(ctx, func(tx tx) error { return saveDelivery(ctx, tx.querier, d) })
 }
@@ -150,7 +150,7 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) erro
 			}
 		}
 		// A cancelled delivery stays so for whoever is sending it, but not for a person.
-		if _, err := tx.exec(ctx, `UPDATE deliveries SET state = 'pending', merged_into = NULL WHERE id = $1`, id); err != nil {
+		if _, err := tx.exec(ctx, `UPDATE deliveries SET state = 'pending', merged_into = NULL, notice_id = NULL WHERE id = $1`, id); err != nil {
 			return fmt.Errorf("delivery %d: %w", id, err)
 		}
 		if err := saveDelivery(ctx, tx.querier, d); err != nil {
@@ -373,7 +373,7 @@ func saveDelivery(ctx context.Context, q querier, d reporter.Delivery) error {
 	n, err := q.exec(ctx, `UPDATE deliveries SET state = CASE state WHEN 'cancelled' THEN state ELSE $1 END,
 		message = $2, parts = $3, attempts = $4, last_error = $5, created_at = $6, next_attempt = $7,
 		finished_at = CASE state WHEN 'cancelled' THEN finished_at ELSE $8 END, composing_at = $9, crashes = $10,
-		reason = $11, notice_id = $12 WHERE id = $13`,
+		reason = $11, notice_id = COALESCE($12, notice_id) WHERE id = $13`,
 		string(d.State), message, parts, d.Attempts, d.LastError, micros(d.CreatedAt), micros(d.NextAttempt),
 		micros(d.FinishedAt), micros(d.ComposingAt), d.Crashes, string(d.Reason), nullID(d.NoticeID), d.ID)
 	if err != nil {

@@ -236,29 +236,75 @@ func queryGates(ctx context.Context, q querier, where string, args ...any) ([]re
 // noticeFor returns the notice to the receiver that is not composed yet, or makes one. At most one a while goes to each
 // receiver, so that many failures are one notice with a count.
 func (s *Store) noticeFor(ctx context.Context, tx tx, to reporter.NoticeTo) (id int64, err error) {
-	const find = `SELECT id FROM deliveries WHERE kind = 'notice' AND subject = $1 AND receiver = $2 AND state = 'pending'
+	const open = ` FROM deliveries WHERE kind = 'notice' AND subject = $1 AND receiver = $2 AND state = 'pending'
 		AND message IS NULL AND composing_at IS NULL ORDER BY id LIMIT 1`
-	ids, err := queryIDs(ctx, tx.querier, find, reporter.SubjectFailures, to.Receiver)
-	if err != nil || len(ids) > 0 {
-		return first(ids), err
+	ids, err := queryIDs(ctx, tx.querier, `SELECT id`+open, reporter.SubjectFailures, to.Receiver)
+	if err != nil {
+		return 0, err
 	}
-	now := s.Now()
-	notice := reporter.NewDelivery(reporter.DeliveryNotice, reporter.SubjectFailures, to.Receiver, now)
-	notice.Key += "@" + now.UTC().Format(time.RFC3339Nano)
-	notice.NextAttempt = notice.NextAttempt.Add(to.After)
 	var last sql.NullInt64
-	err = tx.row(ctx, `SELECT max(created_at) FROM deliveries WHERE kind = 'notice' AND receiver = $1`, to.Receiver).Scan(&last)
+	err = tx.row(ctx, `SELECT max(created_at) FROM deliveries WHERE kind = 'notice' AND receiver = $1 AND id != $2`,
+		to.Receiver, first(ids)).Scan(&last)
 	if err != nil {
 		return 0, fmt.Errorf("notices: %w", err)
 	}
-	if next := moment(last).Add(to.Apart); last.Valid && next.After(notice.NextAttempt) {
-		notice.NextAttempt = next
+	now := s.Now().UTC()
+	at := now.Add(to.After)
+	if last.Valid {
+		at = latest(at, moment(last).Add(max(to.Apart, to.Suspension)))
 	}
+	if id = first(ids); id != 0 { // One that was to wait longer waits no longer than this failure.
+		_, err := tx.exec(ctx, `UPDATE deliveries SET next_attempt = $1 WHERE id = $2 AND next_attempt > $1`, at.UnixMicro(), id)
+		if err != nil {
+			return 0, fmt.Errorf("notice %d: %w", id, err)
+		}
+		return id, nil
+	}
+	notice := reporter.NewDelivery(reporter.DeliveryNotice, reporter.SubjectFailures, to.Receiver, now)
+	notice.Key += "@" + now.Format(time.RFC3339Nano)
+	notice.NextAttempt = at
 	if _, err := s.insertDelivery(ctx, tx, notice); err != nil {
 		return 0, err
 	}
 	ids, err = queryIDs(ctx, tx.querier, `SELECT id FROM deliveries WHERE key = $1`, notice.Key)
 	return first(ids), err
+}
+
+// BookWaiting books on a notice what waits for the gates that it is about, by the receivers of each gate: the notice names
+// and counts it, so that its failure needs no notice of its own while they are closed.
+func (s *Store) BookWaiting(ctx context.Context, notice int64, receivers map[string][]string) error {
+	return s.tx(ctx, func(tx tx) error {
+		gates, err := queryGates(ctx, tx.querier, `WHERE notice_id = $1 AND reason != ''`, notice)
+		if err != nil {
+			return err
+		}
+		for _, g := range gates {
+			of := receivers[g.Key]
+			if len(of) == 0 {
+				continue
+			}
+			_, err := tx.exec(ctx, `UPDATE deliveries SET notice_id = $1 WHERE state = 'pending' AND kind != 'notice'
+				AND receiver IN (`+placeholders(2, len(of))+`)`, append([]any{notice}, anys(of)...)...)
+			if err != nil {
+				return fmt.Errorf("notice %d: %w", notice, err)
+			}
+		}
+		return nil
+	})
+}
+
+// named returns the notice that has named the delivery as waiting, if that has arrived or still will; else 0.
+func (s *Store) named(ctx context.Context, tx tx, delivery int64) (int64, error) {
+	query := `SELECT notice_id FROM deliveries d WHERE id = $1 AND EXISTS (SELECT 1 FROM deliveries n WHERE n.id = d.notice_id
+		AND n.state IN ('pending', 'sent'))`
+	if s.postgres() {
+		query += ` FOR UPDATE OF d`
+	}
+	ids, err := queryIDs(ctx, tx.querier, query, delivery)
+	if err != nil {
+		return 0, fmt.Errorf("delivery %d: %w", delivery, err)
+	}
+	return first(ids), nil
 }
 
 func first(ids []int64) int64 {
@@ -270,9 +316,14 @@ func first(ids []int64) int64 {
 
 // Fail saves d, which was not sent and will not be, and lets the notice say so.
 func (s *Store) Fail(ctx context.Context, d reporter.Delivery, notice reporter.NoticeTo) error {
-	return s.tx(ctx, func(tx tx) error {
-		if notice.Receiver != "" {
-			var err error
+	return s.tx(ctx, func(tx tx) (err error) {
+		d.NoticeID = 0
+		if notice.Suspension > 0 {
+			if d.NoticeID, err = s.named(ctx, tx, d.ID); err != nil {
+				return err
+			}
+		}
+		if notice.Receiver != "" && d.NoticeID == 0 {
 			if d.NoticeID, err = s.noticeFor(ctx, tx, notice); err != nil {
 				return err
 			}
@@ -281,7 +332,8 @@ func (s *Store) Fail(ctx context.Context, d reporter.Delivery, notice reporter.N
 	})
 }
 
-// Failures returns what a notice is about: the first few deliveries, their count, and the gates that are still closed.
+// Failures returns what a notice is about: the first few deliveries, their count, and the gates that are still closed with
+// what was booked as waiting for them.
 func (s *Store) Failures(ctx context.Context, notice int64, limit int) (reporter.Failures, error) {
 	var out reporter.Failures
 	q := s.reading()
@@ -300,13 +352,10 @@ func (s *Store) Failures(ctx context.Context, notice int64, limit int) (reporter
 	if err != nil || len(out.Suspended) == 0 {
 		return out, err
 	}
-	// A delivery that was tried says why it waits; the others of its receiver wait with it.
-	const waits = ` state = 'pending' AND receiver IN (
-		SELECT receiver FROM deliveries WHERE state = 'pending' AND reason IN ('account', 'receiver'))`
-	if err := q.row(ctx, `SELECT count(*) FROM deliveries WHERE`+waits).Scan(&out.WaitCount); err != nil {
+	if err := q.row(ctx, `SELECT count(*) FROM deliveries WHERE notice_id = $1 AND state = 'pending'`, notice).Scan(&out.WaitCount); err != nil {
 		return out, fmt.Errorf("notice %d: %w", notice, err)
 	}
-	out.Waiting, err = queryDeliveries(ctx, q, `WHERE`+waits+` ORDER BY id LIMIT $1`, limit)
+	out.Waiting, err = queryDeliveries(ctx, q, `WHERE notice_id = $1 AND state = 'pending' ORDER BY id LIMIT $2`, notice, limit)
 	for n := range out.Waiting {
 		out.Waiting[n].Parts = nil
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -142,6 +143,80 @@ func TestGates(t *testing.T) {
 		}
 		if got, err := replica.Suspended(ctx); err != nil || len(got) != 0 {
 			t.Errorf("suspended: %v, %v", got, err)
+		}
+	})
+}
+
+// A notice of a suspension names what waits; that needs no other notice when it fails, and what came later is gathered in one
+// that waits, unless a failure of another kind has to be said.
+func TestWhatANoticeNamesNeedsNoOther(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		ctx := t.Context()
+		enqueue := func(subject, receiver string) reporter.Delivery {
+			t.Helper()
+			if _, err := s.Enqueue(ctx, reporter.NewDelivery(reporter.DeliveryPostmortem, subject, receiver, s.Now())); err != nil {
+				t.Fatal(err)
+			}
+			return deliveries(t, s)[0]
+		}
+		named, other := enqueue("named", "oncall"), enqueue("other", "elsewhere")
+		to := reporter.NoticeTo{Receiver: "backup", After: time.Minute, Apart: time.Hour}
+		if _, err := s.Suspend(ctx, "account a", reporter.ReasonAccount, "401", s.Now().Add(time.Hour), to); err != nil {
+			t.Fatal(err)
+		}
+		notice := deliveries(t, s)[0]
+		if err := s.BookWaiting(ctx, notice.ID, map[string][]string{"account a": {"oncall", "topic"}, "account b": {"elsewhere"}}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := s.Failures(ctx, notice.ID, 5)
+		if err != nil || f.WaitCount != 1 || len(f.Waiting) != 1 || f.Waiting[0].ID != named.ID {
+			t.Fatalf("the notice names %+v, %v", f, err)
+		}
+		notice.State, notice.FinishedAt, notice.Message = reporter.DeliverySent, s.Now(), &reporter.Message{HTML: "x"}
+		// Whoever held the delivery meanwhile does not know of the notice.
+		if err := errors.Join(s.Save(ctx, notice), s.Save(ctx, named)); err != nil {
+			t.Fatal(err)
+		}
+		fail := func(d reporter.Delivery, why reporter.Reason, suspension time.Duration) (noticeID int64, at time.Time) {
+			t.Helper()
+			d.State, d.FinishedAt, d.Reason = reporter.DeliveryGivenUp, s.Now(), why
+			to := to
+			to.Suspension = suspension
+			if err := s.Fail(ctx, d, to); err != nil {
+				t.Fatal(err)
+			}
+			stored, err := s.Delivery(ctx, d.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := s.Delivery(ctx, stored.NoticeID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n.ID, n.NextAttempt
+		}
+		if id, _ := fail(named, reporter.ReasonAccount, 24*time.Hour); id != notice.ID {
+			t.Errorf("what was named has the notice %d", id)
+		}
+		later, at := fail(enqueue("later", "oncall"), reporter.ReasonAccount, 24*time.Hour)
+		if later == notice.ID || at.Sub(notice.CreatedAt) < 23*time.Hour {
+			t.Errorf("what came later has the notice %d, at %v", later, at)
+		}
+		if again, _ := fail(enqueue("much later", "oncall"), reporter.ReasonAccount, 24*time.Hour); again != later {
+			t.Errorf("two that came later have the notices %d and %d", later, again)
+		}
+		if id, at := fail(other, reporter.ReasonRefused, 0); id != later || at.Sub(notice.CreatedAt) > 2*time.Hour {
+			t.Errorf("a failure of another kind has the notice %d, at %v", id, at)
+		}
+		if err := s.RetryDelivery(ctx, named.ID, s.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := s.Delivery(ctx, named.ID); err != nil || d.NoticeID != 0 {
+			t.Errorf("what is tried again is named by %d, %v", d.NoticeID, err)
+		}
+		if id, _ := fail(named, reporter.ReasonAccount, 24*time.Hour); id != later {
+			t.Errorf("what was tried again has the notice %d, want %d", id, later)
 		}
 	})
 }
