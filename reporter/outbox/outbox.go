@@ -55,6 +55,8 @@ type Gates interface {
 	// Begin saves d, which is about to be sent, and counts the send at the gates, in one commit. Where one of them has to
 	// be waited for it changes nothing, and returns until when.
 	Begin(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) (until time.Time, err error)
+	// End saves d, whose send has ended, and counts the send at the gates as of now, in one commit.
+	End(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) error
 }
 
 // Digests makes one delivery of many.

@@ -130,7 +130,8 @@ func (s *sending) part(ctx context.Context, n int) (wait time.Duration, done boo
 	}
 	s.metrics.sent(s.d.Receiver, "sent")
 	part.SentAt, part.MessageID, part.Picture = s.state.Now().UTC(), id, nil
-	if !s.keep(ctx, s.d) {
+	passes := s.passes()[1:2] // The account's limit has a margin for what is on its way.
+	if !s.persist(ctx, s.d.ID, func(ctx context.Context) error { return s.state.End(ctx, s.d, passes) }) {
 		return idle, true
 	}
 	s.works(ctx)

@@ -73,6 +73,10 @@ func (s *state) Begin(ctx context.Context, d reporter.Delivery, passes []reporte
 	return until, err
 }
 
+func (s *state) End(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) error {
+	return s.write(func() error { return s.Store.End(ctx, d, passes) })
+}
+
 func (s *state) Delivery(ctx context.Context, id int64) (reporter.Delivery, error) {
 	if s.dead != nil && s.dead() {
 		return reporter.Delivery{}, errDead

@@ -58,8 +58,21 @@ func (s *Store) readClock(ctx context.Context) error {
 	at := time.Now()
 	s.shared.mu.Lock()
 	defer s.shared.mu.Unlock()
-	s.shared.at, s.shared.base = at, time.UnixMicro(micros).Add(at.Sub(asked)/2)
-	s.shared.skew = at.Round(0).Sub(s.shared.base)
+	// It is now between the answer and the answer plus what it took. What was known before stays where that does not contradict
+	// it: one slow answer must not move the time.
+	earliest, latest := time.UnixMicro(micros), time.UnixMicro(micros).Add(at.Sub(asked))
+	now := earliest.Add(latest.Sub(earliest) / 2)
+	if !s.shared.base.IsZero() {
+		now = s.shared.base.Add(at.Sub(s.shared.at))
+		if now.Before(earliest) {
+			now = earliest
+		}
+		if now.After(latest) {
+			now = latest
+		}
+	}
+	s.shared.at, s.shared.base = at, now
+	s.shared.skew = at.Round(0).Sub(now)
 	if off := s.shared.skew.Abs() > skewWarned; off != s.shared.warned {
 		s.shared.warned = off
 		if off {

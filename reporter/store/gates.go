@@ -136,6 +136,35 @@ func (s *Store) Begin(ctx context.Context, d reporter.Delivery, passes []reporte
 	return until, err
 }
 
+// End saves d, whose send has ended, and counts the send at the gates as of now: it may have arrived as late as that, and
+// whoever counts arrivals counts from then.
+func (s *Store) End(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) error {
+	return s.tx(ctx, func(tx tx) error {
+		var keys []string
+		for _, p := range passes {
+			if len(p.Limits) > 0 {
+				keys = append(keys, p.Key)
+			}
+		}
+		if len(keys) > 0 {
+			gates, err := s.lockGates(ctx, tx, keys)
+			if err != nil {
+				return err
+			}
+			now := s.Now().UTC()
+			for _, g := range gates {
+				if n := len(g.Sent); n > 0 && now.After(g.Sent[n-1]) {
+					g.Sent[n-1] = now
+				}
+				if err := saveGate(ctx, tx.querier, g); err != nil {
+					return err
+				}
+			}
+		}
+		return saveDelivery(ctx, tx.querier, d)
+	})
+}
+
 func latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

@@ -90,11 +90,12 @@ func New(c Config, log *slog.Logger) (*Channel, error) {
 	return &Channel{cfg: c, base: base, http: &plain, log: log}, nil
 }
 
-// limits lie below Telegram's: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+// limits lie below Telegram's, 30/s, 1/s and 20/min: clocks differ.
+// https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 var (
 	perBot   = reporter.Limit{Account: true, N: 28, Per: time.Second}
-	perChat  = reporter.Limit{N: 1, Per: time.Second}
-	perGroup = reporter.Limit{N: 20, Per: time.Minute}
+	perChat  = reporter.Limit{N: 1, Per: time.Second + 50*time.Millisecond}
+	perGroup = reporter.Limit{N: 20, Per: time.Minute + 500*time.Millisecond}
 )
 
 // Chat names the bot by its id, which is the public half of its token. A group's id is negative; a name such as @team is a
