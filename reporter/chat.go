@@ -58,6 +58,14 @@ const (
 	ReasonNotInTime    Reason = "not_in_time"  // its turn did not come in time
 )
 
+// Reasons lists all reasons that need words.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonNotAnswered, ReasonUnknown, ReasonWait, ReasonAccount, ReasonReceiver, ReasonRefused, ReasonNotComposed, ReasonGone,
+		ReasonUnconfigured, ReasonMissed, ReasonNotInTime,
+	}
+}
+
 // Failures is what a notice is about: messages that were not sent, and receivers or accounts to which nothing can be sent.
 type Failures struct {
 	Deliveries  []Delivery // the first few, without messages

@@ -30,10 +30,14 @@ func deliveriesCommand(o *options) *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tWHAT\tRECEIVER\tSTATE\tATTEMPTS\tCREATED\tLAST ERROR")
+			fmt.Fprintln(w, "ID\tWHAT\tRECEIVER\tSTATE\tATTEMPTS\tCREATED\tREASON")
 			for _, d := range ds {
+				why, err := t.Why(d)
+				if err != nil {
+					return err
+				}
 				fmt.Fprintf(w, "%d\t%s %s\t%s\t%s\t%d\t%s\t%s\n", d.ID, d.Kind, cell(d.Subject), cell(d.Receiver), d.State, d.Attempts,
-					d.CreatedAt.In(t.Zone()).Format(time.DateTime), cell(d.LastError))
+					d.CreatedAt.In(t.Zone()).Format(time.DateTime), cell(why))
 			}
 			return w.Flush()
 		},

@@ -23,7 +23,7 @@ func TestDeliveriesListCannotControlATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := reporter.NewDelivery(reporter.DeliveryPostmortem, "INC-1\x1b[31m\n99  forged row", "oncall", time.Now())
-	d.LastError = "telegram: 400 \x1b]0;title\x07\u009b2J\u202e" + strings.Repeat("9", 1<<20) + "\nforged row"
+	d.Reason, d.LastError = reporter.ReasonReceiver, "telegram: 400 \x1b]0;title\x07\u009b2J\u202e"+strings.Repeat("9", 1<<20)+"\nforged row"
 	if _, err := s.Enqueue(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestDeliveriesListCannotControlATerminal(t *testing.T) {
 	if lines := strings.Count(text, "\n"); lines != 2 || len(text) > 4*safetext.MaxError {
 		t.Errorf("%d lines, %d bytes, want a header and one row", lines, len(text))
 	}
-	if !strings.Contains(text, "INC-1[31m 99  forged row") || !strings.Contains(text, "telegram: 400 ]0;title2J999") {
+	if !strings.Contains(text, "INC-1[31m 99  forged row") || !strings.Contains(text, "聊天室或主題不存在，或機器人無權發言 (telegram: 400 ]0;title2J999") {
 		t.Errorf("the text itself is missing: %s", text)
 	}
 }

@@ -164,14 +164,52 @@ func TestKeysThatAreUsedExistAndThoseThatExistAreUsed(t *testing.T) {
 			}
 		}
 	}
-	b, err := os.ReadFile("time.go")
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"time.go", "reason.go"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(b)
 	}
-	all += string(b)
+	for _, r := range reporter.Reasons() {
+		all += ` "reason_` + string(r) + `"`
+	}
 	for _, key := range keys(read(t, reporter.DefaultLocale, "common")) {
 		if !strings.Contains(all, `"`+key+`"`) {
 			t.Errorf("common: %q is not used", key)
+		}
+	}
+}
+
+// Each reason has words in every language. An answer that is known says more, except about what the answer is not the point of.
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	for _, locale := range i18n.Locales() {
+		for _, use := range []i18n.Use{i18n.Messages, i18n.Pages} {
+			w := words(t, locale, use)
+			for _, r := range reporter.Reasons() {
+				if text := w.Why(string(r), "something new"); text == "" || strings.Contains(text, "reason_") {
+					t.Errorf("%s: %s is %q", locale, r, text)
+				}
+			}
+		}
+	}
+	w := words(t, "en", i18n.Pages)
+	for name, tc := range map[string]struct {
+		reason reporter.Reason
+		detail string
+		want   string
+	}{
+		"a known answer":        {reporter.ReasonReceiver, "403 Forbidden: bot was kicked from the group chat", "the bot was removed from the chat"},
+		"an answer alone":       {reporter.ReasonNone, "telegram: 502 Bad Gateway", "server error"},
+		"it may have arrived":   {reporter.ReasonUnknown, "502 Bad Gateway", "no answer after sending; it may have arrived"},
+		"a slow database":       {reporter.ReasonNotComposed, "details: timeout", "the message could not be composed"},
+		"nothing is known":      {reporter.ReasonNone, "something new", ""},
+		"of a newer version":    {"newer", "something new", ""},
+		"a reason is no answer": {reporter.ReasonMissed, "", "it was due while nothing was running, more than catch_up ago"},
+	} {
+		if got := w.Why(string(tc.reason), tc.detail); got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 		Page                    *Link
 	}{
 		Title: l.T(word, l.what(of, r.zoneOr(zone))), Receiver: cut(clean(of.Receiver), shortMax),
-		Reason: l.reason(of.LastError), Attempts: of.Attempts, ID: of.ID,
+		Reason: l.why(of.Reason, of.LastError), Attempts: of.Attempts, ID: of.ID,
 	}
 	if r.externalURL != "" && of.ID != 0 {
 		view.Page = pageLink(l, "delivery", fmt.Sprint(r.externalURL, "/deliveries/", of.ID))
@@ -46,53 +46,6 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 	}
 	m.Summary = m.HTML
 	return m, nil
-}
-
-// reasons are what channels say of a send that failed, in lower case, with the key of its words. The first match wins.
-var reasons = []struct{ contains, key string }{
-	{"answer lost", "reason_answer"},
-	{"bot was kicked", "reason_removed"},
-	{"bot is not a member", "reason_removed"},
-	{"bot was blocked", "reason_blocked"},
-	{"user is deactivated", "reason_blocked"},
-	{"chat not found", "reason_chat"},
-	{"peer_id_invalid", "reason_chat"},
-	{"thread not found", "reason_chat"},
-	{"not enough rights", "reason_rights"},
-	{"have no rights", "reason_rights"},
-	{"need administrator rights", "reason_rights"},
-	{"chat_write_forbidden", "reason_rights"},
-	{"can't parse entities", "reason_format"},
-	{"is too long", "reason_long"},
-	{"unauthorized", "reason_token"},
-	{"404 not found", "reason_token"},
-	{"too many requests", "reason_limit"},
-	{"retry after", "reason_limit"},
-	{"telegram: 5", "reason_server"},
-	{"internal server error", "reason_server"},
-	{"bad gateway", "reason_server"},
-	{"service unavailable", "reason_server"},
-	{"gateway timeout", "reason_server"},
-	{"connection refused", "reason_network"},
-	{"no such host", "reason_network"},
-	{"timeout", "reason_network"},
-	{"deadline exceeded", "reason_network"},
-	{"connection reset", "reason_network"},
-}
-
-// reason puts an error into the reader's words, with the error itself in brackets, to search for.
-func (l language) reason(text string) string {
-	text = cut(clean(text), reasonMax)
-	lower := strings.ToLower(text)
-	for _, r := range reasons {
-		if strings.Contains(lower, r.contains) {
-			return l.T(r.key) + " (" + text + ")"
-		}
-	}
-	if text == "" {
-		return l.T("no_data")
-	}
-	return text
 }
 
 // failuresView is what the template of a notice shows.
@@ -178,25 +131,20 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 	return m, nil
 }
 
-// reasonKeys are the keys of the words for reasons.
-var reasonKeys = map[reporter.Reason]string{
-	reporter.ReasonNotAnswered: "reason_not_answered", reporter.ReasonUnknown: "reason_unknown", reporter.ReasonWait: "reason_wait",
-	reporter.ReasonAccount: "reason_account", reporter.ReasonReceiver: "reason_receiver", reporter.ReasonRefused: "reason_refused",
-	reporter.ReasonNotComposed: "reason_not_composed", reporter.ReasonGone: "reason_gone",
-	reporter.ReasonUnconfigured: "reason_unconfigured", reporter.ReasonMissed: "reason_missed",
-	reporter.ReasonNotInTime: "reason_not_in_time",
-}
-
-// why puts a reason, and the answer of a channel about it, into the reader's words.
+// why puts a reason, and the answer of a channel about it, into the reader's words, with the answer in brackets, to search
+// for.
 func (l language) why(r reporter.Reason, detail string) string {
-	key, ok := reasonKeys[r]
-	if text := l.reason(detail); !ok || text != cut(clean(detail), reasonMax) && detail != "" {
-		return text // The answer says more.
+	detail = cut(clean(detail), reasonMax)
+	switch words := l.Why(string(r), detail); {
+	case words == "" && detail == "":
+		return l.T("no_data")
+	case words == "":
+		return detail
+	case detail == "":
+		return words
+	default:
+		return words + " (" + detail + ")"
 	}
-	if detail == "" {
-		return l.T(key)
-	}
-	return l.T(key) + " (" + cut(clean(detail), reasonMax) + ")"
 }
 
 // Minimal names what a delivery is about, without a template and without any lookup.

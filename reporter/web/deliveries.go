@@ -25,6 +25,7 @@ type deliveryRow struct {
 	D         reporter.Delivery
 	What      string
 	Of        string // address of what it is of; "" for none
+	Why       string // why it was not sent, or waits, in words; "" if it is on its way or arrived
 	Sent, All int    // parts; All is 0 before they are made
 	Acting    acting
 }
@@ -44,6 +45,9 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 	out := make([]deliveryRow, 0, len(ds))
 	for _, d := range ds {
 		row := deliveryRow{P: v, D: d, All: len(d.Parts), Acting: a}
+		if d.State != reporter.DeliverySent && d.State != reporter.DeliveryMerged {
+			row.Why = v.Why(string(d.Reason), d.LastError)
+		}
 		for _, part := range d.Parts {
 			if !part.SentAt.IsZero() && !part.Uncertain && !part.Dropped {
 				row.Sent++
@@ -60,9 +64,13 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 			row.What, row.Of = v.T("postmortem_of", d.Subject), v.IncidentPath(d.Subject)
 		case reporter.DeliveryFiring:
 			row.What, row.Of = v.T("firing_of", d.Subject), v.IncidentPath(d.Subject)
-		case reporter.DeliveryDigest:
+		case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
 			row.What = v.T("digest_of", d.Subject)
 		case reporter.DeliveryNotice:
+			if d.Subject == reporter.SubjectFailures {
+				row.What = v.T("notice_of_failures")
+				break
+			}
 			of := strings.TrimSuffix(d.Subject, reporter.NoticeOfStop)
 			row.What = v.T("notice_of", of)
 			if _, err := strconv.ParseInt(of, 10, 64); err == nil {

@@ -88,7 +88,7 @@ func (v *page) troubles(s Parts) []trouble {
 		add("/sources", "trouble_state")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stopped)) {
-		add("/sources#receivers", "trouble_stopped", name, s.Stopped[name])
+		add("/sources#receivers", "trouble_stopped", name, v.suspended(s.Stopped[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Verified)) {
 		if fault := s.Verified[name].Fault; fault != "" && s.Stopped[name] == "" {
@@ -142,6 +142,14 @@ func (s Parts) compareFault() string {
 		return strings.Join(names[:namedClusters], ", ") + " … (" + strconv.Itoa(n) + ")"
 	}
 	return strings.Join(names, ", ")
+}
+
+// suspended says in words why a receiver is suspended, with what the channel answered; "" where it is not.
+func (v *page) suspended(detail string) string {
+	if detail == "" {
+		return ""
+	}
+	return v.Why(string(reporter.ReasonReceiver), detail) + " (" + detail + ")"
 }
 
 // unverified is what has not been asked since the start or the last reload, in one line each.
@@ -216,13 +224,13 @@ func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 	for _, rc := range p.cfg.Status.Receivers() {
 		known[rc.Name] = true
 		body.Receivers = append(body.Receivers, receiverRow{
-			rc, body.Parts.Stopped[rc.Name], body.Parts.Pending[rc.Name], true, body.Parts.Verified[rc.Name],
+			rc, v.suspended(body.Parts.Stopped[rc.Name]), body.Parts.Pending[rc.Name], true, body.Parts.Verified[rc.Name],
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(body.Parts.Pending)) {
 		if !known[name] { // what waits for a receiver that was taken out of the configuration
 			body.Receivers = append(body.Receivers, receiverRow{
-				Receiver{Name: name}, body.Parts.Stopped[name], body.Parts.Pending[name], false, Verification{},
+				Receiver{Name: name}, v.suspended(body.Parts.Stopped[name]), body.Parts.Pending[name], false, Verification{},
 			})
 		}
 	}

@@ -283,15 +283,21 @@ func TestPages(t *testing.T) {
 	rows := []reporter.IncidentRow{row(open, 1), row(resolved("<b>X</b>/1"), 1000)}
 	given := reporter.Delivery{
 		ID: 7, Kind: reporter.DeliveryPostmortem, Subject: "a/b", Receiver: "oncall", State: reporter.DeliveryGivenUp, LastError: "<i>401</i>",
-		Attempts: 4, CreatedAt: day, FinishedAt: day,
-		Parts: []reporter.Part{{SentAt: day}, {Document: "whole.html", Ambiguous: 2, Interrupted: 1, Uncertain: true, Plain: true}},
+		Reason: reporter.ReasonAccount, Attempts: 4, CreatedAt: day, FinishedAt: day,
+		Parts: []reporter.Part{
+			{SentAt: day}, {Document: "whole.html", Ambiguous: 2, Interrupted: 1, Uncertain: true, Plain: true}, {SentAt: day, Dropped: true},
+		},
 	}
 	waiting := reporter.Delivery{
 		ID: 8, Kind: reporter.DeliveryReport, Subject: "daily@2026-04-22T00:00:00Z", Receiver: "oncall", State: reporter.DeliveryPending,
 		Attempts: 1, CreatedAt: day, NextAttempt: day.Add(5 * time.Minute),
 	}
 	notice := reporter.Delivery{ID: 9, Kind: reporter.DeliveryNotice, Subject: "7:stopped", Receiver: "backup", State: reporter.DeliveryCancelled}
-	w := world{incidents: rows, listed: []reporter.Delivery{given, waiting, notice}}
+	failures := reporter.Delivery{
+		ID: 10, Kind: reporter.DeliveryNotice, Subject: reporter.SubjectFailures, Receiver: "backup", State: reporter.DeliveryPending,
+		Reason: reporter.ReasonUnknown, LastError: "EOF", CreatedAt: day, NextAttempt: day,
+	}
+	w := world{incidents: rows, listed: []reporter.Delivery{given, waiting, notice, failures}}
 	past := world{
 		past:   []reporter.Delivery{sent(2, "daily@2026-04-21T00:00:00Z", "<b>old</b>"), sent(1, "daily@2026-04-20T00:00:00Z", "<b>older</b>")},
 		listed: []reporter.Delivery{waiting, sent(2, "daily@2026-04-21T00:00:00Z", "<b>old</b>")},
@@ -334,7 +340,7 @@ func TestPages(t *testing.T) {
 		"overview, all well":                     {well, "/", 200, []string{"All good", "No open incidents", "No deliveries yet", `href="/metrics"`, `href="/-/ready"`, "1.2.3", "daily"}, "attention"},
 		"overview, an empty database of figures": {world{}, "/", 200, []string{"has no recent samples"}, "All good"},
 		"overview, troubles": {trouble, "/", 200, []string{
-			"Needs attention: 6", "Receiver oncall is suspended: Unauthorized &lt;b&gt;", "waiting for 1h", "Source db: failed queries: 1",
+			"Needs attention: 6", "Receiver oncall is suspended: the bot token is invalid or revoked (Unauthorized &lt;b&gt;)", "waiting for 1h", "Source db: failed queries: 1",
 			"latest figures are 1h old", "not compared with Alertmanager: connection refused", "was not delivered to oncall", "<b>4</b>",
 			"Source api has not been queried yet",
 		}, "All good"},
@@ -403,7 +409,7 @@ func TestPages(t *testing.T) {
 		"incident, a place not storable": {w, "/incidents/A?after=1~%00", 400, []string{"not found."}, ""},
 		"incident, between two places":   {w, "/incidents/A?after=1~f&before=2~f", 400, []string{"not found."}, ""},
 
-		"deliveries": {w, "/deliveries", 200, []string{"given up", "&lt;i&gt;401", "1 of 2 parts sent", "attempts: 4", "next attempt", "2026-04-22 08:05:00",
+		"deliveries": {w, "/deliveries", 200, []string{"given up", "&lt;i&gt;401", "1 of 3 parts sent", "the bot&#39;s token is refused", "attempts: 4", "Notice of messages that were not sent", "no answer after sending", "next attempt", "2026-04-22 08:05:00",
 			"Postmortem of a/b", "/incidents/a%2Fb", "Report daily as of 2026-04-22 08:00", "Notice of delivery 7", "/deliveries/7", "ask for a user and a password", "&lt;b&gt;</option>"}, "<i>401"},
 		"deliveries, after an action":   {w, "/deliveries?done=retry&delivery=7", 200, []string{"Delivery 7 will be retried now"}, ""},
 		"deliveries, after a cancel":    {w, "/deliveries?done=cancel&delivery=7", 200, []string{"Delivery 7 was cancelled"}, ""},
