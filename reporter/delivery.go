@@ -103,7 +103,9 @@ type Part struct {
 	Interrupted int
 	Plain       bool // sent without formatting, because the channel refused ours
 	NoReply     bool `json:",omitempty"` // sent without naming the message that it answers, because that does not exist any more
-	Dropped     bool `json:",omitempty"` // nothing but a picture that the channel refused; it is not sent
+	// Key names the part for channels that let the other side drop repeats: it is the same at each send, and no other part's.
+	Key     string `json:",omitempty"`
+	Dropped bool   `json:",omitempty"` // nothing but a picture that the channel refused; it is not sent
 }
 
 // Unknown says whether a send of the part may have arrived though it is not known to. From then on, the part is marked.

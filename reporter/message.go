@@ -1,6 +1,7 @@
 package reporter
 
 import (
+	"encoding/json"
 	"fmt"
 	"html"
 	"strings"
@@ -15,6 +16,11 @@ type Message struct {
 	// Picture is a PNG that belongs to the text; nil is none. The text is whole without it.
 	Picture []byte   `json:",omitempty"`
 	Buttons []Button `json:",omitempty"` // links, which the text does not repeat
+	// Kind and Subject are those of its delivery, and Data what it is about, as JSON, for channels to programs. Data is nil where
+	// there is nothing but the text.
+	Kind    DeliveryKind    `json:",omitempty"`
+	Subject string          `json:",omitempty"`
+	Data    json.RawMessage `json:",omitempty"`
 }
 
 // Whole is the text with the buttons as links below it, for channels without buttons.

@@ -91,7 +91,7 @@ func checkParts(c *config.Config, p *config.Problems, quiet *slog.Logger) {
 	}
 	for n, r := range c.Receivers {
 		key := fmt.Sprintf("receivers[%d]", n)
-		if p.Given(key) || (r.Telegram == nil) == (r.Terminal == nil) {
+		if p.Given(key) || len(r.Kinds()) != 1 {
 			continue
 		}
 		one := *c

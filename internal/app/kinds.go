@@ -15,8 +15,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector/postgres"
 	"github.com/awoooi/awoooi-reporter/collector/redis"
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/fault"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/pg"
+	"github.com/awoooi/awoooi-reporter/reporter/httppost"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/telegram"
 	"github.com/awoooi/awoooi-reporter/reporter/terminal"
@@ -107,6 +109,7 @@ type channelKind struct {
 func channelKinds() []channelKind {
 	return []channelKind{
 		{"telegram", isTelegram, openTelegram, describeTelegram},
+		{"httppost", isHTTPPost, openHTTPPost, describeHTTPPost},
 		{"terminal", isTerminal, openTerminal, describeTerminal},
 	}
 }
@@ -139,6 +142,31 @@ func describeTelegram(r config.Receiver) string {
 		chat += fmt.Sprintf(", topic %d", r.Telegram.ThreadID)
 	}
 	return chat
+}
+
+func isHTTPPost(r config.Receiver) bool { return r.HTTPPost != nil }
+
+func openHTTPPost(r config.Receiver, _ io.Writer, _ *slog.Logger) (outbox.Channel, error) {
+	client, err := httpClient(r.HTTPPost.HTTPConfig, "receiver_"+r.Name, 0)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := httppost.New(httppost.Config{
+		URL: r.HTTPPost.URL, Secret: r.HTTPPost.Secret, Format: r.HTTPPost.Format, Timeout: r.HTTPPost.Timeout, HTTPClient: client,
+	})
+	if err != nil {
+		return nil, fault.In("httppost", err)
+	}
+	return ch, nil
+}
+
+// describeHTTPPost names the server only: the path may be a secret.
+func describeHTTPPost(r config.Receiver) string {
+	u, err := httppost.ParseURL(r.HTTPPost.URL)
+	if err != nil {
+		return "httppost"
+	}
+	return "httppost " + u.Scheme + "://" + u.Host
 }
 
 func isTerminal(r config.Receiver) bool { return r.Terminal != nil }

@@ -227,7 +227,32 @@ func (d *Details) complete(sources []Source) {
 type Receiver struct {
 	Name     string    `mapstructure:"name"`
 	Telegram *Telegram `mapstructure:"telegram"`
+	HTTPPost *HTTPPost `mapstructure:"httppost"`
 	Terminal *Terminal `mapstructure:"terminal"`
+}
+
+// Kinds names the kinds that are set: one, if the receiver is right.
+func (r Receiver) Kinds() (names []string) {
+	for _, kind := range []struct {
+		name string
+		set  bool
+	}{{"telegram", r.Telegram != nil}, {"httppost", r.HTTPPost != nil}, {"terminal", r.Terminal != nil}} {
+		if kind.set {
+			names = append(names, kind.name)
+		}
+	}
+	return names
+}
+
+// HTTPPost is a program that messages are posted to.
+type HTTPPost struct {
+	URL        secret.Text   `mapstructure:"url"` // a secret, as it may hold a token
+	URLFile    string        `mapstructure:"url_file"`
+	Secret     secret.Text   `mapstructure:"secret"`
+	SecretFile string        `mapstructure:"secret_file"`
+	Format     string        `mapstructure:"format"`
+	Timeout    time.Duration `mapstructure:"timeout"`
+	HTTPConfig HTTPClient    `mapstructure:"http_config"`
 }
 
 // Terminal is the channel that prints.
@@ -489,6 +514,11 @@ func (c *Config) resolvePaths(dir string) {
 		if r.Telegram != nil {
 			join(&r.Telegram.BotTokenFile)
 			clients = append(clients, &r.Telegram.HTTPConfig)
+		}
+		if r.HTTPPost != nil {
+			join(&r.HTTPPost.URLFile)
+			join(&r.HTTPPost.SecretFile)
+			clients = append(clients, &r.HTTPPost.HTTPConfig)
 		}
 	}
 	for _, h := range clients {

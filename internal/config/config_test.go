@@ -274,7 +274,7 @@ func loadExample(t *testing.T, example string) (*config.Config, string) {
 	if err := os.Mkdir(filepath.Join(dir, "testdata"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"dsn", "token", "redis_url", "password", "bot_token"} {
+	for _, name := range []string{"dsn", "token", "redis_url", "password", "bot_token", "signing_secret"} {
 		if err := os.WriteFile(filepath.Join(dir, "testdata", name), []byte("123456:abcdefghijklmnopqrstuvwxyz"), 0o600); err != nil {
 			t.Fatal(err)
 		}

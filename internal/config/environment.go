@@ -164,5 +164,9 @@ func (c *Config) readSecrets(ctx context.Context, e *env, p *Problems) {
 		if r.Telegram != nil {
 			entry("receivers", n, r.Name, "telegram.", "bot_token", &r.Telegram.BotToken, r.Telegram.BotTokenFile)
 		}
+		if r.HTTPPost != nil {
+			entry("receivers", n, r.Name, "httppost.", "url", &r.HTTPPost.URL, r.HTTPPost.URLFile)
+			entry("receivers", n, r.Name, "httppost.", "secret", &r.HTTPPost.Secret, r.HTTPPost.SecretFile)
+		}
 	}
 }

@@ -162,6 +162,9 @@ func (c *Config) validateClients(p *Problems) {
 		if r.Telegram != nil {
 			checkFiles(p, fmt.Sprintf("receivers[%d].telegram.http_config", n), r.Telegram.HTTPConfig)
 		}
+		if r.HTTPPost != nil {
+			checkFiles(p, fmt.Sprintf("receivers[%d].httppost.http_config", n), r.HTTPPost.HTTPConfig)
+		}
 	}
 }
 
@@ -381,13 +384,16 @@ func (c *Config) validateReceivers(p *Problems) {
 	for n, r := range c.Receivers {
 		key := fmt.Sprintf("receivers[%d]", n)
 		checkName(p, key, r.Name, "receiver", seen)
+		kinds := r.Kinds()
 		switch {
-		case r.Telegram == nil && r.Terminal == nil:
-			p.Add(key, "has no kind", "add telegram: or terminal: {}")
-		case r.Telegram != nil && r.Terminal != nil:
-			p.Add(key, "has two kinds, telegram and terminal", "make two receivers")
+		case len(kinds) == 0:
+			p.Add(key, "has no kind", "add telegram:, httppost: or terminal: {}")
+		case len(kinds) > 1:
+			p.Add(key, "has more than one kind, "+strings.Join(kinds, " and "), "make a receiver of each")
 		case r.Telegram != nil:
 			r.Telegram.validate(p, key+".telegram")
+		case r.HTTPPost != nil:
+			r.HTTPPost.validate(p, key+".httppost")
 		}
 	}
 	known := slices.Sorted(func(yield func(string) bool) {
@@ -455,6 +461,13 @@ func (t *Telegram) validate(p *Problems, key string) {
 	if t.APIURL != "" {
 		checkURL(p, key+".api_url", t.APIURL)
 	}
+}
+
+func (h *HTTPPost) validate(p *Problems, key string) {
+	if h.URL.Empty() {
+		missingSecret(p, key+".url", false, "")
+	}
+	notNegative(p, key+".timeout", h.Timeout)
 }
 
 func (c *Config) validateReports(p *Problems) {

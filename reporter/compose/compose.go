@@ -3,6 +3,7 @@ package compose
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -123,6 +124,23 @@ func (t *Composer) Use(set Set) { t.set.Store(&set) }
 
 // Compose makes the message of a delivery when it is first tried.
 func (t *Composer) Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	msg, err := t.compose(ctx, d)
+	msg.Kind, msg.Subject = d.Kind, d.Subject
+	return msg, err
+}
+
+// about adds to a message what it is about. A document that cannot be JSON costs itself only.
+func (t *Composer) about(msg reporter.Message, document any) reporter.Message {
+	b, err := json.Marshal(document)
+	if err != nil {
+		t.log.Warn("message has no data", "title", msg.Title, "err", err)
+		return msg
+	}
+	msg.Data = b
+	return msg
+}
+
+func (t *Composer) compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
 	switch d.Kind {
 	case reporter.DeliveryReport:
 		subject, err := reporter.ParseSubject(d.Subject)
@@ -147,6 +165,7 @@ func (t *Composer) Compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		p.Updated = updates
 		msg, err := r.Writer.Postmortem(p)
 		if err == nil {
+			msg = t.about(msg, p.Document())
 			msg.Picture = t.picture(d, func() ([]byte, error) { return t.incidentPicture(ctx, in, drawingPatience) })
 		}
 		return msg, err
@@ -159,7 +178,9 @@ func (t *Composer) Compose(ctx context.Context, d reporter.Delivery) (reporter.M
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
 		}
 		r := t.set.Load()
-		return r.Writer.Firing(r.Postmortems.Build(ctx, in))
+		pm := r.Postmortems.Build(ctx, in)
+		msg, err := r.Writer.Firing(pm)
+		return t.about(msg, pm.Document()), err
 	case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
 		return t.digest(ctx, d)
 	case reporter.DeliveryNotice:
@@ -204,7 +225,9 @@ func (t *Composer) failures(ctx context.Context, d reporter.Delivery) (reporter.
 // Minimal says what a delivery is about, of nothing but the delivery itself.
 func (t *Composer) Minimal(d reporter.Delivery) reporter.Message {
 	r := t.set.Load()
-	return r.Writer.Minimal(d, r.Locale, r.Zone)
+	msg := r.Writer.Minimal(d, r.Locale, r.Zone)
+	msg.Kind, msg.Subject = d.Kind, d.Subject
+	return msg
 }
 
 // dueReport waits for queries that may be answered later. The report is sent as well where none was answered at all.
@@ -217,6 +240,7 @@ func (t *Composer) dueReport(ctx context.Context, d reporter.Delivery, of report
 	}
 	msg, err := r.Writer.Report(rep)
 	if err == nil {
+		msg = t.about(msg, rep.Document())
 		msg.Picture = t.picture(d, func() ([]byte, error) { return t.trendPicture(ctx, rep, drawingPatience) })
 	}
 	return msg, err

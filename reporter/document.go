@@ -1,0 +1,126 @@
+package reporter
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// IncidentDocument is an incident for programs: its JSON is what the API and the channel httppost give. Times are UTC.
+type IncidentDocument struct {
+	ID              string                     `json:"id"`
+	Title           string                     `json:"title"`
+	Severity        Severity                   `json:"severity"` // "" is none
+	Team            string                     `json:"team"`     // "" is none
+	State           IncidentState              `json:"state"`
+	Cluster         string                     `json:"cluster"`
+	Route           string                     `json:"route"` // "" is the default
+	Receiver        string                     `json:"receiver"`
+	GroupLabels     map[string]string          `json:"group_labels"`
+	StartedAt       time.Time                  `json:"started_at"`
+	EndedAt         *time.Time                 `json:"ended_at"`         // null while it is not over
+	DurationSeconds *float64                   `json:"duration_seconds"` // null while it is not over
+	CloseReason     CloseReason                `json:"close_reason"`     // "" while it is not over
+	Alerts          int                        `json:"alerts"`
+	Sample          bool                       `json:"sample"`
+	URL             string                     `json:"url,omitempty"` // of its page
+	RootCause       string                     `json:"root_cause,omitempty"`
+	Action          string                     `json:"action,omitempty"`
+	Written         map[EntryKind]TextDocument `json:"written,omitempty"` // what people wrote, by section
+}
+
+// TextDocument is the latest version of what a person wrote.
+type TextDocument struct {
+	Text      string    `json:"text"`
+	Author    string    `json:"author"`
+	WrittenAt time.Time `json:"written_at"`
+}
+
+// Document is the row for programs. Entries are what people wrote about the incident, in order.
+func (r IncidentRow) Document(url string, entries []Entry) IncidentDocument {
+	in := r.Incident
+	d := IncidentDocument{
+		ID: in.ID, Title: r.Title, Severity: r.Severity, Team: r.Team, State: in.State, Cluster: in.Cluster, Route: in.Route,
+		Receiver: in.Receiver, GroupLabels: in.GroupLabels, StartedAt: in.StartedAt.UTC(), CloseReason: in.CloseReason,
+		Alerts: r.Count, Sample: in.Sample, URL: url,
+	}
+	if d.GroupLabels == nil {
+		d.GroupLabels = map[string]string{}
+	}
+	if in.Over() {
+		ended, seconds := in.EndedAt.UTC(), in.Duration().Seconds()
+		d.EndedAt, d.DurationSeconds = &ended, &seconds
+	}
+	if len(entries) > 0 {
+		sections, _ := Current(entries)
+		d.Written = written(sections)
+	}
+	return d
+}
+
+// Document is the postmortem for programs.
+func (p Postmortem) Document() IncidentDocument {
+	in := p.Incident
+	d := IncidentRow{Incident: in, Title: p.Title, Severity: p.Severity, Team: in.Team(), Count: in.AlertCount()}.Document("", nil)
+	for _, l := range p.Links {
+		if l.Kind == "page" {
+			d.URL = l.URL
+		}
+	}
+	d.RootCause, d.Action, d.Written = p.RootCause, p.Action, written(p.Sections)
+	return d
+}
+
+func written(sections map[EntryKind]Entry) map[EntryKind]TextDocument {
+	out := map[EntryKind]TextDocument{}
+	for kind, e := range sections {
+		if e.Text != "" {
+			out[kind] = TextDocument{e.Text, e.Author, e.WrittenAt.UTC()}
+		}
+	}
+	return out
+}
+
+// ReportDocument is a report for programs.
+type ReportDocument struct {
+	Name    string           `json:"name"`
+	Due     time.Time        `json:"due"`
+	Since   time.Time        `json:"since"`
+	Figures []FigureDocument `json:"figures"` // in order of name
+}
+
+// FigureDocument is one figure. Samples is empty where there is no data, and Reason says why then.
+type FigureDocument struct {
+	Name    string           `json:"name"`
+	At      time.Time        `json:"at"`
+	Samples []SampleDocument `json:"samples"`
+	Reason  string           `json:"no_data_reason,omitempty"`
+}
+
+// SampleDocument is one value. JSON has no number for NaN and the infinities: they are null.
+type SampleDocument struct {
+	Labels map[string]string `json:"labels,omitempty"`
+	Value  *float64          `json:"value"`
+}
+
+// documentSamples bounds how many values of a figure a document has.
+const documentSamples = 100
+
+// Document is the report for programs.
+func (r Report) Document() ReportDocument {
+	d := ReportDocument{Name: r.Name, Due: r.Due.UTC(), Since: r.Since.UTC(), Figures: []FigureDocument{}}
+	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
+		f := r.Figures[name]
+		figure := FigureDocument{Name: name, At: f.At.UTC(), Samples: []SampleDocument{}, Reason: f.Reason}
+		for _, s := range f.Samples[:min(len(f.Samples), documentSamples)] {
+			sample := SampleDocument{Labels: s.Labels}
+			if !math.IsNaN(s.Value) && !math.IsInf(s.Value, 0) {
+				sample.Value = &s.Value
+			}
+			figure.Samples = append(figure.Samples, sample)
+		}
+		d.Figures = append(d.Figures, figure)
+	}
+	return d
+}
