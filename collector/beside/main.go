@@ -40,12 +40,17 @@ func main() {
 	flag.IntVar(&o.scrapes, "scrapes", 200, "single scrapes of each")
 	flag.IntVar(&o.several, "several", 50, "rounds of eight scrapes at once of each")
 	flag.Parse()
+	os.Exit(run(o))
+}
+
+func run(o options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := measure(ctx, o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "beside:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 func measure(ctx context.Context, o options, out io.Writer) (err error) {
@@ -53,7 +58,7 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	pg, err := localstack.StartPostgres(ctx, localstack.PostgresOptions{})
 	if err != nil {
 		return err
