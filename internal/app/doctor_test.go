@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
@@ -89,11 +91,11 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 		case "/private":
 			w.WriteHeader(http.StatusUnauthorized)
 		case "/api/v1/query":
-			result := "[]"
-			if r.FormValue("query") == "vector(1)" {
-				result = `[{"metric":{},"value":[1,"1"]}]`
+			data := `{"resultType":"vector","result":[]}`
+			if r.FormValue("query") == "time()" {
+				data = fmt.Sprintf(`{"resultType":"scalar","result":[0,"%d"]}`, time.Now().Add(-time.Minute).Unix())
 			}
-			_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"vector","result":`+result+`}}`)
+			_, _ = io.WriteString(w, `{"status":"success","data":`+data+`}`)
 		default:
 			_, _ = io.WriteString(w, `{}`)
 		}
@@ -127,7 +129,7 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 		"Redis is away":           {source("kind: redis, url: 'redis://:planted@"+closed+"'") + "redis: [LLEN, a]}]", "fail source x query q: "},
 		"API refuses credentials": {source("kind: http, url: '"+empty.URL+"'") + "http: {path: /private}}]", "answered 401 Unauthorized; correct the credentials"},
 		"Prometheus is away":      {"prometheus: {url: 'http://u:planted@" + closed + "'}", "fail prometheus: "},
-		"nobody scrapes us":       {"prometheus: {url: '" + empty.URL + "'}", "warn prometheus: has no series of this program; add it to scrape_configs"},
+		"clock of Prometheus":     {"prometheus: {url: '" + empty.URL + "'}", " behind this machine's; let NTP or chrony set both clocks"},
 		"figures without series":  {"prometheus: {url: '" + empty.URL + "'}", "warn report daily: no series now for "},
 		"Alertmanager is away":    {"alertmanagers: [{url: 'http://" + closed + "'}]", "fail alertmanager default: "},
 		"no fallback":             {receiver(token, "-1", ""), "warn delivery: no fallback receiver; set delivery.fallback_receiver"},
@@ -145,6 +147,39 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 				t.Errorf("%d lines for one fault:\n%s", n, got)
 			}
 		})
+	}
+}
+
+// When nothing answers, each thing is named, in time.
+func TestDoctorWaitsForNothingThatIsSilent(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	addr := silent.Addr().String()
+	got := diagnose(t, strings.ReplaceAll(`
+state: {dsn: "postgres://u:planted@ADDR/d?connect_timeout=60&sslmode=disable"}
+sources:
+  - {name: awoooi, kind: postgres, dsn: "postgres://u:planted@ADDR/d?connect_timeout=60&sslmode=disable"}
+  - {name: cache, kind: redis, url: "redis://:planted@ADDR"}
+  - {name: api, kind: http, url: "http://ADDR", timeout: 1m}
+queries:
+  - {name: c, source: cache, redis: [LLEN, a], timeout: 1m, metrics: [{name: my_c, help: C.}]}
+  - {name: h, source: api, http: {path: /}, timeout: 1m, metrics: [{name: my_h, help: H.}]}
+incidents: {details: {source: awoooi, timeout: 1m}}
+prometheus: {url: "http://ADDR", timeout: 1m}
+alertmanagers: [{url: "http://ADDR"}]
+receivers: [{name: oncall, telegram: {bot_token: "123456:planted-planted-planted", chat_id: "-1", api_url: "http://ADDR"}}]
+`, "ADDR", addr))
+	for _, want := range []string{"state", "source awoooi", "source cache", "source api", "incidents.details", "prometheus", "alertmanager default", "receiver oncall"} {
+		if !strings.Contains(got, "\nfail "+want) && !strings.HasPrefix(got, "fail "+want) {
+			t.Errorf("%s does not fail:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "planted") {
+		t.Errorf("shows a secret:\n%s", got)
 	}
 }
 

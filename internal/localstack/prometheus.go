@@ -28,6 +28,7 @@ type PrometheusOptions struct {
 	AlertmanagerURL string
 	ExtraConfig     string // further top-level YAML of prometheus.yml
 	WebConfig       string // content of the web configuration file (TLS, basic auth)
+	Args            []string
 }
 
 // Prometheus is a real Prometheus server on a free loopback port.
@@ -64,7 +65,7 @@ func StartPrometheus(ctx context.Context, o PrometheusOptions) (*Prometheus, err
 	s, err := startTool(ctx, toolSpec{
 		name: "prometheus", bin: bin, dir: dir, files: files, remove: remove,
 		https: strings.Contains(o.WebConfig, "tls_server_config"),
-		args:  func(addr string) []string { return append(args, "--web.listen-address="+addr) },
+		args:  func(addr string) []string { return append(append(args, o.Args...), "--web.listen-address="+addr) },
 	})
 	if err != nil {
 		return nil, err

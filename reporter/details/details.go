@@ -197,3 +197,32 @@ func safe(err error) error {
 	}
 	return fmt.Errorf("details: %w", pg.Connecting(err))
 }
+
+// columns are what a row may tell.
+var columns = []string{
+	"title", "severity", "root_cause", "action", "decision", "disposition", "retries", "acknowledged_at",
+}
+
+// Check runs the SELECT for an incident that there is not, and returns which of its columns nothing is made of.
+func (l *Lookup) Check(ctx context.Context) (unknown []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	const nobody = "awoooi-reporter-doctor"
+	args := pgx.NamedArgs{"incident_id": nobody, "fingerprint": nobody, "alertname": nobody, "starts_at": time.Now(), "ends_at": nil}
+	rows, end, err := l.query(ctx, args)
+	if err != nil {
+		return nil, safe(err)
+	}
+	defer end()
+	for _, f := range rows.FieldDescriptions() {
+		if !slices.Contains(columns, strings.ToLower(f.Name)) {
+			unknown = append(unknown, f.Name)
+		}
+	}
+	for rows.Next() { // to the end, where errors of the execution come
+	}
+	if err := rows.Err(); err != nil {
+		return nil, safe(err)
+	}
+	return unknown, nil
+}

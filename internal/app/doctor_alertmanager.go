@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
+)
+
+// ourReceivers are parts of the names that a receiver for us may have, where its URL is hidden.
+var ourReceivers = []string{"awoooi", "reporter"}
+
+// webhookPathOf is the path to which a cluster's Alertmanagers send.
+func webhookPathOf(cluster string) string {
+	if cluster == reporter.ClusterDefault {
+		return webhookPath
+	}
+	return strings.Replace(clusterPath, "{cluster}", cluster, 1)
+}
+
+// doctorAlertmanagers asks every cluster whether it would send us its alerts, and how.
+func doctorAlertmanagers(c *config.Config) []check {
+	rc, err := reconcileConfig(c)
+	if err != nil {
+		return one(failed("alertmanagers", err, "run check-config"))
+	}
+	var names []string
+	for name := range rc.Clusters {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return one(ok("alertmanagers", "none is configured: what they send is taken, and a resolve that gets lost is noticed after %s",
+			model.Duration(c.Incidents.ExpireAfter)))
+	}
+	var out []check
+	for _, name := range names {
+		what := "alertmanager " + name
+		out = append(out, check{what, func(ctx context.Context) []Finding {
+			api, err := clusterAPI(c, name)
+			if err != nil {
+				return []Finding{failed(what, err, "run check-config")}
+			}
+			return doctorCluster(ctx, what, api, webhookPathOf(name), c)
+		}})
+	}
+	return out
+}
+
+// clusterAPI opens the API of the members of a cluster.
+func clusterAPI(c *config.Config, name string) (*alertmanager.API, error) {
+	rc, err := reconcileConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	api, ok := rc.Clusters[name].(*alertmanager.API)
+	if !ok {
+		var have []string
+		for n := range rc.Clusters {
+			have = append(have, n)
+		}
+		slices.Sort(have)
+		return nil, fmt.Errorf("no Alertmanager with a url is configured as cluster %q (have %s)", name, strings.Join(have, ", "))
+	}
+	return api, nil
+}
+
+func doctorCluster(ctx context.Context, what string, api *alertmanager.API, path string, c *config.Config) []Finding {
+	var out []Finding
+	members := api.Members(ctx)
+	away := 0
+	for _, m := range members {
+		if m.Err != nil {
+			away++
+			out = append(out, failed(what, m.Err, alertmanagerRemedy(m.Err.Error())))
+		}
+	}
+	if away == len(members) {
+		return out
+	}
+	var told []string
+	for _, m := range members {
+		if m.Err != nil {
+			continue
+		}
+		some := doctorSetup(what, m, path, c)
+		text := fmt.Sprint(some)
+		if slices.Contains(told, text) { // members of a cluster have the same configuration
+			continue
+		}
+		told = append(told, text)
+		out = append(out, some...)
+	}
+	return out
+}
+
+func alertmanagerRemedy(text string) string {
+	for _, r := range []struct{ part, remedy string }{
+		{"refused", "start it, or correct its url"},
+		{"no such host", "correct the host of its url"},
+		{"401", "set its http_config.basic_auth or authorization"},
+		{"certificate", "set its http_config.tls_config.ca_file"},
+		{"deadline", "check host, port and firewall"},
+		{"404", "the url is not that of an Alertmanager: add or remove its path"},
+	} {
+		if strings.Contains(text, r.part) {
+			return r.remedy
+		}
+	}
+	return "check its url and http_config"
+}
+
+// doctorSetup looks at what a member's configuration sends us.
+func doctorSetup(what string, m alertmanager.Member, path string, c *config.Config) []Finding {
+	names, shown := m.Setup.Ours(path, ourReceivers...)
+	if len(names) == 0 {
+		text := "no receiver has a webhook"
+		if shown {
+			text = "no receiver has a webhook to " + path
+		}
+		return []Finding{failed(what, fmt.Errorf("answers, but %s", text),
+			"add webhook_configs with the url http://HOST:9787"+path+" to a receiver")}
+	}
+	out := []Finding{ok(what, "answers; receiver %s has our webhook", strings.Join(names, ", "))}
+	if !shown {
+		out = []Finding{ok(what, "answers; receiver %s has a webhook, whose url Alertmanager does not show (doctor --end-to-end "+
+			"--through-alertmanager tries it)", strings.Join(names, ", "))}
+	}
+	routed := false
+	for _, name := range names {
+		r, _ := m.Setup.Receiver(name)
+		for _, w := range r.Webhooks {
+			switch {
+			case !w.Hidden() && shown && !strings.Contains(w.URL, path):
+				continue // another's
+			case !w.ResolvedSent():
+				out = append(out, failed(what, fmt.Errorf("receiver %s has send_resolved: false, so that no incident ends", name),
+					"set send_resolved: true"))
+			}
+			if w.MaxAlerts > 0 {
+				out = append(out, warned(what, fmt.Sprintf("receiver %s has max_alerts: %d, the alerts beyond are not sent", name, w.MaxAlerts),
+					"set max_alerts: 0"))
+			}
+		}
+		for _, p := range m.Setup.Paths(name) {
+			routed = true
+			if len(p.GroupBy) == 0 {
+				out = append(out, warned(what, "a route to receiver "+name+" has no group_by, so that all its alerts are one incident",
+					"set group_by, such as [alertname, cluster, service]"))
+			}
+			if c.Incidents.ExpireAfter > 0 && p.RepeatInterval >= c.Incidents.ExpireAfter {
+				out = append(out, warned(what, fmt.Sprintf("a route to receiver %s has repeat_interval %s, incidents expire after %s", name,
+					model.Duration(p.RepeatInterval), model.Duration(c.Incidents.ExpireAfter)), "set a repeat_interval of 4h"))
+			}
+		}
+	}
+	if !routed {
+		out = append(out, failed(what, fmt.Errorf("no route leads to receiver %s", strings.Join(names, ", ")),
+			"add a route to it, with continue: true before the others"))
+	}
+	return out
+}

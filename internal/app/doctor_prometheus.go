@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
+)
+
+const (
+	// ownSeries is the one that every collector gives at every scrape.
+	ownSeries = "awoooi_collector_window_end_timestamp_seconds"
+	// lookbackDelta is how long Prometheus shows a sample unless it is set otherwise: with scrapes that are further apart,
+	// figures have no data between them.
+	lookbackDelta = 5 * time.Minute
+	// figuresAtOnce bounds the queries that doctor asks side by side.
+	figuresAtOnce = 4
+)
+
+// doctorPrometheus asks the server of the figures for itself, for our series, and for every figure of every report.
+func doctorPrometheus(c *config.Config) []check {
+	const what = "prometheus"
+	if c.Prometheus.URL == "" {
+		return one(ok(what, "the embedded database is used; it keeps %s", model.Duration(c.Embedded.Retention)))
+	}
+	q, err := promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout)
+	if err != nil {
+		return one(failed(what, err, "check prometheus.url"))
+	}
+	ds, err := definitions(c)
+	if err != nil {
+		return one(failed("reports", err, "run check-config"))
+	}
+	return []check{{what, func(ctx context.Context) []Finding {
+		asked := time.Now()
+		clock, err := q.Now(ctx)
+		if err != nil {
+			return []Finding{failed(what, err, prometheusRemedy(err.Error()))}
+		}
+		out := append([]Finding{ok(what, "answers")}, clockFinding(what, clock, asked.Add(time.Since(asked)/2))...)
+		out = append(out, doctorScrapes(ctx, q)...)
+		out = append(out, doctorRetention(ctx, q, ds)...)
+		for _, d := range ds {
+			out = append(out, doctorReport(ctx, q, d)...)
+		}
+		return out
+	}}}
+}
+
+func prometheusRemedy(text string) string {
+	for _, r := range []struct{ part, remedy string }{
+		{"refused", "start it, or correct prometheus.url"},
+		{"no such host", "correct the host of prometheus.url"},
+		{"401", "set prometheus.http_config.basic_auth or authorization"},
+		{"403", "set prometheus.http_config.basic_auth or authorization"},
+		{"404", "prometheus.url is not that of a Prometheus API: add or remove its path, such as /prometheus"},
+		{"certificate", "set prometheus.http_config.tls_config.ca_file"},
+		{"deadline", "check host, port and firewall"},
+	} {
+		if strings.Contains(text, r.part) {
+			return r.remedy
+		}
+	}
+	return "check prometheus.url and its http_config"
+}
+
+// doctorScrapes says who scrapes us, and how often.
+func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
+	const what = "scrapes"
+	const window = "1h"
+	samples, err := q.Query(ctx, "count_over_time("+ownSeries+"["+window+"])", time.Time{})
+	if err != nil {
+		return []Finding{failed(what, err, prometheusRemedy(err.Error()))}
+	}
+	if len(samples) == 0 {
+		return []Finding{warned(what, "prometheus has no series of this program",
+			"add it to scrape_configs (README: Use it for real), and look at the page Status > Target health")}
+	}
+	newest, err := q.Query(ctx, "time() - max(timestamp("+ownSeries+"))", time.Time{})
+	if err != nil {
+		return []Finding{failed(what, err, prometheusRemedy(err.Error()))}
+	}
+	if len(newest) == 0 {
+		return []Finding{warned(what, "prometheus has had no sample of this program for five minutes",
+			"start the program, and look at the page Status > Target health")}
+	}
+	var out []Finding
+	var names []string
+	for _, s := range samples {
+		names = append(names, fmt.Sprintf("job %q instance %q", s.Labels["job"], s.Labels["instance"]))
+	}
+	slices.Sort(names)
+	// Two samples of the last minutes are further apart than the interval only while scrapes fail.
+	apart, err := q.Query(ctx, "max(60 / (count_over_time("+ownSeries+"[10m]) / 10))", time.Time{})
+	text := "as " + safetext.Line(strings.Join(names, ", "), 300)
+	if err == nil && len(apart) == 1 {
+		every := time.Duration(apart[0].Value * float64(time.Second)).Round(time.Second)
+		text += fmt.Sprintf(", about every %v", every)
+		if every >= lookbackDelta {
+			return append(out, warned(what, text, "set a scrape_interval of at most 2m: between samples that are 5m apart, figures have no data"))
+		}
+	}
+	return append(out, ok(what, "%s; the newest sample is %v old", text, time.Duration(newest[0].Value*float64(time.Second)).Round(time.Second)))
+}
+
+// doctorRetention says whether the server keeps what the reports look back at.
+func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition) []Finding {
+	const what = "retention"
+	var longest time.Duration
+	name := ""
+	for _, d := range ds {
+		if reach := d.Reach(time.Now()); reach > longest {
+			longest, name = reach, d.Name
+		}
+	}
+	if name == "" {
+		return nil
+	}
+	days := fmt.Sprintf("%d days", int((longest+24*time.Hour-1)/(24*time.Hour)))
+	keeps, err := q.Retention(ctx)
+	switch {
+	case errors.Is(err, promql.ErrNotTold):
+		return []Finding{ok(what, "the report %s looks back %s; the server does not say how long it keeps samples", name, days)}
+	case err != nil:
+		return []Finding{failed(what, err, "check prometheus.url")}
+	case keeps == 0:
+		return []Finding{ok(what, "the report %s looks back %s; the server has no limit of time", name, days)}
+	case keeps < longest:
+		return []Finding{warned(what, fmt.Sprintf("prometheus keeps %s, the report %s looks back %s", model.Duration(keeps), name, days),
+			fmt.Sprintf("start it with --storage.tsdb.retention.time=%dd or more", int(longest/(24*time.Hour))+2))}
+	}
+	return []Finding{ok(what, "prometheus keeps %s, the report %s looks back %s", model.Duration(keeps), name, days)}
+}
+
+// doctorReport asks every figure of a report for a value now.
+func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition) []Finding {
+	figures := d.Asked()
+	counts, errs := make([]int, len(figures)), make([]error, len(figures))
+	turns := make(chan struct{}, figuresAtOnce)
+	var wait sync.WaitGroup
+	for n, f := range figures {
+		wait.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			samples, err := q.Query(ctx, f.Expr, time.Now())
+			counts[n], errs[n] = len(samples), err
+		})
+	}
+	wait.Wait()
+	what := "report " + d.Name
+	var out []Finding
+	var empty []string
+	for n, f := range figures {
+		switch {
+		case errs[n] != nil:
+			out = append(out, failed(what+" figure "+f.Name, errs[n], "correct its expr"))
+		case counts[n] == 0:
+			empty = append(empty, f.Name)
+		}
+	}
+	switch {
+	case len(empty) > 0:
+		out = append(out, warned(what, fmt.Sprintf("no series now for %d of %d figures: %s", len(empty), len(figures), strings.Join(empty, ", ")),
+			"wait for the first scrape, or check the collector's queries"))
+	case len(out) == 0:
+		out = append(out, ok(what, "%d figures have series", len(figures)))
+	}
+	return out
+}

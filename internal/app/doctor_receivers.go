@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/telegram"
+)
+
+// doctorReceivers asks Telegram whether each bot may write to its chat. No message is sent.
+func doctorReceivers(c *config.Config, log *slog.Logger) []check {
+	chans, err := channels(c, os.Stdout, log)
+	if err != nil {
+		return one(failed("receivers", err, "run check-config"))
+	}
+	var out []check
+	for _, r := range c.Receivers {
+		what := "receiver " + r.Name
+		ch, isTelegram := chans[r.Name].(*telegram.Channel)
+		if !isTelegram {
+			k, _ := channelKindOf(r)
+			out = append(out, one(ok(what, "is of kind %s, which is not asked", k.name))...)
+			continue
+		}
+		out = append(out, check{what, func(ctx context.Context) []Finding {
+			bot, chat, err := ch.Inspect(ctx)
+			if err == nil && r.Telegram.ThreadID > 0 {
+				err = ch.Probe(ctx, "") // only this tells whether the topic is there
+			}
+			if err != nil {
+				return []Finding{failed(what, err, receiverRemedy(err.Error()))}
+			}
+			return []Finding{ok(what, "%s may write to %s", bot, chat)}
+		}})
+	}
+	if c.Delivery.FallbackReceiver == "" && slices.ContainsFunc(c.Receivers, func(r config.Receiver) bool { return r.Telegram != nil }) {
+		out = append(out, one(warned("delivery", "no fallback receiver",
+			"set delivery.fallback_receiver, so that somebody learns of messages that cannot be sent"))...)
+	}
+	return out
+}
+
+func receiverRemedy(text string) string {
+	for _, r := range []struct{ part, remedy string }{
+		{"401 Unauthorized", "the token is wrong or revoked: copy it from @BotFather"},
+		{"404 Not Found", "the token is wrong: copy it from @BotFather"},
+		{"chat not found", "add the bot to the chat, and check chat_id; groups have a negative id"},
+		{"not a member", "add the bot to the chat"},
+		{"kicked", "add the bot to the chat again"},
+		{"blocked by the user", "open the chat with the bot, and press Start"},
+		{"may not", "give the bot the right to send messages"},
+		{"no topics", "remove thread_id, or turn topics on"},
+		{"thread not found", "correct thread_id: it is the first number after the chat in the topic's link"},
+		{"upgraded to a supergroup", "set chat_id to the group's new id"},
+		{"refused", "check api_url, or the proxy in http_config"},
+		{"no such host", "check api_url and DNS"},
+		{"deadline", "check the firewall, or set http_config.proxy_url"},
+	} {
+		if strings.Contains(text, r.part) {
+			return r.remedy
+		}
+	}
+	return "check token, chat_id and the way to api.telegram.org"
+}
+
+// SendTest sends a message to a receiver that says it is a test, past the outbox, and returns the channel's id of it.
+func SendTest(ctx context.Context, c *config.Config, name string, log *slog.Logger) (id string, err error) {
+	at := slices.IndexFunc(c.Receivers, func(r config.Receiver) bool { return r.Name == name })
+	if at < 0 {
+		var names []string
+		for _, r := range c.Receivers {
+			names = append(names, r.Name)
+		}
+		return "", fmt.Errorf("unknown receiver %q (have %s)", name, strings.Join(names, ", "))
+	}
+	one := *c
+	one.Receivers = c.Receivers[at : at+1]
+	chans, err := channels(&one, os.Stdout, log)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	html := "<b>🧪 TEST</b> awoooi-reporter\n" + time.Now().In(c.Zone).Format("2006-01-02 15:04:05 MST")
+	for _, part := range chans[name].Split(reporter.Message{Title: "TEST", HTML: html}) {
+		if id, err = chans[name].Send(ctx, part, reporter.SendOptions{}); err != nil {
+			return "", err
+		}
+	}
+	return id, nil
+}
