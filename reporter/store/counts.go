@@ -16,8 +16,9 @@ type Count struct {
 
 // Counts answers what the journal's KPIs ask of a window, since <= t < until: alerts (by category), alerts_by_name,
 // alerts_resolved, alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than
-// one), incidents_open (now), incidents_oldest_open (when the oldest of them began, in seconds since 1970; no row where
-// none is open), incidents_chronic (now), incidents_resolved, resolution_seconds (by stat: avg, p50, p95; no rows where none was resolved).
+// one), alerts_chronic (firing, of chronic incidents, now), incidents_open (now), incidents_oldest_open (when the oldest of them
+// began, in seconds since 1970; no row where none is open), incidents_chronic (now), incidents_resolved, resolution_seconds (by stat:
+// avg, p50, p95; no rows where none was resolved).
 func (s *Store) Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error) {
 	const (
 		window = ` FROM alerts a WHERE a.starts_at >= $1 AND a.starts_at < $2`
@@ -42,6 +43,9 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'open'`)
 	case "incidents_chronic":
 		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'chronic'`)
+	case "alerts_chronic":
+		return s.single(ctx, `SELECT count(*) FROM incidents i JOIN alerts a ON a.incident_id = i.id
+			WHERE i.state = 'chronic' AND a.ends_at IS NULL`)
 	case "incidents_oldest_open":
 		return s.oldestOpen(ctx)
 	case "incidents_resolved":

@@ -445,9 +445,12 @@ func (t *journalTx) fold(ctx context.Context, in reporter.Incident, sum summary)
 	// A list that does not depend on the row is read once; EXISTS would read it for each alert.
 	listed := ` FROM alerts WHERE incident_id = $1 AND (starts_at, fingerprint) IN
 		(SELECT ` + t.integer(0) + `, ` + t.element(1) + ` FROM ` + t.each(2) + ` v)`
-	_, err = t.exec(ctx, `INSERT INTO folded_alerts (incident_id, starts_at, name, category, count)
-		SELECT incident_id, starts_at, name, category, count(*)`+listed+` GROUP BY 1, 2, 3, 4
-		ON CONFLICT (incident_id, starts_at, name, category) DO UPDATE SET count = folded_alerts.count + excluded.count`, in.ID, list)
+	short := strconv.FormatInt(reporter.NoiseShort.Microseconds(), 10)
+	_, err = t.exec(ctx, `INSERT INTO folded_alerts (incident_id, starts_at, name, category, count, firing, short)
+		SELECT incident_id, starts_at, name, category, count(*), sum(ends_at - starts_at),
+			count(*) FILTER (WHERE ends_at - starts_at < `+short+`)`+listed+` GROUP BY 1, 2, 3, 4
+		ON CONFLICT (incident_id, starts_at, name, category) DO UPDATE SET count = folded_alerts.count + excluded.count,
+			firing = folded_alerts.firing + excluded.firing, short = folded_alerts.short + excluded.short`, in.ID, list)
 	if err != nil {
 		return err
 	}

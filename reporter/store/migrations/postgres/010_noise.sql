@@ -1,0 +1,6 @@
+-- Episodes that overlap a window are found by their end. Names may be longer than what an entry of an index holds.
+CREATE INDEX alerts_ended ON alerts (ends_at, starts_at);
+
+-- How long the alerts fired that are no longer kept one by one, in microseconds, and how many were short.
+ALTER TABLE folded_alerts ADD COLUMN firing BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE folded_alerts ADD COLUMN short INTEGER NOT NULL DEFAULT 0;
