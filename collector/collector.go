@@ -21,11 +21,14 @@ import (
 //go:embed sets/*.yaml
 var sets embed.FS
 
-// Builtin returns the KPI set of that name that the program brings along: "awoooi" or "journal".
+// SetReporter is the KPI set that is loaded wherever the reporter runs.
+const SetReporter = "reporter"
+
+// Builtin returns the KPI set of that name that the program brings along: "awoooi", "journal" or SetReporter.
 func Builtin(name string) (kpi.Set, error) {
 	b, err := sets.ReadFile("sets/" + name + ".yaml")
 	if err != nil {
-		return kpi.Set{}, fmt.Errorf("unknown kpi set %q (have awoooi, journal)", name)
+		return kpi.Set{}, fmt.Errorf("unknown kpi set %q (have awoooi, journal, reporter)", name)
 	}
 	set, err := kpi.ParseSet(b)
 	for n := range set.Queries {
@@ -41,6 +44,9 @@ type Config struct {
 	TTL           time.Duration // good results younger than this are served again; 0 is off
 	TimeoutOffset time.Duration // taken off the scraper's timeout
 	ScrapeTimeout time.Duration // of a scraper that states none
+	// Beside says that the process is no collector, and has KPIs of its own only. Then what says that there is a collector, and
+	// what it is configured to give, is left out.
+	Beside bool
 }
 
 // Collector answers scrapes. Scrapes that come while one is running share its result.

@@ -219,7 +219,7 @@ func (r *run) snapshot(cut error) *snapshot {
 		parts[n] = part{at: p.at, results: slices.Clone(p.results), given: slices.Clone(p.given), pool: p.pool}
 	}
 	r.mu.Unlock()
-	snap := &snapshot{until: r.until, configured: map[string]bool{}}
+	snap := &snapshot{until: r.until, configured: map[string]bool{}, beside: r.g.cfg.Beside}
 	for n, s := range r.g.cfg.Sources {
 		p := parts[n]
 		for q, given := range p.given {
@@ -252,6 +252,7 @@ type snapshot struct {
 	queries    []queryState
 	sources    []sourceState
 	configured map[string]bool // names of the metrics of all queries
+	beside     bool            // Config.Beside
 }
 
 type queryState struct {
@@ -361,6 +362,9 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		if !q.lastSuccess.IsZero() {
 			gauge(lastSuccessDesc, float64(q.lastSuccess.UnixMilli())/1000, q.source, q.name)
 		}
+	}
+	if s.beside {
+		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.configured)) {
 		gauge(configuredDesc, 1, name)

@@ -59,6 +59,23 @@ type List struct {
 	Top  int    `yaml:"top"`
 	Rest bool   `yaml:"rest"` // what is left is summed in a last part
 	Of   string `yaml:"of"`   // the figure that says whether an empty list is one of nothing, or without data
+	// With is what other figures say of each part, and Values what label values are called.
+	With   []Beside     `yaml:"with"`
+	Values []LabelValue `yaml:"values"`
+}
+
+// Beside is a figure that is shown behind each part of a list: its sample of the same labels, where it has one.
+type Beside struct {
+	Figure     string `yaml:"figure"`
+	Title      Words  `yaml:"title"`
+	Format     Format `yaml:"format"`
+	SampleSize string `yaml:"sample_size"` // a figure of the same labels: how many values it was made of
+}
+
+// LabelValue is what a label's value is called.
+type LabelValue struct {
+	Value string `yaml:"value"`
+	Title Words  `yaml:"title"`
 }
 
 // Format says how a value is written. The zero value is FormatNumber.

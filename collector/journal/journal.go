@@ -24,10 +24,12 @@ type Counts interface {
 }
 
 // Names are the counts there are. alerts has the label category, alerts_by_name the label name, resolution_seconds the
-// label stat (avg, p50, p95).
+// label stat (avg, p50, p95). noise has the label name, and the numbers episodes, flaps, off_hours, short_ratio, firing_seconds,
+// resolution_seconds and resolved, those of which too little is known left out; noise_candidates has the labels name and reason and
+// the number share, and noise_totals counts the rows of both: names, candidates.
 var Names = []string{
-	"alerts", "alerts_by_name", "alerts_resolved", "alerts_converged", "alerts_grouped", "incidents_open",
-	"incidents_oldest_open", "incidents_resolved", "resolution_seconds",
+	"alerts", "alerts_by_name", "alerts_resolved", "alerts_converged", "alerts_grouped", "alerts_chronic", "incidents_open",
+	"incidents_oldest_open", "incidents_resolved", "resolution_seconds", "noise", "noise_totals", "noise_candidates",
 }
 
 // Source asks the journal.
@@ -54,13 +56,18 @@ func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query,
 		if err != nil {
 			return collector.Rows{}, fmt.Errorf("journal: %w", err)
 		}
-		return rows(counts), nil
+		return rows(counts, q.Metrics), nil
 	})
 }
 
-// rows lays counts out as a table: the labels, then the numbers, each in order of name.
-func rows(counts []Count) collector.Rows {
+// rows lays counts out as a table: the labels, then the numbers, each in order of name. A number that no row has is NULL in all.
+func rows(counts []Count, metrics []kpi.Metric) collector.Rows {
 	labels, values := map[string]bool{}, map[string]bool{}
+	for _, m := range metrics {
+		if m.Optional && len(counts) > 0 {
+			values[m.Value] = true
+		}
+	}
 	for _, c := range counts {
 		for l := range c.Labels {
 			labels[l] = true

@@ -159,19 +159,24 @@ func (a *App) wireCollector(c *config.Config, mux *http.ServeMux) error {
 
 // wireReporter adds a reporter alone.
 func (a *App) wireReporter(ctx context.Context, c *config.Config, mux *http.ServeMux) error {
-	st, err := a.addState(ctx, c)
+	state, err := a.addState(ctx, c)
 	if err != nil {
 		return err
 	}
-	rep, err := a.addReporter(c, st, noFigures{})
+	rep, err := a.addReporter(c, state.store, noFigures{})
 	if err != nil {
 		return err
 	}
+	own, err := newOwnKPIs(c, state.journalSource(), a.log, a.opts.Now)
+	if err != nil {
+		return err
+	}
+	a.parts = append(a.parts, own)
 	if c.State.DSN.Empty() {
-		a.addControl(ctx, c, st, rep)
+		a.addControl(ctx, c, state.store, rep)
 	}
 	rep.register(mux, noCollector)
-	a.serveMetrics(mux, collector.ProcessHandler(a.registry))
+	a.serveMetrics(mux, own.handler(a.registry))
 	a.serveHealth(mux, rep.checks()...)
 	return nil
 }
@@ -179,7 +184,7 @@ func (a *App) wireReporter(ctx context.Context, c *config.Config, mux *http.Serv
 // wireAll adds a reporter, a collector that reads the reporter's journal too, and a database of figures between them if no
 // Prometheus is configured.
 func (a *App) wireAll(ctx context.Context, c *config.Config, mux *http.ServeMux) error {
-	st, err := a.addState(ctx, c)
+	state, err := a.addState(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -190,18 +195,18 @@ func (a *App) wireAll(ctx context.Context, c *config.Config, mux *http.ServeMux)
 	if err != nil {
 		return err
 	}
-	rep, err := a.addReporter(c, st, figures)
+	rep, err := a.addReporter(c, state.store, figures)
 	if err != nil {
 		return err
 	}
-	if col, err = a.addCollector(c, journalSource(st)); err != nil {
+	if col, err = a.addCollector(c, state.journalSource()); err != nil {
 		return err
 	}
 	if a.opts.Sample {
 		a.parts = append(a.parts, &samplePart{reporter: rep, addr: a.Addr, stdout: a.opts.Stdout, now: a.opts.Now, log: a.log})
 	}
 	if c.State.DSN.Empty() || c.Prometheus.URL == "" { // else commands can read everything beside this process
-		a.addControl(ctx, c, st, rep)
+		a.addControl(ctx, c, state.store, rep)
 	}
 	rep.register(mux, col.status)
 	a.serveMetrics(mux, col.handler(a.registry))
@@ -209,7 +214,7 @@ func (a *App) wireAll(ctx context.Context, c *config.Config, mux *http.ServeMux)
 	return nil
 }
 
-func (a *App) addState(ctx context.Context, c *config.Config) (*store.Store, error) {
+func (a *App) addState(ctx context.Context, c *config.Config) (*statePart, error) {
 	p, err := newStatePart(ctx, c, a.log, a.opts.Now)
 	if err == nil && !a.realClock {
 		p.store.SetClock(a.opts.Now)
@@ -218,7 +223,7 @@ func (a *App) addState(ctx context.Context, c *config.Config) (*store.Store, err
 		return nil, err
 	}
 	a.parts = append(a.parts, p)
-	return p.store, nil
+	return p, nil
 }
 
 // addFigures adds the embedded database, unless a Prometheus is configured.

@@ -145,7 +145,9 @@ func checkReports(c *config.Config, p *config.Problems) {
 }
 
 // ownSources are those of a process with both roles.
-func ownSources() []collector.NamedSource { return []collector.NamedSource{journalSource(nil)} }
+func ownSources() []collector.NamedSource {
+	return []collector.NamedSource{{Name: config.JournalSource, Kind: kpi.KindJournal}}
+}
 
 // Summarize counts what a checked configuration defines, and logs what it leaves out.
 func Summarize(c *config.Config, log *slog.Logger) (Summary, error) {

@@ -19,6 +19,7 @@ import (
 type collectorPart struct {
 	collector *collector.Collector
 	own       []collector.NamedSource // sources of this process, in addition to the configured ones
+	beside    bool                    // the process is a reporter, and gives its own KPIs only
 	log       *slog.Logger
 	changed   chan struct{} // the sources are new, and none of them has been asked
 }
@@ -35,11 +36,32 @@ func newCollectorPart(c *config.Config, own []collector.NamedSource, log *slog.L
 	return p, nil
 }
 
+// newOwnKPIs makes the part that gives the KPIs of the set reporter in a process without a collector.
+func newOwnKPIs(c *config.Config, journal collector.NamedSource, log *slog.Logger, now func() time.Time) (*collectorPart, error) {
+	p := &collectorPart{own: []collector.NamedSource{journal}, beside: true, log: log, changed: make(chan struct{}, 1)}
+	p.changed <- struct{}{}
+	cfg, err := p.build(c)
+	if err != nil {
+		return nil, err
+	}
+	p.collector = collector.New(cfg, log, now)
+	return p, nil
+}
+
 // build opens the sources of a configuration and loads its queries.
 func (p *collectorPart) build(c *config.Config) (collector.Config, error) {
-	qs, err := queries(c, p.own, p.log)
+	log := p.log
+	if p.beside {
+		log = slog.New(slog.DiscardHandler) // what is left out here is the collector's
+	}
+	qs, err := queries(c, p.own, log)
 	if err != nil {
 		return collector.Config{}, err
+	}
+	if p.beside {
+		out := collectorConfig(c, reportersOf(qs), p.own)
+		out.Beside = true
+		return out, nil
 	}
 	ss, err := sources(c, p.own)
 	if err != nil {
@@ -72,6 +94,9 @@ func (p *collectorPart) prepare(c *config.Config) (change, error) {
 
 // announce logs the sources that a configuration names.
 func (p *collectorPart) announce(c *config.Config) {
+	if p.beside {
+		return
+	}
 	for _, s := range c.Sources {
 		if k, ok := sourceKindOf(s.Kind); ok {
 			p.log.Info("source", "name", s.Name, "kind", s.Kind, "address", k.describe(s))

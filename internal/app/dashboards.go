@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/dashboards"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
@@ -14,7 +13,7 @@ import (
 
 // Dashboards returns the files of dashboards, rules and runbook for the KPIs and reports of a configuration.
 func Dashboards(c *config.Config, log *slog.Logger) ([]dashboards.File, error) {
-	qs, err1 := queries(c, []collector.NamedSource{journalSource(nil)}, log)
+	qs, err1 := queries(c, ownSources(), log)
 	ds, err2 := definitions(c)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err

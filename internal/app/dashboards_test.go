@@ -72,8 +72,22 @@ receivers:
 			t.Fatalf("webhook: %d", code)
 		}
 	}
+	flaps(t, r)
 	messages(t, bot, 1)
 	return r
+}
+
+// flaps posts an alert that fires three times for two minutes, which is noise.
+func flaps(t *testing.T, r *running) {
+	t.Helper()
+	for n := range 3 {
+		began := time.Now().Add(time.Duration(10*n-60) * time.Minute)
+		for _, end := range []time.Time{{}, began.Add(2 * time.Minute)} {
+			if code := r.post(webhookBody(fmt.Sprint("flaps", n), "FLAPS", map[string]string{"alertname": "Flaps"}, began, end)); code != 200 {
+				t.Fatalf("webhook: %d", code)
+			}
+		}
+	}
 }
 
 // exposed are the series of the program's own that a test may rely on: names, labels and their values.

@@ -81,7 +81,7 @@ func openHTTP(s config.Source) (collector.Source, error) {
 	return httpjson.Open(httpjson.Config{Name: s.Name, URL: s.URL, Client: client})
 }
 
-// openJournal refuses a journal in the configuration: journalSource makes the one of this process.
+// openJournal refuses a journal in the configuration: statePart.journalSource makes the one of this process.
 func openJournal(config.Source) (collector.Source, error) {
 	return nil, errors.New("the journal is a source by itself and cannot be configured")
 }

@@ -40,7 +40,8 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 	})
 	collectors := families(t, startIn(t, t.TempDir(), "{}", Options{Role: RoleCollector}))
 
-	var awoooi, own, both, reporters []*dto.MetricFamily
+	var awoooi, noise, own, both, reporters []*dto.MetricFamily
+	ofReporter := metricsOfReporter()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f := all[name]
 		switch {
@@ -51,6 +52,8 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 		case strings.HasPrefix(name, "awoooi_reporter_"):
 			reporters = append(reporters, f)
 		case strings.HasPrefix(name, "go_"), strings.HasPrefix(name, "process_"):
+		case slices.Contains(ofReporter, name):
+			noise = append(noise, f)
 		case name == "awoooi_tickets", name == "awoooi_queue_length": // the test's own
 		default:
 			awoooi = append(awoooi, f)
@@ -62,7 +65,9 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 	b.WriteString(kpiTable(t, "awoooi", awoooi))
 	b.WriteString("\n## KPIs of the set journal\n\n" + setHead("journal"))
 	b.WriteString(kpiTable(t, "journal", journalKPIs(t)))
-	b.WriteString("\n## The collector\n\nExposed by the roles `all` and `collector`. `source` and `query` are named in the configuration; " +
+	b.WriteString("\n## KPIs of the set reporter\n\nLoaded in the roles `all` and `reporter`, whatever `kpi_sets` says. " + setHead("reporter"))
+	b.WriteString(kpiTable(t, "reporter", noise))
+	b.WriteString("\n## The collector\n\nExposed by the roles `all` and `collector`, and by the role `reporter` those of the queries of the set reporter. `source` and `query` are named in the configuration; " +
 		"`kind` is http, journal, postgres or redis.\n\n" + familyTable(own))
 	b.WriteString("\n## The reporter\n\nExposed by the roles `all` and `reporter`. `receiver` is named in the configuration; `kind` is that of the message.\n\n" + familyTable(reporters))
 	b.WriteString("\n## Every process\n\nExposed in every role.\n\n" + familyTable(both))
@@ -237,7 +242,7 @@ func journalKPIs(t *testing.T) (out []*dto.MetricFamily) {
 	}
 	all := families(t, r)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if strings.HasPrefix(name, "awoooi_") && !strings.HasPrefix(name, "awoooi_collector_") && !strings.HasPrefix(name, "awoooi_reporter_") {
+		if strings.HasPrefix(name, "awoooi_") && !slices.Contains(metricsOfReporter(), name) && !strings.HasPrefix(name, "awoooi_collector_") && !strings.HasPrefix(name, "awoooi_reporter_") {
 			out = append(out, all[name])
 		}
 	}

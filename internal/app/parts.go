@@ -51,6 +51,13 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 		}
 		base = append(base, set.Queries...)
 	}
+	if slices.ContainsFunc(own, func(s collector.NamedSource) bool { return s.Kind == kpi.KindJournal }) {
+		set, err := collector.Builtin(collector.SetReporter)
+		if err != nil {
+			return nil, err
+		}
+		base = kpi.Merge(base, set.Queries...)
+	}
 	merged := kpi.Merge(base, c.Queries...)
 	kept := slices.DeleteFunc(merged, func(q kpi.Query) bool {
 		_, configured := kinds[q.Source]
@@ -68,6 +75,32 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 		}
 	}
 	return kept, errors.Join(errs...)
+}
+
+// reportersOf are the queries of the set reporter, or those of the configuration that replace them.
+func reportersOf(qs []kpi.Query) []kpi.Query {
+	set, err := collector.Builtin(collector.SetReporter)
+	if err != nil {
+		return nil // a test reads it
+	}
+	return slices.DeleteFunc(slices.Clone(qs), func(q kpi.Query) bool {
+		return q.Source != config.JournalSource || !slices.ContainsFunc(set.Queries, func(b kpi.Query) bool { return b.Name == q.Name })
+	})
+}
+
+// metricsOfReporter are the metrics of the set reporter.
+func metricsOfReporter() []string {
+	set, err := collector.Builtin(collector.SetReporter)
+	if err != nil {
+		return nil // a test reads it
+	}
+	var out []string
+	for _, q := range set.Queries {
+		for _, m := range q.Metrics {
+			out = append(out, m.Name)
+		}
+	}
+	return out
 }
 
 // ofQuery is what a source finds wrong with the key of a query.
@@ -346,7 +379,7 @@ func newReading(
 		}
 		r.querier, r.rules = server, server
 	}
-	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now})
+	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now, Own: metricsOfReporter()})
 	r.render, err = render.New(render.Options{
 		Product: c.Product, Locale: c.Locale, Zone: c.Zone, Log: log, PostmortemTemplate: c.Incidents.Template,
 		ExternalURL: c.ExternalURL,

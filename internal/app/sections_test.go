@@ -24,6 +24,37 @@ func TestFirstReportHasNoLineWithoutData(t *testing.T) {
 	}
 }
 
+// The weekly report reviews the noise of alerts by PromQL, the page from the state; both say the same.
+func TestNoiseIsReviewed(t *testing.T) {
+	t.Parallel()
+	r := start(t, "embedded: {scrape_interval: 1h}\nreports: [{name: weekly}]\nworking_hours: {days: [mon, tue, wed, thu, fri, sat, sun], from: \"00:00\", to: \"24:00\"}\n")
+	due, _ := r.scrape()
+	_, msg, err := r.texts.Report(t.Context(), "weekly", due)
+	if err != nil || strings.Contains(msg.HTML, "無資料") || !strings.Contains(msg.HTML, "告警雜訊 (近 7 天)</b>\n  • —") {
+		t.Errorf("a week without alerts: %v\n%s", err, msg.HTML)
+	}
+	r = start(t, "embedded: {scrape_interval: 1h}\nreports: [{name: weekly}]\nworking_hours: {days: [mon, tue, wed, thu, fri, sat, sun], from: \"00:00\", to: \"24:00\"}\n")
+	flaps(t, r)
+	due, _ = r.scrape()
+	_, msg, err = r.texts.Report(t.Context(), "weekly", due)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"• Flaps: 3 (反覆觸發 2, 短於 5 分 100.0%, 非上班時間 0, 觸發共 6 分, MTTR 2 分 n=3)", "• Flaps / 不到 5 分就解除: 100.0%", "• Flaps / 解除後 15 分內又觸發: 66.7%",
+	} {
+		if !strings.Contains(msg.HTML, want) {
+			t.Errorf("the weekly report does not say %q:\n%s", want, msg.HTML)
+		}
+	}
+	_, page := r.get("/noise")
+	for _, want := range []string{">Flaps</a>", "解除後 15 分內又觸發 66.7%", "2 分 (n=3)"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
 // Some lines of YAML are a line of the report, on the page too, whatever else is configured.
 func TestALineOfOnesOwnNeedsNoTemplate(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector/journal"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
@@ -21,6 +22,7 @@ const pruneEvery = time.Hour
 type statePart struct {
 	store     *store.Store
 	retention atomic.Int64 // of type time.Duration
+	hours     atomic.Pointer[reporter.WorkingHours]
 	log       *slog.Logger
 	now       func() time.Time
 }
@@ -32,6 +34,7 @@ func newStatePart(ctx context.Context, c *config.Config, log *slog.Logger, now f
 	}
 	p := &statePart{store: st, log: log, now: now}
 	p.retention.Store(int64(c.State.Retention))
+	p.hours.Store(&c.Hours)
 	if err := st.Exclusive(c.State.Path); err != nil {
 		p.close()
 		return nil, err
@@ -54,7 +57,10 @@ func openState(ctx context.Context, c *config.Config, log *slog.Logger) (*store.
 
 func (p *statePart) prepare(c *config.Config) (change, error) {
 	ch := unchanged()
-	ch.commit = func() { p.retention.Store(int64(c.State.Retention)) }
+	ch.commit = func() {
+		p.retention.Store(int64(c.State.Retention))
+		p.hours.Store(&c.Hours)
+	}
 	return ch, nil
 }
 
@@ -85,21 +91,8 @@ func (p *statePart) close() {
 }
 
 // journalSource lets a collector read the incident journal in the state.
-func journalSource(st *store.Store) collector.NamedSource {
-	return collector.NamedSource{Name: config.JournalSource, Kind: kpi.KindJournal, Source: journal.New(storeCounts{st})}
-}
-
-// storeCounts makes the store the counts of the journal's source.
-type storeCounts struct{ store *store.Store }
-
-func (s storeCounts) Counts(ctx context.Context, what string, since, until time.Time) ([]journal.Count, error) {
-	counts, err := s.store.Counts(ctx, what, since, until)
-	if err != nil {
-		return nil, err
+func (p *statePart) journalSource() collector.NamedSource {
+	return collector.NamedSource{
+		Name: config.JournalSource, Kind: kpi.KindJournal, Source: journal.New(&storeCounts{store: p.store, hours: &p.hours}),
 	}
-	out := make([]journal.Count, 0, len(counts))
-	for _, c := range counts {
-		out = append(out, journal.Count(c))
-	}
-	return out, nil
 }

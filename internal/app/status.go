@@ -33,7 +33,7 @@ func (p *reporterPart) pages(queries collectorStatus) *pages.Pages {
 func (p *reporterPart) pageSettings() pages.Settings {
 	c := p.reading.Load().cfg
 	return pages.Settings{
-		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version,
+		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version, Hours: c.Hours,
 	}
 }
 

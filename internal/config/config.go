@@ -54,12 +54,15 @@ type Config struct {
 	Alertmanagers []Alertmanager `mapstructure:"alertmanagers"`
 	Routes        []Route        `mapstructure:"routes"`
 
-	Incidents Incidents  `mapstructure:"incidents"`
+	Incidents    Incidents    `mapstructure:"incidents"`
+	WorkingHours WorkingHours `mapstructure:"working_hours"`
+
 	Receivers []Receiver `mapstructure:"receivers"`
 	Delivery  Delivery   `mapstructure:"delivery"`
 
-	// Zone is Timezone, loaded.
-	Zone *time.Location `mapstructure:"-"`
+	// Zone is Timezone, loaded, and Hours are WorkingHours.
+	Zone  *time.Location        `mapstructure:"-"`
+	Hours reporter.WorkingHours `mapstructure:"-"`
 }
 
 // Log is what promslog takes.
@@ -189,6 +192,15 @@ type Incidents struct {
 	Template  string   `mapstructure:"template"`
 	Graph     Graph    `mapstructure:"graph"`
 	Details   Details  `mapstructure:"details"`
+}
+
+// WorkingHours is when people are at work anyway: what begins outside of it is an interruption. From and To are times of day as
+// 15:04; without Days nothing is outside. Timezone is that of all unless set.
+type WorkingHours struct {
+	Days     []string `mapstructure:"days"`
+	From     string   `mapstructure:"from"`
+	To       string   `mapstructure:"to"`
+	Timezone string   `mapstructure:"timezone"`
 }
 
 // Graph is a postmortem's picture.
@@ -354,6 +366,10 @@ func defaults() map[string]any {
 		"incidents::details::source":  "",
 		"incidents::details::sql":     "",
 		"incidents::details::timeout": "5s",
+		"working_hours::days":         []string{"mon", "tue", "wed", "thu", "fri"},
+		"working_hours::from":         "09:00",
+		"working_hours::to":           "18:00",
+		"working_hours::timezone":     "",
 		"delivery::give_up_after":     "24h",
 		"delivery::fallback_receiver": "",
 	}

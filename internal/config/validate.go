@@ -42,6 +42,7 @@ const nameRemedy = "use 1 to 63 of A-Z a-z 0-9 . _ -, beginning with a letter or
 // validate reports everything that is wrong with values that could be read.
 func (c *Config) validate(p *Problems) {
 	c.Zone = checkZone(p, "timezone", c.Timezone)
+	c.Hours = c.workingHours(p)
 	oneOf(p, "log.level", c.Log.Level, logLevels)
 	oneOf(p, "log.format", c.Log.Format, logFormats)
 	c.validateWeb(p)
@@ -101,6 +102,39 @@ func (c *Config) validate(p *Problems) {
 	if c.Prometheus.ExtendedPromQL && c.Prometheus.URL == "" {
 		p.Add("prometheus.extended_promql", "the embedded database understands PromQL only", "set prometheus.url, or remove this")
 	}
+}
+
+// weekdays are the names of days, by their number.
+var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// workingHours reads the setting of that name.
+func (c *Config) workingHours(p *Problems) reporter.WorkingHours {
+	w := c.WorkingHours
+	out := reporter.WorkingHours{Zone: c.Zone}
+	if w.Timezone != "" {
+		out.Zone = checkZone(p, "working_hours.timezone", w.Timezone)
+	}
+	for n, day := range w.Days {
+		at := slices.Index(weekdays, strings.ToLower(day))
+		if at < 0 {
+			p.Add(fmt.Sprintf("working_hours.days[%d]", n), safetext.Quote(day, 80)+" is not a day", "write "+strings.Join(weekdays, ", "))
+			continue
+		}
+		out.Days = append(out.Days, time.Weekday(at))
+	}
+	for _, clock := range []struct {
+		key, text string
+		into      *time.Duration
+	}{{"from", w.From, &out.From}, {"to", w.To, &out.To}} {
+		t, err := time.Parse("15:04", clock.text)
+		if err != nil && clock.text != "24:00" {
+			p.Add("working_hours."+clock.key, safetext.Quote(clock.text, 80)+" is not a time of day", `write it as "09:00", in quotes`)
+		}
+		if *clock.into = time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute; clock.text == "24:00" {
+			*clock.into = 24 * time.Hour
+		}
+	}
+	return out
 }
 
 func (c *Config) validateAlertmanagers(p *Problems) {

@@ -147,11 +147,14 @@ type ReportView struct {
 	words language
 }
 
-// Health is the grade of the report; empty where there is nothing to grade.
-type Health struct{ Emoji, Word string }
+// Health is the grade of the report, and what is graded; empty where there is nothing to grade.
+type Health struct{ Emoji, Word, Of string }
 
 // Share is one part of a figure.
-type Share struct{ Name, Number string }
+type Share struct {
+	Name, Number string
+	labels       map[string]string // nil for the rest
+}
 
 func (r *Renderer) reportView(l language, rep reporter.Report) ReportView {
 	zone := r.zoneOr(rep.Zone)
@@ -200,21 +203,30 @@ func (v ReportView) health() Health {
 	rate, ok := v.rate(succeeded, succeeded, failed)
 	met, missed, unknown := v.targets()
 	noRepairs := !v.Shows(succeeded) || (v.Known(succeeded) && v.Known(failed))
+	targets := v.words.T("health_targets", met, met+missed+unknown)
 	switch {
 	case !ok && noRepairs && missed > 0:
-		return Health{"🔴", v.words.T("health_attention")}
+		return Health{"🔴", v.words.T("health_attention"), targets}
 	case !ok && noRepairs && met > 0 && unknown == 0:
-		return Health{"💚", v.words.T("health_excellent")}
+		return Health{"💚", v.words.T("health_excellent"), targets}
 	case !ok && noRepairs && met+unknown == 0:
 		return Health{}
+	case !ok && noRepairs:
+		return Health{"⚪", v.words.T("no_data"), v.words.T("health_unknown", unknown)}
 	case !ok:
-		return Health{"⚪", v.words.T("no_data")}
-	case rate >= limits.Excellent:
-		return Health{"💚", v.words.T("health_excellent")}
-	case rate >= limits.Good:
-		return Health{"🟡", v.words.T("health_good")}
+		return Health{"⚪", v.words.T("no_data"), v.words.T("health_repairs")}
 	}
-	return Health{"🔴", v.words.T("health_attention")}
+	of := v.words.T("health_repairs") + " " + percent(rate) + "%"
+	if days := v.partialDays(succeeded, failed); days != "" {
+		of += ", " + days
+	}
+	switch {
+	case rate >= limits.Excellent:
+		return Health{"💚", v.words.T("health_excellent"), of}
+	case rate >= limits.Good:
+		return Health{"🟡", v.words.T("health_good"), of}
+	}
+	return Health{"🔴", v.words.T("health_attention"), of}
 }
 
 // Known says whether the figure has data.
@@ -416,21 +428,25 @@ func (v ReportView) Beside(name string, of ...string) string {
 // Largest returns the n largest samples of a figure by value, then by name, and the sum of the rest if it is not 0.
 // What the collector folded into "other" is a part of the rest, and zeros are left out unless all are. No data is no
 // shares.
-func (v ReportView) Largest(name string, n int) []Share {
+func (v ReportView) Largest(name string, n int) []Share { return v.largest(name, n, nil, number) }
+
+// largest is Largest with what label values are called, and how a value is written.
+func (v ReportView) largest(name string, n int, called map[string]string, written func(float64) string) []Share {
 	type part struct {
-		name  string
-		value float64
+		name   string
+		value  float64
+		labels map[string]string
 	}
 	var parts []part
 	var rest float64
 	for _, s := range v.Report.Figure(name).Samples {
-		switch label := sampleName(s.Labels); label {
+		switch label := sampleName(s.Labels, called); label {
 		case kpi.OtherLabel:
 			rest += s.Value
 		case uncategorized:
-			parts = append(parts, part{v.words.T("uncategorized"), s.Value})
+			parts = append(parts, part{v.words.T("uncategorized"), s.Value, s.Labels})
 		default:
-			parts = append(parts, part{label, s.Value})
+			parts = append(parts, part{label, s.Value, s.Labels})
 		}
 	}
 	slices.SortFunc(parts, func(a, b part) int {
@@ -447,10 +463,10 @@ func (v ReportView) Largest(name string, n int) []Share {
 			rest += p.value
 			continue
 		}
-		shares = append(shares, Share{p.name, v.orNoData(p.value)})
+		shares = append(shares, Share{p.name, v.orNoData(p.value, written), p.labels})
 	}
 	if rest != 0 {
-		shares = append(shares, Share{v.words.T("rest"), v.orNoData(rest)})
+		shares = append(shares, Share{v.words.T("rest"), v.orNoData(rest, written), nil})
 	}
 	return shares
 }
@@ -461,18 +477,18 @@ func (v ReportView) Top(name string, n int) []Share {
 	return shares[:min(len(shares), n)]
 }
 
-func (v ReportView) orNoData(value float64) string {
+func (v ReportView) orNoData(value float64, written func(float64) string) string {
 	if finite(value) {
-		return number(value)
+		return written(value)
 	}
 	return v.words.T("no_data")
 }
 
-// sampleName is the sample's only label value, or all of them in order of name.
-func sampleName(labels map[string]string) string {
+// sampleName is the sample's only label value, or all of them in order of name, each as it is called.
+func sampleName(labels, called map[string]string) string {
 	var values []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		if value := clean(labels[name]); value != "" {
+		if value := cmp.Or(called[labels[name]], clean(labels[name])); value != "" {
 			values = append(values, value)
 		}
 	}

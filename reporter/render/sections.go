@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -82,9 +83,13 @@ func (v ReportView) wording(w reporter.Words) string {
 }
 
 func (v ReportView) list(l reporter.Line) []RowView {
-	shares := v.Largest(l.Name, l.List.Top)
+	called := map[string]string{}
+	for _, value := range l.List.Values {
+		called[value.Value] = v.wording(value.Title)
+	}
+	shares := v.largest(l.Name, l.List.Top, called, func(value float64) string { return v.formatted(l.Format, value) })
 	if !l.List.Rest {
-		shares = v.Top(l.Name, l.List.Top)
+		shares = shares[:min(len(shares), l.List.Top)]
 	}
 	if len(shares) == 0 {
 		none := v.words.T("no_data")
@@ -95,9 +100,42 @@ func (v ReportView) list(l reporter.Line) []RowView {
 	}
 	var rows []RowView
 	for _, s := range shares {
-		rows = append(rows, RowView{Bullet: true, Lines: []LineView{{Name: l.Name, Title: s.Name, Value: s.Number}}})
+		rows = append(rows, RowView{Bullet: true, Lines: []LineView{{
+			Name: l.Name, Title: s.Name, Value: s.Number, Beside: v.besidePart(*l.List, s.labels),
+		}}})
+	}
+	if days := v.partialDays(l.Name); days != "" {
+		rows = append(rows, RowView{Lines: []LineView{{Name: l.Name, Value: "(" + days + ")"}}})
 	}
 	return rows
+}
+
+// besidePart says in brackets what other figures say of a part of a list. What has no sample of the part is left out.
+func (v ReportView) besidePart(l reporter.List, labels map[string]string) string {
+	sample := func(figure string) (float64, bool) {
+		for _, s := range v.Report.Figure(figure).Samples {
+			if labels != nil && maps.Equal(s.Labels, labels) && finite(s.Value) {
+				return s.Value, true
+			}
+		}
+		return 0, false
+	}
+	var parts []string
+	for _, w := range l.With {
+		value, ok := sample(w.Figure)
+		if !ok {
+			continue
+		}
+		text := v.wording(w.Title) + " " + v.formatted(w.Format, value)
+		if n, ok := sample(w.SampleSize); ok {
+			text += " n=" + number(n)
+		}
+		parts = append(parts, strings.TrimSpace(text))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 func (v ReportView) line(l reporter.Line) LineView {

@@ -1,12 +1,16 @@
 package render_test
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
 // ownSection is what a team writes for a figure of its own.
@@ -60,6 +64,60 @@ func TestAFigureOfOnesOwn(t *testing.T) {
 	} {
 		for _, locale := range []string{"zh-TW", "en"} {
 			golden(t, "section_"+name+"."+locale+".html", only(t, locale, figures(values), section(t, ownSection)))
+		}
+	}
+}
+
+// The weekly report reviews the noise of alerts, from the gauges of the set reporter.
+func TestNoiseReview(t *testing.T) {
+	t.Parallel()
+	weekly, err := report.Builtin("weekly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise := slices.DeleteFunc(weekly.Sections, func(s reporter.Section) bool { return !strings.HasPrefix(s.Name, "noise") })
+	figures := func() map[string]reporter.Figure {
+		all := figures(map[string]float64{"noise_names": 0, "noise_candidate_total": 0})
+		for _, name := range []string{
+			"noise_episodes", "noise_candidates", "noise_flaps", "noise_short", "noise_off_hours", "noise_firing", "noise_resolution",
+			"noise_resolved",
+		} {
+			all[name] = reporter.NoData(name, "", time.Time{}, "the query has an empty result")
+		}
+		return all
+	}
+	add := func(all map[string]reporter.Figure, figure string, value float64, labels ...string) {
+		s := reporter.Sample{Labels: map[string]string{"name": labels[0]}, Value: value}
+		if len(labels) > 1 {
+			s.Labels["reason"] = labels[1]
+		}
+		f := all[figure]
+		f.Samples = append(f.Samples, s)
+		all[figure] = f
+	}
+	noisy := figures()
+	noisy["noise_names"], noisy["noise_candidate_total"] = reporter.Figure{Samples: []reporter.Sample{{Value: 7}}}, reporter.Figure{Samples: []reporter.Sample{{Value: 3}}}
+	for n, name := range []string{"HighErrorRate", "Disk <full>", "NodeDown", "C", "D", "E", "F"} {
+		add(noisy, "noise_episodes", float64(70-10*n), name)
+		add(noisy, "noise_flaps", float64(35-5*n), name)
+		add(noisy, "noise_off_hours", float64(20-n), name)
+		add(noisy, "noise_firing", float64(86_400+3600*n), name)
+		add(noisy, "noise_resolved", float64(69-10*n), name)
+		if n != 2 { // of which fewer than three ended
+			add(noisy, "noise_short", 0.8, name)
+			add(noisy, "noise_resolution", float64(240+n), name)
+		}
+	}
+	add(noisy, "noise_candidates", 0.8, "HighErrorRate", "short")
+	add(noisy, "noise_candidates", 0.5, "HighErrorRate", "flapping")
+	add(noisy, "noise_candidates", 1, "Disk <full>", "standing")
+	add(noisy, "noise_candidates", 0.95, "NodeDown", "off_hours")
+	failed := figures()
+	delete(failed, "noise_names")
+	delete(failed, "noise_candidate_total")
+	for name, all := range map[string]map[string]reporter.Figure{"noisy": noisy, "quiet": figures(), "failed": failed} {
+		for _, locale := range []string{"zh-TW", "en"} {
+			golden(t, "noise_"+name+"."+locale+".html", only(t, locale, maps.Clone(all), noise...))
 		}
 	}
 }

@@ -33,6 +33,7 @@ type BuilderConfig struct {
 	Querier Querier
 	Timeout time.Duration // of each query; default 30 s
 	Now     func() time.Time
+	Own     []string // metrics that the reporter gives itself, and that are configured wherever it runs
 }
 
 // Builder turns a due time into a report.
@@ -113,7 +114,7 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 			r.Figures[w.name] = plan.sum(w.name, w.expr, w.at, w.days)
 		}
 	}
-	without := plan.notConfigured(asked, r.Figures, due)
+	without := plan.notConfigured(asked, r.Figures, due, b.cfg.Own)
 	r.Sections = shown(d.Sections, without)
 	if len(trendDays) > 0 {
 		r.Trend = &reporter.Trend{Days: trendDays}

@@ -16,12 +16,15 @@ const (
 
 // notConfigured names the builtin figures that no collector is configured to give, and of which there is no sample. Where it
 // is not known what collectors are configured to give, it names none: every figure without data is shown as such.
-func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]reporter.Figure, due time.Time) map[string]bool {
+func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]reporter.Figure, due time.Time, own []string) map[string]bool {
 	a := p.answers[question{configuredExpr, due.UTC()}]
 	if a.err != nil || len(a.samples) == 0 {
 		return nil
 	}
 	configured := map[string]bool{}
+	for _, m := range own {
+		configured[m] = true
+	}
 	for _, s := range a.samples {
 		configured[s.Labels["metric"]] = true
 	}

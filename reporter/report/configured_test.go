@@ -30,7 +30,7 @@ sections:
 // What no collector is configured to give is left out; what has no data for another reason says so.
 func TestNotConfiguredIsOmittedAndNoDataIsShown(t *testing.T) {
 	t.Parallel()
-	const all = "alerts: alerts auto_resolved human_approved converged grouped incidents_open resolution_median; " +
+	const all = "alerts: alerts auto_resolved human_approved converged grouped incidents_open alerts_chronic resolution_median; " +
 		"categories: alerts_by_category; producers: alerts_by_name; repairs: repairs_succeeded repairs_failed success_rate; knowledge: knowledge_entries playbooks"
 	for name, tc := range map[string]struct {
 		configured []string // nil: no collector is there
@@ -44,7 +44,7 @@ func TestNotConfiguredIsOmittedAndNoDataIsShown(t *testing.T) {
 		"a failed source":    {[]string{"awoooi_repairs_succeeded", "awoooi_repairs_failed"}, []string{"awoooi_nothing"}, "", "repairs: repairs_succeeded repairs_failed success_rate"},
 		"alerts only": {
 			[]string{"awoooi_alerts", "awoooi_incidents_open"}, []string{"awoooi_alerts"}, "",
-			"alerts: alerts auto_resolved human_approved converged grouped incidents_open; categories: alerts_by_category; producers: alerts_by_name",
+			"alerts: alerts auto_resolved human_approved converged grouped incidents_open alerts_chronic; categories: alerts_by_category; producers: alerts_by_name",
 		},
 		"one part of a ratio":            {[]string{"awoooi_repairs_failed"}, []string{"awoooi_nothing"}, "", "repairs: repairs_failed success_rate"},
 		"not configured but with data":   {[]string{"awoooi_x"}, []string{"awoooi_playbooks_active"}, "", "knowledge: playbooks"},
@@ -99,6 +99,28 @@ func shown(r reporter.Report) string {
 		out = append(out, names)
 	}
 	return strings.Join(out, "; ")
+}
+
+// The reporter's own metrics are configured wherever it runs, whatever collectors are configured to give.
+func TestMetricsOfTheReporterAreNotOmitted(t *testing.T) {
+	t.Parallel()
+	d, err := report.Builtin("daily")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err = d.Complete(report.Defaults{Zone: time.UTC}); err != nil {
+		t.Fatal(err)
+	}
+	b := report.NewBuilder(report.BuilderConfig{Own: []string{"awoooi_alerts_chronic"}, Querier: fakeQuerier(func(_ context.Context, expr string, _ time.Time) ([]reporter.Sample, error) {
+		if strings.Contains(expr, "awoooi_collector_metric_configured") {
+			return []reporter.Sample{{Labels: map[string]string{"metric": "awoooi_x"}, Value: 1}}, nil
+		}
+		return nil, nil
+	})})
+	r, err := b.Build(t.Context(), d, due)
+	if err != nil || shown(r) != "alerts: alerts_chronic" {
+		t.Errorf("%s, %v", shown(r), err)
+	}
 }
 
 // A line that a user wrote is never left out, whatever is configured.

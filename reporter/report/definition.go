@@ -199,7 +199,9 @@ func (d *Definition) addSections() error {
 				}
 			}
 			if l.List != nil && !has(l.List.Of) {
-				l.List.Of = ""
+				list := *l.List
+				list.Of = ""
+				l.List = &list
 			}
 			rest = slices.DeleteFunc(rest, func(f FigureDefinition) bool { return f.Name == l.Name })
 		}
@@ -422,6 +424,17 @@ func (d Definition) validateSections(wrong func(key, format string, a ...any), k
 			}
 			if l.List != nil {
 				known(at+".list", l.List.Of)
+				for n, with := range l.List.With {
+					at := fmt.Sprintf("%s.list.with[%d]", at, n)
+					known(at+".figure", with.Figure)
+					known(at+".sample_size", with.SampleSize)
+					if with.Figure == "" {
+						wrong(at+".figure", "is missing")
+					}
+					if with.Format != "" && !slices.Contains(reporter.Formats, with.Format) {
+						wrong(at+".format", "format %q is unknown, have %v", with.Format, reporter.Formats)
+					}
+				}
 				if l.List.Top < 1 || l.List.Top > mostParts {
 					wrong(at+".list.top", "top %d is outside 1..%d", l.List.Top, mostParts)
 				}

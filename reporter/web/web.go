@@ -42,6 +42,7 @@ const (
 // Store is what the pages read and change. Errors are shown as 500, without their text; reporter.ErrNotFound as 404.
 type Store interface {
 	Incidents
+	Noise
 	Deliveries
 	Actions
 	Writings
@@ -102,6 +103,7 @@ type Settings struct {
 	Product     string
 	ExternalURL string // where browsers reach the pages; "" is not known
 	Version     string
+	Hours       reporter.WorkingHours
 }
 
 // Config is what the pages are made of.
@@ -157,6 +159,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		"GET /incidents/{id}/graph.png":     p.incidentPicture,
 		"GET /incidents/{id}/postmortem.md": p.markdown,
 		"GET /incidents/{id}/history":       p.versions,
+		"GET /noise":                        p.noise,
 		"GET /deliveries":                   p.deliveries,
 		"GET /deliveries/{id}":              p.delivery,
 		"GET /sources":                      p.sources,

@@ -41,6 +41,7 @@ type world struct {
 	more      bool // there are more incidents than were counted
 	past      []reporter.Delivery
 	parts     web.Parts
+	noise     []reporter.NoiseRow
 	reportErr error
 	did       *[]string
 	refusal   error
@@ -68,6 +69,11 @@ func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) (repo
 
 func (w world) IncidentFacets(context.Context) (reporter.IncidentFacets, error) {
 	return reporter.IncidentFacets{Severities: []reporter.Severity{"critical", "<b>"}, Teams: []string{"dba"}, Clusters: []string{"default", "tpe-2"}}, w.err
+}
+
+func (w world) Noise(_ context.Context, since, until time.Time, hours reporter.WorkingHours, limit int) (reporter.NoiseReview, error) {
+	rows := w.noise[:min(limit, len(w.noise))]
+	return reporter.NoiseReview{Since: since, Until: until, Rows: slices.Clone(rows), Names: len(w.noise)}, w.err
 }
 
 func (w world) IncidentExtract(_ context.Context, id string) (reporter.Incident, error) {

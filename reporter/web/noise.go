@@ -1,0 +1,130 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// noiseListed is how many alert names the review lists.
+const noiseListed = 200
+
+// Noise reviews the episodes of alerts.
+type Noise interface {
+	// Noise returns at most limit alert names, those with the most episodes first.
+	Noise(ctx context.Context, since, until time.Time, hours reporter.WorkingHours, limit int) (reporter.NoiseReview, error)
+}
+
+// noiseColumn is a column of the review. less orders it, what is most first.
+type noiseColumn struct {
+	key, title string
+	compare    func(a, b reporter.NoiseRow) int
+}
+
+// most orders by a number, the largest first. What is not known is last.
+func most(of func(r reporter.NoiseRow) float64) func(a, b reporter.NoiseRow) int {
+	return func(a, b reporter.NoiseRow) int { return cmp.Compare(of(b), of(a)) }
+}
+
+var noiseColumns = []noiseColumn{
+	{"name", "alert_name", func(a, b reporter.NoiseRow) int { return cmp.Compare(a.Name, b.Name) }},
+	{"episodes", "episodes", most(func(r reporter.NoiseRow) float64 { return float64(r.Episodes) })},
+	{"flaps", "flaps", most(func(r reporter.NoiseRow) float64 { return float64(r.Flaps) })},
+	{"short", "short_share", most(func(r reporter.NoiseRow) float64 {
+		if share, ok := r.ShortShare(); ok {
+			return share
+		}
+		return -1
+	})},
+	{"firing", "firing_time", most(func(r reporter.NoiseRow) float64 { return r.Firing.Seconds() })},
+	{"off_hours", "off_hours", most(func(r reporter.NoiseRow) float64 { return float64(r.OffHours) })},
+	{"mttr", "mttr", most(func(r reporter.NoiseRow) float64 {
+		if mean, ok := r.MeanResolution(); ok {
+			return mean.Seconds()
+		}
+		return -1
+	})},
+	{"fix", "to_fix", most(func(r reporter.NoiseRow) float64 {
+		var sum float64
+		for _, c := range r.Candidate(reporter.NoiseWindow) {
+			sum += 1 + c.Share
+		}
+		return sum
+	})},
+}
+
+type noiseHead struct {
+	Title, Path string
+	Sorted      bool
+	Number      bool
+}
+
+type noiseRow struct {
+	reporter.NoiseRow
+	Path, Name, Short, Firing, Mean string
+	Reasons                         []string
+}
+
+type noiseBody struct {
+	Since, Until string
+	Least        int
+	Head         []noiseHead
+	Rows         []noiseRow
+	Names        int
+}
+
+// noise shows the review of the week up to now, sorted by the column of the query sort.
+func (p *Pages) noise(w http.ResponseWriter, r *http.Request) {
+	sort := cmp.Or(r.URL.Query().Get("sort"), "episodes")
+	column := slices.IndexFunc(noiseColumns, func(c noiseColumn) bool { return c.key == sort })
+	if column < 0 {
+		p.refuse(w, r, http.StatusBadRequest, "bad_page")
+		return
+	}
+	v := p.page("noise", "noise")
+	review, err := p.cfg.Store.Noise(r.Context(), v.now.Add(-reporter.NoiseWindow), v.now, v.Hours, noiseListed)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	slices.SortStableFunc(review.Rows, noiseColumns[column].compare)
+	body := noiseBody{
+		Since: review.Since.In(v.Zone).Format(i18n.Minute), Until: review.Until.In(v.Zone).Format(i18n.Minute),
+		Least: reporter.NoiseLeast, Names: review.Names,
+	}
+	for n, c := range noiseColumns {
+		body.Head = append(body.Head, noiseHead{
+			v.T(c.title), address("/noise", "sort", c.key), n == column, c.key != "name" && c.key != "fix",
+		})
+	}
+	for _, row := range review.Rows {
+		body.Rows = append(body.Rows, v.noiseRow(row))
+	}
+	v.Body = body
+	p.show(w, r, "noise.html", v)
+}
+
+func (v *page) noiseRow(r reporter.NoiseRow) noiseRow {
+	out := noiseRow{
+		NoiseRow: r, Name: cmp.Or(r.Name, "—"), Path: address("/incidents", "q", r.Name), Firing: v.Duration(r.Firing), Short: "—", Mean: "—",
+	}
+	if share, ok := r.ShortShare(); ok {
+		out.Short = share100(share)
+	}
+	if mean, ok := r.MeanResolution(); ok {
+		out.Mean = fmt.Sprintf("%s (n=%d)", v.Duration(mean), r.Ended)
+	}
+	for _, c := range r.Candidate(reporter.NoiseWindow) {
+		out.Reasons = append(out.Reasons, v.T("noise_is_"+string(c.Reason), share100(c.Share)))
+	}
+	return out
+}
+
+// share100 writes a share in percent.
+func share100(share float64) string { return fmt.Sprintf("%.1f%%", share*100) }
