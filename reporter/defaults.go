@@ -1,10 +1,14 @@
 package reporter
 
+import "time"
+
 // What is used where the configuration, a report or an incident says nothing.
 const (
 	DefaultProduct = "AWOOOI"
 	DefaultLocale  = "zh-TW"
 	DefaultZone    = "Asia/Taipei"
+	// DefaultMissingAfter is how long nothing is received of a heartbeat before it is missing.
+	DefaultMissingAfter = 5 * time.Minute
 )
 
 // DefaultHealth grades a repair success rate of 80 % as excellent and one of 50 % as good.

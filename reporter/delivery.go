@@ -14,6 +14,12 @@ const (
 	DeliveryNotice     DeliveryKind = "notice" // says what was not sent
 	// DeliveryFiringDigest is many notices of a firing in one.
 	DeliveryFiringDigest DeliveryKind = "firing_digest"
+	// DeliveryHeartbeatMissing and DeliveryHeartbeatReturned say that a heartbeat is missing, and that it is received again.
+	DeliveryHeartbeatMissing  DeliveryKind = "heartbeat_missing"
+	DeliveryHeartbeatReturned DeliveryKind = "heartbeat_returned"
+	// DeliveryHeartbeatsMissing and DeliveryHeartbeatsReturned are many of those in one.
+	DeliveryHeartbeatsMissing  DeliveryKind = "heartbeats_missing"
+	DeliveryHeartbeatsReturned DeliveryKind = "heartbeats_returned"
 )
 
 // SubjectFailures is the subject of a notice about all failures that name it.
@@ -42,7 +48,8 @@ type Delivery struct {
 	Key  string // unique: a second delivery of the same key is the same delivery
 	Kind DeliveryKind
 	// Subject is what it is about. Of a report "NAME@DUE" with DUE in RFC 3339 UTC, of a postmortem or the notice of a firing
-	// the incident's id, of a digest the id of its first delivery, of a notice the id of the delivery and what of it.
+	// the incident's id, of a digest the id of its first delivery, of a notice the id of the delivery and what of it, of a
+	// heartbeat the id of the outage.
 	Subject  string
 	Receiver string
 	State    DeliveryState

@@ -10,6 +10,10 @@ type JournalQuery struct {
 	Alerts    []JournalSince // by fingerprint, of their cluster, the default one, and what was the default one's
 	Incidents []string       // IDs
 	Names     []string       // IDs that a new incident might get
+
+	Heartbeats      []string // fingerprints of heartbeats, of whatever cluster
+	HeartbeatGroups []string // keys of groups: the heartbeats that they delivered last
+	AllHeartbeats   bool
 }
 
 // JournalSince is a key, or a fingerprint and its cluster, and since when.
@@ -24,6 +28,12 @@ type JournalView struct {
 	Now       time.Time // the state's clock; later at each update
 	Incidents []Incident
 	Taken     map[string]bool // names in use
+
+	Heartbeats     []Heartbeat // those that were asked for, by cluster and fingerprint
+	HeartbeatTotal int         // how many there are; only where heartbeats were asked for
+	HeartbeatWatch HeartbeatWatch
+	// HeartbeatOutages are the outages that last, of the heartbeats above.
+	HeartbeatOutages []HeartbeatOutage
 }
 
 // JournalChanges is what an update changes, all of it or nothing.
@@ -33,6 +43,11 @@ type JournalChanges struct {
 	Recalls     []string
 	Postmortems []PostmortemDue
 	Deliveries  []Delivery
+
+	Heartbeats          []Heartbeat // new or changed
+	HeartbeatsForgotten []Heartbeat // to be deleted
+	HeartbeatOutages    []HeartbeatOutage
+	HeartbeatWatch      *HeartbeatWatch // nil leaves it as it is
 }
 
 // PostmortemDue asks for the postmortem of an incident that is over. Where none was sent yet it is due at First, else, as an

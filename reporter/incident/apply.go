@@ -25,6 +25,7 @@ type Batch struct {
 	Alerts   []reporter.AlertEvent
 	Ends     []reporter.AlertEnd
 	Verdicts []reporter.AlertVerdict
+	Pass     *Pass // lets time pass for heartbeats; nil does not
 }
 
 // Outcome counts what Apply did, for metrics and the log.
@@ -32,6 +33,10 @@ type Outcome struct {
 	Closed  []reporter.Incident
 	Due     int // postmortems
 	Ignored int // alerts whose route ignores them
+
+	Heartbeats       int // alerts that are heartbeats
+	Missed, Returned []reporter.HeartbeatOutage
+	Refused          int // heartbeats beyond mostHeartbeats
 }
 
 // Apply is the one place where events change incidents. It is a function of its arguments:
@@ -42,6 +47,7 @@ type Outcome struct {
 //     the group's oldest firing alert, else one of its group that ended at most ReopenWithin before, else it opens one.
 //   - An incident takes no alert that started ChronicAfter or more after its start, and is chronic from then on.
 //   - It is over when none of its alerts is firing, unless the last webhook of its group left alerts out.
+//   - An alert whose route makes heartbeats is no incident (see beats); one that an incident has goes on updating it.
 func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChanges, Outcome) {
 	j := newState(cfg, view)
 	events := make([]reporter.AlertEvent, 0, len(b.Alerts))
@@ -78,7 +84,16 @@ func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChan
 		}
 	}
 	j.endTruncated(events)
-	return j.finish()
+	out, did := j.finish()
+	hearts := newBeats(cfg, view)
+	if cfg.hasHeartbeats() {
+		hearts.receive(events)
+	}
+	if b.Pass != nil {
+		hearts.pass(*b.Pass)
+	}
+	hearts.finish(&out, &did)
+	return out, did
 }
 
 // normalize gives an event its receive time and the precision of the store, and cuts times that lie in the future. It says
@@ -263,6 +278,9 @@ func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 	}
 	if !known {
 		route := j.cfg.route(e)
+		if route.isHeartbeat() {
+			return
+		}
 		if route.Ignore {
 			j.ignored++
 			return

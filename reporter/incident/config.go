@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -41,7 +42,11 @@ type Route struct {
 	MinDuration time.Duration
 	Severity    string // sets that of the alerts; "" keeps it
 	Ignore      bool
+	// MissingAfter makes heartbeats of the alerts, which are missing when nothing is received for so long; 0 does not.
+	MissingAfter time.Duration
 }
+
+func (r Route) isHeartbeat() bool { return r.MissingAfter > 0 }
 
 // BuiltinIgnored are alerts that are always firing, or only serve Alertmanager's inhibition, in the rules that the
 // Prometheus operator's users have: https://github.com/prometheus-operator/kube-prometheus
@@ -90,6 +95,17 @@ func (c Config) routeNamed(name string) Route {
 }
 
 func (c Config) decides(cluster string) bool { return c.Deciders[cluster] }
+
+// hasHeartbeats says whether any route makes heartbeats.
+func (c Config) hasHeartbeats() bool { return slices.ContainsFunc(c.Routes, Route.isHeartbeat) }
+
+// zone is that of the date in an ID.
+func (c Config) zone() *time.Location {
+	if c.Zone == nil {
+		return time.UTC
+	}
+	return c.Zone
+}
 
 // key identifies the series of incidents that an event belongs to.
 func (c Config) key(e reporter.AlertEvent, r Route) string {

@@ -31,6 +31,11 @@ type Journal struct {
 	closed      *prometheus.CounterVec
 	postmortems prometheus.Counter
 	ignored     prometheus.Counter
+	heartbeats  prometheus.Counter
+	missed      prometheus.Counter
+	refused     prometheus.Counter
+	// unstored says that alerts could not be stored since heartbeats were looked at last.
+	unstored atomic.Bool
 }
 
 // New makes a journal.
@@ -50,10 +55,22 @@ func New(cfg Config, store Store, log *slog.Logger, reg prometheus.Registerer) *
 			Help: "Alerts in accepted webhooks that belong to no incident, because their route ignores them.",
 		}),
 	}
+	j.heartbeats = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "awoooi_reporter_heartbeats_received_total",
+		Help: "Alerts in accepted webhooks that are heartbeats.",
+	})
+	j.missed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "awoooi_reporter_heartbeats_missed_total",
+		Help: "Heartbeats that this process found to be missing.",
+	})
+	j.refused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "awoooi_reporter_heartbeats_refused_total",
+		Help: "Heartbeats that are not watched, because there are too many already.",
+	})
 	for _, r := range []reporter.CloseReason{reporter.ClosedResolved, reporter.ClosedReconciled, reporter.ClosedExpired} {
 		j.closed.WithLabelValues(string(r))
 	}
-	reg.MustRegister(j.closed, j.postmortems, j.ignored)
+	reg.MustRegister(j.closed, j.postmortems, j.ignored, j.heartbeats, j.missed, j.refused)
 	j.SetConfig(cfg)
 	return j
 }
@@ -63,7 +80,11 @@ func (j *Journal) SetConfig(cfg Config) { j.cfg.Store(&cfg) }
 
 // Accept takes the events of one webhook, all or none. When it returns nil they are stored.
 func (j *Journal) Accept(ctx context.Context, events []reporter.AlertEvent) error {
-	return j.apply(ctx, Batch{Alerts: events}, nil)
+	err := j.apply(ctx, Batch{Alerts: events}, nil)
+	if err != nil {
+		j.unstored.Store(true)
+	}
+	return err
 }
 
 // mostNames is for how many alerts of a webhook the names in use are looked up; incidents that others open get longer ones.
@@ -82,13 +103,23 @@ func (c Config) query(b Batch) (q reporter.JournalQuery) {
 	for _, e := range b.Alerts {
 		e.Cluster, e.StartsAt = cmp.Or(e.Cluster, reporter.ClusterDefault), micro(e.StartsAt)
 		since := e.StartsAt.Add(-c.ReopenWithin)
-		key := c.key(e, c.route(e))
-		want(&q.Keys, "key ", key, "", since)
 		want(&q.Alerts, "alert ", e.Fingerprint, e.Cluster, since)
+		route := c.route(e)
+		if route.isHeartbeat() {
+			q.Heartbeats = append(q.Heartbeats, e.Fingerprint)
+			continue
+		}
+		key := c.key(e, route)
+		want(&q.Keys, "key ", key, "", since)
 		if len(q.Names) < mostNames {
 			q.Names = append(q.Names, names(c, e, key)...)
 		}
 	}
+	if len(b.Alerts) > 0 && b.Alerts[0].Truncated > 0 && c.hasHeartbeats() {
+		e := b.Alerts[0]
+		q.HeartbeatGroups = append(q.HeartbeatGroups, reporter.HeartbeatGroup(e.Cluster, e.Receiver, e.GroupKey))
+	}
+	q.AllHeartbeats = b.Pass != nil
 	for _, e := range b.Ends {
 		want(&q.Alerts, "alert ", e.Fingerprint, e.Cluster, e.StartsAt)
 	}
@@ -117,5 +148,6 @@ func (j *Journal) apply(ctx context.Context, b Batch, incidents []string) error 
 	}
 	j.postmortems.Add(float64(did.Due))
 	j.ignored.Add(float64(did.Ignored))
+	j.noteHeartbeats(did)
 	return nil
 }

@@ -34,11 +34,7 @@ func (j *state) name(e reporter.AlertEvent, key string) string {
 func names(cfg Config, e reporter.AlertEvent, key string) []string {
 	sum := sha256.Sum256([]byte(key + "\x00" + e.Cluster + "\x00" + e.Fingerprint + "\x00" + e.StartsAt.UTC().Format(time.RFC3339Nano)))
 	hash := base32.StdEncoding.EncodeToString(sum[:])
-	zone := cfg.Zone
-	if zone == nil {
-		zone = time.UTC
-	}
-	made := "INC-" + e.StartsAt.In(zone).Format("20060102") + "-" + hash[:6]
+	made := "INC-" + e.StartsAt.In(cfg.zone()).Format("20060102") + "-" + hash[:6]
 	out := []string{made}
 	if given := notInID.ReplaceAllString(givenName(cfg, e), "-"); given != "" {
 		if given = strings.Trim(given[:min(len(given), longestID)], "-."); given != "" {

@@ -16,7 +16,9 @@ const deliveryColumns = `id, key, kind, subject, receiver, state, message, parts
 	next_attempt, finished_at, merged_into, composing_at, crashes, reason, notice_id`
 
 // urgency orders deliveries: reports and notices of new incidents come before older, less urgent messages.
-const urgency = `CASE kind WHEN 'report' THEN 0 WHEN 'firing' THEN 0 WHEN 'firing_digest' THEN 0 WHEN 'notice' THEN 1 ELSE 2 END`
+const urgency = `CASE kind WHEN 'report' THEN 0 WHEN 'firing' THEN 0 WHEN 'firing_digest' THEN 0
+	WHEN 'heartbeat_missing' THEN 0 WHEN 'heartbeat_returned' THEN 0 WHEN 'heartbeats_missing' THEN 0
+	WHEN 'heartbeats_returned' THEN 0 WHEN 'notice' THEN 1 ELSE 2 END`
 
 // Due returns the receivers' pending deliveries whose next attempt is not after now, the most urgent and oldest first, at
 // most limit.
@@ -242,12 +244,17 @@ func (s *Store) MergedInto(ctx context.Context, digest int64) ([]string, error) 
 }
 
 // ReplyTo returns the channel's id of the message that a delivery replies to: of a postmortem the first one of its incident, else
-// the notice of the incident's begin. "" if nothing was sent that it could reply to.
+// the notice of the incident's begin, and of the return of a heartbeat the message that it is missing. "" if nothing was sent
+// that it could reply to.
 func (s *Store) ReplyTo(ctx context.Context, d reporter.Delivery) (string, error) {
-	if d.Kind != reporter.DeliveryPostmortem {
-		return "", nil
+	var kinds []reporter.DeliveryKind
+	switch d.Kind {
+	case reporter.DeliveryPostmortem:
+		kinds = []reporter.DeliveryKind{reporter.DeliveryPostmortem, reporter.DeliveryFiring}
+	case reporter.DeliveryHeartbeatReturned:
+		kinds = []reporter.DeliveryKind{reporter.DeliveryHeartbeatMissing}
 	}
-	for _, kind := range []reporter.DeliveryKind{reporter.DeliveryPostmortem, reporter.DeliveryFiring} {
+	for _, kind := range kinds {
 		list, err := queryDeliveries(ctx, s.reading(), `WHERE kind = $1 AND subject = $2 AND receiver = $3 AND id < $4 ORDER BY id`,
 			string(kind), d.Subject, d.Receiver, d.ID)
 		if err != nil {

@@ -33,6 +33,8 @@ type journalTx struct {
 	byKey     map[string][]*loaded
 	byAlert   map[string][]*loaded // by fingerprint
 	taken     map[string]bool
+
+	heartbeats heartbeatsTx
 }
 
 // loaded is an incident with the alerts that are read of it, as it is after the updates so far.
@@ -55,6 +57,9 @@ func newJournalTx(s *Store, tx tx) *journalTx {
 	return &journalTx{
 		tx: tx, store: s, incidents: map[string]*loaded{}, byKey: map[string][]*loaded{}, byAlert: map[string][]*loaded{},
 		taken: map[string]bool{},
+		heartbeats: heartbeatsTx{
+			known: map[heartbeatKey]reporter.Heartbeat{}, outages: map[string]reporter.HeartbeatOutage{},
+		},
 	}
 }
 
@@ -105,6 +110,9 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		return err
 	}
 	if err := t.loadAlerts(ctx, whole, large, args[1]); err != nil {
+		return err
+	}
+	if err := t.loadHeartbeats(ctx, queries); err != nil {
 		return err
 	}
 	if len(names) == 0 {
@@ -210,6 +218,7 @@ func (t *journalTx) view(q reporter.JournalQuery, now time.Time) reporter.Journa
 	slices.SortFunc(v.Incidents, func(a, b reporter.Incident) int {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
 	})
+	t.heartbeats.view(q, &v)
 	return v
 }
 
@@ -244,7 +253,7 @@ func (t *journalTx) change(ctx context.Context, c reporter.JournalChanges, now t
 			return err
 		}
 	}
-	return nil
+	return t.changeHeartbeats(ctx, c)
 }
 
 // recall cancels the postmortems of an incident of which nothing has been sent.

@@ -13,10 +13,11 @@ const pruneAtOnce = 500
 type Pruned struct{ Incidents, Deliveries, Claims int64 }
 
 // Prune deletes incidents that were closed and last heard of before that moment, unless a postmortem of theirs is still to
-// be sent, deliveries that ended before it, and claims of due times before it but for the latest of each report, which
-// says what need not be caught up with.
+// be sent, deliveries that ended before it, claims of due times before it but for the latest of each report, which says what
+// need not be caught up with, and outages of heartbeats that began before it, unless they last or are still to be sent.
 func (s *Store) Prune(ctx context.Context, before time.Time) (Pruned, error) {
 	var p Pruned
+	var outages int64
 	t := before.UnixMicro()
 	for _, step := range []struct {
 		count *int64
@@ -29,6 +30,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (Pruned, error) {
 			WHERE state != 'pending' AND finished_at < $1 LIMIT $2)`},
 		{&p.Claims, `DELETE FROM claims WHERE (report, due) IN (SELECT c.report, c.due FROM claims c
 			WHERE c.due < $1 AND EXISTS (SELECT 1 FROM claims l WHERE l.report = c.report AND l.due > c.due) LIMIT $2)`},
+		{&outages, `DELETE FROM heartbeat_outages WHERE id IN (SELECT o.id FROM heartbeat_outages o WHERE o.missing_at < $1
+			AND NOT EXISTS (SELECT 1 FROM heartbeats h WHERE h.outage = o.id)
+			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.state = 'pending' AND d.subject = o.id) LIMIT $2)`},
 	} {
 		for {
 			n, err := s.writing().exec(ctx, step.query, t, pruneAtOnce)
