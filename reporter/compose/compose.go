@@ -36,6 +36,8 @@ type Writer interface {
 	ReportWriter
 	IncidentWriter
 	NoticeWriter
+	// Heartbeats writes about one heartbeat or many that are missing, or are received again.
+	Heartbeats(n reporter.HeartbeatNotice) (reporter.Message, error)
 }
 
 // ReportWriter writes reports.
@@ -72,13 +74,15 @@ type Pictures interface {
 type Store interface {
 	// IncidentExtract returns the incident with as many alerts as a message can show, or reporter.ErrNotFound.
 	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
-	// MergedInto returns the incidents of a digest.
+	// MergedInto returns the subjects of the deliveries in a digest.
 	MergedInto(ctx context.Context, delivery int64) ([]string, error)
 	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
 	// Updates says whether the receiver has had a postmortem of the incident that this delivery is about.
 	Updates(ctx context.Context, d reporter.Delivery) (bool, error)
 	// Failures returns what a notice is about, with the first few deliveries.
 	Failures(ctx context.Context, notice int64, limit int) (reporter.Failures, error)
+	// HeartbeatOutage returns an outage of a heartbeat, or reporter.ErrNotFound.
+	HeartbeatOutage(ctx context.Context, id string) (reporter.HeartbeatOutage, error)
 }
 
 // Set is what messages are made with. A reload replaces it as one, so that no message is made half by the old and half by the
@@ -91,6 +95,8 @@ type Set struct {
 	Locale      string         // of notices
 	Zone        *time.Location // of notices
 	GiveUpAfter time.Duration  // how long a message is tried, for notices
+	// RouteLocales are the locales of routes by their names, of messages about heartbeats; one that is missing is Locale.
+	RouteLocales map[string]string
 }
 
 // Composer makes the messages of deliveries, by the Set of the moment.
@@ -183,6 +189,9 @@ func (t *Composer) compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		return t.about(msg, pm.Document()), err
 	case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
 		return t.digest(ctx, d)
+	case reporter.DeliveryHeartbeatMissing, reporter.DeliveryHeartbeatReturned, reporter.DeliveryHeartbeatsMissing,
+		reporter.DeliveryHeartbeatsReturned:
+		return t.heartbeats(ctx, d)
 	case reporter.DeliveryNotice:
 		if d.Subject == reporter.SubjectFailures {
 			return t.failures(ctx, d)

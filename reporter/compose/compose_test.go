@@ -22,6 +22,7 @@ type parts struct {
 	incidents  map[string]reporter.Incident
 	merged     []string
 	failed     reporter.Delivery
+	outages    map[string]reporter.HeartbeatOutage
 }
 
 func (p *parts) Report(_ context.Context, name string, at time.Time) (reporter.Report, error) {
@@ -70,6 +71,14 @@ func (p *parts) Failures(context.Context, int64, int) (reporter.Failures, error)
 	return reporter.Failures{Count: len(p.merged)}, nil
 }
 
+func (p *parts) HeartbeatOutage(_ context.Context, id string) (reporter.HeartbeatOutage, error) {
+	o, ok := p.outages[id]
+	if !ok {
+		return o, reporter.ErrNotFound
+	}
+	return o, nil
+}
+
 func (p *parts) Delivery(_ context.Context, id int64) (reporter.Delivery, error) {
 	if p.failed.ID != id {
 		return reporter.Delivery{}, reporter.ErrNotFound
@@ -103,6 +112,10 @@ func (w writer) Digest(d reporter.Digest) (reporter.Message, error) {
 	return w.message("digest of %d", len(d.Incidents))
 }
 
+func (w writer) Heartbeats(n reporter.HeartbeatNotice) (reporter.Message, error) {
+	return w.message("%d heartbeats, returned %v, in %s", len(n.Outages), n.Returned, n.Locale)
+}
+
 func (w writer) Markdown(reporter.Postmortem) (string, error) { return "", nil }
 
 func (w writer) Notice(of reporter.Delivery, _ string, _ *time.Location) (reporter.Message, error) {
@@ -130,7 +143,10 @@ func composer(p *parts) *Composer {
 }
 
 func (p *parts) set(mark string) Set {
-	return Set{Reports: p, Postmortems: p, Writer: writer{mark}, Pictures: p, Locale: "en", Zone: time.UTC}
+	return Set{
+		Reports: p, Postmortems: p, Writer: writer{mark}, Pictures: p, Locale: "en", Zone: time.UTC,
+		RouteLocales: map[string]string{"tw": "zh-TW", "none": ""},
+	}
 }
 
 func TestComposeByKind(t *testing.T) {
@@ -162,6 +178,12 @@ func TestComposeByKind(t *testing.T) {
 		"firing that is over":                {d: delivery{Kind: reporter.DeliveryFiring, Subject: "I"}, err: reporter.ErrObsolete},
 		"firing of nothing":                  {d: delivery{Kind: reporter.DeliveryFiring, Subject: "X"}, err: reporter.ErrObsolete},
 		"digest":                             {d: delivery{Kind: reporter.DeliveryDigest}, parts: parts{merged: []string{"I", "X", "O"}}, want: "digest of 1"},
+		"heartbeat missing":                  {d: delivery{Kind: reporter.DeliveryHeartbeatMissing, Subject: "H"}, want: "1 heartbeats, returned false, in zh-TW"},
+		"heartbeat returned":                 {d: delivery{Kind: reporter.DeliveryHeartbeatReturned, Subject: "N"}, want: "1 heartbeats, returned true, in en"},
+		"heartbeat of a removed route":       {d: delivery{Kind: reporter.DeliveryHeartbeatMissing, Subject: "R"}, want: "1 heartbeats, returned false, in en"},
+		"heartbeat of nothing":               {d: delivery{Kind: reporter.DeliveryHeartbeatMissing, Subject: "X"}, err: reporter.ErrObsolete},
+		"heartbeats missing":                 {d: delivery{Kind: reporter.DeliveryHeartbeatsMissing}, parts: parts{merged: []string{"H", "X", "N"}}, want: "2 heartbeats, returned false, in zh-TW"},
+		"heartbeats returned":                {d: delivery{Kind: reporter.DeliveryHeartbeatsReturned}, parts: parts{merged: []string{"N", "H"}}, want: "2 heartbeats, returned true, in en"},
 		"digest of nothing":                  {d: delivery{Kind: reporter.DeliveryDigest}, parts: parts{merged: []string{"X", "O"}}, err: reporter.ErrObsolete},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,6 +193,7 @@ func TestComposeByKind(t *testing.T) {
 				p.incidents = map[string]reporter.Incident{
 					"I": {ID: "I", State: reporter.IncidentResolved}, "O": {ID: "O", State: reporter.IncidentOpen},
 				}
+				p.outages = map[string]reporter.HeartbeatOutage{"H": {Route: "tw"}, "N": {Route: "none"}, "R": {Route: "removed"}}
 				if p.pictureErr == nil {
 					p.picture = []byte("png")
 				}

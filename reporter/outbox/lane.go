@@ -316,6 +316,8 @@ func (w *worker) digest(ctx context.Context, receiver string) {
 	}
 	for kind, into := range map[reporter.DeliveryKind]reporter.DeliveryKind{
 		reporter.DeliveryPostmortem: reporter.DeliveryDigest, reporter.DeliveryFiring: reporter.DeliveryFiringDigest,
+		reporter.DeliveryHeartbeatMissing:  reporter.DeliveryHeartbeatsMissing,
+		reporter.DeliveryHeartbeatReturned: reporter.DeliveryHeartbeatsReturned,
 	} {
 		merged, err := w.state.Merge(ctx, receiver, kind, into, w.state.Now(), cfg.DigestFrom)
 		switch {

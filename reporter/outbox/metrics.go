@@ -40,10 +40,15 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 		}),
 	}
 	m.deliveries.WithLabelValues(string(reporter.DeliveryPostmortem), string(reporter.DeliveryMerged))
-	m.deliveries.WithLabelValues(string(reporter.DeliveryFiring), string(reporter.DeliveryMerged))
+	for _, kind := range []reporter.DeliveryKind{
+		reporter.DeliveryFiring, reporter.DeliveryHeartbeatMissing, reporter.DeliveryHeartbeatReturned,
+	} {
+		m.deliveries.WithLabelValues(string(kind), string(reporter.DeliveryMerged))
+	}
 	for _, kind := range []reporter.DeliveryKind{
 		reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryFiring, reporter.DeliveryDigest,
-		reporter.DeliveryFiringDigest, reporter.DeliveryNotice,
+		reporter.DeliveryFiringDigest, reporter.DeliveryHeartbeatMissing, reporter.DeliveryHeartbeatReturned,
+		reporter.DeliveryHeartbeatsMissing, reporter.DeliveryHeartbeatsReturned, reporter.DeliveryNotice,
 	} {
 		for _, state := range []reporter.DeliveryState{reporter.DeliverySent, reporter.DeliveryGivenUp} {
 			m.deliveries.WithLabelValues(string(kind), string(state))

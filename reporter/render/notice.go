@@ -186,6 +186,12 @@ func (l language) what(of reporter.Delivery, zone *time.Location) string {
 		return l.T("notice_firing", subject)
 	case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
 		return l.T("notice_digest", subject)
+	case reporter.DeliveryHeartbeatMissing:
+		return l.T("notice_heartbeat_missing", subject)
+	case reporter.DeliveryHeartbeatReturned:
+		return l.T("notice_heartbeat_returned", subject)
+	case reporter.DeliveryHeartbeatsMissing, reporter.DeliveryHeartbeatsReturned:
+		return l.T("notice_digest", subject)
 	case reporter.DeliveryNotice:
 		return l.T("notice_notice")
 	}

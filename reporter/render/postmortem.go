@@ -103,7 +103,7 @@ type Link struct {
 }
 
 // buttonKinds are the links worth a button: all but where the alerts came from.
-var buttonKinds = []string{"page", "runbook", "dashboard", "report", "list", "delivery"}
+var buttonKinds = []string{"page", "runbook", "dashboard", "report", "list", "delivery", "heartbeats"}
 
 // buttons gives the message its buttons, and the template the links without one.
 func (v *PostmortemView) buttons() []reporter.Button {

@@ -64,8 +64,12 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 			row.What, row.Of = v.T("postmortem_of", d.Subject), v.IncidentPath(d.Subject)
 		case reporter.DeliveryFiring:
 			row.What, row.Of = v.T("firing_of", d.Subject), v.IncidentPath(d.Subject)
-		case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
+		case reporter.DeliveryDigest, reporter.DeliveryFiringDigest, reporter.DeliveryHeartbeatsMissing, reporter.DeliveryHeartbeatsReturned:
 			row.What = v.T("digest_of", d.Subject)
+		case reporter.DeliveryHeartbeatMissing:
+			row.What, row.Of = v.T("heartbeat_missing_of", d.Subject), "/sources#heartbeats"
+		case reporter.DeliveryHeartbeatReturned:
+			row.What, row.Of = v.T("heartbeat_returned_of", d.Subject), "/sources#heartbeats"
 		case reporter.DeliveryNotice:
 			if d.Subject == reporter.SubjectFailures {
 				row.What = v.T("notice_of_failures")

@@ -87,6 +87,13 @@ func (v *page) troubles(s Parts) []trouble {
 	if s.Fault != "" {
 		add("/sources", "trouble_state")
 	}
+	missing := slices.DeleteFunc(slices.Clone(s.Heartbeats), func(h reporter.Heartbeat) bool { return !h.Missing() })
+	for _, h := range missing[:min(len(missing), overviewListed)] {
+		add("/sources#heartbeats", "trouble_heartbeat", h.Name(), h.Cluster, v.Relative(h.SeenAt, v.now))
+	}
+	if more := len(missing) - overviewListed; more > 0 {
+		add("/sources#heartbeats", "trouble_heartbeats", more)
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stopped)) {
 		add("/sources#receivers", "trouble_stopped", name, v.suspended(s.Stopped[name]))
 	}
@@ -167,6 +174,11 @@ func (v *page) unverified(s Parts, receivers []Receiver) []trouble {
 			out = append(out, trouble{v.T("unverified_receiver", r.Name), "/sources#receivers"})
 		}
 	}
+	for _, route := range s.HeartbeatRoutes {
+		if !slices.ContainsFunc(s.Heartbeats, func(h reporter.Heartbeat) bool { return h.Route == route }) {
+			out = append(out, trouble{v.T("unverified_heartbeat", route), "/sources#heartbeats"})
+		}
+	}
 	if len(s.Clusters) > 0 && s.Compared.IsZero() && s.CompareFault == "" {
 		out = append(out, trouble{v.T("unverified_alertmanagers"), "/sources#alertmanagers"})
 	}
@@ -179,6 +191,9 @@ type sourcesBody struct {
 	Sources      []sourceRow
 	Receivers    []receiverRow
 	Reports      []Plan
+	// Heartbeats are the first ones, the missing ones first, and MoreHeartbeats how many more there are.
+	Heartbeats     []reporter.Heartbeat
+	MoreHeartbeats int
 }
 
 func (c Cluster) rank() int {
@@ -187,6 +202,9 @@ func (c Cluster) rank() int {
 	}
 	return 0
 }
+
+// heartbeatsListed is how many heartbeats the page lists.
+const heartbeatsListed = 200
 
 // sourceRow is a source with its queries.
 type sourceRow struct {
@@ -220,6 +238,8 @@ func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 		s.Up = q.Up
 		s.Queries = append(s.Queries, q)
 	}
+	body.Heartbeats = body.Parts.Heartbeats[:min(len(body.Parts.Heartbeats), heartbeatsListed)]
+	body.MoreHeartbeats = len(body.Parts.Heartbeats) - len(body.Heartbeats)
 	known := map[string]bool{}
 	for _, rc := range p.cfg.Status.Receivers() {
 		known[rc.Name] = true

@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // Status says how the parts of the program are. No text of it holds a secret.
@@ -36,11 +38,14 @@ type Parts struct {
 	Compared     time.Time // when the open incidents were last compared with them
 	CompareFault string    // why that failed
 	LastWebhook  time.Time
-	Open         int               // incidents
-	Pending      map[string]int    // deliveries by receiver
-	Oldest       time.Time         // of the pending ones
-	Stopped      map[string]string // receivers that refuse everything, with the reason
-	Fault        string            // why the state could not be read
+	Open         int // incidents
+	Heartbeats   []reporter.Heartbeat
+	// HeartbeatRoutes are the names of the configured ones.
+	HeartbeatRoutes []string
+	Pending         map[string]int    // deliveries by receiver
+	Oldest          time.Time         // of the pending ones
+	Stopped         map[string]string // receivers that refuse everything, with the reason
+	Fault           string            // why the state could not be read
 	// Verified are receivers that were asked whether they work; one that is missing has not been asked yet.
 	Verified map[string]Verification
 }

@@ -316,13 +316,20 @@ func TestPages(t *testing.T) {
 			{Source: "api", Kind: "http", Name: "never"},
 		},
 		Figures: web.Figures{URL: "http://prom:9090", Newest: day.Add(-time.Hour)}, Clusters: []web.Cluster{{Name: "prod", Members: []string{"http://am:9093"}}},
+		Heartbeats: []reporter.Heartbeat{
+			{
+				Cluster: "prod", Fingerprint: "f", Route: "beat", Labels: map[string]string{"alertname": "Dog <1>", "prometheus": "k8s"},
+				SeenAt: day.Add(-2 * time.Hour), MissingAt: day.Add(-time.Hour), Outage: "HB-1",
+			},
+			{Cluster: "dev", Fingerprint: "f2", Route: "beat", Labels: map[string]string{"alertname": "Dog2"}, SeenAt: day},
+		},
 		Compared: day.Add(-time.Minute), CompareFault: "connection refused", LastWebhook: day.Add(-2 * time.Hour), Open: 1,
 	}}
 	verified := map[string]web.Verification{"oncall": {At: day}, "<b>": {At: day}}
 	well := world{parts: web.Parts{Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Verified: verified}}
 	unasked := world{parts: web.Parts{
 		Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Queries: []web.Query{{Source: "api", Kind: "http", Name: "never"}},
-		Clusters: []web.Cluster{{Name: "prod", Members: []string{"http://am:9093"}}}, Verified: map[string]web.Verification{"<b>": {At: day}},
+		HeartbeatRoutes: []string{"dog"}, Clusters: []web.Cluster{{Name: "prod", Members: []string{"http://am:9093"}}}, Verified: map[string]web.Verification{"<b>": {At: day}},
 	}}
 	silent := func(clusters int) world {
 		parts := web.Parts{
@@ -346,7 +353,7 @@ func TestPages(t *testing.T) {
 		"overview, all well":                     {well, "/", 200, []string{"All good", "No open incidents", "No deliveries yet", `href="/metrics"`, `href="/-/ready"`, "1.2.3", "daily"}, "attention"},
 		"overview, an empty database of figures": {world{}, "/", 200, []string{"has no recent samples"}, "All good"},
 		"overview, troubles": {trouble, "/", 200, []string{
-			"Needs attention: 6", "Receiver oncall is suspended: the bot token is invalid or revoked (Unauthorized &lt;b&gt;)", "waiting for 1h", "Source db: failed queries: 1",
+			"Needs attention: 7", "Heartbeat Dog &lt;1&gt; of cluster prod is missing: last received 2h ago", "Receiver oncall is suspended: the bot token is invalid or revoked (Unauthorized &lt;b&gt;)", "waiting for 1h", "Source db: failed queries: 1",
 			"latest figures are 1h old", "not compared with Alertmanager: connection refused", "was not delivered to oncall", "<b>4</b>",
 			"Source api has not been queried yet",
 		}, "All good"},
@@ -354,7 +361,7 @@ func TestPages(t *testing.T) {
 		"overview, clusters that do not answer":      {silent(3), "/", 200, []string{"with Alertmanager: site-0, site-1, site-2<"}, "All good"},
 		"overview, many clusters that do not answer": {silent(9), "/", 200, []string{"site-3, site-4 … (9)"}, "site-5"},
 		"sources, clusters that do not answer":       {silent(1), "/sources", 200, []string{`down</span><span class="title">site-0`, "no &lt;answer&gt;", `up</span><span class="title">prod`, "http://am-1:9093"}, ""},
-		"overview, nothing asked yet": {unasked, "/", 200, []string{"Not verified yet: 3", "Source api has not been queried yet", "Receiver oncall has not been verified yet",
+		"overview, nothing asked yet": {unasked, "/", 200, []string{"Not verified yet: 4", "Route dog has not received a heartbeat yet", "Source api has not been queried yet", "Receiver oncall has not been verified yet",
 			"have not been compared with Alertmanager yet"}, "All good"},
 		"overview, a receiver that refuses": {refused, "/", 200, []string{"Receiver oncall cannot be reached: bot: &lt;401&gt;"}, "All good"},
 		"sources, nothing asked yet":        {unasked, "/sources", 200, []string{"not verified", "not queried yet"}, ""},
@@ -433,7 +440,7 @@ func TestPages(t *testing.T) {
 		"delivery of no number":   {w, "/deliveries/x", 404, []string{"not found."}, ""},
 
 		"sources": {trouble, "/sources", 200, []string{"column &lt;x&gt; is NULL", "12 ms", "not queried yet", "http://prom:9090", "http://am:9093", "connection refused",
-			"Unauthorized &lt;b&gt;", "waiting: 3", "former", "not configured", "0 8 * * *", "2h ago", "up"}, "down<"},
+			"Unauthorized &lt;b&gt;", "waiting: 3", "former", "not configured", "0 8 * * *", "2h ago", "up", "Dog &lt;1&gt;", "prometheus=k8s", "missing since", "Dog2", "received<"}, "down<"},
 		"sources, no collector":  {world{}, "/sources", 200, []string{"has no collector", "none since start", "alertmanagers is not set"}, ""},
 		"sources, source down":   {world{parts: web.Parts{Collector: true, Queries: []web.Query{{Source: "db", Name: "q", At: day, Fault: "refused"}}}}, "/sources", 200, []string{"down", "refused"}, ""},
 		"sources, unknown state": {world{parts: web.Parts{Fault: "disk"}}, "/sources", 200, []string{"state cannot be read"}, "disk"},
