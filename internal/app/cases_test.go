@@ -31,6 +31,8 @@ type casePosts struct {
 	store     *store.Store
 	mux       *http.ServeMux
 	reconcile *incident.Reconciler
+	journal   *incident.Journal
+	config    incident.Config
 	posts     []json.RawMessage
 }
 
@@ -69,14 +71,15 @@ func newCasePosts(t *testing.T, st *store.Store, posts []json.RawMessage) *caseP
 	in := &casePosts{t: t, store: st, mux: http.NewServeMux(), posts: posts}
 	st.SetClock(func() time.Time { return in.now })
 	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	j := incident.New(incident.Config{
+	in.config = incident.Config{
 		By: incident.ByGroup, MinDuration: 10 * time.Minute, ReopenWithin: 15 * time.Minute, ChronicAfter: 24 * time.Hour,
 		IDLabel: "incident_id", Receivers: []string{"oncall"}, DigestWindow: time.Minute,
-	}, st, log, reg)
-	h := webhook.New(webhook.Config{Clusters: map[string]auth.Guard{"prod": {}, "staging": {}}}, j, log, reg)
+	}
+	in.journal = incident.New(in.config, st, log, reg)
+	h := webhook.New(webhook.Config{Clusters: map[string]auth.Guard{"prod": {}, "staging": {}}}, in.journal, log, reg)
 	in.mux.Handle(webhookPath, h)
 	in.mux.Handle(clusterPath, h)
-	in.reconcile = incident.NewReconciler(incident.ReconcileConfig{After: 5 * time.Minute}, j, st, log, reg, func() time.Time { return in.now })
+	in.reconcile = incident.NewReconciler(incident.ReconcileConfig{After: 5 * time.Minute}, in.journal, st, log, reg, func() time.Time { return in.now })
 	return in
 }
 
@@ -287,5 +290,45 @@ func TestWatchdogInTheGroup(t *testing.T) {
 		}
 		in.want("in the end", "resolved Svx0Down 13:56:46 42m0s", "resolved Svx1Down 14:56:46 42m0s", "resolved Svx2Down 15:56:46 42m0s")
 		in.postmortems("in the end", "pending in -1h59m0s", "pending in -59m0s", "pending in 1m0s")
+	})
+}
+
+// With a route that makes a heartbeat of it, Watchdog is one, and its resolve gives a message; the outages are as without.
+func TestWatchdogInTheGroupAsHeartbeat(t *testing.T) {
+	t.Parallel()
+	cases(t, "watchdog-in-the-group", func(t *testing.T, in *casePosts) {
+		matchers, err := incident.ParseMatchers(`alertname="Watchdog"`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.config.Routes = []incident.Route{{Name: "watchdog", Matchers: matchers, Receivers: []string{"sre"}, MissingAfter: 5 * time.Minute}}
+		in.journal.SetConfig(in.config)
+		in.post(0, "2026-11-22T19:57:00", "")
+		for n, clock := range []string{"13:57:00", "14:39:00", "14:57:00", "15:39:00", "15:57:00", "16:39:00"} {
+			in.post(n+1, clock, "")
+		}
+		in.want("in the end", "resolved Svx0Down 13:56:46 42m0s", "resolved Svx1Down 14:56:46 42m0s", "resolved Svx2Down 15:56:46 42m0s")
+		in.postmortems("in the end", "pending in -1h59m0s", "pending in -59m0s", "pending in 1m0s")
+		list, err := in.store.Heartbeats(t.Context())
+		if err != nil || len(list) != 1 || list[0].Name() != "Watchdog" || list[0].Cluster != reporter.ClusterDefault || list[0].Missing() ||
+			!list[0].SeenAt.Equal(in.now) || list[0].Route != "watchdog" {
+			t.Fatalf("heartbeats %+v, %v", list, err)
+		}
+		// Prometheus is gone, and Alertmanager says so.
+		in.posts = append(in.posts, json.RawMessage(strings.NewReplacer(
+			`"status": "firing"`, `"status": "resolved"`, "0001-01-01T00:00:00Z", "2026-11-25T16:42:00Z").Replace(string(in.posts[0]))))
+		in.post(7, "16:43:00", "")
+		ds := in.postmortems("after its resolve", "pending in -2h3m0s", "pending in -1h3m0s", "pending in -3m0s", "pending in 0s")
+		if d := ds[3]; d.Kind != reporter.DeliveryHeartbeatMissing || d.Receiver != "sre" {
+			t.Errorf("delivery %+v", d)
+		}
+		in.post(7, "16:43:10", "")
+		in.post(0, "16:43:20", "")
+		in.postmortems("after copies", "pending in -2h3m20s", "pending in -1h3m20s", "pending in -3m20s", "pending in -20s")
+		in.post(0, "16:46:00", "")
+		ds = in.postmortems("after its return", "pending in -2h6m0s", "pending in -1h6m0s", "pending in -6m0s", "pending in -3m0s", "pending in 0s")
+		if d := ds[4]; d.Kind != reporter.DeliveryHeartbeatReturned || d.Subject != ds[3].Subject || d.Receiver != "sre" {
+			t.Errorf("delivery %+v", d)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/fault"
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
@@ -183,6 +185,10 @@ func RouteOf(c *config.Config, set string) (string, error) {
 	}
 	if r.Ignore {
 		return fmt.Sprintf("route %s: ignored, makes no incident", name), nil
+	}
+	if r.MissingAfter > 0 {
+		severity := cmp.Or(reporter.Severity(r.Severity), reporter.HeartbeatSeverity)
+		return fmt.Sprintf("route %s: heartbeat, missing after %v, to %s, severity %s", name, r.MissingAfter, strings.Join(r.Receivers, ", "), severity), nil
 	}
 	text := fmt.Sprintf("route %s: postmortems from %v on to %s", name, r.MinDuration, strings.Join(r.Receivers, ", "))
 	if r.Severity != "" {

@@ -265,6 +265,9 @@ func incidentConfig(c *config.Config) (incident.Config, error) {
 		route := incident.Route{
 			Name: r.Name, Matchers: matchers, Receivers: r.Receivers, MinDuration: *r.MinDuration, Severity: r.Severity, Ignore: r.Ignore,
 		}
+		if r.Heartbeat != nil {
+			route.MissingAfter = *r.Heartbeat.MissingAfter
+		}
 		if r.Locale != "" {
 			if err := i18n.Check(r.Locale); err != nil {
 				errs = append(errs, fmt.Errorf("routes[%d].locale: %w", n, err))
@@ -351,7 +354,8 @@ type reading struct {
 	builder     *report.Builder
 	render      *render.Renderer
 	postmortem  *postmortem.Builder
-	details     *details.Lookup // nil where none is configured
+	details     *details.Lookup   // nil where none is configured
+	locales     map[string]string // of routes, by their names
 }
 
 // newReading builds it. figures are read where prometheus.url is not set; history may be nil.
@@ -399,12 +403,12 @@ func newReading(
 		}
 		lookup = r.details
 	}
-	locales := map[string]string{}
+	r.locales = map[string]string{}
 	for _, route := range c.Routes {
-		locales[route.Name] = route.Locale
+		r.locales[route.Name] = route.Locale
 	}
 	r.postmortem = postmortem.New(postmortem.Config{
-		Zone: c.Zone, Locale: c.Locale, Locales: locales, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
+		Zone: c.Zone, Locale: c.Locale, Locales: r.locales, ExternalURL: c.ExternalURL, IDLabel: c.Incidents.IDLabel, Now: now,
 	}, lookup, history, r.querier, r.rules, log)
 	return r, nil
 }
@@ -454,6 +458,7 @@ func (r *reading) set(retries *report.Retries) compose.Set {
 	return compose.Set{
 		Reports: reports{r, retries}, Postmortems: r.postmortem, Writer: r.render, Locale: r.cfg.Locale, Zone: r.cfg.Zone,
 		GiveUpAfter: r.cfg.Delivery.GiveUpAfter,
+		RouteLocales: r.locales,
 		Pictures: pictures{
 			render: r.render, postmortem: r.postmortem, locale: r.cfg.Locale, zone: r.cfg.Zone, graph: r.cfg.Incidents.Graph,
 		},

@@ -39,6 +39,7 @@ type reporterPart struct {
 	figures   postmortem.Querier // where prometheus.url is not set
 	journal   *incident.Journal
 	reconcile *incident.Reconciler
+	watch     *incident.Watch
 	webhook   *webhook.Handler
 	outbox    *outbox.Outbox
 	scheduler *report.Scheduler
@@ -75,6 +76,7 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
 	p.journal = incident.New(s.incident, p.store, p.log, p.registry)
 	p.reconcile = incident.NewReconciler(s.reconcile, p.journal, p.store, p.log, p.registry, p.now)
+	p.watch = incident.NewWatch(p.journal, p.log)
 	p.webhook = webhook.New(s.webhook, p.journal, p.log, p.registry)
 	p.scheduler, err = report.NewScheduler(report.SchedulerConfig{
 		Claims: p.store, Definitions: s.reading.definitions, Log: p.log, Now: p.now,
@@ -167,6 +169,7 @@ func (p *reporterPart) run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { p.scheduler.Run(ctx) })
 	tasks.Go(func() { p.reconcile.Run(ctx) })
+	tasks.Go(func() { p.watch.Run(ctx) })
 	tasks.Go(func() { p.verifier.run(ctx) })
 	err := p.outbox.Run(ctx)
 	failed := err != nil && ctx.Err() == nil

@@ -19,6 +19,8 @@ routes:
   - {name: db, matchers: ['team="db"', 'severity=~"critical|page"'], receivers: [dba], min_duration: 5m, severity: page}
   - {matchers: ['alertname="Watchdog"', 'cluster="x"']}
   - {matchers: ['env=~"dev.*"'], ignore: true}
+  - {name: beat, matchers: ['alertname="Watchdog"', 'env="prod"'], receivers: [dba], heartbeat: {}}
+  - {matchers: ['alertname="DeadMan"'], severity: page, heartbeat: {missing_after: 3m}}
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -33,6 +35,8 @@ routes:
 		`{}`:                                  `route default: postmortems from 10m0s on to all`,
 		`{alertname="Watchdog"}`:              `route "Watchdog": ignored, makes no incident`,
 		`{alertname="Watchdog", cluster="x"}`: `postmortems from 10m0s on to all`,
+		`{alertname="Watchdog", env="prod"}`:  `route "beat": heartbeat, missing after 5m0s, to dba, severity critical`,
+		`{alertname="DeadMan"}`:               `: heartbeat, missing after 3m0s, to all, severity page`,
 		`{env="dev1", team="x"}`:              `: ignored, makes no incident`,
 	} {
 		if got, err := RouteOf(c, set); err != nil || !strings.Contains(got, want) {
@@ -48,7 +52,7 @@ routes:
 		t.Fatal(err)
 	}
 	_, err = config.Options{Path: path, Checks: []config.Check{CheckConfig}}.Load(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "routes[3].matchers") {
+	if err == nil || !strings.Contains(err.Error(), "routes[5].matchers") {
 		t.Errorf("a bad matcher: %v", err)
 	}
 }

@@ -55,7 +55,7 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	if o.Err != nil {
 		out.CompareFault = o.Err.Error()
 	}
-	var errs [3]error
+	var errs [4]error
 	out.Pending, out.Oldest, errs[0] = s.store.Pending(ctx)
 	suspended, err := s.outbox.Suspended(ctx)
 	errs[1], out.Stopped = err, map[string]string{}
@@ -67,6 +67,12 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	if len(open) == 1 {
 		out.Open = int(open[0].Values["value"])
 	}
+	for _, route := range s.reading.Load().cfg.Routes {
+		if route.Heartbeat != nil {
+			out.HeartbeatRoutes = append(out.HeartbeatRoutes, route.Name)
+		}
+	}
+	out.Heartbeats, errs[3] = s.store.Heartbeats(ctx)
 	if err := errors.Join(errs[:]...); err != nil {
 		out.Fault = err.Error()
 	}

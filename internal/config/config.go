@@ -170,6 +170,12 @@ type Route struct {
 	MinDuration *time.Duration `mapstructure:"min_duration"`
 	Severity    string         `mapstructure:"severity"`
 	Ignore      bool           `mapstructure:"ignore"`
+	Heartbeat   *Heartbeat     `mapstructure:"heartbeat"`
+}
+
+// Heartbeat makes a route's alerts heartbeats, which are always firing and are reported when they are missing.
+type Heartbeat struct {
+	MissingAfter *time.Duration `mapstructure:"missing_after"`
 }
 
 // Incidents is how alerts become incidents, and incidents postmortems.
@@ -584,6 +590,10 @@ func (c *Config) complete() {
 		}
 		if r.MinDuration == nil {
 			r.MinDuration = &c.Incidents.MinDuration
+		}
+		if r.Heartbeat != nil && r.Heartbeat.MissingAfter == nil {
+			after := reporter.DefaultMissingAfter
+			r.Heartbeat.MissingAfter = &after
 		}
 	}
 	for n := range c.Reports {

@@ -74,6 +74,13 @@ func TestProblemsNamePlaceAndRemedy(t *testing.T) {
 		"a\xff: 1":                       "config.yaml:1:1: the file is not UTF-8 text; save it as UTF-8",
 		"delivery:\n  give_up_after: 24": "config.yaml:2:18: delivery.give_up_after: 24 has no unit; write 24h",
 		"incidents: {expire_after: '7'}": "config.yaml:1:27: incidents.expire_after: 7 has no unit; write 7d",
+		"routes: [{matchers: [a=b], heartbeat: {missing_after: 10}}]":                    "config.yaml:1:55: routes[0].heartbeat.missing_after: 10 has no unit; write 10m",
+		"routes: [{matchers: [a=b], heartbeat: {missing_after: 100ms}}]":                 "config.yaml:1:55: routes[0].heartbeat.missing_after: 100ms is too short; write three times the repeat_interval of Alertmanager's route, and at least 1s",
+		"routes: [{matchers: [a=b], heartbeat: }]":                                       "config.yaml:1:39: routes[0].heartbeat: is empty; write heartbeat: {missing_after: 5m}",
+		"routes: [{matchers: [a=b], heartbeat: 5m}]":                                     "config.yaml:1:39: routes[0].heartbeat: is text, want a mapping; write key: value lines below it",
+		"routes: [{matchers: [a=b], heartbeat: {after: 5m}}]":                            "config.yaml:1:40: routes[0].heartbeat.after: unknown key; did you mean missing_after?",
+		"routes: [{matchers: [a=b], heartbeat: {}, ignore: true}]":                       "config.yaml:1:51: routes[0].ignore: excludes heartbeat; remove one of them",
+		"routes: [{matchers: [a=b], heartbeat: {missing_after: 1m}, min_duration: 10m}]": "config.yaml:1:74: routes[0].min_duration: has no meaning with heartbeat; remove it",
 		// One cause, one problem: a misspelt list is not also a list without the names in it.
 		"receiver: [{name: a, terminal: {}}]\nincidents: {receivers: [a]}": "config.yaml:1:1: receiver: unknown key; did you mean receivers?",
 		"sources: [{name: a, knd: postgres, dsn: x}]":                      "config.yaml:1:21: sources[0].knd: unknown key; did you mean kind?",

@@ -532,7 +532,7 @@ func scalar(text, tag string, v reflect.Value, key string) (wrong, remedy string
 }
 
 // defaultUnits are the units that people mean by a number without one, by the last part of the key.
-var defaultUnits = map[string]string{"window": "h", "lookback": "h", "catch_up": "h", "compare": "h", "timeout": "s"}
+var defaultUnits = map[string]string{"missing_after": "m", "window": "h", "lookback": "h", "catch_up": "h", "compare": "h", "timeout": "s"}
 
 // duration reads Go's durations, and Prometheus' for days and weeks (40d). A number without a unit is refused: it was taken as
 // nanoseconds.

@@ -180,6 +180,30 @@ func (c *Config) validateRoutes(p *Problems) {
 		if r.MinDuration != nil {
 			notNegative(p, key+".min_duration", *r.MinDuration)
 		}
+		r.validateHeartbeat(p, key)
+	}
+}
+
+// leastMissingAfter is the shortest time within which a heartbeat is looked for often enough.
+const leastMissingAfter = time.Second
+
+func (r Route) validateHeartbeat(p *Problems, key string) {
+	const remedy = "write heartbeat: {missing_after: 5m}"
+	_, given := p.at[key+".heartbeat"]
+	switch {
+	case given && r.Heartbeat == nil && !p.Broken(key+".heartbeat"):
+		p.Add(key+".heartbeat", "is empty", remedy)
+	case r.Heartbeat == nil:
+		return
+	case *r.Heartbeat.MissingAfter < leastMissingAfter:
+		p.Add(key+".heartbeat.missing_after", fmt.Sprintf("%v is too short", *r.Heartbeat.MissingAfter),
+			"write three times the repeat_interval of Alertmanager's route, and at least 1s")
+	}
+	if r.Ignore {
+		p.Add(key+".ignore", "excludes heartbeat", "remove one of them")
+	}
+	if _, given := p.at[key+".min_duration"]; given {
+		p.Add(key+".min_duration", "has no meaning with heartbeat", "remove it")
 	}
 }
 
