@@ -188,7 +188,8 @@ func RouteOf(c *config.Config, set string) (string, error) {
 	}
 	if r.MissingAfter > 0 {
 		severity := cmp.Or(reporter.Severity(r.Severity), reporter.HeartbeatSeverity)
-		return fmt.Sprintf("route %s: heartbeat, missing after %v, to %s, severity %s", name, r.MissingAfter, strings.Join(r.Receivers, ", "), severity), nil
+		return fmt.Sprintf("route %s: heartbeat, missing after %v, to %s, severity %s",
+			name, r.MissingAfter, strings.Join(r.Receivers, ", "), severity), nil
 	}
 	text := fmt.Sprintf("route %s: postmortems from %v on to %s", name, r.MinDuration, strings.Join(r.Receivers, ", "))
 	if r.Severity != "" {

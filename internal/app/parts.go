@@ -457,7 +457,7 @@ func (r reports) Due(ctx context.Context, of reporter.Subject, queued time.Time)
 func (r *reading) set(retries *report.Retries) compose.Set {
 	return compose.Set{
 		Reports: reports{r, retries}, Postmortems: r.postmortem, Writer: r.render, Locale: r.cfg.Locale, Zone: r.cfg.Zone,
-		GiveUpAfter: r.cfg.Delivery.GiveUpAfter,
+		GiveUpAfter:  r.cfg.Delivery.GiveUpAfter,
 		RouteLocales: r.locales,
 		Pictures: pictures{
 			render: r.render, postmortem: r.postmortem, locale: r.cfg.Locale, zone: r.cfg.Zone, graph: r.cfg.Incidents.Graph,

@@ -331,6 +331,7 @@ func (j *Journal) noteHeartbeats(did Outcome) {
 		j.log.Info("heartbeat returned", "heartbeat", o.Name(), "cluster", o.Cluster, "route", o.Route, "after", o.Duration())
 	}
 	if did.Refused > 0 {
-		j.log.Error("heartbeats are not watched: there are too many, check that their labels do not change", "heartbeats", did.Refused, "limit", mostHeartbeats)
+		j.log.Error("heartbeats are not watched: there are too many, check that their labels do not change",
+			"heartbeats", did.Refused, "limit", mostHeartbeats)
 	}
 }

@@ -311,7 +311,7 @@ func TestWatchCountsTheTimeInWhichItCouldStore(t *testing.T) {
 			defer st.mu.Unlock()
 			st.errs = errs
 		}
-		wait := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		wait := func(d time.Duration) { <-time.After(d); synctest.Wait() }
 		wait(11 * time.Second) // looks at 0, 5 and 10 s
 		fail(errors.New("down"), errors.New("down"))
 		wait(20 * time.Second) // two fail, then 25 s does not count and 30 s does

@@ -19,7 +19,7 @@ const labelsMax = 6
 type heartbeatView struct {
 	Title, Level, ZoneName string
 	Returned               bool
-	Over                   bool // none of them is missing any more
+	Over                   bool        // none of them is missing any more
 	Single                 *outageView // of one heartbeat
 	Outages                []outageView
 	More                   int
