@@ -18,6 +18,31 @@ func (s *Store) Entries(ctx context.Context, incident string) ([]reporter.Entry,
 	return queryEntries(ctx, s.reading(), `incident_id = $1`, incident)
 }
 
+// EntriesOf returns what people wrote about some incidents, by incident, each in the order of ids.
+func (s *Store) EntriesOf(ctx context.Context, incidents []string) (map[string][]reporter.Entry, error) {
+	ids := make([][]any, len(incidents))
+	for n, id := range incidents {
+		ids[n] = []any{id}
+	}
+	asked, err := array(ids)
+	if err != nil {
+		return nil, fmt.Errorf("entries: %w", err)
+	}
+	q := s.reading()
+	written, err := texts(ctx, q, `SELECT DISTINCT incident_id FROM entries
+		WHERE incident_id IN (SELECT `+q.element(0)+` FROM `+q.each(1)+` v)`, asked)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]reporter.Entry{}
+	for _, id := range written { // few, as people write about few of them
+		if out[id], err = s.Entries(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // EntriesOfMessage returns the versions of what came from a message of a chat, in the order of ids.
 func (s *Store) EntriesOfMessage(ctx context.Context, receiver, message string) ([]reporter.Entry, error) {
 	return queryEntries(ctx, s.reading(), `receiver = $1 AND message_id = $2 AND message_id != ''`, receiver, message)

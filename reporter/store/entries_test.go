@@ -53,6 +53,10 @@ func TestEntries(t *testing.T) {
 		if len(sections) != 2 || sections[reporter.EntryCause].Text != "the log was not rotated" || len(current) != 2 || current[1].Text != "restarted twice" {
 			t.Errorf("sections %+v, notes %+v", sections, current)
 		}
+		of, err := s.EntriesOf(t.Context(), []string{"J", "I", "none"})
+		if err != nil || len(of) != 1 || len(of["I"]) != len(all) {
+			t.Errorf("of some incidents: %+v, %v", of, err)
+		}
 		versions, err := s.EntriesOfMessage(t.Context(), "oncall", "7")
 		if err != nil || len(versions) != 2 || versions[1].Text != "restarted twice" {
 			t.Errorf("of the message: %+v, %v", versions, err)

@@ -267,6 +267,27 @@ func (s *Store) rowsAt(ctx context.Context, places []reporter.IncidentCursor) ([
 	return out, nil
 }
 
+// IncidentsAfter returns incidents that match f, the newest first whatever their state, from behind a place on: at most f.Limit, and
+// without their alerts. It is for readers of many, who come back for more.
+func (s *Store) IncidentsAfter(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
+	w := s.filtered(f)
+	if f.State != "" {
+		w.add(`i.state = $`, string(f.State))
+	}
+	if f.After != nil {
+		w.add(`(i.started_at, i.id) < ($, $)`, f.After.StartedAt.UnixMicro(), f.After.ID)
+	}
+	s.having(&w, f)
+	var out []reporter.IncidentRow
+	err := eachIncident(ctx, s.reading(), `i `+w.text()+` ORDER BY i.started_at DESC, i.id DESC`+w.limit(f.Limit),
+		func(in reporter.Incident, sum summary) {
+			out = append(out, reporter.IncidentRow{
+				Incident: in, Title: cmp.Or(sum.title, in.ID), Severity: sum.severity, Team: sum.team, Count: in.AlertsTotal,
+			})
+		}, w.args...)
+	return out, err
+}
+
 // IncidentFacets returns the values that incidents can be filtered by.
 func (s *Store) IncidentFacets(ctx context.Context) (out reporter.IncidentFacets, err error) {
 	var severities []string

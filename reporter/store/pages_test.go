@@ -116,6 +116,31 @@ func TestListIncidents(t *testing.T) {
 				}
 			}
 		}
+		// Programs read them by age, whatever their state.
+		for size := 1; size < 11; size++ {
+			var got []string
+			f := reporter.IncidentFilter{Limit: size, Text: "disk-all", From: day, To: day.AddDate(0, 0, 1)}
+			for {
+				rows, err := s.IncidentsAfter(t.Context(), f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(rows) == 0 {
+					break
+				}
+				for _, r := range rows {
+					got = append(got, r.Incident.ID)
+				}
+				f.After = cursorOf(rows[len(rows)-1])
+			}
+			if strings.Join(got, " ") != "I9 I8 I7 I6 I5 I4 I3 I2 I1 I0" {
+				t.Errorf("by age, %d at a time: %v", size, got)
+			}
+		}
+		rows, err := s.IncidentsAfter(t.Context(), reporter.IncidentFilter{State: reporter.IncidentOpen, Team: "dba", Limit: 2})
+		if err != nil || len(rows) != 2 || rows[0].Incident.ID != "I8" || rows[0].Title != "磁碟 <8>% full" || rows[0].Team != "dba" || rows[0].Count != 1 {
+			t.Errorf("open ones of a team: %+v, %v", rows, err)
+		}
 		facets, err := s.IncidentFacets(t.Context())
 		want := reporter.IncidentFacets{Severities: []reporter.Severity{"critical", "warning"}, Teams: []string{"dba"}, Clusters: []string{"default", "tpe-2"}}
 		if diff := cmp.Diff(want, facets); diff != "" || err != nil {

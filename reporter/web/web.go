@@ -21,6 +21,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -51,6 +52,7 @@ type Store interface {
 // Writings is what people write about incidents.
 type Writings interface {
 	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
+	EntriesOf(ctx context.Context, incidents []string) (map[string][]reporter.Entry, error)
 	// Write adds entries, all or none. reporter.ErrConflict: one supersedes a version that is not the latest any more.
 	// reporter.ErrTooMany: no more are taken.
 	Write(ctx context.Context, entries ...reporter.Entry) ([]reporter.Entry, error)
@@ -60,6 +62,8 @@ type Writings interface {
 type Incidents interface {
 	ListIncidents(ctx context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error)
 	IncidentFacets(ctx context.Context) (reporter.IncidentFacets, error)
+	// IncidentsAfter returns at most f.Limit incidents without alerts, the newest first whatever their state, behind f.After.
+	IncidentsAfter(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error)
 	// IncidentExtract returns an incident with all its alerts, or with a selection if they are very many.
 	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
 	ListAlerts(ctx context.Context, f reporter.AlertFilter) (reporter.AlertPage, error)
@@ -127,11 +131,12 @@ type Pages struct {
 	tmpl  *template.Template
 	words *i18n.Bundle
 	reads *limit
+	lists *semaphore.Weighted // answers to programs that are being written
 }
 
 // New builds the pages.
 func New(cfg Config) *Pages {
-	return &Pages{cfg: cfg, words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry)}
+	return &Pages{cfg: cfg, words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry), lists: semaphore.NewWeighted(listsAtOnce)}
 }
 
 // templates and bundle are made of the program's own files, once: templates cannot change after their first execution.
@@ -166,6 +171,9 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	} {
 		mux.Handle(pattern, p.timed(p.limited(h)))
 	}
+	mux.HandleFunc("GET /api/v1/incidents", p.apiIncidents)
+	mux.HandleFunc("GET /api/v1/reports", p.apiReports)
+	mux.HandleFunc("GET /api/v1/deliveries", p.apiDeliveries)
 	mux.Handle("POST /deliveries/{id}/{action}", p.cfg.Authenticate(p.timed(p.act)))
 	// The form asks for credentials too, so that a browser does before a person has typed anything.
 	mux.Handle("GET /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.limited(p.edit))))

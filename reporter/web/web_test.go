@@ -67,6 +67,30 @@ func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) (repo
 	return reporter.IncidentPage{Rows: rows[:min(len(rows), f.Limit)], Count: len(w.incidents), More: w.more}, w.err
 }
 
+func (w world) IncidentsAfter(_ context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
+	if w.sought != nil {
+		*w.sought = f
+	}
+	rows := w.incidents
+	if f.After != nil {
+		rows = rows[slices.IndexFunc(rows, func(r reporter.IncidentRow) bool { return r.Incident.ID == f.After.ID })+1:]
+	}
+	return slices.Clone(rows[:min(len(rows), f.Limit)]), w.err
+}
+
+func (w world) EntriesOf(ctx context.Context, ids []string) (map[string][]reporter.Entry, error) {
+	out := map[string][]reporter.Entry{}
+	for _, id := range ids {
+		all, _ := w.Entries(ctx, id)
+		for _, e := range all {
+			if e.Incident == id {
+				out[id] = append(out[id], e)
+			}
+		}
+	}
+	return out, w.err
+}
+
 func (w world) IncidentFacets(context.Context) (reporter.IncidentFacets, error) {
 	return reporter.IncidentFacets{Severities: []reporter.Severity{"critical", "<b>"}, Teams: []string{"dba"}, Clusters: []string{"default", "tpe-2"}}, w.err
 }
@@ -134,7 +158,7 @@ func (w world) ListDeliveries(_ context.Context, f reporter.DeliveryFilter) ([]r
 	if w.filter != nil {
 		*w.filter = f
 	}
-	list := w.listed
+	list := slices.DeleteFunc(slices.Clone(w.listed), func(d reporter.Delivery) bool { return f.Before > 0 && d.ID >= f.Before })
 	if len(list) > f.Limit {
 		list = list[:f.Limit]
 	}
@@ -150,8 +174,11 @@ func (w world) Delivery(_ context.Context, id int64) (reporter.Delivery, error) 
 	return reporter.Delivery{}, errors.Join(w.err, fmt.Errorf("delivery %d: %w", id, reporter.ErrNotFound))
 }
 
-func (w world) ReportDeliveries(context.Context, string, time.Time, int) ([]reporter.Delivery, error) {
-	return w.past, w.err
+func (w world) ReportDeliveries(_ context.Context, _ string, before time.Time, _ int) ([]reporter.Delivery, error) {
+	return slices.DeleteFunc(slices.Clone(w.past), func(d reporter.Delivery) bool {
+		s, err := reporter.ParseSubject(d.Subject)
+		return err == nil && !before.IsZero() && !s.Due.Before(before)
+	}), w.err
 }
 
 func (w world) RetryDelivery(_ context.Context, id int64, now time.Time) error {
