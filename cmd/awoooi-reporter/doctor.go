@@ -14,11 +14,16 @@ import (
 
 func doctorCommand(o *options) *cobra.Command {
 	var format string
+	var endToEnd bool
+	var through app.EndToEndOptions
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Ask everything that the configuration names whether it would work",
 		Long: "doctor asks state, sources, Prometheus, Alertmanagers and receivers, and prints one line for each, with what to do.\n" +
-			"It sends no message and changes nothing. It ends with 1 if something failed, within 10 seconds.",
+			"It sends no message and changes nothing. It ends with 1 if something failed, within 10 seconds.\n\n" +
+			"With --end-to-end it posts an alert that says it is a test to the running program, follows it to the chat, and prints\n" +
+			"the time of each hop. With --through-alertmanager the alert takes the way of a real one: which receivers it reaches\n" +
+			"is printed, and it is posted with --yes only. The test incident is removed in the end, so that no figure counts it.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
@@ -28,16 +33,26 @@ func doctorCommand(o *options) *cobra.Command {
 			if format != "text" && format != "json" {
 				return fmt.Errorf("--format: is %q, want text or json", format)
 			}
-			found := app.Doctor(cmd.Context(), c, log)
-			wrong := false
-			for _, f := range found {
+			found, wrong := []app.Finding{}, false
+			tell := func(f app.Finding) {
 				wrong = wrong || f.Result == app.FindingFail
+				found = append(found, f)
 				if format == "text" {
 					line := fmt.Sprintf("%-4s  %s: %s", f.Result, f.What, f.Text)
 					if f.Remedy != "" {
 						line += "; " + f.Remedy
 					}
 					fmt.Fprintln(cmd.OutOrStdout(), safetext.Line(line, 0))
+				}
+			}
+			switch {
+			case endToEnd || through.ThroughAlertmanager:
+				app.EndToEnd(cmd.Context(), c, through, log, tell)
+			case through.Yes || through.Cluster != "":
+				return errors.New("--yes and --cluster are for --through-alertmanager")
+			default:
+				for _, f := range app.Doctor(cmd.Context(), c, log) {
+					tell(f)
 				}
 			}
 			if format == "json" {
@@ -53,7 +68,12 @@ func doctorCommand(o *options) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	f := cmd.Flags()
+	f.StringVar(&format, "format", "text", "text or json")
+	f.BoolVar(&endToEnd, "end-to-end", false, "post a test alert to the running program, and follow it to the chat")
+	f.BoolVar(&through.ThroughAlertmanager, "through-alertmanager", false, "post it to the cluster's Alertmanagers (with --yes)")
+	f.StringVar(&through.Cluster, "cluster", "", "which of alertmanagers (default the only one, or the one without a name)")
+	f.BoolVar(&through.Yes, "yes", false, "post the alert to the Alertmanagers, whose other receivers may get it too")
 	return cmd
 }
 

@@ -110,7 +110,8 @@ func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
 			return append(out, warned(what, text, "set a scrape_interval of at most 2m: between samples that are 5m apart, figures have no data"))
 		}
 	}
-	return append(out, ok(what, "%s; the newest sample is %v old", text, time.Duration(newest[0].Value*float64(time.Second)).Round(time.Second)))
+	age := time.Duration(newest[0].Value * float64(time.Second)).Round(time.Second)
+	return append(out, ok(what, "%s; the newest sample is %v old", text, age))
 }
 
 // doctorRetention says whether the server keeps what the reports look back at.

@@ -36,7 +36,8 @@ func doctorState(ctx context.Context, c *config.Config) []Finding {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []Finding{warned(what, dir+" does not exist", "the first run creates it; check state.path, which is relative to the working directory")}
+		return []Finding{warned(what, dir+" does not exist",
+			"the first run creates it; check state.path, which is relative to the working directory")}
 	case err != nil:
 		return []Finding{failed(what, err, "check state.path and its permissions")}
 	case !info.IsDir():
@@ -63,8 +64,9 @@ func doctorState(ctx context.Context, c *config.Config) []Finding {
 	if seen.Running {
 		text += ", a process runs on it"
 	}
-	if info, err := os.Stat(filepath.Join(dir, "state.db")); err == nil && info.Mode().Perm()&0o077 != 0 {
-		out = append(out, warned(what, fmt.Sprintf("state.db may be read by others (mode %v)", info.Mode().Perm()), "chmod 600 "+filepath.Join(dir, "state.db")))
+	file := filepath.Join(dir, "state.db")
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+		out = append(out, warned(what, fmt.Sprintf("state.db may be read by others (mode %v)", info.Mode().Perm()), "chmod 600 "+file))
 	}
 	return append([]Finding{schemaFinding(text, seen)}, out...)
 }
