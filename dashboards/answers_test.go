@@ -145,7 +145,7 @@ func promtool(t *testing.T, args ...string) string {
 // ask runs a panel's query as Grafana does, and returns its series with their last samples.
 func ask(t *testing.T, prom v1.API, q query, job string, at time.Time) model.Vector {
 	t.Helper()
-	expr := strings.NewReplacer("$job", job, "$__rate_interval", "20m").Replace(q.expr)
+	expr := strings.NewReplacer("$job", job, "$instance", ".+", "$__rate_interval", "20m").Replace(q.expr)
 	if q.instant {
 		v, warnings, _, err := prom.Query(t.Context(), expr, at)
 		if err != nil || len(warnings) > 0 {
@@ -183,8 +183,12 @@ func TestPanelsAnswerFromARealPrometheus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	noiseBoard, err := Noise(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	byPanel := map[string]model.Vector{}
-	for _, q := range append(queriesOf(t, kpiBoard), queriesOf(t, healthBoard)...) {
+	for _, q := range slices.Concat(queriesOf(t, kpiBoard), queriesOf(t, noiseBoard), queriesOf(t, healthBoard)) {
 		got := ask(t, prom, q, ".*", historyEnd)
 		if len(got) == 0 {
 			t.Errorf("panel %q has no data: %s", q.panel, q.expr)

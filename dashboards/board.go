@@ -49,7 +49,7 @@ type panel struct {
 }
 
 // target is one query, and what its series are called; "{{label}}" is replaced by the label's value. In expr, {} stands
-// for the dashboard's choice of a job.
+// for the dashboard's choice of jobs and instances.
 type target struct{ expr, legend string }
 
 // section is a row of panels under a headline.
@@ -65,8 +65,8 @@ type board struct {
 	sections               []section
 }
 
-// ofJob selects the series of the jobs that were chosen. A series without a job, as of the embedded database, is of all.
-const ofJob = `{job=~"$job"}`
+// chosen selects the series of the jobs and instances that were chosen.
+const chosen = `{job=~"$job", instance=~"$instance"}`
 
 // json makes the dashboard as Grafana imports it.
 func (b board) json() ([]byte, error) {
@@ -85,17 +85,15 @@ func (b board) json() ([]byte, error) {
 				Url(url+page.path).TargetBlank(true).Icon("external link"))
 		}
 	}
-	jobs := "label_values(awoooi_reporter_build_info, job)"
 	//nolint:staticcheck // The next format of dashboards is not read by Grafana 10 and 11.
 	d := dashboard.NewDashboardBuilder(b.title).Uid(b.uid).Description(b.help).Tags([]string{Tag, "awoooi", "generated"}).
 		Timezone(b.options.Zone).Time(b.from, "now").Refresh("1m").Tooltip(dashboard.DashboardCursorSyncCrosshair).
-		Editable().Links(links).Annotations(nil).
+		Readonly().Links(links).Annotations(annotations()).
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
-		WithVariable(dashboard.NewQueryVariableBuilder("job").Label("Job").
-			Description("The scrape jobs of awoooi-reporter, where there are several installations.").
-			Query(dashboard.StringOrMap{String: &jobs}).Definition(jobs).Datasource(datasource()).
-			Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortAlphabeticalAsc).
-			Multi(true).IncludeAll(true).AllValue(".*").Current(all()))
+		WithVariable(variable("job", "Job", "The scrape jobs of awoooi-reporter, where there are several installations.",
+			"label_values(awoooi_reporter_build_info, job)")).
+		WithVariable(variable("instance", "Instance", "The processes of awoooi-reporter, where there are several.",
+			`label_values(awoooi_reporter_build_info{job=~"$job"}, instance)`))
 	for _, s := range b.sections {
 		d = d.WithRow(dashboard.NewRowBuilder(s.title))
 		for _, p := range s.panels {
@@ -120,6 +118,29 @@ func (b board) json() ([]byte, error) {
 		return nil, fmt.Errorf("dashboard %s: %w", b.uid, err)
 	}
 	return out.Bytes(), nil
+}
+
+// variable is a choice among the values of a label, of which any number may be chosen.
+func variable(name, label, help, query string) cog.Builder[dashboard.VariableModel] {
+	return dashboard.NewQueryVariableBuilder(name).Label(label).Description(help).
+		Query(dashboard.StringOrMap{String: &query}).Definition(query).Datasource(datasource()).
+		Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortAlphabeticalAsc).
+		Multi(true).IncludeAll(true).AllValue(".+").Current(all())
+}
+
+// annotations mark restarts, reloads and sent reports. Each series' value is the moment that it marks, in seconds since 1970.
+func annotations() []cog.Builder[dashboard.AnnotationQuery] {
+	var out []cog.Builder[dashboard.AnnotationQuery]
+	for _, a := range []struct{ name, color, series, only, title string }{
+		{"Restarts", "red", "process_start_time_seconds", " and on (job, instance) awoooi_reporter_build_info{}", "Restart of {{instance}}"},
+		{"Reloads", "blue", "awoooi_reporter_config_last_reload_success_timestamp_seconds", "", "Configuration loaded by {{instance}}"},
+		{"Reports", "green", "awoooi_reporter_report_last_sent_timestamp_seconds", "", "Report {{report}} sent"},
+	} {
+		expr := strings.ReplaceAll("("+a.series+"{} > 0) * 1000"+a.only, "{}", chosen) // Grafana's times are in milliseconds
+		out = append(out, dashboard.NewAnnotationQueryBuilder().Name(a.name).Datasource(datasource()).Enable(true).
+			IconColor(a.color).Expr(expr).TitleFormat(a.title).UseValueForTime(true).Step("60s"))
+	}
+	return out
 }
 
 // arrange numbers the panels and puts them from left to right, in as many lines as they need.
@@ -161,7 +182,7 @@ func (p panel) queries(now bool) []cog.Builder[variants.Dataquery] {
 	var out []cog.Builder[variants.Dataquery]
 	for n, t := range p.targets {
 		q := prometheus.NewDataqueryBuilder().RefId(string(rune('A' + n))).Datasource(datasource()).
-			Expr(strings.ReplaceAll(t.expr, "{}", ofJob)).LegendFormat(t.legend).EditorMode(prometheus.QueryEditorModeCode)
+			Expr(strings.ReplaceAll(t.expr, "{}", chosen)).LegendFormat(t.legend).EditorMode(prometheus.QueryEditorModeCode)
 		if now {
 			q = q.Instant()
 		} else {

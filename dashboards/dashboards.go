@@ -14,8 +14,9 @@ import (
 // The names that other things refer to: links between the dashboards, bookmarks, provisioned folders. They never change.
 const (
 	KPIUID    = "awoooi-kpi"
+	NoiseUID  = "awoooi-alert-noise"
 	HealthUID = "awoooi-reporter-health"
-	// Tag is on both dashboards, and by it each links to the other.
+	// Tag is on all dashboards, and by it each links to the others.
 	Tag = "awoooi-reporter"
 )
 
@@ -35,6 +36,9 @@ type Options struct {
 	Excellent, Good float64
 	// ReportGap is the longest time between two reports. Where it is 0 no report is expected, and none is missed.
 	ReportGap time.Duration
+	// Sections are those of the reports that users wrote, with titles that are texts and without ratios: a row of the KPI
+	// dashboard for each, with a figure and a curve for each line.
+	Sections []reporter.Section
 	// ExternalURL is where people reach the reporter's own pages; "" leaves the links to them out.
 	ExternalURL string
 }
@@ -72,6 +76,7 @@ func Files(o Options) ([]File, error) {
 		make func(Options) ([]byte, error)
 	}{
 		{KPIUID + ".json", KPI},
+		{NoiseUID + ".json", Noise},
 		{HealthUID + ".json", Health},
 		{"rules/configured.yaml", ConfiguredRules},
 	} {

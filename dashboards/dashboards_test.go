@@ -3,6 +3,7 @@ package dashboards
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,8 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 var update = flag.Bool("update", false, "make the committed dashboards and rules anew")
@@ -40,7 +45,7 @@ func builtinSet(t *testing.T, name string) []kpi.Query {
 
 // committed is what the files beside this package are made for: the set awoooi and the daily report.
 func committed(t *testing.T) Options {
-	return Options{Queries: builtinSet(t, "awoooi"), ReportGap: 24 * time.Hour}
+	return Options{Queries: append(builtinSet(t, "awoooi"), builtinSet(t, "reporter")...), ReportGap: 24 * time.Hour}
 }
 
 // ownKPIs are of every shape that a user may write.
@@ -84,7 +89,7 @@ func TestCommittedFilesAreWhatTheCodeMakes(t *testing.T) {
 			t.Errorf("%s differs from what is made now; run `make dashboards`:\n%s", f.Name, diff)
 		}
 	}
-	if made != 3 || len(files) != 6 {
+	if made != 4 || len(files) != 7 {
 		t.Errorf("%d files, %d of them made", len(files), made)
 	}
 }
@@ -138,7 +143,7 @@ func TestDashboardsImportIntoGrafana(t *testing.T) {
 	for name, o := range configurations(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for uid, make := range map[string]func(Options) ([]byte, error){KPIUID: KPI, HealthUID: Health} {
+			for uid, make := range map[string]func(Options) ([]byte, error){KPIUID: KPI, NoiseUID: Noise, HealthUID: Health} {
 				content, err := make(o)
 				if err != nil {
 					t.Fatal(err)
@@ -160,6 +165,23 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 	}
 	if l := d.Links[0]; l.Type != dashboard.DashboardLinkTypeDashboards || !slices.Contains(l.Tags, Tag) {
 		t.Errorf("no link by tag to the other dashboard: %+v", l)
+	}
+	if d.Editable == nil || *d.Editable {
+		t.Error("what is made anew at each change can be edited")
+	}
+	for n, want := range []string{"job", "instance"} {
+		v := d.Templating.List[1+n]
+		if v.Name != want || v.AllValue == nil || *v.AllValue != ".+" || v.Multi == nil || !*v.Multi || *v.Datasource.Uid != "${datasource}" {
+			t.Errorf("variable %d is %+v", 1+n, v)
+		}
+	}
+	var marks []string
+	for _, a := range d.Annotations.List {
+		marks = append(marks, a.Name)
+		checkSelectors(t, a.Name, *a.Expr)
+	}
+	if got := strings.Join(marks, " "); got != "Restarts Reloads Reports" {
+		t.Errorf("annotations are %q", got)
 	}
 	if v := d.Templating.List[0]; v.Name != "datasource" || v.Type != dashboard.VariableTypeDatasource {
 		t.Errorf("first variable is %+v", v)
@@ -199,7 +221,7 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 	}
 	for _, q := range o.Queries {
 		for _, m := range q.Metrics {
-			if uid == KPIUID && !slices.Contains(wellKnown, m.Name) && !titles[m.Name] {
+			if uid == KPIUID && !strings.HasPrefix(m.Name, noisePrefix) && !slices.Contains(wellKnown, m.Name) && !titles[m.Name] {
 				t.Errorf("no panel for %s", m.Name)
 			}
 		}
@@ -209,9 +231,84 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 		if (q.kind == "stat" || q.kind == "bargauge") && !q.instant {
 			t.Errorf("panel %q reduces a range: %s", q.panel, q.expr)
 		}
+		if o.Sections == nil {
+			checkSelectors(t, q.panel, q.expr)
+		}
 		if strings.Contains(q.expr, "vector(") || strings.Contains(q.expr, "{}") {
 			t.Errorf("panel %q makes up a figure, or is of no job: %s", q.panel, q.expr)
 		}
+	}
+}
+
+// checkSelectors demands the chosen jobs and instances of every selector, as Grafana's own linter of dashboards does.
+func checkSelectors(t *testing.T, where, expr string) {
+	t.Helper()
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(strings.ReplaceAll(expr, "$__rate_interval", "5m"))
+	if err != nil {
+		t.Errorf("%s: %v: %s", where, err, expr)
+		return
+	}
+	for _, selector := range parser.ExtractSelectors(e) {
+		for _, name := range []string{"job", "instance"} {
+			if !slices.ContainsFunc(selector, func(m *labels.Matcher) bool {
+				return m.Name == name && m.Type == labels.MatchRegexp && m.Value == "$"+name
+			}) {
+				t.Errorf("%s: %v selects any %s: %s", where, selector, name, expr)
+			}
+		}
+	}
+}
+
+// A section that a user wrote is a row, and a target a threshold, without anything about the dashboard in the configuration.
+func TestSectionsOfUsersAreRows(t *testing.T) {
+	t.Parallel()
+	o := committed(t)
+	o.Sections = []reporter.Section{{Title: reporter.Words{Text: "服務水準"}, Lines: []reporter.Line{
+		{Name: "error_budget", Title: reporter.Words{Text: "錯誤預算"}, Expr: `slo:error_budget_remaining:ratio{slo="checkout"}`, Format: reporter.FormatPercent, Target: reporter.Target{Op: ">=", Value: 0.2}},
+		{Name: "queue", Title: reporter.Words{Text: "Queue"}, Expr: `max(awoooi_alerts) > 0`, Target: reporter.Target{Op: "<=", Value: 5}},
+		{Name: "since", Title: reporter.Words{Text: "Since"}, Expr: `max(backup_time)`, Format: reporter.FormatAge},
+		{Name: "teams", Expr: `sum by (team) (tickets)`, List: &reporter.List{Top: 5}},
+	}}}
+	content, err := KPI(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkDashboard(t, KPIUID, o, content)
+	var got []string
+	in := false
+	for _, either := range decode(t, content).Panels {
+		if r := either.RowPanel; r != nil {
+			in = *r.Title == "服務水準"
+			continue
+		}
+		if !in {
+			continue
+		}
+		p := either.Panel
+		steps := []string{}
+		for _, s := range p.FieldConfig.Defaults.Thresholds.Steps {
+			text := s.Color
+			if s.Value != nil {
+				text += fmt.Sprintf(" from %.3g", *s.Value)
+			}
+			steps = append(steps, text)
+		}
+		q, ok := p.Targets[0].(*prometheus.Dataquery)
+		if !ok {
+			t.Fatalf("target is %T", p.Targets[0])
+		}
+		got = append(got, fmt.Sprintf("%s %s [%s] %s %s", p.Type, *p.Title, strings.Join(steps, ", "), *p.FieldConfig.Defaults.Unit, q.Expr))
+	}
+	want := []string{
+		`stat 錯誤預算 [red, green from 0.2] percentunit slo:error_budget_remaining:ratio{slo="checkout"}`,
+		`timeseries 錯誤預算 [red, green from 0.2] percentunit slo:error_budget_remaining:ratio{slo="checkout"}`,
+		`stat Queue [green, red from 5] none max(awoooi_alerts{instance=~"$instance",job=~"$job"}) > 0`,
+		`timeseries Queue [green, red from 5] none max(awoooi_alerts{instance=~"$instance",job=~"$job"}) > 0`,
+		`stat Since [text] dateTimeFromNow (max(backup_time)) * 1000`, `timeseries Since [text] dateTimeFromNow (max(backup_time)) * 1000`,
+		`bargauge 服務水準 [text] none sum by (team) (tickets)`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -44,7 +44,7 @@ func overview() section {
 				" or sum(max by (receiver) (awoooi_reporter_deliveries_pending{})) == 0",
 			from("green", 300.0, "yellow", 900.0, "red")),
 		stat("Given up", "Messages that were given up in the last 24 hours. Someone has to pass on what they said.", units.NoUnit,
-			`round(sum(increase(awoooi_reporter_deliveries_total{job=~"$job", outcome="given_up"}[1d])))`, from("green", 1.0, "red")),
+			`round(sum(increase(awoooi_reporter_deliveries_total{job=~"$job", instance=~"$instance", outcome="given_up"}[1d])))`, from("green", 1.0, "red")),
 		stat("Last report", "When a report was last delivered, within the last two days.", units.DateTimeFromNow,
 			"max(max_over_time(awoooi_reporter_report_last_sent_timestamp_seconds{}[2d]) > 0) * 1000", nil),
 		stat("Last webhook", "When a webhook was last accepted, within the last two days.", units.DateTimeFromNow,

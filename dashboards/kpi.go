@@ -2,13 +2,18 @@ package dashboards
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/units"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/promexpr"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // The KPIs that have panels of their own: those of the builtin sets.
@@ -28,12 +33,22 @@ const (
 	byName        = "awoooi_alerts_by_name"
 	oldest        = "awoooi_incidents_oldest_open_timestamp_seconds"
 	ended         = "awoooi_incidents_resolved"
+	chronic       = "awoooi_alerts_chronic"
 )
 
 var wellKnown = []string{
 	alerts, resolved, autoResolved, humanApproved, converged, grouped, succeeded, failed, knowledge, playbooks, open, resolution,
-	byName, oldest, ended,
+	byName, oldest, ended, chronic,
 }
+
+// The rows of the dashboard that the sections of the builtin reports make, by their titles in English.
+const (
+	rowAlerts     = "Alerts"
+	rowCategories = "By category"
+	rowProducers  = "Most frequent alerts"
+	rowRepairs    = "Automatic repairs"
+	rowKnowledge  = "Knowledge"
+)
 
 // KPI makes the dashboard of the KPIs that are configured: those of the builtin sets in panels of their own, every other
 // one as a figure of now and a curve.
@@ -44,20 +59,25 @@ func KPI(o Options) ([]byte, error) {
 	for _, q := range o.Queries {
 		for _, m := range q.Metrics {
 			k.metrics[m.Name] = m
-			if !slices.Contains(wellKnown, m.Name) {
+			if !slices.Contains(wellKnown, m.Name) && !strings.HasPrefix(m.Name, noisePrefix) {
 				own = append(own, m)
 			}
 		}
 	}
+	rows := k.now(o)
+	sections := []section{}
+	for _, title := range []string{rowAlerts, rowCategories, rowProducers, rowRepairs, rowKnowledge} {
+		sections = append(sections, section{title, rows[title]})
+	}
+	for _, s := range o.Sections {
+		sections = append(sections, k.ofReport(s))
+	}
+	sections = append(sections, section{"Day by day, as in the report", k.days()}, section{"Over time", k.overTime(o)},
+		section{"KPIs of your own", k.own(own)})
 	return board{
 		uid: KPIUID, title: "AWOOOI KPIs", from: "now-30d", options: o,
-		help: "The figures of the daily report, from the same series. What has no data is blank, or says so; 0 is 0.",
-		sections: slices.DeleteFunc([]section{
-			{"Now, and in the 24 hours before", k.now(o)},
-			{"Day by day, as in the report", k.days()},
-			{"Over time", k.overTime(o)},
-			{"KPIs of your own", k.own(own)},
-		}, func(s section) bool { return len(s.panels) == 0 }),
+		help:     "The figures of the daily report, from the same series. What has no data is blank, or says so; 0 is 0.",
+		sections: slices.DeleteFunc(sections, func(s section) bool { return len(s.panels) == 0 }),
 	}.json()
 }
 
@@ -121,62 +141,64 @@ func (k kpis) change(name string) string {
 	return k.total(name, "") + " - " + k.total(name, " offset 1d")
 }
 
-func (k kpis) now(o Options) []panel {
-	var out []panel
-	add := func(p panel, needs ...string) {
+// now are the figures of now by row.
+func (k kpis) now(o Options) map[string][]panel {
+	out := map[string][]panel{}
+	add := func(row string, p panel, needs ...string) {
 		if k.has(needs...) {
-			out = append(out, p)
+			out[row] = append(out[row], p)
 		}
 	}
 	for _, f := range []struct {
-		name, title string
+		row, name, title string
 	}{
-		{alerts, "Alerts"},
-		{resolved, "Resolved"},
-		{autoResolved, "Resolved automatically"},
-		{humanApproved, "Approved by a person"},
-		{converged, "Converged"},
-		{grouped, "Grouped"},
-		{succeeded, "Repairs succeeded"},
-		{failed, "Repairs failed"},
-		{knowledge, "Knowledge entries"},
-		{playbooks, "Playbooks active"},
-		{open, "Incidents open"},
+		{rowAlerts, alerts, "Alerts"},
+		{rowAlerts, resolved, "Resolved"},
+		{rowAlerts, autoResolved, "Resolved automatically"},
+		{rowAlerts, humanApproved, "Approved by a person"},
+		{rowAlerts, converged, "Converged"},
+		{rowAlerts, grouped, "Grouped"},
+		{rowAlerts, open, "Incidents open"},
+		{rowAlerts, chronic, "Chronic alerts"},
+		{rowRepairs, succeeded, "Repairs succeeded"},
+		{rowRepairs, failed, "Repairs failed"},
+		{rowKnowledge, knowledge, "Knowledge entries"},
+		{rowKnowledge, playbooks, "Playbooks active"},
 	} {
-		add(panel{
+		add(f.row, panel{
 			kind: figures, title: f.title, help: k.metrics[f.name].Help, unit: units.NoUnit, width: 4,
 			targets: []target{{k.total(f.name, ""), "now"}, {k.change(f.name), "against the day before"}},
 		}, f.name)
 	}
-	add(panel{
+	add(rowRepairs, panel{
 		kind: figures, title: "Repair success", unit: units.PercentUnit, width: 4,
 		help:       "Repairs that succeeded, of those that ended, in the trailing 24 hours. Without any repair there is no rate.",
 		thresholds: from("red", o.Good, "yellow", o.Excellent, "green"),
 		targets:    []target{{k.ratio(succeeded, succeeded, failed), ""}},
 	}, succeeded, failed)
-	add(panel{
-		kind: figures, title: "Resolved automatically, of all", unit: units.PercentUnit, width: 4, height: 9,
+	add(rowAlerts, panel{
+		kind: figures, title: "Resolved automatically, of all", unit: units.PercentUnit, width: 4,
 		help:    "Alerts resolved without a person, of all alerts of the trailing 24 hours. Without any alert there is no rate.",
 		targets: []target{{k.ratio(autoResolved, alerts), ""}},
 	}, alerts, autoResolved)
-	add(panel{
-		kind: figures, title: "Time to resolve", help: k.metrics[resolution].Help, unit: units.Seconds, width: 8, height: 9,
+	add(rowAlerts, panel{
+		kind: figures, title: "Time to resolve", help: k.metrics[resolution].Help, unit: units.Seconds, width: 8,
 		targets: []target{{k.by(resolution, ""), "{{stat}}"}},
 	}, resolution)
-	add(panel{
-		kind: figures, title: "Incidents resolved", help: k.metrics[ended].Help, unit: units.NoUnit, width: 6, height: 9,
+	add(rowAlerts, panel{
+		kind: figures, title: "Incidents resolved", help: k.metrics[ended].Help, unit: units.NoUnit, width: 4,
 		targets: []target{{k.total(ended, ""), "now"}, {k.change(ended), "against the day before"}},
 	}, ended)
-	add(panel{
-		kind: figures, title: "Oldest open incident", help: k.metrics[oldest].Help, unit: units.DateTimeFromNow, width: 6, height: 9,
+	add(rowAlerts, panel{
+		kind: figures, title: "Oldest open incident", help: k.metrics[oldest].Help, unit: units.DateTimeFromNow, width: 4,
 		targets: []target{{"min(" + oldest + "{}) * 1000", ""}}, // Grafana's dates are in milliseconds
 	}, oldest)
-	add(panel{
-		kind: bars, title: "Alerts by category", help: k.metrics[alerts].Help, unit: units.NoUnit, width: 12,
+	add(rowCategories, panel{
+		kind: bars, title: "Alerts by category", help: k.metrics[alerts].Help, unit: units.NoUnit, width: 24,
 		targets: []target{{"sort_desc(" + k.by(alerts, "") + ")", legendOf(k.metrics[alerts])}},
 	}, alerts)
-	add(panel{
-		kind: bars, title: "Most frequent alerts", help: k.metrics[byName].Help, unit: units.NoUnit, width: 12,
+	add(rowProducers, panel{
+		kind: bars, title: "Most frequent alerts", help: k.metrics[byName].Help, unit: units.NoUnit, width: 24,
 		targets: []target{{"sort_desc(" + k.by(byName, "") + ")", legendOf(k.metrics[byName])}},
 	}, byName)
 	return out
@@ -241,6 +263,70 @@ func (k kpis) overTime(o Options) []panel {
 		targets: []target{{k.by(alerts, ""), legendOf(k.metrics[alerts])}},
 	}, alerts)
 	return out
+}
+
+// ofReport is the row of a report's section. Figures of the configured KPIs follow the dashboard's choice of jobs; what else an
+// expression selects may be of any job.
+func (k kpis) ofReport(s reporter.Section) section {
+	out := section{title: s.Title.Text}
+	for _, l := range s.Lines {
+		expr := promexpr.Within(l.Expr, func(name string) bool { return k.has(name) },
+			labels.MustNewMatcher(labels.MatchRegexp, "job", "$job"), labels.MustNewMatcher(labels.MatchRegexp, "instance", "$instance"))
+		title := l.Title.Text
+		if title == "" {
+			title = s.Title.Text
+		}
+		if l.Format == reporter.FormatAge {
+			expr = "(" + expr + ") * 1000" // Grafana's dates are in milliseconds
+		}
+		p := panel{
+			kind: figures, title: title, help: "The line " + l.Name + " of the report: " + l.Expr, unit: unitOfFormat(l.Format), width: 8,
+			thresholds: ofTarget(l.Target), targets: []target{{expr, ""}},
+		}
+		if l.List != nil {
+			p.kind, p.targets[0].legend, p.width = bars, autoLegend, 24
+			out.panels = append(out.panels, p)
+			continue
+		}
+		over := p
+		over.kind, over.width, over.targets = lines, 16, []target{{expr, title}}
+		out.panels = append(out.panels, p, over)
+	}
+	return out
+}
+
+// autoLegend lets Grafana name series by the labels in which they differ.
+const autoLegend = "__auto"
+
+// ofTarget colours what is as it should be green, and all else red.
+func ofTarget(t reporter.Target) []dashboard.Threshold {
+	above := math.Nextafter(t.Value, math.Inf(1)) // a step counts from its value on
+	switch t.Op {
+	case ">=":
+		return from("red", t.Value, "green")
+	case ">":
+		return from("red", above, "green")
+	case "<=":
+		return from("green", above, "red")
+	case "<":
+		return from("green", t.Value, "red")
+	}
+	return nil
+}
+
+func unitOfFormat(f reporter.Format) string {
+	switch f {
+	case reporter.FormatPercent:
+		return units.PercentUnit
+	case reporter.FormatDuration:
+		return units.Seconds
+	case reporter.FormatAge:
+		return units.DateTimeFromNow
+	case reporter.FormatBytes:
+		return units.BytesIEC
+	case reporter.FormatNumber, reporter.FormatCount:
+	}
+	return units.NoUnit
 }
 
 // own are a figure and a curve for each KPI that this package does not know.

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/dashboards"
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
+	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
@@ -23,11 +26,67 @@ func Dashboards(c *config.Config, log *slog.Logger) ([]dashboards.File, error) {
 		return nil, err
 	}
 	opts.Queries = qs
+	if opts.Sections, err = ownSections(c, ds); err != nil {
+		return nil, err
+	}
 	files, err := dashboards.Files(opts)
 	if err != nil {
 		return nil, fmt.Errorf("dashboards: %w", err)
 	}
 	return files, nil
+}
+
+// ownSections are the lines of reports that users wrote, by section, each once: with their titles as texts of the configured
+// locale, and ratios as expressions.
+func ownSections(c *config.Config, reports []report.Definition) ([]reporter.Section, error) {
+	bundle, err := i18n.New()
+	if err != nil {
+		return nil, fmt.Errorf("dashboards: %w", err)
+	}
+	words, err := bundle.Words(c.Locale, i18n.Messages)
+	if err != nil {
+		return nil, fmt.Errorf("dashboards: %w", err)
+	}
+	text := func(w reporter.Words) reporter.Words {
+		if word, err := words.Lookup(w.Text); err == nil && w.Text != "" {
+			return reporter.Words{Text: word}
+		}
+		return reporter.Words{Text: w.In(c.Locale)}
+	}
+	var out []reporter.Section
+	seen := map[string]bool{}
+	for _, d := range reports {
+		exprs := map[string]string{}
+		for _, f := range d.Asked() {
+			exprs[f.Name] = f.Expr
+		}
+		for _, s := range d.Sections {
+			own := reporter.Section{Name: s.Name, Title: text(s.Title)}
+			for _, l := range s.Lines {
+				if s.Hide || l.Hide || l.Builtin || seen[s.Name+"/"+l.Name] {
+					continue
+				}
+				seen[s.Name+"/"+l.Name] = true
+				if l.Title = text(l.Title); l.Ratio != nil {
+					l.Expr, l.Format, l.Ratio = ratioExpr(*l.Ratio, exprs), reporter.FormatPercent, nil
+				}
+				own.Lines = append(own.Lines, l)
+			}
+			if len(own.Lines) > 0 {
+				out = append(out, own)
+			}
+		}
+	}
+	return out, nil
+}
+
+// ratioExpr is a ratio in PromQL; it has no value where the whole is 0.
+func ratioExpr(r reporter.Ratio, exprs map[string]string) string {
+	whole := make([]string, len(r.Of))
+	for n, of := range r.Of {
+		whole[n] = "(" + exprs[of] + ")"
+	}
+	return "(" + exprs[r.Part] + ") / ((" + strings.Join(whole, " + ") + ") > 0)"
 }
 
 // dashboardOptions is what the dashboards show beside the KPIs: the zone, and when and how often reports are due.

@@ -182,7 +182,7 @@ func TestDashboardsAndRulesNameSeriesThatExist(t *testing.T) {
 			}
 		}
 	}
-	for _, file := range []string{"awoooi-kpi.json", "awoooi-reporter-health.json"} {
+	for _, file := range []string{"awoooi-kpi.json", "awoooi-alert-noise.json", "awoooi-reporter-health.json"} {
 		var d struct {
 			Panels []struct {
 				ID      int
@@ -193,7 +193,7 @@ func TestDashboardsAndRulesNameSeriesThatExist(t *testing.T) {
 		read(t, filepath.Join(dashboardsDir, file), json.Unmarshal, &d)
 		for _, panel := range d.Panels {
 			for _, q := range panel.Targets {
-				exprs[fmt.Sprint(file, panel.ID, panel.Title, q.RefID)] = strings.NewReplacer("$job", ".*", "$__rate_interval", "5m").Replace(q.Expr)
+				exprs[fmt.Sprint(file, panel.ID, panel.Title, q.RefID)] = strings.NewReplacer("$job", ".+", "$instance", ".+", "$__rate_interval", "5m").Replace(q.Expr)
 			}
 		}
 	}

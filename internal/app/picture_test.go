@@ -72,7 +72,7 @@ func drawDashboard(t *testing.T, r *running, b *chromium, due time.Time, file st
 		view.Height = max(view.Height, g.Y+g.H+8)
 		var largest float64
 		for n, target := range p.Targets {
-			expr := strings.NewReplacer("$job", ".*", "$__rate_interval", "5m").Replace(target.Expr)
+			expr := strings.NewReplacer("$job", ".*", "$instance", ".*", "$__rate_interval", "5m").Replace(target.Expr)
 			if p.Type == "timeseries" {
 				step := 3 * time.Hour
 				if p.Interval == "1d" {

@@ -1,8 +1,13 @@
 package app
 
 import (
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
 // Without any configuration no line of the first report is without data: what no source is configured for is left out.
@@ -51,6 +56,46 @@ func TestNoiseIsReviewed(t *testing.T) {
 	for _, want := range []string{">Flaps</a>", "解除後 15 分內又觸發 66.7%", "2 分 (n=3)"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
+// The same lines are a row of the dashboard, with the target as its threshold.
+func TestALineOfOnesOwnIsOnTheDashboard(t *testing.T) {
+	t.Parallel()
+	for locale, want := range map[string][]string{"zh-TW": {"服務水準", "錯誤預算", "完成率"}, "en": {"Service level", "Error budget", "Done"}} {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		text := "locale: " + locale + `
+reports:
+  - name: daily
+    sections:
+      - name: slo
+        title: {zh-TW: 服務水準, en: Service level}
+        figures:
+          - {name: error_budget, title: {zh-TW: 錯誤預算, en: Error budget}, expr: 'slo:error_budget_remaining:ratio{slo="checkout"}', format: percent, target: ">= 0.2", compare: [24h]}
+          - {name: done_rate, title: {zh-TW: 完成率, en: Done}, ratio: {part: alerts, of: [alerts, resolved]}, target: ">= 0.9"}
+`
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := Dashboards(c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var board string
+		for _, f := range files {
+			if f.Name == "awoooi-kpi.json" {
+				board = string(f.Content)
+			}
+		}
+		for _, text := range append(want, `"slo:error_budget_remaining:ratio{slo=\"checkout\"}"`, `"value": 0.2`, `/ (((sum(max by (category) (awoooi_alerts{instance=~\"$instance\",job=~\"$job\"}))) + (`) {
+			if !strings.Contains(board, text) {
+				t.Errorf("%s: the dashboard does not have %s:\n%s", locale, text, board)
+			}
 		}
 	}
 }

@@ -85,6 +85,22 @@ func Metrics(expr string) ([]string, error) {
 	return names, pattern
 }
 
+// Within adds matchers to the selectors of those metrics of an expression that of names. An expression that cannot be parsed is
+// returned as it is.
+func Within(expr string, of func(metric string) bool, matchers ...*labels.Matcher) string {
+	e, err := Parse(expr)
+	if err != nil {
+		return expr
+	}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if v, ok := n.(*parser.VectorSelector); ok && v.Name != "" && of(v.Name) {
+			v.LabelMatchers = append(v.LabelMatchers, matchers...)
+		}
+		return nil
+	})
+	return e.String()
+}
+
 // Measured takes the comparison off an alert's expression: while the comparison does not hold the expression has no value,
 // but what is compared has one. The threshold is the number that it is compared with, nil if that is not a number. An
 // expression that cannot be parsed is returned whole; the error always wraps ErrLimit.
