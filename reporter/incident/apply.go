@@ -511,7 +511,11 @@ func (j *state) settle(key alertKey) {
 		case a.Firing:
 			a.EndsAt = time.Time{}
 			for _, o := range refs {
-				if end, ok := superseded(*a, *o.alert()); ok && o != r {
+				end, ok := superseded(*a, *o.alert())
+				if presumed, _ := a.Ended(); ok && a.Firing && !presumed.IsZero() && !presumed.After(end) {
+					continue // It was over before the other one began.
+				}
+				if ok && o != r {
 					a.Firing, a.EndsAt = false, earlier(a.EndsAt, end)
 				}
 			}

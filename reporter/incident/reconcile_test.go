@@ -128,6 +128,32 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
+// An episode that was presumed to be over keeps its end when the alert fires anew.
+func TestPresumedEndIsKept(t *testing.T) {
+	t.Parallel()
+	m := receive(t, config, []reporter.AlertEvent{after(2, event("a", 0, -1)), after(2, event("b", 0, -1))})
+	j := journal(m, config)
+	cfg := incident.ReconcileConfig{After: 5 * time.Minute, Clusters: map[string]incident.API{reporter.ClusterDefault: &managers{known: []string{"b"}}}}
+	r := incident.NewReconciler(cfg, j, m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return m.clock })
+	for _, minute := range []float64{20, 25} {
+		m.clock = at(minute)
+		if err := r.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range []reporter.AlertEvent{event("a", 600, -1), event("a", 600, 610), event("b", 0, 620)} {
+		m.clock = at(600).Add(time.Duration(len(m.deliveries)) * time.Second)
+		if err := j.Accept(t.Context(), []reporter.AlertEvent{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, a := range m.sorted()[0].Alerts {
+		if end, _ := a.Ended(); a.Fingerprint == "a" && a.StartsAt.Equal(at(0)) && !end.Equal(at(20)) {
+			t.Errorf("the first episode ended at minute %v", end.Sub(day).Minutes())
+		}
+	}
+}
+
 func TestOutcomeIsThatOfTheLastComparison(t *testing.T) {
 	t.Parallel()
 	down := errors.New("connection refused")
