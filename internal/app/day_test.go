@@ -27,7 +27,7 @@ import (
 
 var (
 	dayClusters = flag.Int("day.clusters", 4, "how many clusters the simulated day has")
-	dayGroups   = flag.Int("day.groups", 3, "how many groups of alerts each of them has")
+	dayGroups   = flag.Int("day.groups", 2, "how many groups of alerts each of them has")
 	daySeed     = flag.Uint64("day.seed", 1, "of the simulated day; 0 is another one each time")
 )
 
@@ -71,6 +71,7 @@ func (a *dayAlert) firing(now time.Time) (at *span, start time.Time) {
 type dayCluster struct {
 	name      string
 	api       bool          // is asked what fires
+	away      bool          // and does not answer this time
 	ahead     time.Duration // its clock
 	maxAlerts int           // in one webhook; 0 is any number
 	split     bool          // the members do not see each other: each sends everything
@@ -197,7 +198,7 @@ func (d *day) running() bool { return d.store != nil }
 
 // Known is the API of the cluster's Alertmanagers, which is away now and then.
 func (c *dayCluster) Known(context.Context) (map[string]bool, time.Time, error) {
-	if c.day.chance(3) {
+	if c.away {
 		return nil, time.Time{}, errors.New("connection refused")
 	}
 	out := map[string]bool{}
@@ -462,6 +463,9 @@ func (d *day) minute() {
 	if !d.running() {
 		return
 	}
+	for _, c := range d.clusters {
+		c.away = d.chance(3)
+	}
 	_ = d.reconcile.Reconcile(d.t.Context()) // an API that is away is an error
 	due, err := d.store.Due(d.t.Context(), []string{"oncall"}, d.now, 1000)
 	if err != nil {
@@ -524,7 +528,7 @@ func TestSimulatedDay(t *testing.T) {
 				}})
 			}
 			group.plan()
-			if g%3 == 2 && cluster.api {
+			if g%3 == 0 && cluster.api {
 				d.at(d.begin.Add(d.between(6*time.Hour, 18*time.Hour)), group.editRoute)
 			}
 			cluster.groups = append(cluster.groups, group)
