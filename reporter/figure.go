@@ -21,6 +21,9 @@ type Figure struct {
 // Partial says that the figure is a sum in which days are missing.
 func (f Figure) Partial() bool { return f.DaysKnown < f.Days }
 
+// EmptyResult is why a figure has no data whose query was answered with nothing.
+const EmptyResult = "the query has an empty result"
+
 // Sample is one element of an instant vector; a scalar result is a sample without labels.
 type Sample struct {
 	Labels map[string]string

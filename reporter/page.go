@@ -96,3 +96,13 @@ type DeliveryFilter struct {
 	Before   int64 // the id of the last one of the page before
 	Limit    int
 }
+
+// DeliveryCause is why deliveries to a receiver were given up, or wait.
+type DeliveryCause struct {
+	Receiver string
+	State    DeliveryState // given up or pending
+	Reason   Reason
+	Count    int
+	Oldest   time.Time // when the oldest of them was made
+	Latest   int64     // the id of the latest
+}

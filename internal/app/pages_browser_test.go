@@ -41,6 +41,7 @@ type chromium struct {
 	t       *testing.T
 	ctx     context.Context
 	shots   string // where pictures of the pages go, by AWOOOI_SCREENSHOTS; "" is nowhere
+	axe     string // the script axe.min.js of axe-core, by AWOOOI_AXE; "" leaves its rules out
 	port    string
 	mu      sync.Mutex
 	console []string
@@ -86,6 +87,13 @@ func startChromium(t *testing.T) *chromium {
 		stopAlloc() // which waits for the process to end
 	})
 	b := &chromium{t: t, ctx: ctx, shots: shots}
+	if file := os.Getenv("AWOOOI_AXE"); file != "" {
+		script, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.axe = string(script)
+	}
 	err := chromedp.Listen(tab, func(ev any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -217,6 +225,18 @@ func (b *chromium) look(path, shot string) {
 	}
 	if lang != "zh-Hant-TW" || len(missing) > 0 {
 		b.t.Errorf("%s: language %q; without a name or a target: %v", path, lang, missing)
+	}
+	const pageMax = 50 << 10
+	if size := ask(b, chromedp.Evaluate[int](`performance.getEntriesByType("navigation")[0].decodedBodySize`)); size > pageMax && shot != "" {
+		b.t.Errorf("%s: %d bytes", path, size)
+	}
+	if b.axe != "" {
+		ask(b, chromedp.Evaluate[bool](b.axe+"; true"))
+		found := ask(b, chromedp.Evaluate[[]string](`axe.run().then(r => r.violations.map(v =>
+			v.id + ": " + v.help + ": " + v.nodes.slice(0, 3).map(n => n.html).join(" | ")))`, chromedp.EvalAwaitPromise))
+		if len(found) > 0 {
+			b.t.Errorf("%s, %s: axe-core finds %s", path, shot, strings.Join(found, "\n"))
+		}
 	}
 	if shot != "" && b.shots != "" {
 		png := ask(b, chromedp.FullScreenshot(100))
@@ -388,12 +408,23 @@ func TestPagesInABrowser(t *testing.T) {
 		t.Fatalf("%d reports were sent, %v", len(ds), err)
 	}
 	_, due, _ := strings.Cut(ds[0].Subject, "@")
+	for kind, text := range map[reporter.EntryKind]string{
+		reporter.EntryOwner: "王小明", reporter.EntryImpact: "結帳 12 分鐘無法完成，約 340 筆訂單受影響。", reporter.EntryActions: "- 監控 pg_wal 的大小\n- <b>輪替</b> WAL",
+	} {
+		if _, err := r.store.Write(t.Context(), reporter.Entry{
+			Incident: disk, Kind: kind, Text: text, AuthorKind: reporter.AuthorPage, Author: "sre", WrittenAt: time.Now(),
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, path := range map[string]string{
 		"overview": "/", "reports": "/reports", "report": "/reports/daily", "report-sent": "/reports/daily?at=" + url.QueryEscape(due),
 		"incidents": "/incidents", "incidents-open": "/incidents?state=open", "incidents-none": "/incidents?q=nothing",
 		"incident": "/incidents/" + disk, "incident-storm": "/incidents/" + storm, "incident-hostile": "/incidents/" + checkout,
 		"deliveries": "/deliveries", "deliveries-filtered": "/deliveries?state=pending&receiver=quiet",
-		"delivery": fmt.Sprintf("/deliveries/%d", ds[0].ID), "sources": "/sources",
+		"delivery": fmt.Sprintf("/deliveries/%d", ds[0].ID), "sources": "/sources", "incident-edit": "/incidents/" + disk + "/edit",
+		"incident-history": "/incidents/" + disk + "/history", "cluster": "/clusters/default",
+		"incidents-filtered": "/incidents?severity=critical&from=2020-01-01&q=" + url.QueryEscape("磁碟"),
 	} {
 		for _, phone := range []bool{true, false} {
 			size := "desktop"
@@ -452,11 +483,49 @@ func TestPagesInABrowser(t *testing.T) {
 		t.Errorf("after the cancel: %s, %v", d.State, err)
 	}
 	b.visit("/deliveries?receiver=quiet", "deliveries-cancelled-phone")
-	press("retry", "重試")
+	// All that the same cause keeps back, by one button.
+	b.click(`form[action="/deliveries/retry"] button`, "[role=status]")
+	if text := b.text("[role=status]"); !strings.Contains(text, "立即重試") {
+		t.Errorf("after a retry of all the page says %q", text)
+	}
+	b.quiet("retry of all")
+	// A cancelled one, by its own page.
+	b.visit(fmt.Sprintf("/deliveries/%d", id), "")
+	b.click(`form[action$="/retry"] button`, "[role=status]")
+	if text := b.text("[role=status]"); !strings.Contains(text, fmt.Sprint(id)) || !strings.Contains(text, "重試") {
+		t.Errorf("after a retry the page says %q", text)
+	}
+	b.quiet("retry")
 	if d, err := r.store.Delivery(t.Context(), id); err != nil || d.State != reporter.DeliveryPending {
 		t.Errorf("after the retry: %s, %v", d.State, err)
 	}
-	b.look("deliveries after a retry", "deliveries-retried-phone")
+	b.look("a delivery after a retry", "delivery-retried-phone")
+
+	// What people write, by the form: of two who have it open, the second sees the conflict with what it typed.
+	b.visit("/incidents/"+disk, "")
+	b.click(`a[href$="/edit"]`, "form.edit")
+	b.do(chromedp.SetValue(chromedp.CSS(`textarea[name=cause]`), "WAL 封存停止\n<script>alert(1)</script>"))
+	other := reporter.Entry{Incident: disk, Kind: reporter.EntryCause, Text: "磁碟太小", AuthorKind: reporter.AuthorPage, Author: "alice", WrittenAt: time.Now()}
+	if _, err := r.store.Write(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	b.click("form.edit button", "[role=alert]")
+	b.look("a conflict", "incident-conflict-phone")
+	if text := b.text("main"); !strings.Contains(text, "磁碟太小") || !strings.Contains(text, "alice") {
+		t.Errorf("the conflict says: %s", text)
+	}
+	if typed := ask(b, chromedp.Value(chromedp.CSS(`textarea[name=cause]`))); !strings.Contains(typed, "WAL 封存停止") {
+		t.Errorf("the conflict has lost what was typed: %q", typed)
+	}
+	b.mu.Lock()
+	b.console = nil // it says that the page was answered with 409
+	b.mu.Unlock()
+	b.click("form.edit button", "[role=status]")
+	b.look("an incident after an edit", "incident-edited-phone")
+	if text := b.text("#written"); !strings.Contains(text, "<script>alert(1)</script>") || !strings.Contains(text, plantedUser) {
+		t.Errorf("after the edit the page says: %s", text)
+	}
+	b.quiet("edit")
 
 	// Another site's page has the same form, and the browser would send the password along.
 	evil := "data:text/html," + url.PathEscape(fmt.Sprintf(`<form method="post" action="%s"><button>x</button></form>`, b.address(fmt.Sprintf("/deliveries/%d/cancel", id))))

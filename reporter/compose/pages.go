@@ -85,11 +85,18 @@ func (p Pages) IncidentPicture(ctx context.Context, in reporter.Incident) ([]byt
 	})
 }
 
-// Postmortem builds the postmortem of an incident with its message.
+// Postmortem builds the postmortem of an incident with its message, without the timeline, which the page shows itself. Of an
+// incident that is not over, the message is that of its begin.
 func (p Pages) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error) {
 	r := p.set.Load()
 	pm := r.Postmortems.Build(ctx, in)
-	msg, err := r.Writer.Postmortem(pm)
+	if !in.Over() {
+		msg, err := r.Writer.Firing(pm)
+		return pm, msg, err
+	}
+	short := pm
+	short.Timeline, short.TimelineOmitted = nil, 0
+	msg, err := r.Writer.Postmortem(short)
 	return pm, msg, err
 }
 

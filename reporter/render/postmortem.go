@@ -39,6 +39,7 @@ const (
 type PostmortemView struct {
 	Product  string
 	Sample   bool
+	Open     bool // it is not over
 	ID       string
 	Title    string
 	Severity string
@@ -325,7 +326,7 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	zone := r.zoneOr(p.Zone)
 	in := p.Incident
 	v := PostmortemView{
-		Product: l.T("product", r.product), Sample: in.Sample, ID: clean(in.ID), Title: clean(p.Title),
+		Product: l.T("product", r.product), Sample: in.Sample, Open: in.State != "" && !in.Over(), ID: clean(in.ID), Title: clean(p.Title),
 		Severity: clean(string(p.Severity)), Period: period(in, zone), ZoneName: l.ZoneName(zone), Retries: max(p.Retries, 0),
 		RootCause: clean(p.RootCause), Action: clean(p.Action), Decision: clean(p.Decision), Earlier: p.Earlier,
 		Built: p.Built.In(zone).Format(i18n.Minute), Updated: p.Updated,

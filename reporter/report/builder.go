@@ -26,7 +26,7 @@ const (
 )
 
 // reasonEmpty is why a figure has no data whose query was answered with nothing.
-const reasonEmpty = "the query has an empty result"
+const reasonEmpty = reporter.EmptyResult
 
 // BuilderConfig says whom the builder asks.
 type BuilderConfig struct {

@@ -135,32 +135,99 @@ func (s *Store) Deliveries(ctx context.Context, limit int) ([]reporter.Delivery,
 // RetryDelivery makes a delivery that was not sent due now, and its age begin anew, so that it is not given up at once.
 // Parts that may or may not have arrived are sent again, with the mark of a repeat.
 func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) error {
-	return s.tx(ctx, func(tx tx) error {
-		d, err := oneDelivery(ctx, tx.querier, id)
-		if err != nil {
-			return err
+	return s.tx(ctx, func(tx tx) error { return retryDelivery(ctx, tx, id, now) })
+}
+
+func retryDelivery(ctx context.Context, tx tx, id int64, now time.Time) error {
+	d, err := oneDelivery(ctx, tx.querier, id)
+	if err != nil {
+		return err
+	}
+	if d.State == reporter.DeliverySent {
+		return fmt.Errorf("delivery %d is sent already", id)
+	}
+	d.State, d.CreatedAt, d.NextAttempt, d.FinishedAt = reporter.DeliveryPending, now.UTC(), now.UTC(), time.Time{}
+	d.Crashes, d.NoticeID, d.Reason = 0, 0, reporter.ReasonNone
+	for n := range d.Parts {
+		if p := &d.Parts[n]; p.Uncertain {
+			p.Uncertain, p.SentAt, p.Ambiguous = false, time.Time{}, 0
+			p.Interrupted++
 		}
-		if d.State == reporter.DeliverySent {
-			return fmt.Errorf("delivery %d is sent already", id)
+	}
+	// A cancelled delivery stays so for whoever is sending it, but not for a person.
+	if _, err := tx.exec(ctx, `UPDATE deliveries SET state = 'pending', merged_into = NULL, notice_id = NULL WHERE id = $1`, id); err != nil {
+		return fmt.Errorf("delivery %d: %w", id, err)
+	}
+	if err := saveDelivery(ctx, tx.querier, d); err != nil {
+		return err
+	}
+	*tx.wake = true
+	return nil
+}
+
+const (
+	// causesAtMost is how many causes are told apart.
+	causesAtMost = 50
+	// retriedAtOnce is how many deliveries one transaction retries, and retriedAtMost how many one request does.
+	retriedAtOnce = 100
+	retriedAtMost = 10_000
+)
+
+// caused are deliveries that were not sent, or that wait for something.
+const caused = `(state = 'given_up' OR (state = 'pending' AND reason != ''))`
+
+// DeliveryCauses returns why deliveries were not sent, or wait longer than for their turn: the latest cause first.
+func (s *Store) DeliveryCauses(ctx context.Context) (out []reporter.DeliveryCause, err error) {
+	rows, err := s.reading().query(ctx, `SELECT receiver, state, reason, count(*), min(created_at), max(id) FROM deliveries
+		WHERE `+caused+` GROUP BY receiver, state, reason ORDER BY max(id) DESC LIMIT $1`, causesAtMost)
+	if err != nil {
+		return nil, fmt.Errorf("deliveries: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c reporter.DeliveryCause
+		var oldest sql.NullInt64
+		if err := rows.Scan(&c.Receiver, &c.State, &c.Reason, &c.Count, &oldest, &c.Latest); err != nil {
+			return nil, fmt.Errorf("deliveries: %w", err)
 		}
-		d.State, d.CreatedAt, d.NextAttempt, d.FinishedAt = reporter.DeliveryPending, now.UTC(), now.UTC(), time.Time{}
-		d.Crashes, d.NoticeID, d.Reason = 0, 0, reporter.ReasonNone
-		for n := range d.Parts {
-			if p := &d.Parts[n]; p.Uncertain {
-				p.Uncertain, p.SentAt, p.Ambiguous = false, time.Time{}, 0
-				p.Interrupted++
+		c.Oldest = moment(oldest)
+		out = append(out, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("deliveries: %w", err)
+	}
+	return out, nil
+}
+
+// RetryCause retries the deliveries of the cause, up to its latest, and returns how many those were.
+func (s *Store) RetryCause(ctx context.Context, c reporter.DeliveryCause, now time.Time) (retried int, err error) {
+	for after := int64(0); retried < retriedAtMost; {
+		n := 0
+		err := s.tx(ctx, func(tx tx) error {
+			n = 0
+			ids, err := queryIDs(ctx, tx.querier, `SELECT id FROM deliveries WHERE `+caused+` AND receiver = $1 AND state = $2 AND reason = $3
+				AND id > $4 AND id <= $5 ORDER BY id LIMIT $6`, c.Receiver, string(c.State), string(c.Reason), after, c.Latest, retriedAtOnce)
+			if err != nil {
+				return err
 			}
+			for _, id := range ids {
+				if err := retryDelivery(ctx, tx, id, now); err != nil {
+					return err
+				}
+				after = id
+			}
+			n = len(ids)
+			return nil
+		})
+		if err != nil {
+			return retried, err
 		}
-		// A cancelled delivery stays so for whoever is sending it, but not for a person.
-		if _, err := tx.exec(ctx, `UPDATE deliveries SET state = 'pending', merged_into = NULL, notice_id = NULL WHERE id = $1`, id); err != nil {
-			return fmt.Errorf("delivery %d: %w", id, err)
+		retried += n
+		if n < retriedAtOnce {
+			break
 		}
-		if err := saveDelivery(ctx, tx.querier, d); err != nil {
-			return err
-		}
-		*tx.wake = true
-		return nil
-	})
+	}
+	return retried, nil
 }
 
 // CancelDelivery ends a pending delivery; parts that were sent stay sent.

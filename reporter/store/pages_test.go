@@ -282,6 +282,57 @@ func TestListDeliveries(t *testing.T) {
 	})
 }
 
+func TestRetryOfACause(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		ctx, s := t.Context(), open()
+		for n := range 260 {
+			d := reporter.NewDelivery(reporter.DeliveryPostmortem, fmt.Sprint("INC-", n), []string{"a", "b"}[n%2], day.Add(time.Duration(n)*time.Second))
+			d.State, d.Reason, d.FinishedAt = reporter.DeliveryGivenUp, reporter.ReasonNotAnswered, day
+			switch {
+			case n == 0:
+				d.Reason = reporter.ReasonRefused
+			case n == 2:
+				d.State, d.Reason, d.FinishedAt = reporter.DeliveryPending, reporter.ReasonWait, time.Time{}
+			case n == 4:
+				d.State, d.Reason, d.FinishedAt = reporter.DeliveryPending, reporter.ReasonNone, time.Time{}
+			case n == 6:
+				d.State, d.Reason = reporter.DeliverySent, reporter.ReasonNone
+			}
+			if _, err := s.Enqueue(ctx, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		causes := func() (out []string) {
+			t.Helper()
+			list, err := s.DeliveryCauses(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range list {
+				out = append(out, fmt.Sprint(c.Receiver, " ", c.State, " ", c.Reason, " ", c.Count, " ", c.Oldest.Sub(day).Seconds(), " ", c.Latest))
+			}
+			return out
+		}
+		want := []string{"b given_up not_answered 130 1 260", "a given_up not_answered 126 8 259", "a pending wait 1 2 3", "a given_up refused 1 0 1"}
+		if diff := cmp.Diff(want, causes()); diff != "" {
+			t.Fatal(diff)
+		}
+		// One that came after the page was made is not retried with them.
+		n, err := s.RetryCause(ctx, reporter.DeliveryCause{Receiver: "a", State: reporter.DeliveryGivenUp, Reason: reporter.ReasonNotAnswered, Latest: 257}, day.Add(time.Hour))
+		if err != nil || n != 125 {
+			t.Errorf("%d retried, %v", n, err)
+		}
+		want = []string{"b given_up not_answered 130 1 260", "a given_up not_answered 1 258 259", "a pending wait 1 2 3", "a given_up refused 1 0 1"}
+		if diff := cmp.Diff(want, causes()); diff != "" {
+			t.Error(diff)
+		}
+		d, err := s.Delivery(ctx, 9)
+		if err != nil || d.State != reporter.DeliveryPending || !d.NextAttempt.Equal(day.Add(time.Hour)) || d.Reason != reporter.ReasonNone || !d.FinishedAt.IsZero() {
+			t.Errorf("retried: %+v, %v", d, err)
+		}
+	})
+}
+
 func TestReportDeliveries(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		ctx := t.Context()

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -114,6 +115,20 @@ func TestButtonsFitTheState(t *testing.T) {
 	for state, want := range map[reporter.DeliveryState][]string{
 		reporter.DeliveryPending: {"retry", "cancel"}, reporter.DeliverySent: nil, reporter.DeliveryGivenUp: {"retry"}, reporter.DeliveryCancelled: {"retry"},
 	} {
+		buttons := func(path string) (got []string) {
+			body := serve(world{protected: true, listed: []reporter.Delivery{{ID: 1, State: state, NextAttempt: day}}}, path).Body.String()
+			for _, action := range []string{"retry", "cancel"} {
+				if strings.Contains(body, `action="/deliveries/1/`+action) {
+					got = append(got, action)
+				}
+			}
+			return got
+		}
+		if got := buttons("/deliveries/1"); !slices.Equal(got, want) {
+			t.Errorf("%s: buttons of its page %v, want %v", state, got, want)
+		}
+		// Among others, retries are offered by cause.
+		want = slices.DeleteFunc(want, func(action string) bool { return action == "retry" })
 		body := serve(world{protected: true, listed: []reporter.Delivery{{ID: 1, State: state, NextAttempt: day}}}, "/deliveries?receiver=x").Body.String()
 		var got []string
 		for _, action := range []string{"retry", "cancel"} {
@@ -126,6 +141,40 @@ func TestButtonsFitTheState(t *testing.T) {
 		}
 		if len(want) > 0 && !strings.Contains(body, `value="/deliveries?receiver=x"`) {
 			t.Errorf("%s: the button does not lead back to the list", state)
+		}
+	}
+}
+
+// A retry of all with the same cause needs credentials too, and goes by what the form says.
+func TestRetryOfACause(t *testing.T) {
+	t.Parallel()
+	did := []string{}
+	w := world{did: &did}
+	h, logs := pages(w, w)
+	post := func(form url.Values, user string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, "/deliveries/retry", strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if user != "" {
+			r.SetBasicAuth(user, "x")
+		}
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		return rec
+	}
+	form := url.Values{"receiver": {"on call"}, "state": {"given_up"}, "reason": {"not_answered"}, "latest": {"77"}}
+	if rec := post(form, ""); rec.Code != 401 || len(did) != 0 {
+		t.Errorf("without credentials: %d, did %v", rec.Code, did)
+	}
+	rec := post(form, "sre")
+	if rec.Code != 303 || rec.Header().Get("Location") != "/deliveries?count=12&done=retry_all&receiver=on+call" ||
+		!slices.Equal(did, []string{"retry on call given_up not_answered 77 true"}) || !strings.Contains(logs.String(), "user=sre") {
+		t.Errorf("%d to %s, did %q, log %s", rec.Code, rec.Header().Get("Location"), did, logs)
+	}
+	for name, value := range map[string]string{"latest": "x", "receiver": "\x00"} {
+		wrong := maps.Clone(form)
+		wrong[name] = []string{value}
+		if rec := post(wrong, "sre"); rec.Code != 400 || len(did) != 1 {
+			t.Errorf("%s %q: %d, did %v", name, value, rec.Code, did)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (d deliveryRow) Stuck() bool {
 }
 
 // CanRetry says whether a person may ask for another attempt.
-func (d deliveryRow) CanRetry() bool { return d.D.State != reporter.DeliverySent }
+func (d deliveryRow) CanRetry() bool { return d.D.State != reporter.DeliverySent && !d.Acting.Listed }
 
 // CanCancel says whether there is something to cancel.
 func (d deliveryRow) CanCancel() bool { return d.D.State == reporter.DeliveryPending }
@@ -98,6 +98,47 @@ type deliveriesBody struct {
 	First, Next     string
 	Acting          acting
 	Done            string // the words of what was just done; "" for nothing
+	Causes          []causeRow
+}
+
+// causeRow is why some deliveries are not sent.
+type causeRow struct {
+	reporter.DeliveryCause
+	Word string
+	Path string // of the list of them
+}
+
+func (v *page) causeRows(causes []reporter.DeliveryCause) []causeRow {
+	var out []causeRow
+	for _, c := range causes {
+		row := causeRow{DeliveryCause: c, Path: address("/deliveries", "state", string(c.State), "receiver", c.Receiver)}
+		if c.Reason != reporter.ReasonNone {
+			row.Word = v.T("reason_" + string(c.Reason))
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// retryCause retries all that a cause keeps back from a receiver.
+func (p *Pages) retryCause(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	latest, err := strconv.ParseInt(r.PostFormValue("latest"), 10, 64)
+	c := reporter.DeliveryCause{
+		Receiver: r.PostFormValue("receiver"), State: reporter.DeliveryState(r.PostFormValue("state")),
+		Reason: reporter.Reason(r.PostFormValue("reason")), Latest: latest,
+	}
+	if err != nil || !storable(c.Receiver+string(c.State)+string(c.Reason)) {
+		p.refuse(w, r, http.StatusBadRequest, "bad_text", longestFilter)
+		return
+	}
+	n, err := p.cfg.Store.RetryCause(r.Context(), c, p.cfg.Now())
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.cfg.Log.Info("deliveries retried by hand", "count", n, "receiver", c.Receiver, "reason", c.Reason, "user", author(r), "from", r.RemoteAddr)
+	http.Redirect(w, r, address("/deliveries", "receiver", c.Receiver, "done", "retry_all", "count", strconv.Itoa(n)), http.StatusSeeOther)
 }
 
 func (p *Pages) deliveries(w http.ResponseWriter, r *http.Request) {
@@ -131,6 +172,15 @@ func (p *Pages) deliveries(w http.ResponseWriter, r *http.Request) {
 		Acting: p.acting(r, address("/deliveries", "state", string(f.State), "receiver", f.Receiver, "before", q.Get("before"))),
 		Done:   v.done(q),
 	}
+	causes, err := p.cfg.Store.DeliveryCauses(r.Context())
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	body.Causes = v.causeRows(slices.DeleteFunc(causes, func(c reporter.DeliveryCause) bool {
+		return (f.Receiver != "" && c.Receiver != f.Receiver) || (f.State != "" && c.State != f.State)
+	}))
+	body.Acting.Listed = true
 	for _, known := range p.cfg.Status.Receivers() {
 		body.Receivers = append(body.Receivers, known.Name)
 	}
@@ -157,6 +207,12 @@ func (v *page) done(q url.Values) string {
 		return v.T("saved")
 	case "unchanged":
 		return v.T("nothing_changed")
+	case "retry_all":
+		n, err := strconv.Atoi(q.Get("count"))
+		if err != nil {
+			return ""
+		}
+		return v.T("retried_all", n)
 	}
 	id, err := strconv.ParseInt(q.Get("delivery"), 10, 64)
 	if err != nil {
@@ -215,6 +271,7 @@ func (p *Pages) theDelivery(r *http.Request) (reporter.Delivery, error) {
 // acting is how the actions of a page are offered.
 type acting struct {
 	Offered bool
+	Listed  bool // among others, where retries are offered by cause
 	Asks    bool // whether an action asks for credentials that the page itself did not need
 	Back    string
 }

@@ -20,12 +20,16 @@ import (
 )
 
 const (
-	alertsListed   = 50 // on one page of an incident
-	timelineEnds   = 15 // events shown at either end
-	similarListed  = 10
-	longestFilter  = 200 // characters
-	labelsOfRow    = 4   // beside those of the group
-	fileNameLength = 100 // characters
+	alertsListed  = 30 // on one page of an incident
+	alertsOpen    = 10 // of these, on the first page; the others are folded
+	timelineEnds  = 15 // events shown at either end
+	similarListed = 10
+	clusterListed = 15
+	// annotationsOpen is from how many alerts on their annotations are folded.
+	annotationsOpen = 4
+	longestFilter   = 200 // characters
+	labelsOfRow     = 4   // beside those of the group
+	fileNameLength  = 100 // characters
 )
 
 // incidentRow is one incident of a list.
@@ -277,6 +281,7 @@ type incidentBody struct {
 	NoPicture  bool // one could not be drawn
 	Timeline   []timelineRow
 	Alerts     []alertRow
+	Folded     []alertRow       // behind Alerts, on the first page
 	Common     []reporter.Label // labels of every alert; each alert's row has its own only
 	Count      int
 	From, To   int
@@ -297,6 +302,8 @@ type timelineRow struct {
 
 type alertRow struct {
 	reporter.Alert
+	P      *page
+	Open   bool // its annotations
 	Name   string
 	Ended  time.Time
 	Why    reporter.CloseReason
@@ -347,7 +354,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	body.fill(path, alerts, in)
+	body.fill(v, path, alerts, in)
 	entries, err := p.cfg.Store.Entries(r.Context(), in.ID)
 	if err != nil {
 		p.fail(w, r, err)
@@ -392,7 +399,7 @@ func alertFilter(id string, q url.Values) (f reporter.AlertFilter, ok bool) {
 }
 
 // fill takes a page of alerts.
-func (b *incidentBody) fill(path string, page reporter.AlertPage, in reporter.Incident) {
+func (b *incidentBody) fill(v *page, path string, page reporter.AlertPage, in reporter.Incident) {
 	b.Count, b.From, b.To = page.Count, page.Offset+1, page.Offset+len(page.Alerts)
 	var common map[string]string
 	if in.AlertCount() > 1 {
@@ -400,7 +407,12 @@ func (b *incidentBody) fill(path string, page reporter.AlertPage, in reporter.In
 	}
 	b.Common = pairs(common, nil)
 	for _, a := range page.Alerts {
-		b.Alerts = append(b.Alerts, alertOf(a, common))
+		row := alertOf(a, common)
+		row.P, row.Open = v, page.Count < annotationsOpen
+		b.Alerts = append(b.Alerts, row)
+	}
+	if page.Offset == 0 && len(b.Alerts) > alertsOpen {
+		b.Alerts, b.Folded = b.Alerts[:alertsOpen], b.Alerts[alertsOpen:]
 	}
 	cursor := func(key string, a reporter.Alert) string {
 		return address(path, key, fmt.Sprintf("%d~%s", a.StartsAt.UnixMicro(), a.Fingerprint))
@@ -501,3 +513,52 @@ func (p *Pages) incidentPicture(w http.ResponseWriter, r *http.Request) {
 	}
 	p.servePicture(w, r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
 }
+
+// clusterBody is a cluster of Alertmanagers and its incidents.
+type clusterBody struct {
+	Name    string
+	Known   bool // in the configuration
+	Cluster Cluster
+	Counts  []tab // of each state
+	Rows    []incidentRow
+	All     string
+}
+
+func (p *Pages) cluster(w http.ResponseWriter, r *http.Request) {
+	body := clusterBody{Name: r.PathValue("name")}
+	if !storable(body.Name) {
+		p.fail(w, r, reporter.ErrNotFound)
+		return
+	}
+	v := p.page("incidents", "")
+	for _, c := range p.cfg.Status.Parts(r.Context()).Clusters {
+		if c.Name == body.Name {
+			body.Cluster, body.Known = c, true
+		}
+	}
+	list, err := p.cfg.Store.ListIncidents(r.Context(), reporter.IncidentFilter{Cluster: body.Name, Limit: clusterListed})
+	if err == nil && !body.Known && list.Count == 0 {
+		err = reporter.ErrNotFound
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	for _, state := range incidentStates {
+		of, err := p.cfg.Store.ListIncidents(r.Context(), reporter.IncidentFilter{Cluster: body.Name, State: state})
+		if err != nil {
+			p.fail(w, r, err)
+			return
+		}
+		body.Counts = append(body.Counts, tab{
+			Word: fmt.Sprintf("%s: %d", v.T(string(state)), of.Count), Path: address("/incidents", "cluster", body.Name, "state", string(state)),
+		})
+	}
+	v.Title = v.T("cluster_named", body.Name)
+	body.Rows, body.All = v.incidentRows(list.Rows), address("/incidents", "cluster", body.Name)
+	v.Body = body
+	p.show(w, r, "cluster.html", v)
+}
+
+// ClusterPath is the page of a cluster.
+func (v *page) ClusterPath(name string) string { return "/clusters/" + url.PathEscape(name) }

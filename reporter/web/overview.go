@@ -117,8 +117,9 @@ func (v *page) troubles(s Parts) []trouble {
 	switch {
 	case s.Figures.Fault != "":
 		add("/sources#figures", "trouble_figures", s.Figures.Fault)
-	case s.Figures.Newest.IsZero():
+	case s.Figures.Newest.IsZero() && !v.young: // else they are to come
 		add("/sources#figures", "trouble_no_samples")
+	case s.Figures.Newest.IsZero():
 	case v.now.Sub(s.Figures.Newest) > staleAfter:
 		add("/sources#figures", "trouble_stale", v.Dur(v.now.Sub(s.Figures.Newest)))
 	}
@@ -179,7 +180,10 @@ func (v *page) unverified(s Parts, receivers []Receiver) []trouble {
 			out = append(out, trouble{v.T("unverified_heartbeat", route), "/sources#heartbeats"})
 		}
 	}
-	if len(s.Clusters) > 0 && s.Compared.IsZero() && s.CompareFault == "" {
+	if v.young && s.Figures.Fault == "" && s.Figures.Newest.IsZero() {
+		out = append(out, trouble{v.T("unverified_samples"), "/sources#figures"})
+	}
+	if len(s.Clusters) > 0 && s.Open > 0 && s.Compared.IsZero() && s.CompareFault == "" {
 		out = append(out, trouble{v.T("unverified_alertmanagers"), "/sources#alertmanagers"})
 	}
 	return out

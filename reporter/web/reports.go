@@ -88,6 +88,12 @@ type noData struct {
 	Figures []reporter.Figure
 }
 
+// before says whether a figure without data is of a time before the report's own, at which there was nothing yet: on the
+// first days that is so of every comparison, and no fault.
+func before(f reporter.Figure, at time.Time) bool {
+	return f.Reason == reporter.EmptyResult && f.At.Before(at.Add(-time.Minute))
+}
+
 type figureRow struct {
 	reporter.Figure
 	Value string
@@ -106,7 +112,8 @@ type reportBody struct {
 	Picture    template.URL
 	NoPicture  bool // one could not be drawn
 	NoData     []noData
-	Lost       int // figures without data
+	Lost       int               // figures without data
+	NotYet     []reporter.Figure // comparisons with a time of which there is no data
 	Figures    []figureRow
 	Dues       []dueRow
 	Older      string
@@ -229,6 +236,10 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 	for _, key := range slices.Sorted(maps.Keys(rep.Figures)) {
 		f := rep.Figures[key]
 		value, ok := f.Value()
+		if !ok && before(f, rep.Due) {
+			body.NotYet = append(body.NotYet, f)
+			continue
+		}
 		if !ok {
 			n := slices.IndexFunc(body.NoData, func(d noData) bool { return d.Reason == f.Reason })
 			if n < 0 {

@@ -72,6 +72,8 @@ type Incidents interface {
 // Deliveries is what was sent, or is to be.
 type Deliveries interface {
 	ListDeliveries(ctx context.Context, f reporter.DeliveryFilter) ([]reporter.Delivery, error)
+	// DeliveryCauses returns why deliveries were not sent, or wait longer than for their turn.
+	DeliveryCauses(ctx context.Context) ([]reporter.DeliveryCause, error)
 	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
 	// ReportDeliveries returns those of the report's latest due times before that moment, at most limit due times.
 	ReportDeliveries(ctx context.Context, report string, before time.Time, limit int) ([]reporter.Delivery, error)
@@ -80,6 +82,8 @@ type Deliveries interface {
 // Actions is what people can do. An error beside a delivery that is as it was before means that it cannot be done.
 type Actions interface {
 	RetryDelivery(ctx context.Context, id int64, now time.Time) error
+	// RetryCause retries the deliveries that a cause keeps back, and returns how many those were.
+	RetryCause(ctx context.Context, c reporter.DeliveryCause, now time.Time) (int, error)
 	CancelDelivery(ctx context.Context, id int64, now time.Time) error
 }
 
@@ -127,16 +131,19 @@ type Config struct {
 
 // Pages is the set of pages.
 type Pages struct {
-	cfg   Config
-	tmpl  *template.Template
-	words *i18n.Bundle
-	reads *limit
-	lists *semaphore.Weighted // answers to programs that are being written
+	cfg     Config
+	tmpl    *template.Template
+	words   *i18n.Bundle
+	reads   *limit
+	started time.Time
+	lists   *semaphore.Weighted // answers to programs that are being written
 }
 
 // New builds the pages.
 func New(cfg Config) *Pages {
-	return &Pages{cfg: cfg, words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry), lists: semaphore.NewWeighted(listsAtOnce)}
+	return &Pages{
+		cfg: cfg, started: cfg.Now(), words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry), lists: semaphore.NewWeighted(listsAtOnce),
+	}
 }
 
 // templates and bundle are made of the program's own files, once: templates cannot change after their first execution.
@@ -165,6 +172,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		"GET /incidents/{id}/postmortem.md": p.markdown,
 		"GET /incidents/{id}/history":       p.versions,
 		"GET /noise":                        p.noise,
+		"GET /clusters/{name}":              p.cluster,
 		"GET /deliveries":                   p.deliveries,
 		"GET /deliveries/{id}":              p.delivery,
 		"GET /sources":                      p.sources,
@@ -175,6 +183,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/reports", p.apiReports)
 	mux.HandleFunc("GET /api/v1/deliveries", p.apiDeliveries)
 	mux.Handle("POST /deliveries/{id}/{action}", p.cfg.Authenticate(p.timed(p.act)))
+	mux.Handle("POST /deliveries/retry", p.cfg.Authenticate(p.timed(p.retryCause)))
 	// The form asks for credentials too, so that a browser does before a person has typed anything.
 	mux.Handle("GET /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.limited(p.edit))))
 	mux.Handle("POST /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.save)))
@@ -230,6 +239,7 @@ type page struct {
 	Title   string
 	Body    any
 	now     time.Time
+	young   bool // the program has just started, so that something may not be there yet
 }
 
 func (p *Pages) page(section, title string) *page {
@@ -239,6 +249,7 @@ func (p *Pages) page(section, title string) *page {
 		words, _ = p.words.Words(reporter.DefaultLocale, i18n.Pages)
 	}
 	v := &page{Words: words, Settings: s, Section: section, now: p.cfg.Now()}
+	v.young = v.now.Sub(p.started) < staleAfter
 	v.Title = v.T(title)
 	return v
 }

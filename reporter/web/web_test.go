@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,7 +38,9 @@ type world struct {
 	listed    []reporter.Delivery
 	filter    *reporter.DeliveryFilter
 	sought    *reporter.IncidentFilter
+	young     bool // the program has just started
 	entries   *[]reporter.Entry
+	causes    []reporter.DeliveryCause
 	more      bool // there are more incidents than were counted
 	past      []reporter.Delivery
 	parts     web.Parts
@@ -186,6 +189,15 @@ func (w world) RetryDelivery(_ context.Context, id int64, now time.Time) error {
 	return w.refusal
 }
 
+func (w world) DeliveryCauses(context.Context) ([]reporter.DeliveryCause, error) {
+	return slices.Clone(w.causes), w.err
+}
+
+func (w world) RetryCause(_ context.Context, c reporter.DeliveryCause, now time.Time) (int, error) {
+	*w.did = append(*w.did, fmt.Sprint("retry ", c.Receiver, " ", c.State, " ", c.Reason, " ", c.Latest, " ", now.Equal(day)))
+	return 12, w.refusal
+}
+
 func (w world) CancelDelivery(_ context.Context, id int64, now time.Time) error {
 	*w.did = append(*w.did, fmt.Sprint("cancel ", id, " ", now.Equal(day)))
 	return w.refusal
@@ -274,6 +286,7 @@ func pagesOf(store web.Store, w world) http.Handler {
 
 func handler(store web.Store, w world, texts web.Texts, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
+	var calls atomic.Int32
 	web.New(web.Config{
 		Store: store, Texts: texts, Status: w,
 		Settings: func() web.Settings {
@@ -283,7 +296,12 @@ func handler(store web.Store, w world, texts web.Texts, log *slog.Logger) http.H
 		Authenticate: authenticated,
 		Registry:     prometheus.NewRegistry(),
 		Log:          log,
-		Now:          func() time.Time { return day },
+		Now: func() time.Time {
+			if calls.Add(1) == 1 && !w.young { // when the program started
+				return day.Add(-time.Hour)
+			}
+			return day
+		},
 	}).Register(mux)
 	web.RegisterHealth(mux, log, web.Check{Name: "state", Err: func(context.Context) error { return w.err }})
 	return web.SecureHeaders(mux)
@@ -355,6 +373,7 @@ func TestPages(t *testing.T) {
 	verified := map[string]web.Verification{"oncall": {At: day}, "<b>": {At: day}}
 	well := world{parts: web.Parts{Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Verified: verified}}
 	unasked := world{parts: web.Parts{
+		Open:      1,
 		Collector: true, Figures: web.Figures{Embedded: true, Newest: day}, Queries: []web.Query{{Source: "api", Kind: "http", Name: "never"}},
 		HeartbeatRoutes: []string{"dog"}, Clusters: []web.Cluster{{Name: "prod", Members: []string{"http://am:9093"}}}, Verified: map[string]web.Verification{"<b>": {At: day}},
 	}}
@@ -379,6 +398,7 @@ func TestPages(t *testing.T) {
 	}{
 		"overview, all well":                     {well, "/", 200, []string{"All good", "No open incidents", "No deliveries yet", `href="/metrics"`, `href="/-/ready"`, "1.2.3", "daily"}, "attention"},
 		"overview, an empty database of figures": {world{}, "/", 200, []string{"has no recent samples"}, "All good"},
+		"overview, just started":                 {world{young: true}, "/", 200, []string{"No samples yet", "Not verified yet"}, "Needs attention"},
 		"overview, troubles": {trouble, "/", 200, []string{
 			"Needs attention: 7", "Heartbeat Dog &lt;1&gt; of cluster prod is missing: last received 2h ago", "Receiver oncall is suspended: the bot token is invalid or revoked (Unauthorized &lt;b&gt;)", "waiting for 1h", "Source db: failed queries: 1",
 			"latest figures are 1h old", "not compared with Alertmanager: connection refused", "was not delivered to oncall", "<b>4</b>",
@@ -387,7 +407,7 @@ func TestPages(t *testing.T) {
 		"overview, a cluster that does not answer":   {silent(1), "/", 200, []string{"not compared with Alertmanager: site-0: no &lt;answer&gt;"}, "All good"},
 		"overview, clusters that do not answer":      {silent(3), "/", 200, []string{"with Alertmanager: site-0, site-1, site-2<"}, "All good"},
 		"overview, many clusters that do not answer": {silent(9), "/", 200, []string{"site-3, site-4 … (9)"}, "site-5"},
-		"sources, clusters that do not answer":       {silent(1), "/sources", 200, []string{`down</span><span class="title">site-0`, "no &lt;answer&gt;", `up</span><span class="title">prod`, "http://am-1:9093"}, ""},
+		"sources, clusters that do not answer":       {silent(1), "/sources", 200, []string{`down</span><a class="title" href="/clusters/site-0">site-0`, "no &lt;answer&gt;", `up</span><a class="title" href="/clusters/prod">prod`, "http://am-1:9093"}, ""},
 		"overview, nothing asked yet": {unasked, "/", 200, []string{"Not verified yet: 4", "Route dog has not received a heartbeat yet", "Source api has not been queried yet", "Receiver oncall has not been verified yet",
 			"have not been compared with Alertmanager yet"}, "All good"},
 		"overview, a receiver that refuses": {refused, "/", 200, []string{"Receiver oncall cannot be reached: bot: &lt;401&gt;"}, "All good"},
@@ -451,6 +471,14 @@ func TestPages(t *testing.T) {
 
 		"deliveries": {w, "/deliveries", 200, []string{"given up", "&lt;i&gt;401", "1 of 3 parts sent", "the bot&#39;s token is refused", "attempts: 4", "Notice of messages that were not sent", "no answer after sending", "next attempt", "2026-04-22 08:05:00",
 			"Postmortem of a/b", "/incidents/a%2Fb", "Report daily as of 2026-04-22 08:00", "Notice of delivery 7", "/deliveries/7", "ask for a user and a password", "&lt;b&gt;</option>"}, "<i>401"},
+		"deliveries by cause": {world{causes: []reporter.DeliveryCause{
+			{Receiver: "on<call>", State: reporter.DeliveryGivenUp, Reason: reporter.ReasonNotAnswered, Count: 12, Oldest: day, Latest: 77},
+			{Receiver: "backup", State: reporter.DeliveryPending, Reason: reporter.ReasonWait, Count: 1, Oldest: day, Latest: 5},
+		}}, "/deliveries", 200, []string{"on&lt;call&gt;: no answer", "Retry all 12", `name="latest" value="77"`, `value="on&lt;call&gt;"`, "Retry 1", "oldest from"}, "<call>"},
+		"deliveries of a receiver by cause": {world{causes: []reporter.DeliveryCause{
+			{Receiver: "other", State: reporter.DeliveryGivenUp, Reason: reporter.ReasonNotAnswered, Count: 12},
+		}}, "/deliveries?receiver=oncall", 200, []string{"No matches"}, "Retry all"},
+		"deliveries, after all":         {w, "/deliveries?done=retry_all&count=12", 200, []string{"12 deliveries will be retried now"}, ""},
 		"deliveries, after an action":   {w, "/deliveries?done=retry&delivery=7", 200, []string{"Delivery 7 will be retried now"}, ""},
 		"deliveries, after a cancel":    {w, "/deliveries?done=cancel&delivery=7", 200, []string{"Delivery 7 was cancelled"}, ""},
 		"deliveries, after nothing":     {w, "/deliveries?done=%3Cb%3E&delivery=x", 200, []string{"given up"}, `role="status"`},
@@ -468,9 +496,14 @@ func TestPages(t *testing.T) {
 
 		"sources": {trouble, "/sources", 200, []string{"column &lt;x&gt; is NULL", "12 ms", "not queried yet", "http://prom:9090", "http://am:9093", "connection refused",
 			"Unauthorized &lt;b&gt;", "waiting: 3", "former", "not configured", "0 8 * * *", "2h ago", "up", "Dog &lt;1&gt;", "prometheus=k8s", "missing since", "Dog2", "received<"}, "down<"},
-		"sources, no collector":  {world{}, "/sources", 200, []string{"has no collector", "none since start", "alertmanagers is not set"}, ""},
-		"sources, source down":   {world{parts: web.Parts{Collector: true, Queries: []web.Query{{Source: "db", Name: "q", At: day, Fault: "refused"}}}}, "/sources", 200, []string{"down", "refused"}, ""},
-		"sources, unknown state": {world{parts: web.Parts{Fault: "disk"}}, "/sources", 200, []string{"state cannot be read"}, "disk"},
+		"cluster": {world{incidents: rows, parts: web.Parts{Clusters: []web.Cluster{{Name: "tpe-2", Members: []string{"http://am:9093"}, Asked: day, Fault: "refused <b>"}}}}, "/clusters/tpe-2", 200,
+			[]string{"Cluster tpe-2", "http://am:9093", "refused &lt;b&gt;", "/api/v1/alertmanager/tpe-2/webhook", "open: 2", "/incidents?cluster=tpe-2&amp;state=open", "db-3 &lt;full&gt;"}, ""},
+		"cluster without a configuration": {world{incidents: rows}, "/clusters/default", 200, []string{"/api/v1/alertmanager/webhook"}, ""},
+		"cluster of nothing":              {world{}, "/clusters/x", 404, []string{"not found."}, ""},
+		"cluster of no text":              {world{}, "/clusters/%ff", 404, []string{"not found."}, ""},
+		"sources, no collector":           {world{}, "/sources", 200, []string{"has no collector", "none since start", "alertmanagers is not set"}, ""},
+		"sources, source down":            {world{parts: web.Parts{Collector: true, Queries: []web.Query{{Source: "db", Name: "q", At: day, Fault: "refused"}}}}, "/sources", 200, []string{"down", "refused"}, ""},
+		"sources, unknown state":          {world{parts: web.Parts{Fault: "disk"}}, "/sources", 200, []string{"state cannot be read"}, "disk"},
 
 		"nowhere": {world{}, "/nowhere", 404, []string{"not found."}, ""},
 		"healthy": {world{}, "/-/healthy", 200, []string{"healthy"}, ""},
@@ -680,18 +713,18 @@ func TestPaging(t *testing.T) {
 	}
 	w.incident = &in
 	second := serve(w, next("/incidents/STORM")).Body.String()
-	if strings.Contains(second, "n=number-48.") || !strings.Contains(second, "n=number-49.") || !strings.Contains(second, "n=number-98.") || strings.Contains(second, "n=number-99.") {
-		t.Error("the second page of alerts holds others than the 51st to the 100th")
+	if strings.Contains(second, "n=number-28.") || !strings.Contains(second, "n=number-29.") || !strings.Contains(second, "n=number-58.") || strings.Contains(second, "n=number-59.") {
+		t.Error("the second page of alerts holds others than the 31st to the 60th")
 	}
-	if !strings.Contains(second, "51–100 of 121") || !strings.Contains(second, "… 91 more …") {
-		t.Error("the second page of alerts does not say where it is, or the timeline how much it leaves out")
+	if !strings.Contains(second, "31–60 of 121") || !strings.Contains(second, "… 91 more …") {
+		t.Errorf("the second page of alerts does not say where it is, or the timeline how much it leaves out: %s", second[strings.Index(second, `id="alerts"`):][:300])
 	}
 	back = regexp.MustCompile(`<a href="([^"#]+)#alerts" rel="prev"`).FindStringSubmatch(second)
 	if back == nil {
 		t.Fatal("the second page of alerts does not lead back")
 	}
 	first := serve(w, html.UnescapeString(back[1])).Body.String()
-	if !strings.Contains(first, "1–50 of 121") || strings.Contains(first, `rel="prev"`) {
+	if !strings.Contains(first, "1–30 of 121") || strings.Contains(first, `rel="prev"`) {
 		t.Error("the way back from the second page of alerts is not the first page")
 	}
 }
