@@ -212,6 +212,21 @@ func (c *dayCluster) Known(context.Context) (map[string]bool, time.Time, error) 
 	return out, c.day.begin.Add(-24 * time.Hour), nil
 }
 
+// Listed is the API of the group's alerts.
+func (c *dayCluster) Listed(_ context.Context, _ string, group map[string]string) (n int, err error) {
+	if c.away {
+		return 0, errors.New("connection refused")
+	}
+	for _, g := range c.groups {
+		for _, a := range g.alerts {
+			if s, _ := a.firing(c.day.now); s != nil && group["group"] == g.alerts[0].name {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
 // change is that an alert begins or ceases to fire, as both members get it.
 func (g *dayGroup) change(a *dayAlert, of *span, begins bool, start time.Time) {
 	d, now := g.cluster.day, g.cluster.day.now
@@ -291,9 +306,11 @@ func (g *dayGroup) flush(m *groupMember) {
 		done()
 		return
 	}
-	body := hook(alerts...).with(fields{"groupKey": g.key, "receiver": g.receiver})
+	body := hook(alerts...).with(fields{"groupKey": g.key, "receiver": g.receiver, "groupLabels": fields{"group": g.alerts[0].name}})
 	if most := g.cluster.maxAlerts; most > 0 && len(alerts) > most {
-		body, snapshot = body.with(fields{"alerts": alerts[:most], "truncatedAlerts": len(alerts) - most}), snapshot[:most]
+		snapshot = snapshot[:most]
+		// As Alertmanager does, the status is that of the alerts which are listed.
+		body = body.with(fields{"alerts": alerts[:most], "truncatedAlerts": len(alerts) - most, "status": hook(alerts[:most]...)["status"]})
 	}
 	text, err := json.Marshal(body)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/general"
 	"github.com/prometheus/alertmanager/api/v2/models"
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // Config is one Alertmanager's API.
@@ -143,6 +145,28 @@ func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since ti
 		return nil, time.Time{}, errors.Join(errs...)
 	}
 	return fingerprints, since, nil
+}
+
+// Listed returns how many alerts of a group any answering member has: those with these labels that go to that receiver, a regular
+// expression as webhooks give it. It is an error if none answers.
+func (a *API) Listed(ctx context.Context, receiver string, group map[string]string) (most int, err error) {
+	var filter []string
+	for _, name := range slices.Sorted(maps.Keys(group)) {
+		filter = append(filter, (&labels.Matcher{Type: labels.MatchEqual, Name: name, Value: group[name]}).String())
+	}
+	var errs []error
+	for _, m := range a.members {
+		alerts, err := m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).WithReceiver(&receiver).WithFilter(filter))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err))
+			continue
+		}
+		most = max(most, len(alerts.Payload))
+	}
+	if len(errs) == len(a.members) {
+		return 0, errors.Join(errs...)
+	}
+	return most, nil
 }
 
 // known returns the fingerprints of all alerts of one member, and when it was started.

@@ -3,6 +3,8 @@ package alertmanager_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +85,35 @@ func TestOneValidAnswerIsEnough(t *testing.T) {
 				t.Errorf("known %v, %v; want an error", known, err)
 			}
 		})
+	}
+}
+
+func TestListedAsksForTheGroup(t *testing.T) {
+	t.Parallel()
+	asked := make(chan url.Values, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Query()
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte(`[{"fingerprint": "a"}, {"fingerprint": "b"}]`))
+	}))
+	t.Cleanup(s.Close)
+	api, err := alertmanager.New(alertmanager.Config{URL: s.URL, Client: s.Client()}, member(t, status, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := api.Listed(t.Context(), `a\.b`, map[string]string{"x": `"y`, "a": "b"})
+	if err != nil || n != 2 {
+		t.Errorf("%d, %v", n, err)
+	}
+	got := <-asked
+	if got.Get("receiver") != `a\.b` || !slices.Equal(got["filter"], []string{`a="b"`, `x="\"y"`}) {
+		t.Errorf("asked %q", got)
+	}
+	if api, err = alertmanager.New(member(t, status, "")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.Listed(t.Context(), "r", nil); err == nil {
+		t.Error("no answer is no error")
 	}
 }
 

@@ -25,7 +25,8 @@ type Batch struct {
 	Alerts   []reporter.AlertEvent
 	Ends     []reporter.AlertEnd
 	Verdicts []reporter.AlertVerdict
-	Pass     *Pass // lets time pass for heartbeats; nil does not
+	Whole    []string // incidents of whose group Alertmanager has no alert any more
+	Pass     *Pass    // lets time pass for heartbeats; nil does not
 }
 
 // Outcome counts what Apply did, for metrics and the log.
@@ -84,6 +85,11 @@ func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChan
 		}
 	}
 	j.endTruncated(events)
+	for _, w := range j.works {
+		if w.Held && w.firing == 0 && slices.Contains(b.Whole, w.ID) {
+			w.Held, w.touched = false, true
+		}
+	}
 	out, did := j.finish()
 	hearts := newBeats(cfg, view)
 	if cfg.hasHeartbeats() {
@@ -573,7 +579,9 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 	if len(events) == 0 {
 		return
 	}
-	held := events[0].Truncated > 0 && !events[0].GroupResolved
+	// Alertmanager derives the status of the whole from the alerts that it lists: one that it left out may be firing. Where the API can
+	// be asked, that decides.
+	held := events[0].Truncated > 0 && (!events[0].GroupResolved || j.cfg.decides(events[0].Cluster))
 	var end time.Time
 	touched := map[*work]bool{}
 	for _, e := range events {

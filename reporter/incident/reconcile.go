@@ -21,6 +21,8 @@ type API interface {
 	// Known returns the fingerprints of all alerts that any answering member has, and since when the member that has been up for
 	// the longest has been collecting them. An error means that nothing can be said of any alert.
 	Known(ctx context.Context) (fingerprints map[string]bool, since time.Time, err error)
+	// Listed returns how many alerts of a group, by the receiver and the group labels of its webhooks, any answering member has.
+	Listed(ctx context.Context, receiver string, group map[string]string) (int, error)
 }
 
 // Opened reads the journal for reconciliation.
@@ -29,6 +31,8 @@ type Opened interface {
 	OpenClusters(ctx context.Context) ([]string, error)
 	// FiringAlerts returns the alerts of a cluster that are firing, or whose end is in doubt.
 	FiringAlerts(ctx context.Context, cluster string) ([]reporter.JournalAlert, error)
+	// HeldIncidents returns the incidents of a cluster that are open only because webhooks of their group left alerts out.
+	HeldIncidents(ctx context.Context, cluster string) ([]reporter.Incident, error)
 	// TimeDue returns incidents that change by time alone: open ones that began at or before started, and those with an alert in
 	// doubt.
 	TimeDue(ctx context.Context, started time.Time) ([]string, error)
@@ -70,6 +74,7 @@ type Reconciler struct {
 	pending map[string]bool // clusters that are being asked
 	cfg     ReconcileConfig
 	missing map[string]map[episode]time.Time // by cluster: since when it has not known the episode
+	emptied map[string]map[string]time.Time  // by cluster and held incident: since when its group has had no alert
 	faults  map[string]string                // by cluster: what was logged
 	asked   map[string]ClusterOutcome
 
@@ -86,7 +91,7 @@ func NewReconciler(
 ) *Reconciler {
 	r := &Reconciler{
 		journal: journal, opened: opened, log: log, now: now, cfg: cfg,
-		pending: map[string]bool{}, missing: map[string]map[episode]time.Time{}, faults: map[string]string{}, asked: map[string]ClusterOutcome{},
+		pending: map[string]bool{}, missing: map[string]map[episode]time.Time{}, emptied: map[string]map[string]time.Time{}, faults: map[string]string{}, asked: map[string]ClusterOutcome{},
 		success: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_reconcile_last_success_timestamp_seconds",
 			Help: "When the open incidents were last compared with what is known of their alerts; 0 if never.",
@@ -289,6 +294,7 @@ func (r *Reconciler) forget(open []string) {
 	for name := range r.missing {
 		if !slices.Contains(open, name) {
 			delete(r.missing, name)
+			delete(r.emptied, name)
 		}
 	}
 }
@@ -354,10 +360,49 @@ func (r *Reconciler) reconcileCluster(ctx context.Context, cfg ReconcileConfig, 
 	r.mu.Lock()
 	r.missing[name] = missing
 	r.mu.Unlock()
-	if len(b.Ends)+len(b.Verdicts) == 0 {
-		return nil
+	var unlisted error
+	if known != nil && now.Sub(since) >= cfg.After {
+		b.Whole, unlisted = r.whole(ctx, cfg, name, now)
 	}
-	return r.journal.apply(ctx, b, nil)
+	if len(b.Ends)+len(b.Verdicts)+len(b.Whole) == 0 {
+		return unlisted
+	}
+	return errors.Join(unlisted, r.journal.apply(ctx, b, b.Whole))
+}
+
+// whole returns the incidents that are held open because alerts of their group were left out, and of whose group no Alertmanager has
+// an alert any more, for as long as any alert must be gone.
+func (r *Reconciler) whole(ctx context.Context, cfg ReconcileConfig, cluster string, now time.Time) (ids []string, err error) {
+	held, err := r.opened.HeldIncidents(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
+	defer cancel()
+	r.mu.Lock()
+	was := r.emptied[cluster]
+	r.mu.Unlock()
+	emptied := map[string]time.Time{}
+	for _, in := range held {
+		n, err := cfg.Clusters[cluster].Listed(ctx, in.Receiver, in.GroupLabels)
+		if err != nil {
+			return nil, err
+		}
+		since, before := was[in.ID]
+		switch {
+		case n > 0:
+		case !before || in.LastSeenAt.After(since):
+			emptied[in.ID] = now
+		case now.Sub(since) < cfg.After:
+			emptied[in.ID] = since
+		default:
+			ids = append(ids, in.ID)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.emptied[cluster] = emptied
+	return ids, nil
 }
 
 // presume says why and when the alert is presumed to have ended; "" while it is not.

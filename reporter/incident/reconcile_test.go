@@ -40,6 +40,16 @@ func (m *memory) FiringAlerts(_ context.Context, cluster string) (out []reporter
 	return out, nil
 }
 
+func (m *memory) HeldIncidents(_ context.Context, cluster string) (out []reporter.Incident, err error) {
+	for _, in := range m.sorted() {
+		fires := slices.ContainsFunc(in.Alerts, func(a reporter.Alert) bool { end, _ := a.Ended(); return end.IsZero() })
+		if in.Cluster == cluster && in.Held && !in.Over() && !fires {
+			out = append(out, in)
+		}
+	}
+	return out, nil
+}
+
 func (m *memory) TimeDue(_ context.Context, started time.Time) (out []string, err error) {
 	for _, in := range m.sorted() {
 		if (in.State == reporter.IncidentOpen && !in.StartedAt.After(started)) ||
@@ -53,6 +63,7 @@ func (m *memory) TimeDue(_ context.Context, started time.Time) (out []string, er
 // managers have the alerts that they are given.
 type managers struct {
 	known []string
+	left  int // alerts of any group
 	since time.Time
 	err   error
 }
@@ -63,6 +74,42 @@ func (m *managers) Known(context.Context) (map[string]bool, time.Time, error) {
 		out[fp] = true
 	}
 	return out, m.since, m.err
+}
+
+func (m *managers) Listed(context.Context, string, map[string]string) (int, error) {
+	return m.left, m.err
+}
+
+// A webhook with max_alerts says "resolved" where all alerts that it lists are. Whether one that it left out fires is up to the API.
+func TestGroupsThatAreNotListedWhole(t *testing.T) {
+	t.Parallel()
+	cfg := config
+	cfg.Deciders = map[string]bool{reporter.ClusterDefault: true}
+	part := func(e reporter.AlertEvent) []reporter.AlertEvent {
+		e.Truncated, e.GroupResolved = 1, !e.Firing
+		return []reporter.AlertEvent{e}
+	}
+	m := receive(t, cfg, part(event("a", 0, -1)), part(event("a", 0, 30)))
+	api := &managers{left: 1}
+	rc := incident.ReconcileConfig{After: 5 * time.Minute, Clusters: map[string]incident.API{reporter.ClusterDefault: api}}
+	r := incident.NewReconciler(rc, journal(m, cfg), m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return m.clock })
+	is := func(minute float64, want string) {
+		t.Helper()
+		m.clock = at(minute)
+		if err := r.Reconcile(t.Context()); err != nil && api.err == nil {
+			t.Fatal(err)
+		}
+		if got := summary(m); got != want {
+			t.Errorf("at minute %v: %s, want %s", minute, got, want)
+		}
+	}
+	is(31, "0-… (0)")
+	api.left, api.err = 0, errors.New("down")
+	is(50, "0-… (0)")
+	api.err = nil
+	is(51, "0-… (0)")
+	is(55.9, "0-… (0)")
+	is(56, "0-30 (1)")
 }
 
 func TestReconcile(t *testing.T) {
@@ -188,6 +235,10 @@ func (d *deaf) Known(ctx context.Context) (map[string]bool, time.Time, error) {
 	d.asked.Add(1)
 	<-ctx.Done()
 	return nil, time.Time{}, ctx.Err()
+}
+
+func (d *deaf) Listed(ctx context.Context, _ string, _ map[string]string) (int, error) {
+	return 0, ctx.Err()
 }
 
 // Many clusters that do not answer delay neither the others, nor the end of a comparison, nor the next one.

@@ -139,6 +139,13 @@ func (s *Store) OpenClusters(ctx context.Context) ([]string, error) {
 		OR id IN (SELECT incident_id FROM alerts WHERE doubtful) ORDER BY 1`)
 }
 
+// HeldIncidents returns the incidents of a cluster that are open only because webhooks of their group left alerts out, without
+// their alerts.
+func (s *Store) HeldIncidents(ctx context.Context, cluster string) ([]reporter.Incident, error) {
+	return queryIncidentRows(ctx, s.reading(), `WHERE cluster = $1 AND held AND ended_at IS NULL
+		AND id NOT IN (SELECT incident_id FROM alerts WHERE ends_at IS NULL) ORDER BY id`, cluster)
+}
+
 // TimeDue returns incidents that change by time alone: open ones that began at or before started, and those with an alert in
 // doubt.
 func (s *Store) TimeDue(ctx context.Context, started time.Time) ([]string, error) {
