@@ -82,7 +82,7 @@ func newWorld(t *testing.T, state string, processes int) *world {
 		s = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", s)
-	bot, err := localstack.NewBotAPI(localstack.BotAPIOptions{Token: token})
+	bot, err := localstack.NewBotAPI(localstack.BotAPIOptions{Token: token, Limits: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,6 +357,9 @@ func (w *world) books(kills int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := len(w.accepted) * receivers
+	if floods := w.bot.Floods(); floods > 0 {
+		w.t.Errorf("%d sends went beyond Telegram's limits", floods)
+	}
 	w.t.Logf("| %d kills | accepted %d | delivered %d | lost %d | doubled with the mark %d | doubled without a mark %d | given up %d | refused webhooks %v |",
 		kills, all, all-len(missing), len(missing), doubled-unmarked, unmarked, failed, w.refused)
 	if failed > 0 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,7 +22,12 @@ import (
 )
 
 // BotAPIOptions says which bot the fake Telegram knows.
-type BotAPIOptions struct{ Token string }
+type BotAPIOptions struct {
+	Token string
+	// Limits makes it answer 429 beyond Telegram's limits: 1 message a second in a chat with short bursts, 20 a minute in a
+	// group, 30 a second of the bot. https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+	Limits bool
+}
 
 // BotMessage is a message that the fake Telegram accepted.
 type BotMessage struct {
@@ -62,6 +68,7 @@ type BotFault struct {
 type BotAPI struct {
 	token  string
 	url    string
+	limits bool
 	server *http.Server
 
 	mu       sync.Mutex
@@ -71,7 +78,9 @@ type BotAPI struct {
 	outage   *BotFault           // of every call
 	messages []BotMessage
 	calls    int
-	arrived  chan struct{} // closed and replaced at each message
+	floods   int                    // sends that were answered 429 because of the limits
+	arrivals map[string][]time.Time // accepted messages by chat; "" is all of them
+	arrived  chan struct{}          // closed and replaced at each message
 }
 
 // NewBotAPI starts the fake. It ends at Close.
@@ -80,7 +89,9 @@ func NewBotAPI(o BotAPIOptions) (*BotAPI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bot api: %w", err)
 	}
-	b := &BotAPI{token: o.Token, url: "http://" + l.Addr().String(), arrived: make(chan struct{})}
+	b := &BotAPI{
+		token: o.Token, url: "http://" + l.Addr().String(), limits: o.Limits, arrived: make(chan struct{}), arrivals: map[string][]time.Time{},
+	}
 	b.server = &http.Server{Handler: http.HandlerFunc(b.serve), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = b.server.Serve(l) }()
 	return b, nil
@@ -132,6 +143,47 @@ func (b *BotAPI) Messages() []BotMessage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.messages)
+}
+
+// Floods counts the sends that were refused because of the limits.
+func (b *BotAPI) Floods() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.floods
+}
+
+// floodLimits are those that Telegram states, and the bursts that it allows in a chat.
+var floodLimits = []struct {
+	n     int
+	per   time.Duration
+	group bool // of groups only
+	all   bool // of all chats together
+}{{n: 3, per: 3 * time.Second}, {n: 2, per: time.Second}, {n: 20, per: time.Minute, group: true}, {n: 30, per: time.Second, all: true}}
+
+// flood returns for how long a message to the chat has to wait, at most n messages having arrived within any time per. A
+// group's id is negative, and a name is taken for a group's. b.mu is held.
+func (b *BotAPI) flood(chat string, now time.Time) (wait time.Duration) {
+	group := strings.HasPrefix(chat, "-") || strings.HasPrefix(chat, "@")
+	for _, l := range floodLimits {
+		if l.group && !group {
+			continue
+		}
+		of := b.arrivals[chat]
+		if l.all {
+			of = b.arrivals[""]
+		}
+		if at := len(of) - l.n; at >= 0 {
+			wait = max(wait, of[at].Add(l.per).Sub(now))
+		}
+	}
+	if wait <= 0 {
+		for _, key := range []string{chat, ""} {
+			b.arrivals[key] = append(b.arrivals[key], now)
+		}
+		return 0
+	}
+	b.floods++
+	return wait
 }
 
 // Calls counts all calls, those that misbehaved among them.
@@ -215,6 +267,13 @@ func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result, fault := b.accept(method, params, file, content)
+	var flood *floodError
+	if errors.As(fault, &flood) {
+		seconds := int(math.Ceil(flood.wait.Seconds()))
+		text := fmt.Sprintf("Too Many Requests: retry after %d", seconds)
+		answer(w, http.StatusTooManyRequests, text, BotFault{RetryAfter: seconds, Header: seconds})
+		return
+	}
 	if fault != nil {
 		status := http.StatusBadRequest
 		if errors.Is(fault, errNoMethod) {
@@ -246,6 +305,11 @@ func (b *BotAPI) ofChat(method, chat, topic string) BotFault {
 	}
 	return f
 }
+
+// floodError refuses what goes beyond the limits.
+type floodError struct{ wait time.Duration }
+
+func (e *floodError) Error() string { return "too many requests" }
 
 var errNoMethod = errors.New("Not Found") //nolint:staticcheck // Telegram's own text
 
@@ -315,6 +379,11 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.limits {
+		if wait := b.flood(m.ChatID, m.At); wait > 0 {
+			return "", &floodError{wait}
+		}
+	}
 	m.ID = len(b.messages) + 1
 	b.messages = append(b.messages, m)
 	close(b.arrived)

@@ -356,21 +356,7 @@ func TestTopicsOfAGroupShareItsLimit(t *testing.T) {
 		}
 		at := append(slices.Clone(one.at), two.at...)
 		slices.SortFunc(at, time.Time.Compare)
-		if len(at) != *groupMessages {
-			t.Fatalf("%d of %d were sent", len(at), *groupMessages)
-		}
-		for n := range at {
-			if n > 0 && at[n].Sub(at[n-1]) < time.Second {
-				t.Errorf("two sends within %v", at[n].Sub(at[n-1]))
-			}
-			if n >= 20 && at[n].Sub(at[n-20]) < time.Minute {
-				t.Errorf("21 sends to a group within %v", at[n].Sub(at[n-20]))
-			}
-		}
-		minutes := (len(at) - 1) / 20
-		if took := at[len(at)-1].Sub(start); took > time.Duration(minutes)*time.Minute+25*time.Second {
-			t.Errorf("%d messages took %v", len(at), took)
-		}
+		judge(t, at, start, *groupMessages)
 	})
 }
 

@@ -365,7 +365,7 @@ func (s *Store) Updates(ctx context.Context, d reporter.Delivery) (bool, error) 
 func (s *Store) Claim(ctx context.Context, report string, due time.Time, ds []reporter.Delivery) (claimed bool, err error) {
 	err = s.tx(ctx, func(tx tx) error {
 		n, err := tx.exec(ctx, `INSERT INTO claims (report, due, claimed_at) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING`,
-			report, due.UnixMicro(), time.Now().UnixMicro())
+			report, due.UnixMicro(), s.Now().UnixMicro())
 		if err != nil {
 			return fmt.Errorf("claim of %s: %w", report, err)
 		}

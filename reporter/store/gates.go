@@ -381,7 +381,8 @@ func (s *Store) Failures(ctx context.Context, notice int64, limit int) (reporter
 	if err != nil || len(out.Suspended) == 0 {
 		return out, err
 	}
-	if err := q.row(ctx, `SELECT count(*) FROM deliveries WHERE notice_id = $1 AND state = 'pending'`, notice).Scan(&out.WaitCount); err != nil {
+	const waiting = `FROM deliveries WHERE notice_id = $1 AND state = 'pending'`
+	if err := q.row(ctx, `SELECT count(*) `+waiting, notice).Scan(&out.WaitCount); err != nil {
 		return out, fmt.Errorf("notice %d: %w", notice, err)
 	}
 	out.Waiting, err = queryDeliveries(ctx, q, `WHERE notice_id = $1 AND state = 'pending' ORDER BY id LIMIT $2`, notice, limit)
