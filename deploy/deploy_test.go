@@ -160,8 +160,9 @@ func TestPrometheusTakesItsConfiguration(t *testing.T) {
 	for _, file := range rules {
 		write(t, filepath.Join(dir, "rules", filepath.Base(file)), read(t, file))
 	}
+	write(t, filepath.Join(dir, "watchdog.yaml"), read(t, "prometheus/watchdog.yaml"))
 	out := command(t, dir, promtool, "check", "config", "prometheus.yml")
-	if want := fmt.Sprintf("%d rule files found", len(rules)); !strings.Contains(out, want) {
+	if want := fmt.Sprintf("%d rule files found", len(rules)+1); !strings.Contains(out, want) {
 		t.Errorf("want %q in:\n%s", want, out)
 	}
 }
@@ -181,6 +182,8 @@ func TestAlertmanagerTakesItsConfiguration(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(read(t, "alertmanager/alertmanager.yml")), &c); err != nil {
 		t.Fatal(err)
 	}
+	command(t, ".", amtool, "config", "routes", "test", "--config.file", "alertmanager/alertmanager.yml", "--verify.receivers=awoooi-reporter",
+		"alertname=Watchdog")
 	w := c.Receivers[0].Webhooks[0]
 	if !w.SendResolved || !strings.HasSuffix(w.URL, ":9787/api/v1/alertmanager/webhook") {
 		t.Errorf("webhook %+v", w)

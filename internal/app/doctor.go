@@ -40,8 +40,8 @@ type check struct {
 }
 
 // Doctor asks everything that a configuration names whether it would work, and changes nothing. The findings have the order of the
-// configuration: state, sources, details, Prometheus, Alertmanagers, receivers. What does not answer in time is a failure of
-// its own and delays nothing else.
+// configuration: state, sources, details, Prometheus, Alertmanagers, heartbeats, receivers. What does not answer in time is a
+// failure of its own and delays nothing else.
 func Doctor(ctx context.Context, c *config.Config, log *slog.Logger) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
@@ -50,6 +50,7 @@ func Doctor(ctx context.Context, c *config.Config, log *slog.Logger) []Finding {
 	checks = append(checks, doctorDetails(c)...)
 	checks = append(checks, doctorPrometheus(c)...)
 	checks = append(checks, doctorAlertmanagers(c)...)
+	checks = append(checks, doctorHeartbeats(c)...)
 	checks = append(checks, doctorReceivers(c, log)...)
 	answers := make([]chan []Finding, len(checks))
 	for n, check := range checks {

@@ -38,6 +38,7 @@ type API struct {
 type member struct {
 	url    string
 	client *client.AlertmanagerAPI
+	whole  *client.AlertmanagerAPI // reads alerts with all that they have
 }
 
 // New returns the API of the configured Alertmanagers; it connects at the first request. A URL without a host is an error.
@@ -52,7 +53,10 @@ func New(configs ...Config) (*API, error) {
 		t := openapi.NewWithClient(u.Host, base, []string{u.Scheme}, c.Client)
 		t.Consumers["text/plain"] = runtime.TextConsumer()
 		t.Consumers["application/json"] = runtime.ConsumerFunc(consume)
-		a.members = append(a.members, member{url: u.Scheme + "://" + u.Host + u.Path, client: client.New(t, strfmt.Default)})
+		whole := openapi.NewWithClient(u.Host, base, []string{u.Scheme}, c.Client)
+		a.members = append(a.members, member{
+			url: u.Scheme + "://" + u.Host + u.Path, client: client.New(t, strfmt.Default), whole: client.New(whole, strfmt.Default),
+		})
 	}
 	return a, nil
 }
