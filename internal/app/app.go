@@ -96,7 +96,7 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 	if realClock {
 		opts.Now = time.Now
 	}
-	a := &App{opts: opts, realClock: realClock, log: log, registry: prometheus.NewRegistry(), cfg: c}
+	a := &App{opts: opts, realClock: realClock, log: log, registry: processRegistry(), cfg: c}
 	a.access = newAccess(c, log, a.registry, opts.Now)
 	a.parts = append(a.parts, a.access)
 	defer func() {
@@ -104,10 +104,6 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 			a.close()
 		}
 	}()
-	a.registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		versioncollector.NewCollector("awoooi_reporter"),
-	)
 	a.reloadGood = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "awoooi_reporter_config_last_reload_successful",
 		Help: "Whether the last load of the configuration was taken (1) or refused (0).",
@@ -139,6 +135,16 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 	a.reloadStamp.Set(float64(opts.Now().Unix()))
 	logStart(c, opts.Role, opts.Now(), log)
 	return a, nil
+}
+
+// processRegistry has what every process gives.
+func processRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("awoooi_reporter"),
+	)
+	return r
 }
 
 // wireCollector adds a collector alone, which has nothing to show that its metrics do not.

@@ -19,7 +19,9 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/details"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
@@ -48,12 +50,52 @@ func CheckConfig(c *config.Config, p *config.Problems) {
 			p.AddError(key, &fault.Error{Text: err.Error(), Remedy: "write it as postgres://USER:PASSWORD@HOST:5432/DATABASE"})
 		}
 	}
-	if !p.Broken("sources") && !wrongNames(c, p) {
-		_, err := queries(c, ownSources(), quiet)
+	if !p.Broken("sources") && !wrongNames(c, p) && !p.Given("kpi_sets") {
+		qs, err := queries(c, ownSources(), quiet)
 		p.AddError("", err)
+		p.AddError("", takenNames(qs))
+	}
+	if d := c.Incidents.Details; d.SQL != "" && d.Source != "" {
+		p.AddError("incidents.details.sql", details.Check(d.SQL))
+	}
+	if c.Prometheus.URL != "" && !p.Given("prometheus") {
+		_, err := promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout)
+		p.AddError("prometheus.url", err)
 	}
 	checkParts(c, p, quiet)
 	checkReports(c, p)
+}
+
+// scrapeNames are the metrics that Prometheus makes itself, of each target and each alert.
+// https://prometheus.io/docs/concepts/jobs_instances/#automatically-generated-labels-and-time-series
+var scrapeNames = []string{
+	"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added",
+	"scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes", "ALERTS", "ALERTS_FOR_STATE",
+}
+
+// takenNames reports metrics of queries whose names are those of the process's own, or of Prometheus.
+func takenNames(qs []kpi.Query) error {
+	families, err := processRegistry().Gather()
+	if err != nil {
+		return err
+	}
+	taken := slices.Clone(scrapeNames)
+	for _, f := range families {
+		taken = append(taken, f.GetName())
+	}
+	var errs []error
+	for _, q := range qs {
+		for n, m := range q.Metrics {
+			if slices.Contains(taken, m.Name) {
+				errs = append(errs, &fault.Error{
+					Key:    fmt.Sprintf("queries{%s}.metrics[%d].name", q.Name, n),
+					Text:   fmt.Sprintf("%q is a metric of the process or of Prometheus itself", m.Name),
+					Remedy: "choose another name",
+				})
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // wrongNames says whether a source's name is wrong, so that queries may not find theirs.

@@ -16,6 +16,24 @@ import (
 
 var update = flag.Bool("update", false, "write what the code says into the golden files")
 
+// What is unusual, but right, is not refused.
+func TestRightConfigurations(t *testing.T) {
+	t.Parallel()
+	archive, err := txtar.ParseFile("testdata/right.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	for _, f := range archive.Files {
+		if err := os.WriteFile(path, f.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (config.Options{Path: path, Checks: []config.Check{CheckConfig}}).Load(t.Context()); err != nil {
+			t.Errorf("%s: is refused: %v", f.Name, err)
+		}
+	}
+}
+
 // Every wrong configuration of testdata/wrong.txtar is refused, and wrong.golden is what a user reads.
 func TestWrongConfigurations(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -186,8 +187,30 @@ func definition(c *config.Config, r report.Definition) (report.Definition, error
 	if r.Locale == "" {
 		locale = i18n.Locales()[0] // a wrong locale of all reports is reported once, elsewhere
 	}
-	errs = append(errs, checkTexts(locale, d.Template, render.CheckTemplate))
+	errs = append(errs, checkTexts(locale, d.Template, render.CheckTemplate), checkWords(d))
 	return d, fault.In("reports{"+d.Name+"}", errors.Join(errs...))
+}
+
+// checkWords refuses titles in locales that there are not, beside one that there is: they would never be shown.
+func checkWords(d report.Definition) error {
+	var errs []error
+	check := func(key string, w reporter.Words) {
+		locales := slices.Sorted(maps.Keys(w.By))
+		if !slices.ContainsFunc(locales, func(l string) bool { return i18n.Check(l) == nil }) {
+			return
+		}
+		for _, locale := range locales {
+			errs = append(errs, fault.In(key+".title", i18n.Check(locale)))
+		}
+	}
+	for _, s := range d.Sections {
+		key := "sections{" + s.Name + "}"
+		check(key, s.Title)
+		for _, l := range s.Lines {
+			check(key+".figures{"+l.Name+"}", l.Title)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // checkExpr refuses an expression that is beyond the limits, and one that is not PromQL unless the server understands more.

@@ -99,6 +99,7 @@ func (c *Config) validate(p *Problems) {
 	c.validateReports(p)
 	c.validateQueries(p)
 	c.validateClients(p)
+	c.validateMistakes(p)
 	if c.Prometheus.ExtendedPromQL && c.Prometheus.URL == "" {
 		p.Add("prometheus.extended_promql", "the embedded database understands PromQL only", "set prometheus.url, or remove this")
 	}

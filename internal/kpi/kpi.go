@@ -227,6 +227,9 @@ func Validate(queries []Query, sources map[string]string) error {
 		var names []string
 		if kind == KindPostgres {
 			s, err := q.Statement()
+			if err == nil {
+				err = s.Reads()
+			}
 			if err != nil {
 				wrong("sql", "%v", err)
 			}

@@ -59,6 +59,21 @@ func (s Statement) Names() []string {
 // without them.
 func (s Statement) Identifiers() []string { return s.identifiers }
 
+// writing are the key words that begin a statement which gives no rows, or changes something.
+var writing = []string{
+	"insert", "update", "delete", "merge", "truncate", "copy", "create", "alter", "drop", "grant", "revoke", "comment", "do", "call",
+	"begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "lock", "set", "reset", "discard", "vacuum", "analyze",
+	"analyse", "cluster", "reindex", "refresh", "notify", "listen", "unlisten", "prepare", "execute", "deallocate", "declare", "fetch",
+}
+
+// Reads fails for a statement that is plainly no SELECT.
+func (s Statement) Reads() error {
+	if len(s.identifiers) > 0 && slices.Contains(writing, s.identifiers[0]) {
+		return fmt.Errorf("begins with %s, want one SELECT", strings.ToUpper(s.identifiers[0]))
+	}
+	return nil
+}
+
 // Check fails for a parameter that is not one of names, and where it is not clear whether an @ begins one of them.
 func (s Statement) Check(names ...string) error {
 	for _, d := range s.doubtful {

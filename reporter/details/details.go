@@ -50,6 +50,18 @@ type Lookup struct {
 	timeout  time.Duration
 }
 
+// Check says whether SQL is one SELECT with some of the Parameters.
+func Check(sql string) error {
+	statement, err := sqltext.Parse(sql)
+	if err != nil {
+		return err
+	}
+	if err := statement.Reads(); err != nil {
+		return err
+	}
+	return statement.Check(Parameters...)
+}
+
 // Open prepares the lookup; it connects at the first lookup. The error is a DSN that cannot be parsed, and does not
 // contain the DSN.
 func Open(c Config) (*Lookup, error) {
