@@ -64,6 +64,7 @@ test-busy: tools ## Run all tests three times in a row next to four busy process
 faults: tools ## Kill processes and databases a thousand times, and count what is lost and doubled; about 20 minutes.
 	go test -v -count 1 ./reporter/outbox -run 'TestTopicsOfAGroupShareItsLimit|TestReplicasShareTheLimitOfAGroup' -outbox.messages 300
 	go test -v -count 1 -timeout 60m ./internal/app -run 'TestSimulatedDay$$' -day.clusters 12 -day.groups 12 -day.seed 0
+	go test -v -count 1 ./internal/app -run 'TestTeams$$' -teams.alerts 10000
 	go test -v -count 1 ./internal/app -run 'TestFleet$$' -fleet.clusters 200 -fleet.alerts 1000
 	go test -v -count 1 -timeout 60m ./internal/faults -faults.kills 1000 -faults.replica-kills 100
 
