@@ -265,7 +265,7 @@ func TestEmbeddedRetention(t *testing.T) {
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(90 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); ; <-tick.C {
 		got, known := sum(t, e, noon.Add(time.Minute))
 		if !known {
 			return

@@ -226,7 +226,7 @@ func TestRealPrometheus(t *testing.T) {
 	var got []reporter.Sample
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); len(got) == 0 && time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); len(got) == 0 && time.Now().Before(deadline); <-tick.C {
 		if got, err = h.Query(t.Context(), "sort_desc(max by (category) (awoooi_alerts))", time.Now()); err != nil {
 			t.Logf("not ready yet: %v", err)
 		}
@@ -356,7 +356,11 @@ func TestFaultsThatMayPass(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h, err := promql.NewHTTP(tc.url, promconfig.DefaultHTTPClientConfig, 3*time.Second)
+			timeout := time.Minute
+			if tc.url == slow.URL {
+				timeout = time.Second
+			}
+			h, err := promql.NewHTTP(tc.url, promconfig.DefaultHTTPClientConfig, timeout)
 			if err != nil {
 				t.Fatal(err)
 			}
