@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
 // command runs a program and returns what it wrote; it must exit with 0.
@@ -46,29 +48,7 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// scratch is a directory of this run, for the program that is built once.
-var scratch string
-
-func TestMain(m *testing.M) {
-	var err error
-	if scratch, err = os.MkdirTemp("", "awoooi-reporter-deploy"); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	os.RemoveAll(scratch)
-	os.Exit(code)
-}
-
-var build = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(scratch, "awoooi-reporter")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/awoooi-reporter")
-	cmd.Dir = ".."
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var build = sync.OnceValues(func() (string, error) { return localstack.Program(context.Background()) })
 
 func program(t *testing.T) string {
 	t.Helper()

@@ -24,8 +24,8 @@ import (
 )
 
 var (
-	kills        = flag.Int("faults.kills", 25, "how often the process on SQLite is killed")
-	replicaKills = flag.Int("faults.replica-kills", 6, "how often a replica, or the PostgreSQL under both, is killed")
+	kills        = flag.Int("faults.kills", 8, "how often the process on SQLite is killed")
+	replicaKills = flag.Int("faults.replica-kills", 3, "how often a replica, or the PostgreSQL under both, is killed")
 	seed         = flag.Uint64("faults.seed", 0, "of the random faults; 0 is another one each time")
 )
 
@@ -39,28 +39,8 @@ const (
 	fallbackChat = 99
 )
 
-// program builds the binary once for all tests.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "awoooi-faults")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "awoooi-reporter")
-	out, err := exec.Command("go", "build", "-o", bin, "github.com/awoooi/awoooi-reporter/cmd/awoooi-reporter").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return bin, nil
-})
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	code := m.Run()
-	if bin, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
-	}
-	os.Exit(code)
-}
+// program is the built program.
+var program = sync.OnceValues(func() (string, error) { return localstack.Program(context.Background()) })
 
 // world is a running trial: one or more processes on one state, a bot, and the books of what was accepted.
 type world struct {
@@ -149,7 +129,7 @@ var client = &http.Client{Timeout: 20 * time.Second}
 // ready waits until the process answers.
 func (p *process) ready() {
 	p.w.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for time.Now().Before(deadline) {
 		resp, err := client.Get("http://" + p.addr + "/-/healthy")
 		if err == nil {
@@ -482,7 +462,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for !w.post(fmt.Sprintf("F-%06d", n), p) {
 		if time.Now().After(deadline) {
 			t.Fatal("webhooks are refused though there is room again")
