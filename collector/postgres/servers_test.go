@@ -120,7 +120,7 @@ func TestCancelledQueryFailsAlone(t *testing.T) {
 // PgBouncer with its default configuration works in every pool mode, and with fewer connections than the source has.
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
-	pg, err := shared()
+	pg, err := shared.Server()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func certificate(t *testing.T, host string) (certPEM, keyPEM []byte, path string
 // Errors name their cause, and nothing of the DSN or of what a server says of it.
 func TestCausesOfErrors(t *testing.T) {
 	t.Parallel()
-	plain, err := shared()
+	plain, err := shared.Server()
 	if err != nil {
 		t.Fatal(err)
 	}

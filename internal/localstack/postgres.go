@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -63,6 +64,27 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// SharedPostgres is one server for all tests of a package. It starts when the first of them asks for it.
+type SharedPostgres struct {
+	once   sync.Once
+	server *Postgres
+	err    error
+}
+
+// Server is the running server.
+func (s *SharedPostgres) Server() (*Postgres, error) {
+	s.once.Do(func() { s.server, s.err = StartPostgres(context.Background(), PostgresOptions{}) })
+	return s.server, s.err
+}
+
+// Stop ends the server, if one was started. It must follow all calls of Server.
+func (s *SharedPostgres) Stop() error {
+	if s.server == nil {
+		return nil
+	}
+	return s.server.Stop()
 }
 
 // postgresBin finds the server's programs: on the PATH, or where Debian keeps them.

@@ -138,8 +138,8 @@ type toolServer struct {
 }
 
 const (
-	toolReadyWithin = 30 * time.Second
-	toolStopWithin  = 10 * time.Second
+	toolReadyWithin = 2 * time.Minute
+	toolStopWithin  = time.Minute
 	toolPoll        = 50 * time.Millisecond
 	toolAttempts    = 3
 )

@@ -16,12 +16,12 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
-// eventually polls until ok, and fails the test after half a minute.
+// eventually polls until ok, and fails the test after two minutes.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		if ok() {
 			return
 		}
@@ -89,7 +89,7 @@ receivers:
 		if err := json.Unmarshal([]byte(body), &message); err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("no webhook came")
 	}
 	if len(message.Alerts) != 1 || message.Alerts[0].Labels["alertname"] != "TooMany" {

@@ -15,7 +15,7 @@ import (
 // The state works behind PgBouncer with its default configuration, in the modes that allow transactions.
 func TestStateBehindPgBouncer(t *testing.T) {
 	t.Parallel()
-	pg, err := server()
+	pg, err := server.Server()
 	if err != nil {
 		t.Fatal(err)
 	}

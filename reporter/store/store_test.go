@@ -53,16 +53,14 @@ func onBoth(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 	})
 }
 
-var server = sync.OnceValues(func() (*localstack.Postgres, error) {
-	return localstack.StartPostgres(context.Background(), localstack.PostgresOptions{})
-})
+var server localstack.SharedPostgres
 
 var databases atomic.Int64
 
 // database makes a new one on the server that all tests share, and returns its DSN.
 func database(tb testing.TB) string {
 	tb.Helper()
-	pg, err := server()
+	pg, err := server.Server()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -75,8 +73,8 @@ func database(tb testing.TB) string {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if pg, err := server(); err == nil {
-		pg.Stop()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)
 }
