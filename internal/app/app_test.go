@@ -86,10 +86,10 @@ func TestReportGoesOutAtEight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
-	ahead := time.Date(2026, 4, 22, 7, 59, 50, 0, zone).Sub(began)
-	now := func() time.Time { return time.Now().Add(ahead) }
+	clock := &stoppedClock{at: time.Date(2026, 4, 22, 7, 59, 59, 0, zone)}
+	now := clock.now
 	r := startIn(t, t.TempDir(), receiver(bot), Options{Role: RoleAll, Now: now})
+	clock.run()
 	got := messages(t, bot, 1)
 	if !strings.Contains(got[0].Plain, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間") || strings.Contains(got[0].Plain, "延遲送出") {
 		t.Errorf("at %v came:\n%s", now().In(zone), got[0].Plain)
@@ -112,13 +112,13 @@ func TestReplicasSendEverythingOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ahead := time.Until(time.Date(2026, 4, 22, 7, 59, 45, 0, zone))
-	now := func() time.Time { return time.Now().Add(ahead) }
+	clock := &stoppedClock{at: time.Date(2026, 4, 22, 7, 59, 59, 0, zone)}
 	yaml := receiver(bot) + fmt.Sprintf("state: {dsn: %q}\n", database(t))
 	var replicas []*running
 	for range 3 {
-		replicas = append(replicas, startIn(t, t.TempDir(), yaml, Options{Role: RoleAll, Now: now}))
+		replicas = append(replicas, startIn(t, t.TempDir(), yaml, Options{Role: RoleAll, Now: clock.now}))
 	}
+	clock.run()
 	began := time.Date(2026, 4, 21, 1, 0, 0, 0, time.UTC)
 	var posts sync.WaitGroup
 	for n := range 12 {

@@ -34,16 +34,12 @@ const (
 var client = &http.Client{Timeout: time.Minute}
 
 // postgresServer is the server that the tests of this package share; each has a database of its own.
-var postgresServer = sync.OnceValues(func() (*localstack.Postgres, error) {
-	return localstack.StartPostgres(context.Background(), localstack.PostgresOptions{})
-})
+var postgresServer localstack.SharedPostgres
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if pg, err := postgresServer(); err == nil {
-		if err := pg.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
+	if err := postgresServer.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)
 }
@@ -54,7 +50,7 @@ var databases atomic.Int64
 // database makes an AWOOOI database without rows.
 func database(t *testing.T) (dsn string) {
 	t.Helper()
-	pg, err := postgresServer()
+	pg, err := postgresServer.Server()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +143,7 @@ func startIn(t *testing.T, dir, yaml string, opts Options) *running {
 				if err != nil {
 					t.Error(err)
 				}
-			case <-time.After(stopWithin + 5*time.Second):
+			case <-time.After(patience):
 				t.Error("the program did not stop")
 			}
 		})
@@ -224,6 +220,24 @@ func (r *running) post(body string) int {
 // patience is how long tests wait for what other processes do. It is no measure of anything: a busy machine may need much of
 // it, and only a test that fails takes all.
 const patience = 5 * time.Minute
+
+// stoppedClock stands still, so that a test has the time that it needs to start programs, until it is to run.
+type stoppedClock struct {
+	at      time.Time
+	running atomic.Pointer[time.Time] // since when, by the real clock
+}
+
+func (c *stoppedClock) run() {
+	now := time.Now()
+	c.running.Store(&now)
+}
+
+func (c *stoppedClock) now() time.Time {
+	if since := c.running.Load(); since != nil {
+		return c.at.Add(time.Since(*since))
+	}
+	return c.at
+}
 
 // eventually polls a condition of a running server.
 func eventually(t *testing.T, what string, is func() bool) {

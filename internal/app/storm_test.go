@@ -13,19 +13,20 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/compose"
 )
 
-// Two hundred incidents that close together are one message in each chat, and a page each.
+// Sixty incidents that close together are one message in each chat, and a page each.
 func TestStormIsOneDigestInEachChat(t *testing.T) {
 	t.Parallel()
-	const storm = 200
+	const storm = 60
 	bot := botAPI(t)
-	r := start(t, fmt.Sprintf(`
+	clock := &stoppedClock{at: time.Now()}
+	r := startIn(t, t.TempDir(), fmt.Sprintf(`
 external_url: https://reporter.example.org
 webhook: {bearer_token: %s}
-incidents: {digest_window: 20s}
+incidents: {digest_window: 2s}
 receivers:
   - {name: one, telegram: {bot_token: %q, chat_id: "-1001", api_url: %q}}
   - {name: two, telegram: {bot_token: %q, chat_id: "-1002", api_url: %q}}
-`, plantedDoor, plantedToken, bot.URL(), plantedToken, bot.URL()))
+`, plantedDoor, plantedToken, bot.URL(), plantedToken, bot.URL()), Options{Role: RoleAll, Now: clock.now})
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	var posts sync.WaitGroup
 	const at = 25 // once
@@ -40,6 +41,7 @@ receivers:
 		})
 	}
 	posts.Wait()
+	clock.run()
 	messages(t, bot, 2)
 	eventually(t, "everything to be sent", func() bool {
 		pending, _, err := r.store.Pending(t.Context())
@@ -48,7 +50,7 @@ receivers:
 	perChat := map[string]int{}
 	for _, m := range bot.Messages() {
 		perChat[m.ChatID]++
-		for _, want := range []string{"200 件", "STORM-199", "另 180 筆"} {
+		for _, want := range []string{"60 件", "STORM-059", "另 40 筆"} {
 			if !strings.Contains(m.Plain+m.Text, want) {
 				t.Errorf("chat %s: the digest does not say %q:\n%s", m.ChatID, want, m.Plain)
 			}
@@ -76,7 +78,7 @@ receivers:
 	if states[reporter.DeliveryMerged] != 2*storm || states[reporter.DeliverySent] != 2 {
 		t.Errorf("deliveries: %v", states)
 	}
-	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, `awoooi_reporter_deliveries_total{kind="postmortem",outcome="merged"} 400`) {
+	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, `awoooi_reporter_deliveries_total{kind="postmortem",outcome="merged"} 120`) {
 		t.Error("/metrics does not count what was merged")
 	}
 }
