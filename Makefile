@@ -63,6 +63,9 @@ test-busy: tools ## Run all tests three times in a row next to four busy process
 .PHONY: faults
 faults: tools ## Kill processes and databases a thousand times, and count what is lost and doubled; about 20 minutes.
 	go test -v -count 1 ./reporter/outbox -run 'TestTopicsOfAGroupShareItsLimit|TestReplicasShareTheLimitOfAGroup' -outbox.messages 300
+	go test -count 1 ./reporter/incident -run 'TestJournalIsAsTheModel|TestOrderDoesNotMatter' -incident.timelines 1000
+	go test -count 1 ./reporter/webhook -run TestWorstBodiesAreBounded -webhook.body 10485760
+	go test -count 1 ./internal/app -run TestReportEqualsPlainSQLOnRandomDataSets -app.data-sets 100
 	go test -v -count 1 -timeout 60m ./internal/app -run 'TestSimulatedDay$$' -day.clusters 12 -day.groups 12 -day.seed 0
 	go test -v -count 1 ./internal/app -run 'TestTeams$$' -teams.alerts 10000
 	go test -v -count 1 ./internal/app -run 'TestFleet$$' -fleet.clusters 200 -fleet.alerts 1000

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -17,8 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// dataSets is how many random databases the report is checked against.
-const dataSets = 100
+var dataSets = flag.Uint64("app.data-sets", 12, "how many random databases the report is checked against")
 
 // plainSQL says what each figure of the daily report is, in words of its own: counted over fetched rows rather than by
 // the aggregates of the builtin set.
@@ -143,7 +143,7 @@ func TestReportEqualsPlainSQLOnRandomDataSets(t *testing.T) {
 	r := start(t, fmt.Sprintf("sources: [{name: awoooi, kind: postgres, dsn: %q}, {name: awoooi_api, kind: http, url: %q}]\n"+
 		"embedded: {scrape_interval: 1h}\n", dsn, api))
 	conn := connect(t, dsn)
-	for set := range uint64(dataSets) {
+	for set := range *dataSets {
 		seed(t, conn, dsn, set, number)
 		due, until := r.scrape()
 		checkReport(t, r, conn, set, due, until, number)

@@ -33,7 +33,7 @@ const (
 	siteName = "reporter.test"
 	oddID    = "INC 2026/04#22?é"
 	// stepTime bounds one step of the browser.
-	stepTime = 20 * time.Second
+	stepTime = 2 * time.Minute
 )
 
 // chromium is a browser that notes what its console says.
@@ -80,7 +80,7 @@ func startChromium(t *testing.T) *chromium {
 	if err := chromedp.Do(tab); err != nil { // the browser lives as long as the context of its first use
 		t.Fatal(err)
 	}
-	ctx, timeout := context.WithTimeout(tab, 4*time.Minute)
+	ctx, timeout := context.WithTimeout(tab, 10*time.Minute)
 	t.Cleanup(func() {
 		timeout()
 		stop()
@@ -579,7 +579,7 @@ func (b *chromium) download(selector string) (name, text string) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return name, string(data)
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		b.t.Fatal("the file did not come")
 	}
 	return "", ""

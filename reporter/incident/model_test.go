@@ -1,6 +1,7 @@
 package incident_test
 
 import (
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -14,6 +15,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 )
+
+var timelines = flag.Uint64("incident.timelines", 60, "how many random timelines the journal is compared on")
 
 // received is one event of the model: minutes since the begin of the day.
 type received struct {
@@ -227,7 +230,7 @@ func timeline(rng *rand.Rand) (out []received) {
 // The journal's incidents are those of the model, after every event.
 func TestJournalIsAsTheModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(300) {
+	for seed := range *timelines {
 		m, mem := &model{}, newMemory()
 		j := journal(mem, config)
 		r := incident.NewReconciler(incident.ReconcileConfig{}, j, mem, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return mem.clock })
@@ -274,7 +277,7 @@ func near(s string) string {
 // With receive times given, the order in which the events of an alert are applied does not matter, and neither do repeats.
 func TestOrderDoesNotMatter(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(300) {
+	for seed := range *timelines {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		all := timeline(rng)
 		start := all[0].start

@@ -83,14 +83,14 @@ func TestDueTimes(t *testing.T) {
 	}
 }
 
-func TestEveryDayOfTenYearsIsDueOnce(t *testing.T) {
+func TestEveryDayOfFourYearsIsDueOnce(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Asia/Taipei", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Santiago"} {
 		for _, expr := range []string{"0 8 * * *", "30 2 * * *", "15 0 * * *"} {
 			z := zone(t, name)
 			s := schedule(t, expr, z)
 			at := time.Date(2026, 1, 1, 12, 0, 0, 0, z)
-			for day := 2; day < 3650; day++ {
+			for day := 2; day < 4*365; day++ {
 				at, _ = s.Next(at)
 				want := time.Date(2026, 1, day, 12, 0, 0, 0, z).Format(time.DateOnly)
 				if got := at.In(z).Format(time.DateOnly); got != want {

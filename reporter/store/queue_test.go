@@ -376,11 +376,11 @@ func TestSharedCommitsGiveTheSameIncidents(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s, alone := open(), openSQLiteAlone(t)
 		rng := rand.New(rand.NewPCG(4, 2))
-		const groups = 12
+		const groups = 8
 		webhooks := map[string][][]reporter.AlertEvent{}
 		for g := range groups {
 			clock := day
-			for range 40 {
+			for range 20 {
 				clock = clock.Add(time.Duration(1+rng.IntN(20)) * time.Minute)
 				group := fmt.Sprint("g", g)
 				e := reporter.AlertEvent{
