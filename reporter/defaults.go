@@ -7,6 +7,8 @@ const (
 	DefaultProduct = "AWOOOI"
 	DefaultLocale  = "zh-TW"
 	DefaultZone    = "Asia/Taipei"
+	// DefaultGraphKPI is what the picture of an incident shows beside the alert's own expression.
+	DefaultGraphKPI = "sum(max by (category) (awoooi_alerts))"
 	// DefaultMissingAfter is how long nothing is received of a heartbeat before it is missing.
 	DefaultMissingAfter = 5 * time.Minute
 )

@@ -14,8 +14,10 @@ type Message struct {
 	HTML    string
 	Summary string // HTML subset; stands for the text where the whole is too long for the channel
 	// Picture is a PNG that belongs to the text; nil is none. The text is whole without it.
-	Picture []byte   `json:",omitempty"`
-	Buttons []Button `json:",omitempty"` // links, which the text does not repeat
+	Picture []byte `json:",omitempty"`
+	// PictureText says what the picture shows, for those who do not see it.
+	PictureText string   `json:",omitempty"`
+	Buttons     []Button `json:",omitempty"` // links, which the text does not repeat
 	// Kind and Subject are those of its delivery, and Data what it is about, as JSON, for channels to programs. Data is nil where
 	// there is nothing but the text.
 	Kind    DeliveryKind    `json:",omitempty"`

@@ -30,17 +30,17 @@ type pictures struct {
 
 // Trend draws the trend of a report.
 func (r pictures) Trend(rep reporter.Report) ([]byte, error) {
-	title, names, days, err := r.render.TrendWords(rep)
+	trend, err := r.render.TrendWords(rep)
 	if err != nil {
 		return nil, err
 	}
-	words, err := r.render.GraphWords(rep.Locale)
+	words, err := r.render.GraphWords(rep.Locale, "", "")
 	if err != nil {
 		return nil, err
 	}
-	c := chart.Trend{Title: title, Days: days, NoData: words.NoData}
+	c := chart.Trend{Title: trend.Title, Days: trend.Days, NoData: words.NoData, Weekend: trend.Weekend, Weekends: trend.Weekends}
 	for n, f := range rep.Trend.Figures {
-		c.Series = append(c.Series, chart.Series{Name: names[n], Values: f.Values})
+		c.Series = append(c.Series, chart.Series{Name: trend.Figures[n], Values: f.Values})
 	}
 	return drawn(c.PNG())
 }
@@ -51,7 +51,7 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, e
 	if r.graph.Disabled {
 		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
-	words, err := r.render.GraphWords(r.locale)
+	words, err := r.render.GraphWords(r.locale, in.Title(), r.graph.KPI)
 	if err != nil {
 		return nil, err
 	}
@@ -59,13 +59,18 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, e
 	if alert == nil { // The KPI alone says nothing of the incident.
 		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
-	var pictures [][]byte
-	for _, g := range []*reporter.Graph{alert, r.postmortem.KPI(ctx, in, r.graph.KPI)} {
+	kpi := r.postmortem.KPI(ctx, in, r.graph.KPI)
+	alert.Title = words.Alert
+	if kpi != nil {
+		kpi.Title = words.KPI
+	}
+	var windows []chart.Window
+	for _, g := range []*reporter.Graph{alert, kpi} {
 		if g == nil {
 			continue
 		}
 		w := chart.Window{
-			Title: g.Title, Start: g.Start, End: g.End, Step: g.Step, Zone: r.zone, NoData: words.NoData,
+			Title: g.Title, Start: alert.Start, End: alert.End, Step: g.Step, Zone: r.zone, NoData: words.NoData,
 			Incident: chart.Incident{Start: in.StartedAt, End: in.EndedAt, StartLabel: words.Began, EndLabel: words.Ended},
 		}
 		if g.Threshold != nil {
@@ -79,18 +84,13 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, e
 			}
 			w.Series = append(w.Series, line)
 		}
-		png, err := drawn(w.PNG())
-		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
-			return nil, err
-		}
-		if err == nil {
-			pictures = append(pictures, png)
-		}
+		windows = append(windows, w)
 	}
-	if len(pictures) == 0 {
-		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
+	png, err := drawn(chart.Windows(windows...))
+	if err != nil {
+		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, err)
 	}
-	return chart.Stack(pictures...)
+	return png, nil
 }
 
 // drawn makes the chart's way to say that there is nothing to draw the reporter's.

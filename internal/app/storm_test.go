@@ -2,15 +2,20 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image/png"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/compose"
+	"github.com/awoooi/awoooi-reporter/reporter/promql"
 )
 
 // Sixty incidents that close together are one message in each chat, and a page each.
@@ -83,11 +88,47 @@ receivers:
 	}
 }
 
-// The figures of today make a picture of a trend, in which the days before are gaps and not zeros.
+// One day is no trend, and has no picture.
+func TestReportOfTheFirstDayHasNoPicture(t *testing.T) {
+	t.Parallel()
+	r := start(t, "embedded: {scrape_interval: 1h}\n")
+	due, _ := r.scrape()
+	picture, err := compose.Pages{Composer: r.texts}.ReportPicture(t.Context(), "daily", due)
+	if !errors.Is(err, reporter.ErrNotFound) {
+		t.Errorf("a picture of %d bytes, %v", len(picture), err)
+	}
+	if code, page := r.get("/reports/daily"); code != 200 || strings.Contains(page, "<img") {
+		t.Errorf("the page: %d, or it has a picture", code)
+	}
+}
+
+// yesterday puts the alerts of the day before into the embedded database of a program that has not started yet.
+func yesterday(t *testing.T, dir string) {
+	t.Helper()
+	e, err := promql.OpenEmbedded(promql.EmbeddedConfig{Dir: filepath.Join(dir, "data", "tsdb"), Retention: 40 * 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, label, category, value, kind := "awoooi_alerts", "category", "database", 7.0, dto.MetricType_GAUGE
+	family := &dto.MetricFamily{Name: &name, Type: &kind, Metric: []*dto.Metric{{
+		Label: []*dto.LabelPair{{Name: &label, Value: &category}}, Gauge: &dto.Gauge{Value: &value},
+	}}}
+	for _, ago := range []time.Duration{24*time.Hour + 2*time.Minute, 24*time.Hour - 2*time.Minute} {
+		if err := e.Append(t.Context(), time.Now().Add(-ago), []*dto.MetricFamily{family}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The figures of two days make a picture of a trend, in which the days before are gaps and not zeros. Its text has the values.
 func TestReportComesWithItsTrend(t *testing.T) {
 	t.Parallel()
-	bot := botAPI(t)
-	r := start(t, receiver(bot)+"embedded: {scrape_interval: 1h}\n")
+	bot, dir := botAPI(t), t.TempDir()
+	yesterday(t, dir)
+	r := startIn(t, dir, receiver(bot)+"embedded: {scrape_interval: 1h}\n", Options{Role: RoleAll})
 	due, _ := r.scrape()
 	picture, err := compose.Pages{Composer: r.texts}.ReportPicture(t.Context(), "daily", due)
 	if err != nil {
@@ -95,6 +136,9 @@ func TestReportComesWithItsTrend(t *testing.T) {
 	}
 	if c, err := png.DecodeConfig(bytes.NewReader(picture)); err != nil || c.Width < 500 {
 		t.Errorf("the picture: %+v, %v", c, err)
+	}
+	if _, page := r.get("/reports/daily"); !strings.Contains(page, "<img") || !strings.Contains(page, " 7, ") || !strings.Contains(page, "無資料, ") {
+		t.Error("the page has no picture, or its text has no values")
 	}
 	due = due.Add(time.Second).Truncate(time.Second) // the precision of a due time
 	d := reporter.NewDelivery(reporter.DeliveryReport, "daily@"+due.UTC().Format(time.RFC3339), "oncall", time.Now())

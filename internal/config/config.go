@@ -366,7 +366,7 @@ func defaults() map[string]any {
 		"incidents::firing_notice": false,
 
 		"incidents::graph::disabled": false,
-		"incidents::graph::kpi":      "sum(max by (category) (awoooi_alerts))",
+		"incidents::graph::kpi":      reporter.DefaultGraphKPI,
 
 		"incidents::template":         "",
 		"incidents::details::source":  "",

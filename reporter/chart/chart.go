@@ -6,6 +6,7 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -53,6 +54,7 @@ var (
 	hole  = drawing.Color{R: 0xf1, G: 0xf1, B: 0xf1, A: 0xff}
 	alarm = drawing.Color{R: 0xb2, G: 0x18, B: 0x2b, A: 0xff}
 	shade = drawing.Color{R: 0xb2, G: 0x18, B: 0x2b, A: 0x1c}
+	rest  = drawing.Color{R: 0xdc, G: 0xe8, B: 0xf5, A: 0xff}
 )
 
 // palette is Okabe and Ito's, which people with any colour vision tell apart, less its yellow (unreadable on white):
@@ -73,6 +75,7 @@ type point struct{ x, y float64 }
 // line is one series: its stretches of known values, with a gap between each two.
 type line struct {
 	name   string
+	color  drawing.Color
 	runs   [][]point
 	dotted bool // A dot on every value, not only on those that stand alone.
 }
@@ -94,8 +97,11 @@ type picture struct {
 	lines   []line
 	more    int       // Series that are not drawn.
 	strip   int       // Height kept free above the plot area.
+	left    int       // Width kept free left of the vertical axis.
 	right   int       // Width kept free right of the plot area.
 	under   []painter // What is drawn below the lines.
+	height  int       // 0 is Height.
+	band    string    // What shaded columns are; empty leaves them out of the legend.
 }
 
 // known reports whether a value is data that can be drawn. NaN is no data, and infinity has no place on an axis.
@@ -118,6 +124,19 @@ func bounds(lines []line) (s span, whole, ok bool) {
 
 // png draws the picture.
 func (pic picture) png(p *pen) ([]byte, error) {
+	img, _, err := pic.draw(p)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, paletted(img)); err != nil {
+		return nil, fmt.Errorf("chart: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// draw returns the picture, and where its plot area is.
+func (pic picture) draw(p *pen) (*image.RGBA, chartdraw.Box, error) {
 	rows := p.legend(pic)
 	top := margin
 	if pic.title != "" {
@@ -134,9 +153,9 @@ func (pic picture) png(p *pen) ([]byte, error) {
 	rule := chartdraw.Style{StrokeColor: grid, StrokeWidth: 2}
 	yTicks := pic.y.ticks()
 	c := chartdraw.Chart{
-		Width: Width, Height: Height, DPI: dpi, Font: p.font,
+		Width: Width, Height: cmp.Or(pic.height, Height), DPI: dpi, Font: p.font,
 		Background: chartdraw.Style{FillColor: drawing.ColorWhite, Padding: chartdraw.Box{
-			Top: top, Left: margin, Right: margin + pic.right, Bottom: margin, IsSet: true,
+			Top: top, Left: margin + pic.left, Right: margin + pic.right, Bottom: margin, IsSet: true,
 		}},
 		Canvas: chartdraw.Style{FillColor: drawing.ColorWhite},
 		XAxis: chartdraw.XAxis{
@@ -161,22 +180,18 @@ func (pic picture) png(p *pen) ([]byte, error) {
 	}}}
 	var drawn canvas
 	if err := c.Render(chartdraw.PNG, &drawn); err != nil {
-		return nil, fmt.Errorf("chart: %w", err)
+		return nil, area, fmt.Errorf("chart: %w", err)
 	}
 	// The first series is the one that matters most, so it is drawn last, above the others.
 	for i := len(pic.lines) - 1; i >= 0; i-- {
-		pic.lines[i].stroke(drawn.img, palette[i], func(v point) fixed.Point26_6 {
+		pic.lines[i].stroke(drawn.img, pic.lines[i].color, func(v point) fixed.Point26_6 {
 			return fixed.Point26_6{
 				X: fixed.I(area.Left) + fixed.Int26_6((v.x-pic.x.min)/(pic.x.max-pic.x.min)*float64(area.Width()*64)),
 				Y: fixed.I(area.Bottom) - fixed.Int26_6((v.y-pic.y.min)/(pic.y.max-pic.y.min)*float64(area.Height()*64)),
 			}
 		})
 	}
-	var out bytes.Buffer
-	if err := png.Encode(&out, paletted(drawn.img)); err != nil {
-		return nil, fmt.Errorf("chart: %w", err)
-	}
-	return out.Bytes(), nil
+	return drawn.img, area, nil
 }
 
 // frame draws what stands around the plot area: the line of zero, the title, the legend and the unit.

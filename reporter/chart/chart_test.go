@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -130,6 +131,78 @@ func TestZeroIsDrawnAndDiffersFromNoData(t *testing.T) {
 	// A day of which nothing at all is known is shaded.
 	if count(img, hole, plot) < 10_000 {
 		t.Error("the day without any data is not shaded")
+	}
+}
+
+func TestWeekendsAreShaded(t *testing.T) {
+	t.Parallel()
+	w := week(Series{"告警", []float64{45, 45, 45, 45, 45, 45, 45}})
+	plain, err := w.PNG()
+	if n := count(decode(t, plain, err), rest, image.Rect(0, 0, Width, Height)); n != 0 {
+		t.Errorf("%d pixels are shaded without a weekend", n)
+	}
+	w.Weekend, w.Weekends = []bool{false, false, true, true, false, false, false}, "週末"
+	data, err := w.PNG()
+	img := decode(t, data, err)
+	if legend := count(img, rest, image.Rect(0, 0, Width, plot.Min.Y)); legend == 0 {
+		t.Error("the legend does not name the shade")
+	}
+	others := image.Rect(plot.Min.X+plot.Dx()*2/3, plot.Min.Y, plot.Max.X, plot.Max.Y)
+	if n, more := count(img, rest, plot), count(img, rest, others); n < plot.Dx()*plot.Dy()/5 || more > n/50 {
+		t.Errorf("%d pixels are shaded, %d of them on other days, want two days of seven", n, more)
+	}
+}
+
+// A series that is small next to the others is not a flat line at 0.
+func TestSmallSeriesHaveTheirOwnPanel(t *testing.T) {
+	t.Parallel()
+	alerts := Series{"告警", []float64{110, 128, 90, 100, 120, 115, 128}}
+	spread := func(failures ...float64) int {
+		data, err := week(alerts, Series{"修復失敗", failures}).PNG()
+		img := decode(t, data, err)
+		return extent(img, palette[1]).Dy()
+	}
+	if low := spread(1, 6, 2, 4, 1, 3, 6); low < 50 {
+		t.Errorf("failures of 1 to 6 are drawn within %d pixels of height", low)
+	}
+	if none := spread(0, 0, 0, 0, 0, 0, 0); none > 3*dotRadius {
+		t.Errorf("failures of 0 are drawn within %d pixels of height", none)
+	}
+}
+
+func TestWindowsShareTheirAxisOfTime(t *testing.T) {
+	t.Parallel()
+	end := func(scale float64) Window {
+		w := hours(func(i int) float64 { return float64(i%7) * scale })
+		w.Incident = Incident{Start: w.Start.Add(30 * time.Minute), End: w.Start.Add(time.Hour)}
+		return w
+	}
+	empty := end(1)
+	empty.Series = nil
+	data, err := Windows(end(1), empty, end(1e5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := png.Decode(bytes.NewReader(data))
+	if err != nil || all.Bounds() != image.Rect(0, 0, Width, 2*Height) {
+		t.Fatalf("bounds are %v: %v", all.Bounds(), err)
+	}
+	img := all.(*image.Paletted)
+	edges := func(top int) (first, last int) {
+		pixels(img, alarm, image.Rect(0, top+plot.Min.Y, Width, top+plot.Max.Y), func(x, _ int) {
+			if first == 0 || x < first {
+				first = x
+			}
+			last = max(last, x)
+		})
+		return first, last
+	}
+	first, last := edges(0)
+	if a, b := edges(Height); a != first || b != last || first == last {
+		t.Errorf("the incident is drawn from %d to %d and from %d to %d", first, last, a, b)
+	}
+	if _, err := Windows(empty); !errors.Is(err, ErrNoData) {
+		t.Errorf("nothing to draw: %v", err)
 	}
 }
 
@@ -291,7 +364,7 @@ func TestExtremesAreDrawn(t *testing.T) {
 		"tiny":              {5e-324, 1e-310, 0, 1e-299, 1e-7, 0, 0},
 		"negative":          {-1, -2, -3, -4, -5, -6, -7},
 		"infinite":          {math.Inf(1), 1, math.Inf(-1), 2, nan, 3, 4},
-		"one point":         {nan, nan, nan, 7, nan, nan, nan},
+		"two points":        {nan, nan, nan, 7, nan, nan, 7},
 		"fractions":         {0.1, 0.25, 0.3, 1.0 / 3, 0.5, 0.7, 0.9},
 		"large and close":   {1e15, 1e15 + 1, 1e15 + 2, 1e15, 1e15, 1e15, 1e15},
 		"negative and zero": {0, math.Copysign(0, -1), 0, 0, 0, 0, -1e-9},
@@ -311,11 +384,13 @@ func TestExtremesAreDrawn(t *testing.T) {
 			}
 		})
 	}
-	t.Run("one day", func(t *testing.T) {
+	t.Run("one day is no trend", func(t *testing.T) {
 		t.Parallel()
-		data, err := Trend{Title: "近 7 日趨勢", Days: []string{"04-22"}, Series: []Series{{"告警", []float64{3}}}}.PNG()
-		if count(decode(t, data, err), palette[0], plot) == 0 {
-			t.Error("nothing is drawn")
+		for _, values := range [][]float64{{3}, {nan, nan, 3}} {
+			_, err := Trend{Title: "近 7 日趨勢", Days: make([]string, len(values)), Series: []Series{{"告警", values}}}.PNG()
+			if !errors.Is(err, ErrNoData) {
+				t.Errorf("a picture of %v: %v", values, err)
+			}
 		}
 	})
 	t.Run("one sample", func(t *testing.T) {

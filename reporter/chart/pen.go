@@ -108,6 +108,7 @@ type entry struct {
 	noteX int
 	color drawing.Color
 	bare  bool // Without a swatch.
+	block bool // The swatch is a block, of what is shaded.
 }
 
 const swatch = 34
@@ -116,12 +117,12 @@ const swatch = 34
 // more, so there are never more than three rows.
 func (p *pen) legend(pic picture) [][]entry {
 	const gap = 30
-	if len(pic.lines) == 1 && pic.more == 0 && oneLine(pic.lines[0].name) == "" {
+	if len(pic.lines) == 1 && pic.more == 0 && pic.band == "" && oneLine(pic.lines[0].name) == "" {
 		return nil // The title says what it is.
 	}
 	var all []entry
-	for i, l := range pic.lines {
-		e := entry{color: palette[i]}
+	for _, l := range pic.lines {
+		e := entry{color: l.color}
 		room := (Width-2*margin)/min(len(pic.lines), 3) - gap - swatch
 		noteWidth := 0
 		if l.empty() && pic.noData != "" {
@@ -133,6 +134,9 @@ func (p *pen) legend(pic picture) [][]entry {
 	}
 	if pic.more > 0 {
 		all = append(all, entry{text: "+" + strconv.Itoa(pic.more), color: muted, bare: true})
+	}
+	if pic.band != "" {
+		all = append(all, entry{text: p.cut(pic.band, labelSize, Width/4), color: rest, block: true})
 	}
 	var rows [][]entry
 	x := Width
@@ -161,7 +165,11 @@ func (p *pen) entry(e entry, y int) {
 	x := e.x
 	if !e.bare {
 		middle := base - labelSize*3/8
-		p.rule(x, middle, x+swatch-10, middle, e.color, lineWidth+3, nil)
+		if e.block {
+			p.fill(x, middle-labelSize/2, x+swatch-10, middle+labelSize/2, e.color)
+		} else {
+			p.rule(x, middle, x+swatch-10, middle, e.color, lineWidth+3, nil)
+		}
 		x += swatch
 	}
 	color := ink

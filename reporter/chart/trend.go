@@ -20,11 +20,23 @@ type Trend struct {
 	Days   []string // Labels of the days, the oldest first.
 	Series []Series // The first MaxSeries are drawn.
 	NoData string   // Words for a day or a series without any data, e.g. 無資料; empty leaves them out.
+
+	Weekend  []bool // Which days are of a weekend, which is shaded; nil is none.
+	Weekends string // What the shade is called in the legend.
 }
 
+const (
+	// leastDays is of how many days something must be known: one is no trend.
+	leastDays = 2
+	// small is below which part of the largest value a series has a panel of its own, in which it can be read.
+	small = 1.0 / 5
+	// smallHeight is that of the panel.
+	smallHeight = 270
+)
+
 // PNG draws the trend, from 0 and in whole numbers where the values are whole. A day without data is a gap. The value of
-// the last day is written beside its point. The error is ErrNoData where no series has any value, or says which series
-// has not as many values as there are days.
+// the last day is written beside its point. Series that are small next to the others have a panel of their own below. The error is
+// ErrNoData where fewer than two days have any value, or says which series has not as many values as there are days.
 func (t Trend) PNG() ([]byte, error) {
 	drawn := t.Series[:min(len(t.Series), MaxSeries)]
 	lines := make([]line, 0, len(drawn))
@@ -34,8 +46,8 @@ func (t Trend) PNG() ([]byte, error) {
 			return nil, fmt.Errorf("chart: series %.40q has %d values for %d days", s.Name, len(s.Values), len(t.Days))
 		}
 	}
-	for _, s := range drawn {
-		l := line{name: s.Name, dotted: true}
+	for n, s := range drawn {
+		l := line{name: s.Name, color: palette[n], dotted: len(t.Days) <= 31}
 		gap := true
 		for day, v := range s.Values {
 			if !known(v) {
@@ -51,14 +63,57 @@ func (t Trend) PNG() ([]byte, error) {
 		}
 		lines = append(lines, l)
 	}
-	values, whole, ok := bounds(lines)
-	if !ok {
+	if len(t.Days)-countTrue(blank) < leastDays {
 		return nil, ErrNoData
 	}
 	p, err := newPen()
 	if err != nil {
 		return nil, err
 	}
+	large, low := apart(lines)
+	above := t.panel(p, large, blank)
+	above.more = len(t.Series) - len(drawn)
+	if len(low) == 0 {
+		return above.png(p)
+	}
+	t.Title, t.Weekends = "", ""
+	below := t.panel(p, low, blank)
+	above.height, below.height = Height-smallHeight, smallHeight
+	return stacked(p, above, below)
+}
+
+func countTrue(all []bool) (n int) {
+	for _, b := range all {
+		if b {
+			n++
+		}
+	}
+	return n
+}
+
+// apart parts lines that are small next to the largest from the others. What is 0 throughout can be read anywhere.
+func apart(lines []line) (large, low []line) {
+	largest := make([]float64, len(lines))
+	for n, l := range lines {
+		for _, run := range l.runs {
+			for _, p := range run {
+				largest[n] = math.Max(largest[n], math.Abs(p.y))
+			}
+		}
+	}
+	for n, l := range lines {
+		if largest[n] > 0 && largest[n] < small*slices.Max(largest) {
+			low = append(low, l)
+		} else {
+			large = append(large, l)
+		}
+	}
+	return large, low
+}
+
+// panel is the picture of lines over the days.
+func (t Trend) panel(p *pen, lines []line, blank []bool) picture {
+	values, whole, _ := bounds(lines)
 	last := float64(len(t.Days) - 1)
 	pic := picture{
 		title: t.Title, noData: t.NoData,
@@ -66,16 +121,20 @@ func (t Trend) PNG() ([]byte, error) {
 		x:     span{-0.5, last + 0.5},
 		y:     newScale(values.include(0), whole),
 		lines: lines,
-		more:  len(t.Series) - len(drawn),
 		strip: 14,
 	}
-	if len(t.Days) > 31 {
-		for i := range lines {
-			lines[i].dotted = false
-		}
+	if slices.Contains(t.Weekend, true) {
+		pic.band = t.Weekends
 	}
 	pic.xTicks = t.dayTicks(p)
 	pic.under = []painter{func(p *pen, area chartdraw.Box, at func(x, y float64) (int, int)) {
+		for day, weekend := range t.Weekend {
+			if weekend {
+				left, _ := at(float64(day)-0.5, 0)
+				right, _ := at(float64(day)+0.5, 0)
+				p.fill(left, area.Top, right, area.Bottom, rest)
+			}
+		}
 		for day, empty := range blank {
 			if empty {
 				t.blankDay(p, area, at, float64(day))
@@ -89,10 +148,10 @@ func (t Trend) PNG() ([]byte, error) {
 	pic.under = append(pic.under, func(p *pen, area chartdraw.Box, at func(x, y float64) (int, int)) {
 		for i, y := range spread(ends, area, at) {
 			x, _ := at(last, 0)
-			p.text(ends[i].text, x+dotRadius+10, y+labelSize*3/8, labelSize, palette[ends[i].series])
+			p.text(ends[i].text, x+dotRadius+10, y+labelSize*3/8, labelSize, lines[ends[i].series].color)
 		}
 	})
-	return pic.png(p)
+	return pic
 }
 
 // dayTicks leaves labels out where they would touch, never that of the last day.

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -51,9 +52,63 @@ const maxUnit = 160
 
 // PNG draws the window. The vertical axis starts at 0 unless the values lie close together far from it. The error is
 // ErrNoData where no series has a value between Start and End, or says that End is not after Start.
-func (w Window) PNG() ([]byte, error) {
+func (w Window) PNG() ([]byte, error) { return Windows(w) }
+
+// Windows draws windows of the same time below each other, with their axes of time in line. One without data is left out; the error
+// is ErrNoData where all are.
+func Windows(all ...Window) ([]byte, error) {
+	p, err := newPen()
+	if err != nil {
+		return nil, err
+	}
+	var drawn []picture
+	for _, w := range all {
+		pic, err := w.picture(p)
+		if errors.Is(err, ErrNoData) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		drawn = append(drawn, pic)
+	}
+	if len(drawn) == 0 {
+		return nil, ErrNoData
+	}
+	return stacked(p, drawn...)
+}
+
+// stacked draws pictures below each other, with their plot areas in line. Where an area is follows from its labels, and is known
+// once it is drawn.
+func stacked(p *pen, all ...picture) ([]byte, error) {
+	if len(all) == 1 {
+		return all[0].png(p)
+	}
+	areas := make([]chartdraw.Box, len(all))
+	left, right := 0, Width
+	for n, pic := range all {
+		_, area, err := pic.draw(p)
+		if err != nil {
+			return nil, err
+		}
+		areas[n] = area
+		left, right = max(left, area.Left), min(right, area.Right)
+	}
+	var out [][]byte
+	for n, pic := range all {
+		pic.left, pic.right = pic.left+left-areas[n].Left, pic.right+areas[n].Right-right
+		b, err := pic.png(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return Stack(out...)
+}
+
+func (w Window) picture(p *pen) (picture, error) {
 	if !w.End.After(w.Start) {
-		return nil, fmt.Errorf("chart: window ends at %s, not after its start", w.End.UTC().Format(time.RFC3339))
+		return picture{}, fmt.Errorf("chart: window ends at %s, not after its start", w.End.UTC().Format(time.RFC3339))
 	}
 	if w.Zone == nil {
 		w.Zone = time.UTC
@@ -62,11 +117,7 @@ func (w Window) PNG() ([]byte, error) {
 	lines := w.lines(drawn)
 	values, whole, ok := bounds(lines)
 	if !ok {
-		return nil, ErrNoData
-	}
-	p, err := newPen()
-	if err != nil {
-		return nil, err
+		return picture{}, ErrNoData
 	}
 	threshold := w.Threshold != nil && known(w.Threshold.Value)
 	if threshold {
@@ -90,7 +141,7 @@ func (w Window) PNG() ([]byte, error) {
 	if threshold {
 		pic.under = append(pic.under, w.threshold)
 	}
-	return pic.png(p)
+	return pic, nil
 }
 
 // lines are the series' runs between Start and End, in seconds after Start.
@@ -114,7 +165,7 @@ func (w Window) lines(drawn []TimeSeries) []line {
 	}
 	lines := make([]line, len(drawn))
 	for i, points := range kept {
-		l := line{name: drawn[i].Name}
+		l := line{name: drawn[i].Name, color: palette[i]}
 		gap := true
 		var before time.Time
 		for _, p := range points {

@@ -228,16 +228,21 @@ func (b *Builder) around(ctx context.Context, in reporter.Incident, expr string)
 	if end.IsZero() {
 		end = b.cfg.Now()
 	}
+	// The axis goes on after the end, whether anything is known of that time already or not, and is the same for all graphs.
 	pad := min(max(end.Sub(in.StartedAt)/4, leastAround), mostAround)
 	g := &reporter.Graph{Title: expr, Start: in.StartedAt.Add(-pad), End: end.Add(pad)}
-	if now := b.cfg.Now(); g.End.After(now) {
-		g.End = now
+	until := g.End
+	if now := b.cfg.Now(); until.After(now) {
+		until = now
 	}
-	step := max(g.End.Sub(g.Start)/graphPoints, leastStep).Round(time.Second)
+	if in.EndedAt.IsZero() {
+		g.End = until
+	}
+	step := max(until.Sub(g.Start)/graphPoints, leastStep).Round(time.Second)
 	ctx, cancel := context.WithTimeout(ctx, queryPatience)
 	defer cancel()
 	g.Step = step
-	series, err := b.querier.QueryRange(ctx, expr, g.Start, g.End, step)
+	series, err := b.querier.QueryRange(ctx, expr, g.Start, until, step)
 	if err != nil {
 		b.log.Warn("graph of the incident could not be asked for", "incident", in.ID, "err", err)
 		return nil

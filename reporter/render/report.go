@@ -35,6 +35,7 @@ func (r *Renderer) Report(rep reporter.Report) (reporter.Message, error) {
 		return reporter.Message{}, err
 	}
 	m.Buttons = button(view.Page)
+	m.PictureText = r.trendText(l, rep)
 	if rep.Template != "" {
 		if m.HTML, err = l.executeFile(rep.Template, view); err == nil {
 			return m, nil
@@ -90,44 +91,90 @@ func sampleReport(zone *time.Location) reporter.Report {
 	return rep
 }
 
-// TrendWords returns what a report's picture says: its title, the names of its figures and the days, in the report's zone.
-func (r *Renderer) TrendWords(rep reporter.Report) (title string, figures, days []string, err error) {
+// TrendWords is what a report's picture says.
+type TrendWords struct {
+	Title, Weekends string
+	Figures, Days   []string // names of the figures; days in the report's zone
+	Weekend         []bool   // which of the days are of a weekend
+}
+
+// TrendWords returns what a report's picture says.
+func (r *Renderer) TrendWords(rep reporter.Report) (TrendWords, error) {
 	l, err := r.language(rep.Locale)
 	if err != nil {
-		return "", nil, nil, fmt.Errorf("report %s: %w", rep.Name, err)
-	}
-	zone := r.zoneOr(rep.Zone)
-	for _, at := range rep.Trend.Days {
-		days = append(days, at.In(zone).Format("01-02"))
-	}
-	for _, f := range rep.Trend.Figures {
-		word, err := l.Lookup("figure_" + f.Name)
-		if err != nil { // one of the user's own
-			word = f.Name
-			view := ReportView{Report: rep, words: l}
-			if line, ok := view.lineOf(f.Name); ok && !line.Title.Empty() {
-				word = view.wording(line.Title)
-			}
-		}
-		figures = append(figures, word)
+		return TrendWords{}, fmt.Errorf("report %s: %w", rep.Name, err)
 	}
 	product := cut(clean(rep.Title), shortMax)
 	if product == "" {
 		product = r.product
 	}
-	return product + " " + l.T("trend", len(rep.Trend.Days)), figures, days, nil
+	out := TrendWords{Title: product + " " + l.T("trend", len(rep.Trend.Days)), Weekends: l.T("weekend")}
+	zone := r.zoneOr(rep.Zone)
+	for _, at := range rep.Trend.Days {
+		local := at.In(zone)
+		out.Days = append(out.Days, local.Format("01-02"))
+		out.Weekend = append(out.Weekend, local.Weekday() == time.Saturday || local.Weekday() == time.Sunday)
+	}
+	for _, f := range rep.Trend.Figures {
+		out.Figures = append(out.Figures, l.trendFigure(rep, f.Name))
+	}
+	return out, nil
+}
+
+// trendFigure is the name of a figure in a picture.
+func (l language) trendFigure(rep reporter.Report, name string) string {
+	if word, err := l.Lookup("figure_" + name); err == nil {
+		return word
+	}
+	view := ReportView{Report: rep, words: l}
+	if line, ok := view.lineOf(name); ok && !line.Title.Empty() { // one of the user's own
+		return view.wording(line.Title)
+	}
+	return name
+}
+
+// trendText says in words what a report's picture shows, for those who do not see it.
+func (r *Renderer) trendText(l language, rep reporter.Report) string {
+	if rep.Trend == nil {
+		return ""
+	}
+	view := ReportView{Report: rep, words: l}
+	var parts []string
+	for _, f := range rep.Trend.Figures {
+		line, _ := view.lineOf(f.Name)
+		var values []string
+		for n, at := range rep.Trend.Days {
+			value := l.T("no_data")
+			if finite(f.Values[n]) {
+				value = view.formatted(line.Format, f.Values[n])
+			}
+			values = append(values, at.In(r.zoneOr(rep.Zone)).Format("01-02")+" "+value)
+		}
+		parts = append(parts, l.trendFigure(rep, f.Name)+": "+strings.Join(values, ", "))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // GraphWords are what pictures say.
-type GraphWords struct{ Began, Ended, NoData string }
+type GraphWords struct {
+	Began, Ended, NoData string
+	Alert, KPI           string // titles
+}
 
-// GraphWords returns the words of a locale.
-func (r *Renderer) GraphWords(locale string) (GraphWords, error) {
+// GraphWords returns the words of a locale for the graphs of an alert of that name and of a KPI, by its expression.
+func (r *Renderer) GraphWords(locale, alert, kpi string) (GraphWords, error) {
 	l, err := r.language(locale)
 	if err != nil {
 		return GraphWords{}, fmt.Errorf("graph: %w", err)
 	}
-	return GraphWords{Began: l.T("began"), Ended: l.T("resolved"), NoData: l.T("no_data")}, nil
+	out := GraphWords{
+		Began: l.T("began"), Ended: l.T("resolved"), NoData: l.T("no_data"), Alert: l.T("graph_alert", cut(clean(alert), shortMax)),
+		KPI: l.T("graph_kpi", cut(clean(kpi), shortMax)),
+	}
+	if kpi == reporter.DefaultGraphKPI {
+		out.KPI = l.T("graph_kpi_default")
+	}
+	return out, nil
 }
 
 // ReportView is what a report's template sees, as its dot.

@@ -100,25 +100,27 @@ type figureRow struct {
 }
 
 type reportBody struct {
-	Name       string
-	At         time.Time
-	AtInput    string // of a datetime-local field
-	Asked      bool   // for a time
-	Sent       []sentText
-	Waiting    []deliveryRow // of that time, without a text yet
-	Text       template.HTML
-	Same       bool   // as what was sent
-	Fault      string // why there is no text
-	Picture    template.URL
-	NoPicture  bool // one could not be drawn
-	NoData     []noData
-	Lost       int               // figures without data
-	NotYet     []reporter.Figure // comparisons with a time of which there is no data
-	Figures    []figureRow
-	Dues       []dueRow
-	Older      string
-	Newest     string
-	Configured bool
+	Name    string
+	At      time.Time
+	AtInput string // of a datetime-local field
+	Asked   bool   // for a time
+	Sent    []sentText
+	Waiting []deliveryRow // of that time, without a text yet
+	Text    template.HTML
+	Same    bool   // as what was sent
+	Fault   string // why there is no text
+	Picture template.URL
+	// PictureText says what the picture shows.
+	PictureText string
+	NoPicture   bool // one could not be drawn
+	NoData      []noData
+	Lost        int               // figures without data
+	NotYet      []reporter.Figure // comparisons with a time of which there is no data
+	Figures     []figureRow
+	Dues        []dueRow
+	Older       string
+	Newest      string
+	Configured  bool
 }
 
 func (p *Pages) report(w http.ResponseWriter, r *http.Request) {
@@ -230,7 +232,7 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 		body.Fault = v.T("failed")
 		return nil
 	}
-	body.Text = markup(msg.Whole())
+	body.Text, body.PictureText = markup(msg.Whole()), msg.PictureText
 	body.Same = slices.ContainsFunc(body.Sent, func(s sentText) bool { return s.Text == body.Text })
 	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.ReportPicture(r.Context(), body.Name, body.At) })
 	for _, key := range slices.Sorted(maps.Keys(rep.Figures)) {
