@@ -165,6 +165,38 @@ func TestRetryAfterHoldsForTheChatAcrossRestarts(t *testing.T) {
 	})
 }
 
+// A wait is kept when the process starts again, also for a receiver that was suspended before: a start, as a reload, only lets
+// what a person had to repair be tried again.
+func TestRetryAfterOutlivesASuspensionAndARestart(t *testing.T) {
+	t.Parallel()
+	for name, probes := range map[string][]error{
+		"asked at a send":          nil,
+		"asked at a harmless call": {&reporter.SendError{Verdict: reporter.VerdictWait, After: time.Hour, Err: errors.New("429")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				wait := &reporter.SendError{Verdict: reporter.VerdictWait, After: time.Hour, Err: errors.New("429")}
+				c := &chat{script: []error{answer(reporter.VerdictReceiver)}, probes: probes}
+				if probes == nil {
+					c.script = append(c.script, wait)
+				}
+				s := newState(t, pending("a", "oncall"))
+				start := time.Now()
+				for range 9 {
+					build(t, s, compose(subject), outbox.Config{}, map[string]outbox.Channel{"oncall": c}).run(10 * time.Minute)
+				}
+				if c.text() != "a" {
+					t.Fatalf("arrived %q", c.text())
+				}
+				if waited := c.at[0].Sub(start); waited < time.Hour || waited > time.Hour+3*time.Minute {
+					t.Errorf("it was sent after %v", waited)
+				}
+			})
+		})
+	}
+}
+
 // A configured address that was replaced by a moved chat's is not used; another configured address is.
 func TestAMovedChatIsFollowedUntilTheConfigurationChanges(t *testing.T) {
 	t.Parallel()
@@ -726,21 +758,38 @@ func TestAnOutageMakesNoCopies(t *testing.T) {
 	}
 }
 
-// A stop in the middle of an outage is quick, and books nothing as lost.
+// A stop in the middle of an outage is quick, and books nothing as lost that was answered.
 func TestStopIsQuick(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := &chat{refuses: &reporter.SendError{Verdict: reporter.VerdictWait, After: 10 * time.Minute, Err: errors.New("503")}}
-		w := build(t, newState(t, pending("a", "oncall")), compose(nil), outbox.Config{}, map[string]outbox.Channel{"oncall": c})
-		start := time.Now()
-		w.run(3 * time.Second)
-		if took := time.Since(start); took > 4*time.Second {
-			t.Errorf("the stop took %v", took-3*time.Second)
-		}
-		if d := w.delivery("a"); d.State != reporter.DeliveryPending || d.Parts[0].Unknown() {
-			t.Errorf("the delivery is %s, %+v", d.State, d.Parts)
-		}
-	})
+	wait := &reporter.SendError{Verdict: reporter.VerdictWait, After: 10 * time.Minute, Err: errors.New("503")}
+	for name, tc := range map[string]struct {
+		refuses error
+		delay   time.Duration // of each send
+		within  time.Duration
+		unknown int
+	}{
+		"asked to wait":                    {refuses: wait, within: time.Second},
+		"refused by a server out of order": {refuses: answer(reporter.VerdictRetry), within: time.Second},
+		"answers are lost":                 {refuses: answer(reporter.VerdictUnknown), within: time.Second, unknown: 1},
+		"a slow answer is waited for":      {refuses: wait, delay: 5 * time.Second, within: 3 * time.Second},
+		"an answer that does not come":     {delay: time.Hour, within: 9 * time.Second, unknown: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := &chat{refuses: tc.refuses, delay: tc.delay}
+				w := build(t, newState(t, pending("a", "oncall")), compose(subject), outbox.Config{}, map[string]outbox.Channel{"oncall": c})
+				start := time.Now()
+				w.run(3 * time.Second)
+				if took := time.Since(start) - 3*time.Second; took > tc.within {
+					t.Errorf("the stop took %v", took)
+				}
+				if d := w.delivery("a"); d.State != reporter.DeliveryPending || d.Parts[0].Ambiguous+d.Parts[0].Interrupted != tc.unknown {
+					t.Errorf("the delivery is %s, %+v", d.State, d.Parts)
+				}
+			})
+		})
+	}
 }
 
 // A report that was due too long ago is not sent; people are notified of it.
