@@ -54,6 +54,13 @@ func TestPagesOfOtherSitesReachNothing(t *testing.T) {
 		"a reload by a link":                       {"GET", "/-/reload", "", []string{"Sec-Fetch-Site", "cross-site"}, 405},
 		"a reload for another name of this host":   {"POST", "/-/reload", "", []string{"Host", "evil.example:9787"}, 421},
 		"an action from another site":              {"POST", "/deliveries/1/cancel", "", []string{"Origin", "https://evil.example"}, 403},
+		"an edit from another site":                {"POST", "/incidents/X/edit", "", []string{"Origin", "https://evil.example"}, 403},
+		"an edit without a login":                  {"POST", "/incidents/X/edit", "", []string{"Sec-Fetch-Site", "same-origin"}, 401},
+		"the form of an edit without a login":      {"GET", "/incidents/X/edit", "", []string{"Sec-Fetch-Site", "same-origin"}, 401},
+		"a retry of all from another site":         {"POST", "/deliveries/retry", "", []string{"Origin", "https://evil.example"}, 403},
+		"a retry of all without a login":           {"POST", "/deliveries/retry", "", []string{"Sec-Fetch-Site", "same-origin"}, 401},
+		"the API for another name of this host":    {"GET", "/api/v1/incidents", "", []string{"Host", "evil.example"}, 421},
+		"the API by localhost":                     {"GET", "/api/v1/incidents", "", []string{"Host", "localhost:9787"}, 200},
 		"pages for another name of this host":      {"GET", "/incidents", "", []string{"Host", "evil.example"}, 421},
 		"metrics for another name of this host":    {"GET", "/metrics", "", []string{"Host", "evil.example"}, 421},
 		"readiness for another name of this host":  {"GET", "/-/ready", "", []string{"Host", "evil.example"}, 421},
@@ -78,7 +85,7 @@ func TestPagesOfOtherSitesReachNothing(t *testing.T) {
 	}
 	_, metrics := r.get("/metrics")
 	for _, want := range []string{
-		`awoooi_reporter_requests_refused_total{reason="cross_origin"} 6`, `awoooi_reporter_requests_refused_total{reason="host"} 6`,
+		`awoooi_reporter_requests_refused_total{reason="cross_origin"} 8`, `awoooi_reporter_requests_refused_total{reason="host"} 7`,
 		`awoooi_reporter_webhooks_total{code="415"} 1`,
 	} {
 		if !strings.Contains(metrics, want) {

@@ -304,7 +304,7 @@ func (c *Channel) post(ctx context.Context, id, kind, contentType string, body [
 		return err
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // its status is the answer
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // its status is the answer
 	return verdict(resp, c.now())
 }
 
@@ -329,7 +329,8 @@ func verdict(resp *http.Response, now time.Time) error {
 		// 409 is said to a key whose first request is still in work.
 		e.Verdict = reporter.VerdictRetry
 	case status >= 300 && status < 400:
-		e.Verdict, e.Err = reporter.VerdictReceiver, fmt.Errorf("%d: redirects are not followed; set url to the address that takes the messages", status)
+		e.Verdict = reporter.VerdictReceiver
+		e.Err = fmt.Errorf("%d: redirects are not followed; set url to the address that takes the messages", status)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound, status == http.StatusGone,
 		status == http.StatusMethodNotAllowed:
 		e.Verdict = reporter.VerdictReceiver

@@ -350,7 +350,8 @@ func (t *journalTx) flush(ctx context.Context) error {
 		found := len(l.stored) == 0 // whether what the incident is found by has changed
 		for n, a := range l.Alerts {
 			have, ok := l.stored[keyOf(a)]
-			found = found || n < searchedAlerts && !(ok && maps.Equal(have.Labels, a.Labels) && maps.Equal(have.Annotations, a.Annotations))
+			said := ok && maps.Equal(have.Labels, a.Labels) && maps.Equal(have.Annotations, a.Annotations)
+			found = found || n < searchedAlerts && !said
 			switch {
 			case ok && sameAlert(have, a) && have.SeenAt.Equal(a.SeenAt):
 			case ok && sameAlert(have, a): // As of every repeat.

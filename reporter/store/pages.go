@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -19,8 +21,9 @@ const (
 	// countedIncidents is where the count of incidents stops, and countedFound where it stops for those that have a text.
 	countedIncidents = 100_000
 	countedFound     = 1000
-	// sampled is how many incidents tell whether a text is a frequent one.
-	sampled = 4 * countedFound
+	// sampled is how many incidents tell whether a text is a frequent one, and frequent how many of these have it then.
+	sampled  = 1000
+	frequent = sampled / 4
 	// facetsAtMost is how many different values a facet lists.
 	facetsAtMost = 50
 )
@@ -96,35 +99,53 @@ func (s *Store) holds(text string) (condition, arg string) {
 // incident on.
 func (s *Store) rare(ctx context.Context, f reporter.IncidentFilter) (bool, error) {
 	w := s.filtered(f)
-	if f.State != "" {
-		w.add(`i.state = $`, string(f.State))
-	}
+	w.add(`i.state = $`, string(cmp.Or(f.State, reporter.IncidentResolved))) // which most are
 	sample := `SELECT i.id FROM incidents i ` + w.text() + ` ORDER BY i.started_at DESC, i.id DESC` + w.limit(sampled)
 	var t where
 	t.args = w.args
 	condition, arg := s.holds(f.Text)
 	t.add(condition, arg)
 	var n int
-	err := s.reading().row(ctx, `SELECT count(*) FROM (`+sample+`) c JOIN incident_texts t ON t.incident_id = c.id `+t.text(), t.args...).Scan(&n)
+	err := s.reading().row(ctx, `SELECT count(*) FROM (`+sample+`) c JOIN incident_texts t ON t.incident_id = c.id `+t.text(), t.args...).
+		Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("incidents: %w", err)
 	}
-	return n < countedFound, nil
+	return n < frequent, nil
 }
 
-// found returns the places of all incidents that have the text, in their order.
+// found returns the places of all incidents that have the text, in their order. Both halves of the texts are read at the same
+// time.
 func (s *Store) found(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentCursor, error) {
-	w := s.filtered(f)
-	if f.State != "" {
-		w.add(`i.state = $`, string(f.State))
+	var middle sql.NullString
+	err := s.reading().row(ctx, `SELECT max(id) FROM (SELECT id FROM incidents ORDER BY id
+		LIMIT (SELECT count(*) / 2 + 1 FROM incidents)) n`).Scan(&middle)
+	if err != nil {
+		return nil, fmt.Errorf("incidents: %w", err)
 	}
-	condition, arg := s.holds(f.Text)
-	w.add(condition, arg)
-	// CROSS JOIN lets SQLite read the texts first, from one end to the other.
-	out, err := s.places(ctx, `SELECT i.state, i.started_at, i.id FROM incident_texts t CROSS JOIN incidents i `+w.text()+
-		` AND i.id = t.incident_id`, w.args...)
+	var halves [2][]reporter.IncidentCursor
+	group, ctx := errgroup.WithContext(ctx)
+	for n, half := range []string{`t.incident_id < $`, `t.incident_id >= $`} {
+		group.Go(func() (err error) {
+			w := s.filtered(f)
+			if f.State != "" {
+				w.add(`i.state = $`, string(f.State))
+			}
+			w.add(half, middle.String)
+			condition, arg := s.holds(f.Text)
+			w.add(condition, arg)
+			// CROSS JOIN lets SQLite read the texts first, from one end to the other.
+			halves[n], err = s.places(ctx, `SELECT i.state, i.started_at, i.id FROM incident_texts t CROSS JOIN incidents i `+w.text()+
+				` AND i.id = t.incident_id`, w.args...)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	out := slices.Concat(halves[0], halves[1])
 	slices.SortFunc(out, comparePlaces)
-	return out, err
+	return out, nil
 }
 
 func (s *Store) places(ctx context.Context, query string, args ...any) (out []reporter.IncidentCursor, err error) {
@@ -223,11 +244,7 @@ func (s *Store) count(ctx context.Context, f reporter.IncidentFilter) (n int, mo
 		w.add(`i.state = $`, string(f.State))
 	}
 	s.having(&w, f)
-	order := ""
-	if f.Text != "" { // The sample of the newest ones has shown that many have it.
-		order = ` ORDER BY i.started_at DESC, i.id DESC`
-	}
-	err = s.reading().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM incidents i `+w.text()+order+w.limit(bound+1)+`) n`, w.args...).Scan(&n)
+	err = s.reading().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM incidents i `+w.text()+w.limit(bound+1)+`) n`, w.args...).Scan(&n)
 	if err != nil {
 		return 0, false, fmt.Errorf("incidents: %w", err)
 	}

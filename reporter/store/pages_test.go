@@ -288,14 +288,14 @@ func TestRetryOfACause(t *testing.T) {
 		for n := range 260 {
 			d := reporter.NewDelivery(reporter.DeliveryPostmortem, fmt.Sprint("INC-", n), []string{"a", "b"}[n%2], day.Add(time.Duration(n)*time.Second))
 			d.State, d.Reason, d.FinishedAt = reporter.DeliveryGivenUp, reporter.ReasonNotAnswered, day
-			switch {
-			case n == 0:
+			switch n {
+			case 0:
 				d.Reason = reporter.ReasonRefused
-			case n == 2:
+			case 2:
 				d.State, d.Reason, d.FinishedAt = reporter.DeliveryPending, reporter.ReasonWait, time.Time{}
-			case n == 4:
+			case 4:
 				d.State, d.Reason, d.FinishedAt = reporter.DeliveryPending, reporter.ReasonNone, time.Time{}
-			case n == 6:
+			case 6:
 				d.State, d.Reason = reporter.DeliverySent, reporter.ReasonNone
 			}
 			if _, err := s.Enqueue(ctx, d); err != nil {

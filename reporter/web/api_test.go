@@ -176,6 +176,8 @@ func (j journal) IncidentsAfter(_ context.Context, f reporter.IncidentFilter) ([
 	return out, nil
 }
 
+var client = &http.Client{Timeout: 2 * time.Minute}
+
 // 100,000 incidents are streamed in bounded memory.
 func TestAPIStreams(t *testing.T) {
 	const n = 100_000
@@ -185,7 +187,7 @@ func TestAPIStreams(t *testing.T) {
 	var before, now runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	resp, err := http.Get(s.URL + "/api/v1/incidents?limit=100000")
+	resp, err := client.Get(s.URL + "/api/v1/incidents?limit=100000")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,19 +220,19 @@ func TestAPIOfSlowClientsAndTrouble(t *testing.T) {
 	j := journal{n: 100_000, reading: new(atomic.Int32)}
 	s := httptest.NewServer(pagesOf(j, j.world))
 	defer s.Close()
-	var slow []*http.Response
+	var slow []io.Closer
 	for range 8 {
-		resp, err := http.Get(s.URL + "/api/v1/incidents?limit=100000")
+		resp, err := client.Get(s.URL + "/api/v1/incidents?limit=100000")
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
 		defer resp.Body.Close()
-		slow = append(slow, resp)
+		slow = append(slow, resp.Body)
 	}
 	for j.reading.Load() > 0 { // until each waits for its client
 		runtime.Gosched()
 	}
-	resp, err := http.Get(s.URL + "/api/v1/incidents")
+	resp, err := client.Get(s.URL + "/api/v1/incidents")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,18 +240,18 @@ func TestAPIOfSlowClientsAndTrouble(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("beyond those that are answered: %d", resp.StatusCode)
 	}
-	page, err := http.Get(s.URL + "/incidents")
+	page, err := client.Get(s.URL + "/incidents")
 	if err != nil || page.StatusCode != http.StatusOK {
 		t.Fatalf("a page beside slow clients: %v %v", page, err)
 	}
 	page.Body.Close()
-	for _, resp := range slow {
-		resp.Body.Close()
+	for _, body := range slow {
+		body.Close()
 	}
 	cut := journal{n: 100_000, fails: 40_000, reading: new(atomic.Int32)}
 	broken := httptest.NewServer(pagesOf(cut, cut.world))
 	defer broken.Close()
-	resp, err = http.Get(broken.URL + "/api/v1/incidents?limit=100000")
+	resp, err = client.Get(broken.URL + "/api/v1/incidents?limit=100000")
 	if err != nil {
 		t.Fatal(err)
 	}

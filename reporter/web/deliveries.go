@@ -137,7 +137,8 @@ func (p *Pages) retryCause(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	p.cfg.Log.Info("deliveries retried by hand", "count", n, "receiver", c.Receiver, "reason", c.Reason, "user", author(r), "from", r.RemoteAddr)
+	p.cfg.Log.Info("deliveries retried by hand", "count", n, "receiver", c.Receiver, "reason", c.Reason, "user", author(r),
+		"from", r.RemoteAddr)
 	http.Redirect(w, r, address("/deliveries", "receiver", c.Receiver, "done", "retry_all", "count", strconv.Itoa(n)), http.StatusSeeOther)
 }
 

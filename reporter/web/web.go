@@ -142,7 +142,8 @@ type Pages struct {
 // New builds the pages.
 func New(cfg Config) *Pages {
 	return &Pages{
-		cfg: cfg, started: cfg.Now(), words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry), lists: semaphore.NewWeighted(listsAtOnce),
+		cfg: cfg, started: cfg.Now(), words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry),
+		lists: semaphore.NewWeighted(listsAtOnce),
 	}
 }
 

@@ -717,7 +717,7 @@ func TestPaging(t *testing.T) {
 		t.Error("the second page of alerts holds others than the 31st to the 60th")
 	}
 	if !strings.Contains(second, "31–60 of 121") || !strings.Contains(second, "… 91 more …") {
-		t.Errorf("the second page of alerts does not say where it is, or the timeline how much it leaves out: %s", second[strings.Index(second, `id="alerts"`):][:300])
+		t.Error("the second page of alerts does not say where it is, or the timeline how much it leaves out")
 	}
 	back = regexp.MustCompile(`<a href="([^"#]+)#alerts" rel="prev"`).FindStringSubmatch(second)
 	if back == nil {
