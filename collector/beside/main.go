@@ -78,7 +78,10 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	ours, err := json.Marshal(map[string]any{"sources": []any{map[string]any{"name": "awoooi", "kind": "postgres", "dsn": dsn}}})
+	ours, err := json.Marshal(map[string]any{
+		"sources":   []any{map[string]any{"name": "awoooi", "kind": "postgres", "dsn": dsn}},
+		"collector": map[string]any{"scrape_timeout": "1m"},
+	})
 	if err != nil {
 		return err
 	}
