@@ -91,7 +91,8 @@ func NewReconciler(
 ) *Reconciler {
 	r := &Reconciler{
 		journal: journal, opened: opened, log: log, now: now, cfg: cfg,
-		pending: map[string]bool{}, missing: map[string]map[episode]time.Time{}, emptied: map[string]map[string]time.Time{}, faults: map[string]string{}, asked: map[string]ClusterOutcome{},
+		pending: map[string]bool{}, missing: map[string]map[episode]time.Time{}, emptied: map[string]map[string]time.Time{},
+		faults: map[string]string{}, asked: map[string]ClusterOutcome{},
 		success: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_reconcile_last_success_timestamp_seconds",
 			Help: "When the open incidents were last compared with what is known of their alerts; 0 if never.",
