@@ -34,11 +34,12 @@ const (
 	oldest        = "awoooi_incidents_oldest_open_timestamp_seconds"
 	ended         = "awoooi_incidents_resolved"
 	chronic       = "awoooi_alerts_chronic"
+	heartbeats    = "awoooi_heartbeats"
 )
 
 var wellKnown = []string{
 	alerts, resolved, autoResolved, humanApproved, converged, grouped, succeeded, failed, knowledge, playbooks, open, resolution,
-	byName, oldest, ended, chronic,
+	byName, oldest, ended, chronic, heartbeats,
 }
 
 // The rows of the dashboard that the sections of the builtin reports make, by their titles in English.
@@ -170,6 +171,10 @@ func (k kpis) now(o Options) map[string][]panel {
 			targets: []target{{k.total(f.name, ""), "now"}, {k.change(f.name), "against the day before"}},
 		}, f.name)
 	}
+	add(rowAlerts, panel{
+		kind: figures, title: "Heartbeats", help: k.metrics[heartbeats].Help, unit: units.NoUnit, width: 4,
+		targets: []target{{k.by(heartbeats, ""), "{{state}}"}},
+	}, heartbeats)
 	add(rowRepairs, panel{
 		kind: figures, title: "Repair success", unit: units.PercentUnit, width: 4,
 		help:       "Repairs that succeeded, of those that ended, in the trailing 24 hours. Without any repair there is no rate.",

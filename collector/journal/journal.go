@@ -29,7 +29,7 @@ type Counts interface {
 // the number share, and noise_totals counts the rows of both: names, candidates.
 var Names = []string{
 	"alerts", "alerts_by_name", "alerts_resolved", "alerts_converged", "alerts_grouped", "alerts_chronic", "incidents_open",
-	"incidents_oldest_open", "incidents_resolved", "resolution_seconds", "noise", "noise_totals", "noise_candidates",
+	"incidents_oldest_open", "incidents_resolved", "resolution_seconds", "heartbeats", "noise", "noise_totals", "noise_candidates",
 }
 
 // Source asks the journal.

@@ -167,7 +167,7 @@ func TestRoles(t *testing.T) {
 	}
 	p := startIn(t, t.TempDir(), "prometheus: {url: \"http://127.0.0.1:1\"}\n", Options{Role: RoleReporter})
 	if code, text := p.get("/metrics"); code != 200 || strings.Contains(text, "awoooi_collector_window_end") || strings.Contains(text, "awoooi_collector_metric_configured") ||
-		!strings.Contains(text, "awoooi_reporter_webhooks_total") || !strings.Contains(text, "\nawoooi_alerts_chronic 0\n") || !strings.Contains(text, "\nawoooi_alert_noise_names 0\n") {
+		!strings.Contains(text, "awoooi_reporter_webhooks_total") || !strings.Contains(text, "\nawoooi_alerts_chronic 0\n") || !strings.Contains(text, "\nawoooi_heartbeats{state=\"missing\"} 0\n") || !strings.Contains(text, "\nawoooi_alert_noise_names 0\n") {
 		t.Errorf("the reporter's metrics: %d\n%s", code, text)
 	}
 	if code, page := p.get("/reports/daily"); code != 200 || !strings.Contains(page, "無資料") || !strings.Contains(page, "refused") {

@@ -18,7 +18,7 @@ type Count struct {
 // alerts_resolved, alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than
 // one), alerts_chronic (firing, of chronic incidents, now), incidents_open (now), incidents_oldest_open (when the oldest of them
 // began, in seconds since 1970; no row where none is open), incidents_chronic (now), incidents_resolved, resolution_seconds (by stat:
-// avg, p50, p95; no rows where none was resolved).
+// avg, p50, p95; no rows where none was resolved), heartbeats (by state: received, missing; now).
 func (s *Store) Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error) {
 	const (
 		window = ` FROM alerts a WHERE a.starts_at >= $1 AND a.starts_at < $2`
@@ -46,6 +46,9 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 	case "alerts_chronic":
 		return s.single(ctx, `SELECT count(*) FROM incidents i JOIN alerts a ON a.incident_id = i.id
 			WHERE i.state = 'chronic' AND a.ends_at IS NULL`)
+	case "heartbeats":
+		return s.labelled(ctx, "state", `SELECT CASE outage WHEN '' THEN 'received' ELSE 'missing' END, count(*) FROM heartbeats
+			GROUP BY 1 ORDER BY 1`)
 	case "incidents_oldest_open":
 		return s.oldestOpen(ctx)
 	case "incidents_resolved":
@@ -73,6 +76,28 @@ func (s *Store) oldestOpen(ctx context.Context) ([]Count, error) {
 		return nil, nil
 	}
 	return []Count{{Values: map[string]float64{"value": float64(started.Int64) / 1e6}}}, nil
+}
+
+// labelled reads rows of a label's value and a number.
+func (s *Store) labelled(ctx context.Context, label, query string) ([]Count, error) {
+	rows, err := s.reading().query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	defer rows.Close()
+	var out []Count
+	for rows.Next() {
+		var value string
+		var n float64
+		if err := rows.Scan(&value, &n); err != nil {
+			return nil, fmt.Errorf("count: %w", err)
+		}
+		out = append(out, Count{Labels: map[string]string{label: value}, Values: map[string]float64{"value": n}})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	return out, nil
 }
 
 // alertsBy counts by one of the columns of alerts.

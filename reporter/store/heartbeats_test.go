@@ -79,6 +79,14 @@ func TestHeartbeatsAreKept(t *testing.T) {
 		if v := ask(s, reporter.JournalQuery{}); len(v.Heartbeats) != 0 || v.HeartbeatTotal != 0 {
 			t.Errorf("who asks for none gets %d", len(v.Heartbeats))
 		}
+		counts, err := s.Counts(t.Context(), "heartbeats", time.Time{}, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "counts", []store.Count{
+			{Labels: map[string]string{"state": "missing"}, Values: map[string]float64{"value": 1}},
+			{Labels: map[string]string{"state": "received"}, Values: map[string]float64{"value": 2}},
+		}, counts)
 		list, err := s.Heartbeats(t.Context())
 		if err != nil {
 			t.Fatal(err)
