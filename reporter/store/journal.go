@@ -89,8 +89,9 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		args[n] = text
 	}
 	// The alerts of many clusters may have the same fingerprints.
-	ofCluster := ` JOIN incidents i ON i.id = a.incident_id AND (i.cluster IN (` + t.element(2) + `, '` +
-		reporter.ClusterDefault + `') OR i.adopted)`
+	// A subquery, so that no planner begins with the incidents and reads all their alerts for each that is asked for.
+	ofCluster := ` AND (SELECT i.cluster IN (` + t.element(2) + `, '` + reporter.ClusterDefault + `') OR i.adopted
+		FROM incidents i WHERE i.id = a.incident_id)`
 	var whole, large [][]any
 	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
