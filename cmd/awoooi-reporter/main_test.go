@@ -127,13 +127,13 @@ func TestDashboardsCommandWritesWhatIsConfigured(t *testing.T) {
 				if code := run(t.Context(), []string{"dashboards", "--config.file", conf, "--out", out}, &stdout, &stderr); code != 0 {
 					t.Fatalf("exit %d: %s", code, stderr.String())
 				}
-				if lines := strings.Count(stdout.String(), "\n"); lines != 6 {
+				if lines := strings.Count(stdout.String(), "\n"); lines != 7 {
 					t.Errorf("%d files were named:\n%s", lines, stdout.String())
 				}
 			}
 			var all strings.Builder
 			for _, file := range []string{
-				"awoooi-kpi.json", "awoooi-reporter-health.json", "rules/configured.yaml", "rules/collector.yaml", "rules/reporter.yaml", "runbook.md",
+				"awoooi-kpi.json", "awoooi-reporter-health.json", "awoooi-alert-noise.json", "rules/configured.yaml", "rules/collector.yaml", "rules/reporter.yaml", "runbook.md",
 			} {
 				b, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(file)))
 				if err != nil {

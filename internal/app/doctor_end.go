@@ -29,7 +29,7 @@ import (
 const (
 	// testAlert is the name of the alert that EndToEnd posts, and testLabel tells one run's from another's.
 	testAlert = "AwoooiReporterTest"
-	testLabel = "awoooi_reporter_test"
+	testLabel = "reporter_test"
 	testTitle = "🧪 TEST: doctor --end-to-end, nothing is wrong"
 	// hopTime is what a hop within the program may take, a slow channel and a busy database among it.
 	hopTime = 2 * time.Minute
