@@ -178,8 +178,8 @@ func TestFleet(t *testing.T) {
 	_, listed, _ := strings.Cut(page, `id="alertmanagers"`)
 	listed, _, _ = strings.Cut(listed, "</section>")
 	_, bad, _ := strings.Cut(listed, `class="badge bad"`)
-	_, named, _ := strings.Cut(bad, `class="title">`)
-	if strings.Count(listed, `class="badge bad"`) != 1 || !strings.HasPrefix(named, f.silent()+"<") {
+	_, named, _ := strings.Cut(bad, `class="title" href="/clusters/`)
+	if strings.Count(listed, `class="badge bad"`) != 1 || !strings.HasPrefix(named, f.silent()+`"`) {
 		t.Errorf("the page does not name %s as the one that is down:\n%s", f.silent(), listed)
 	}
 	if _, overview := r.get("/"); !strings.Contains(overview, f.silent()) {
