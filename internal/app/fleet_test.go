@@ -147,9 +147,11 @@ func TestFleet(t *testing.T) {
 	f.lost.Store(true)
 	for _, at := range []time.Duration{12 * time.Minute, 17 * time.Minute} {
 		passed.Store(int64(at))
-		if err := r.reconcile.Reconcile(ctx); err == nil || strings.Count(err.Error(), "cluster ") != 1 || !strings.Contains(err.Error(), f.silent()) {
-			t.Fatalf("the comparison of minute %v says %v", at, err)
-		}
+		// On a busy machine other clusters, too, may need longer than a comparison waits.
+		eventually(t, fmt.Sprintf("a comparison of minute %v that lacks one answer", at), func() bool {
+			err := r.reconcile.Reconcile(ctx)
+			return err != nil && strings.Count(err.Error(), "cluster ") == 1 && strings.Contains(err.Error(), f.silent())
+		})
 	}
 	all, err := r.store.Incidents(t.Context(), f.clusters*f.alerts)
 	if err != nil {

@@ -30,7 +30,7 @@ const secretPart = "planted-secret"
 
 func newHTTP(t *testing.T, address string, hc promconfig.HTTPClientConfig) *promql.HTTP {
 	t.Helper()
-	h, err := promql.NewHTTP(address, hc, 10*time.Second)
+	h, err := promql.NewHTTP(address, hc, 2*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestHTTPSendsWhatTheClientIsConfiguredWith(t *testing.T) {
 	want := map[string]string{
 		"path": "/prometheus/api/v1/query", "tenant": "team-a",
 		"auth":  "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+secretPart)),
-		"query": "sum(x)", "time": "1776830400", "dedup": "true", "timeout": "10s",
+		"query": "sum(x)", "time": "1776830400", "dedup": "true", "timeout": "2m0s",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -224,15 +224,19 @@ func TestRealPrometheus(t *testing.T) {
 		{Labels: map[string]string{"category": "storage"}, Value: 0},
 	}
 	var got []reporter.Sample
+	var ranges []reporter.Series
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); len(got) == 0 && time.Now().Before(deadline); <-tick.C {
-		if got, err = h.Query(t.Context(), "sort_desc(max by (category) (awoooi_alerts))", time.Now()); err != nil {
+	for deadline := time.Now().Add(2 * time.Minute); (len(got) == 0 || len(ranges) == 0) && time.Now().Before(deadline); <-tick.C {
+		now := time.Now()
+		if got, err = h.Query(t.Context(), "sort_desc(max by (category) (awoooi_alerts))", now); err != nil {
+			t.Logf("not ready yet: %v", err)
+		}
+		if ranges, err = h.QueryRange(t.Context(), "max by (category) (awoooi_alerts)", now.Add(-time.Hour), now, time.Second); err != nil {
 			t.Logf("not ready yet: %v", err)
 		}
 	}
 	now := time.Now()
-	ranges, err := h.QueryRange(t.Context(), "max by (category) (awoooi_alerts)", now.Add(-time.Hour), now, time.Second)
 	if err != nil || len(ranges) != 2 || len(ranges[0].Points) == 0 || ranges[0].Points[0].Value != 60 || ranges[0].Labels["category"] != "network" {
 		t.Errorf("a range is %+v, %v", ranges, err)
 	}

@@ -42,7 +42,7 @@ func channel(tb testing.TB, url string, logs *bytes.Buffer, edits ...func(*teleg
 	tb.Helper()
 	cfg := telegram.Config{
 		Token: secret.New(planted), ChatID: "-100123", APIURL: url, RetryMax: 2,
-		RetryWaitMin: time.Millisecond, RetryWaitMax: 2 * time.Millisecond, Timeout: 300 * time.Millisecond,
+		RetryWaitMin: time.Millisecond, RetryWaitMax: 2 * time.Millisecond, Timeout: time.Minute,
 	}
 	for _, e := range edits {
 		e(&cfg)
@@ -111,6 +111,9 @@ func TestVerdicts(t *testing.T) {
 				if tc.token != "" {
 					cfg.Token = secret.New(tc.token)
 				}
+				if len(tc.faults) > 0 && tc.faults[0].Hang {
+					cfg.Timeout = time.Second
+				}
 			})
 			part := reporter.Part{HTML: "<b>x</b>"}
 			if tc.html != "" {
@@ -137,7 +140,9 @@ func TestServerThatIsAwayIsTriedAgainLater(t *testing.T) {
 	t.Parallel()
 	var logs bytes.Buffer
 	for _, url := range []string{"http://127.0.0.1:1", "http://nowhere.invalid", "https://127.0.0.1:1"} {
-		_, err := channel(t, url, &logs).Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{})
+		// A look-up of a name may wait for a name server that is away.
+		c := channel(t, url, &logs, func(cfg *telegram.Config) { cfg.Timeout = time.Second })
+		_, err := c.Send(t.Context(), reporter.Part{HTML: "x"}, reporter.SendOptions{})
 		if verdictOf(err) != "error" {
 			t.Errorf("%s: %v", url, err)
 		}
