@@ -96,7 +96,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
 		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
-		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at IS NULL`+ofCluster+`
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON a.fingerprint = `+t.element(0)+`
+			AND a.ends_at IS NULL`+ofCluster+`
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` 
 			AND a.ends_at >= `+t.integer(1)+ofCluster+`
 		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, func(in reporter.Incident, sum summary) {

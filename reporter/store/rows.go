@@ -39,6 +39,15 @@ func (q querier) each(n int) string {
 	return "json_array_elements($" + strconv.Itoa(n) + "::json)"
 }
 
+// byFingerprint follows alerts in a query that looks up many of them. SQLite would take another index and read all that are firing for
+// each.
+func (q querier) byFingerprint() string {
+	if q.sqlite {
+		return " INDEXED BY alerts_fingerprint"
+	}
+	return ""
+}
+
 // element is the element n of value, an array, as a text or as an integer.
 func (q querier) element(n int) string { return "(v.value ->> " + strconv.Itoa(n) + ")" }
 
