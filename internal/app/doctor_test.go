@@ -123,7 +123,7 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 		"chat has no topics": {receiver(token, "-1", ", thread_id: 5"), "the chat has no topics; remove thread_id"},
 		"Bot API is away": {strings.ReplaceAll(receiver(token, "-1", ""), api, "http://"+closed),
 			"connection refused; check api_url"},
-		"state is no directory":   {fmt.Sprintf("state: {path: %q}", notADirectory), "is not a directory; check state.path"},
+		"state is below a file":   {fmt.Sprintf("state: {path: %q}", notADirectory+"/state"), "not a directory; check state.path"},
 		"state database is away":  {"state: {dsn: 'postgres://u:planted@" + closed + "/d'}", "fail state: "},
 		"database is away":        {source("kind: postgres, dsn: 'postgres://u:planted@"+closed+"/d'") + "sql: SELECT 1 AS value}]", "fail source x query q: postgres: connection refused; start the server"},
 		"Redis is away":           {source("kind: redis, url: 'redis://:planted@"+closed+"'") + "redis: [LLEN, a]}]", "fail source x query q: "},

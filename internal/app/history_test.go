@@ -34,11 +34,17 @@ func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 	}
 	now := due
 	log := slog.New(slog.DiscardHandler)
-	qs, err := queries(c, nil, log)
+	c.State.Path = filepath.Join(dir, "data")
+	state, err := newStatePart(t.Context(), c, log, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
-	ss, err := sources(c, nil)
+	own := []collector.NamedSource{state.journalSource()}
+	qs, err := queries(c, own, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ss, err := sources(c, own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +63,7 @@ func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
+	state.close()
 }
 
 // The reports of a program that has lived for two weeks have every figure, every change and a trend without gaps; the weekly
