@@ -25,6 +25,7 @@ var levels = []string{
 // The ranks that have a meaning of their own.
 var (
 	ranks      = rankNames()
+	separators = strings.NewReplacer(" ", "", "-", "", "_", "")
 	rankWarn   = ranks["warning"]
 	rankOther  = ranks["info"] - 1
 	rankAbsent = len(levels)
@@ -42,7 +43,10 @@ func rankNames() map[string]int {
 
 // Rank orders severities: the smaller, the more severe. Case, blanks and "-" and "_" do not matter: "SEV-1" is "sev1".
 func (s Severity) Rank() int {
-	name := strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToLower(string(s)))
+	if rank, ok := ranks[string(s)]; ok {
+		return rank
+	}
+	name := separators.Replace(strings.ToLower(string(s)))
 	if name == "" {
 		return rankAbsent
 	}
@@ -75,13 +79,16 @@ func (a Alert) Description() string {
 
 // Worst returns the most severe alert, the earliest among equals; the zero Alert if the incident has none.
 func (i Incident) Worst() Alert {
-	var worst Alert
-	for n, a := range i.Alerts {
-		if n == 0 || a.Severity().Rank() < worst.Severity().Rank() {
-			worst = a
+	worst, least := -1, 0
+	for n := range i.Alerts {
+		if rank := i.Alerts[n].Severity().Rank(); worst < 0 || rank < least {
+			worst, least = n, rank
 		}
 	}
-	return worst
+	if worst < 0 {
+		return Alert{}
+	}
+	return i.Alerts[worst]
 }
 
 // Severity is that of the most severe alert.
