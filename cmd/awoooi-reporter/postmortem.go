@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
-	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
@@ -16,7 +15,7 @@ func postmortemCommand(o *options) *cobra.Command {
 		Use:               "postmortem ID",
 		Short:             "Print the postmortem of an incident",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: o.complete(func(cmd *cobra.Command, c *config.Config) []string { return incidentIDs(cmd, c) }),
+		ValidArgsFunction: o.complete(incidentIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := openTools(cmd, o, app.Needs{State: true})
 			if err != nil {

@@ -131,7 +131,7 @@ type controlled interface {
 // operation is what a command asks a toolbox for, in the running process or in one of its own.
 type operation[A, R any] struct {
 	name string
-	do   func(b *toolbox, ctx context.Context, args A) (R, error) //nolint:revive // of the form of a method expression
+	do   func(b *toolbox, ctx context.Context, args A) (R, error)
 }
 
 // answer is what an operation's handler writes. A result may come beside an error.

@@ -488,15 +488,6 @@ func (r *reading) set(retries *report.Retries) compose.Set {
 	}
 }
 
-// setTemplate lets the report of that name be written by another template.
-func (r *reading) setTemplate(name, file string) {
-	for n := range r.definitions {
-		if r.definitions[n].Name == name {
-			r.definitions[n].Template = file
-		}
-	}
-}
-
 // noFigures answers where there is neither a Prometheus nor an embedded database.
 type noFigures struct{}
 

@@ -280,7 +280,7 @@ func ownTemplate(text string) (file string, remove func(), err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("template: %w", err)
 	}
-	remove = func() { os.Remove(f.Name()) }
+	remove = func() { _ = os.Remove(f.Name()) }
 	_, err = f.WriteString(text)
 	if err = cmp.Or(err, f.Close()); err == nil {
 		err = render.CheckTemplate(f.Name())
