@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
@@ -100,8 +101,9 @@ func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
 		names = append(names, fmt.Sprintf("job %q instance %q", s.Labels["job"], s.Labels["instance"]))
 	}
 	slices.Sort(names)
-	// Two samples of the last minutes are further apart than the interval only while scrapes fail.
-	apart, err := q.Query(ctx, "max(60 / (count_over_time("+ownSeries+"[10m]) / 10))", time.Time{})
+	// Samples of ten minutes say how often, once there are older ones: a series that has just begun has few at any interval.
+	apart, err := q.Query(ctx, "max((600 / count_over_time("+ownSeries+"[10m])) and (count_over_time("+ownSeries+"["+window+"]) > "+
+		"count_over_time("+ownSeries+"[10m])))", time.Time{})
 	text := "as " + safetext.Line(strings.Join(names, ", "), 300)
 	if err == nil && len(apart) == 1 {
 		every := time.Duration(apart[0].Value * float64(time.Second)).Round(time.Second)
@@ -143,6 +145,26 @@ func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition
 	return []Finding{ok(what, "prometheus keeps %s, the report %s looks back %s", model.Duration(keeps), name, days)}
 }
 
+// configuredMetrics are the metrics that collectors are configured to give; nil where that is not known.
+func configuredMetrics(ctx context.Context, q *promql.HTTP) map[string]bool {
+	samples, err := q.Query(ctx, "max by (metric) (awoooi_collector_metric_configured)", time.Time{})
+	if err != nil || len(samples) == 0 {
+		return nil
+	}
+	out := map[string]bool{}
+	for _, s := range samples {
+		out[s.Labels["metric"]] = true
+	}
+	return out
+}
+
+// omitted says whether a report leaves a builtin figure without data out, because nobody is configured to give its metrics.
+func omitted(expr string, configured map[string]bool) bool {
+	metrics, err := promexpr.Metrics(expr)
+	return err == nil && configured != nil && len(metrics) > 0 &&
+		!slices.ContainsFunc(metrics, func(m string) bool { return configured[m] })
+}
+
 // doctorReport asks every figure of a report for a value now.
 func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition) []Finding {
 	figures := d.Asked()
@@ -161,11 +183,12 @@ func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition) []Fi
 	what := "report " + d.Name
 	var out []Finding
 	var empty []string
+	configured := configuredMetrics(ctx, q)
 	for n, f := range figures {
 		switch {
 		case errs[n] != nil:
 			out = append(out, failed(what+" figure "+f.Name, errs[n], "correct its expr"))
-		case counts[n] == 0:
+		case counts[n] == 0 && !(f.Builtin && omitted(f.Expr, configured)):
 			empty = append(empty, f.Name)
 		}
 	}

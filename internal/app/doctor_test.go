@@ -42,6 +42,8 @@ func bots(t *testing.T) string {
 			yes(`{"id":1,"username":"reporter_bot"}`)
 		case method == "getChat" && in.Chat == "-404":
 			no(http.StatusBadRequest, "Bad Request: chat not found")
+		case method == "getChatMember" && in.Chat == "-6":
+			no(http.StatusNotFound, "Not Found")
 		case method == "getChat" && in.Chat == "-5":
 			yes(`{"type":"channel","title":"News"}`)
 		case method == "getChat":
@@ -115,6 +117,7 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 	closed := "127.0.0.1:1"
 	for name, tc := range map[string]struct{ yaml, want string }{
 		"all is well":        {receiver(token, "-1", ""), "ok receiver oncall: @reporter_bot may write to SRE [31m;"},
+		"no such method":     {receiver(token, "-6", ""), "ok receiver oncall: @reporter_bot may write to SRE [31m (its rights there were not checked)"},
 		"revoked token":      {receiver("999:planted-planted-planted", "-1", ""), "fail receiver oncall: bot: 401 Unauthorized; the token is wrong or revoked"},
 		"unknown chat":       {receiver(token, "-404", ""), "chat not found; add the bot to the chat"},
 		"bot was removed":    {receiver(token, "-3", ""), "the bot is not a member of the chat; add the bot"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // Inspect asks Telegram whether the bot may write into the chat, without sending anything. It returns the names of bot and chat;
@@ -43,7 +44,13 @@ func (c *Channel) Inspect(ctx context.Context) (bot, chat string, err error) {
 		Post    *bool  `json:"can_post_messages"`
 		IsThere *bool  `json:"is_member"`
 	}
-	if err := c.get(ctx, "getChatMember", map[string]any{"chat_id": c.cfg.ChatID, "user_id": me.ID}, &member); err != nil {
+	err = c.get(ctx, "getChatMember", map[string]any{"chat_id": c.cfg.ChatID, "user_id": me.ID}, &member)
+	var answer *reporter.SendError
+	switch {
+	case errors.As(err, &answer) && answer.Verdict == reporter.VerdictAccount:
+		// The token was taken twice: the server does not have this method.
+		return bot, chat + " (its rights there were not checked)", nil
+	case err != nil:
 		return bot, chat, fmt.Errorf("membership: %w", err)
 	}
 	no := func(right *bool) bool { return right != nil && !*right }
