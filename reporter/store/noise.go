@@ -82,12 +82,12 @@ func (s *Store) countAlerts(ctx context.Context, c *noiseCount, clustered bool) 
 		from = `SELECT a.name, a.fingerprint, a.starts_at, a.ends_at, a.incident_id FROM alerts a`
 	}
 	// What ended shortly before the window is read too, since what begins in it may be a flap of it.
-	err := s.eachEpisode(ctx, c.add, from+` WHERE a.ends_at > $1 AND a.starts_at < $2 ORDER BY a.ends_at`,
+	err := s.eachEpisode(ctx, c.add, from+` WHERE a.ends_at > $1 AND a.starts_at < $2 ORDER BY a.ends_at, a.starts_at`,
 		c.since-reporter.NoiseFlap.Microseconds(), c.until)
 	if err != nil {
 		return err
 	}
-	return s.eachEpisode(ctx, c.add, from+` WHERE a.ends_at IS NULL AND a.starts_at < $1`, c.until)
+	return s.eachEpisode(ctx, c.add, from+` WHERE a.ends_at IS NULL AND a.starts_at < $1 ORDER BY a.starts_at`, c.until)
 }
 
 // readClusters reads which cluster each incident belongs to. Looking it up for each episode takes five times as long.
@@ -129,7 +129,7 @@ func (s *Store) eachEpisode(
 	return rows.Err()
 }
 
-// add counts one episode. Those of one alert come in the order of their ends, and one without an end comes last.
+// add counts one episode. Those of one alert come in the order of their ends and starts, and one without an end comes last.
 func (c *noiseCount) add(name, fingerprint, incident []byte, start int64, end sql.NullInt64) {
 	var h maphash.Hash
 	h.SetSeed(c.seed)
@@ -139,9 +139,7 @@ func (c *noiseCount) add(name, fingerprint, incident []byte, start int64, end sq
 	key := h.Sum64()
 	before := c.alerts[key]
 	now := before
-	if end.Valid {
-		now.end, now.ended = end.Int64, true
-	}
+	now.end, now.ended = end.Int64, end.Valid
 	defer func() { c.alerts[key] = now }()
 	over := end.Valid && end.Int64 <= c.until
 	if over && end.Int64 <= c.since {

@@ -107,7 +107,8 @@ func readEpisodes(tb testing.TB, db *sql.DB) []episode {
 // countNoise is the review as a person would count it: episode by episode, with a clock on the wall.
 func countNoise(episodes []episode, since, until time.Time, hours reporter.WorkingHours) []reporter.NoiseRow {
 	slices.SortFunc(episodes, func(a, b episode) int {
-		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.fingerprint, b.fingerprint), a.ended().Compare(b.ended()))
+		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.fingerprint, b.fingerprint),
+			a.ended().Compare(b.ended()), a.start.Compare(b.start))
 	})
 	rows, fired := map[string]*reporter.NoiseRow{}, map[string]bool{}
 	for n, e := range episodes {
