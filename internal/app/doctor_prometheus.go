@@ -188,7 +188,7 @@ func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition) []Fi
 		switch {
 		case errs[n] != nil:
 			out = append(out, failed(what+" figure "+f.Name, errs[n], "correct its expr"))
-		case counts[n] == 0 && !(f.Builtin && omitted(f.Expr, configured)):
+		case counts[n] == 0 && (!f.Builtin || !omitted(f.Expr, configured)):
 			empty = append(empty, f.Name)
 		}
 	}
