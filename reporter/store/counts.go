@@ -79,8 +79,8 @@ func (s *Store) oldestOpen(ctx context.Context) ([]Count, error) {
 }
 
 // labelled reads rows of a label's value and a number.
-func (s *Store) labelled(ctx context.Context, label, query string) ([]Count, error) {
-	rows, err := s.reading().query(ctx, query)
+func (s *Store) labelled(ctx context.Context, label, query string, args ...any) ([]Count, error) {
+	rows, err := s.reading().query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("count: %w", err)
 	}
@@ -102,27 +102,10 @@ func (s *Store) labelled(ctx context.Context, label, query string) ([]Count, err
 
 // alertsBy counts by one of the columns of alerts.
 func (s *Store) alertsBy(ctx context.Context, column string, from, to int64) ([]Count, error) {
-	rows, err := s.reading().query(ctx, `SELECT `+column+`, sum(n) FROM (
+	return s.labelled(ctx, column, `SELECT `+column+`, sum(n) FROM (
 		SELECT `+column+`, count(*) AS n FROM alerts WHERE starts_at >= $1 AND starts_at < $2 GROUP BY 1
 		UNION ALL SELECT `+column+`, sum(count) FROM folded_alerts WHERE starts_at >= $1 AND starts_at < $2 GROUP BY 1) c
 		GROUP BY 1 ORDER BY 1`, from, to)
-	if err != nil {
-		return nil, fmt.Errorf("count: %w", err)
-	}
-	defer rows.Close()
-	var out []Count
-	for rows.Next() {
-		var value string
-		var n float64
-		if err := rows.Scan(&value, &n); err != nil {
-			return nil, fmt.Errorf("count: %w", err)
-		}
-		out = append(out, Count{Labels: map[string]string{column: value}, Values: map[string]float64{"value": n}})
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("count: %w", err)
-	}
-	return out, nil
 }
 
 func (s *Store) resolution(ctx context.Context, from, to int64) ([]Count, error) {

@@ -27,23 +27,6 @@ func CheckDSN(dsn secret.Text) error {
 	return err
 }
 
-// PingPostgres asks the server whether it can be written, and creates nothing. Its error does not show the DSN.
-func PingPostgres(ctx context.Context, dsn secret.Text) error {
-	pool, _, err := openPool(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	var standby bool
-	if err := pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
-		return pg.Connecting(err)
-	}
-	if standby {
-		return errors.New("is a standby, which cannot be written")
-	}
-	return nil
-}
-
 // OpenPostgres connects to the database of dsn, and makes our schema in it if it is not there. One that was written by
 // a newer version is an error. The error never shows the DSN.
 func OpenPostgres(ctx context.Context, dsn secret.Text, log *slog.Logger) (*Store, error) {
