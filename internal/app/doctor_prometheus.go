@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
-	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
@@ -51,8 +50,9 @@ func doctorPrometheus(c *config.Config) []check {
 		out := append([]Finding{ok(what, "answers")}, clockFinding(what, clock, asked.Add(time.Since(asked)/2))...)
 		out = append(out, doctorScrapes(ctx, q)...)
 		out = append(out, doctorRetention(ctx, q, ds)...)
+		configured := configuredMetrics(ctx, q)
 		for _, d := range ds {
-			out = append(out, doctorReport(ctx, q, d)...)
+			out = append(out, doctorReport(ctx, q, d, configured)...)
 		}
 		return out
 	}}}
@@ -147,7 +147,7 @@ func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition
 
 // configuredMetrics are the metrics that collectors are configured to give; nil where that is not known.
 func configuredMetrics(ctx context.Context, q *promql.HTTP) map[string]bool {
-	samples, err := q.Query(ctx, "max by (metric) (awoooi_collector_metric_configured)", time.Time{})
+	samples, err := q.Query(ctx, report.ConfiguredExpr, time.Time{})
 	if err != nil || len(samples) == 0 {
 		return nil
 	}
@@ -158,15 +158,8 @@ func configuredMetrics(ctx context.Context, q *promql.HTTP) map[string]bool {
 	return out
 }
 
-// omitted says whether a report leaves a builtin figure without data out, because nobody is configured to give its metrics.
-func omitted(expr string, configured map[string]bool) bool {
-	metrics, err := promexpr.Metrics(expr)
-	return err == nil && configured != nil && len(metrics) > 0 &&
-		!slices.ContainsFunc(metrics, func(m string) bool { return configured[m] })
-}
-
-// doctorReport asks every figure of a report for a value now.
-func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition) []Finding {
+// doctorReport asks every figure of a report for a value now. Configured is nil where it is not known.
+func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition, configured map[string]bool) []Finding {
 	figures := d.Asked()
 	counts, errs := make([]int, len(figures)), make([]error, len(figures))
 	turns := make(chan struct{}, figuresAtOnce)
@@ -183,12 +176,11 @@ func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition) []Fi
 	what := "report " + d.Name
 	var out []Finding
 	var empty []string
-	configured := configuredMetrics(ctx, q)
 	for n, f := range figures {
 		switch {
 		case errs[n] != nil:
 			out = append(out, failed(what+" figure "+f.Name, errs[n], "correct its expr"))
-		case counts[n] == 0 && (!f.Builtin || !omitted(f.Expr, configured)):
+		case counts[n] == 0 && (configured == nil || !f.Builtin || !report.Omitted(f.Expr, configured)):
 			empty = append(empty, f.Name)
 		}
 	}

@@ -53,7 +53,7 @@ func doctorSource(ctx context.Context, s collector.NamedSource, qs []kpi.Query) 
 		asked = append(slices.Clone(qs), kpi.Query{Name: "clock", Source: s.Name, SQL: clockQuery}.WithDefaults())
 	}
 	var clockAt time.Time
-	// The queries have a second less than the check, so that what has answered is told in time.
+	// The queries have a second less than the check, so that what has answered is printed in time.
 	reading, cancel := context.WithTimeout(ctx, doctorTime-time.Second)
 	defer cancel()
 	s.Source.Read(reading, time.Now(), asked, func(n int, r collector.Result) {

@@ -97,7 +97,7 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 		}
 	}
 	if slices.ContainsFunc(asked, func(f FigureDefinition) bool { return f.Builtin }) {
-		plan.add(configuredName, configuredExpr, due)
+		plan.add(configuredName, ConfiguredExpr, due)
 	}
 	b.answer(ctx, plan)
 	if err := ctx.Err(); err != nil {

@@ -9,15 +9,22 @@ import (
 )
 
 const (
-	// configuredExpr asks which metrics the queries of collectors are configured to give, whatever their sources do.
-	configuredExpr = "max by (metric) (awoooi_collector_metric_configured)"
+	// ConfiguredExpr asks which metrics the queries of collectors are configured to give, whatever their sources do: one sample
+	// for each, with the label "metric".
+	ConfiguredExpr = "max by (metric) (awoooi_collector_metric_configured)"
 	configuredName = "metric_configured"
 )
+
+// Omitted says whether a report leaves a builtin figure without data out: none of the metrics of its expression is configured.
+func Omitted(expr string, configured map[string]bool) bool {
+	metrics, err := promexpr.Metrics(expr)
+	return err == nil && len(metrics) > 0 && !slices.ContainsFunc(metrics, func(m string) bool { return configured[m] })
+}
 
 // notConfigured names the builtin figures that no collector is configured to give, and of which there is no sample. Where it
 // is not known what collectors are configured to give, it names none: every figure without data is shown as such.
 func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]reporter.Figure, due time.Time, own []string) map[string]bool {
-	a := p.answers[question{configuredExpr, due.UTC()}]
+	a := p.answers[question{ConfiguredExpr, due.UTC()}]
 	if a.err != nil || len(a.samples) == 0 {
 		return nil
 	}
@@ -33,8 +40,7 @@ func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]report
 		if !f.Builtin || figures[f.Name].Reason != reasonEmpty || figures[f.Name].DaysKnown > 0 {
 			continue
 		}
-		metrics, err := promexpr.Metrics(f.Expr)
-		if err == nil && len(metrics) > 0 && !slices.ContainsFunc(metrics, func(m string) bool { return configured[m] }) {
+		if Omitted(f.Expr, configured) {
 			out[f.Name] = true
 		}
 	}
