@@ -29,14 +29,25 @@ type Message struct {
 func (m Message) Whole() string {
 	var b strings.Builder
 	b.WriteString(m.HTML)
-	for n, button := range m.Buttons {
-		if n == 0 {
+	first := true
+	for _, button := range m.Buttons {
+		if button.URL == "" {
+			continue
+		}
+		if first {
 			b.WriteString("\n")
+			first = false
 		}
 		fmt.Fprintf(&b, "\n🔗 <a href=\"%s\">%s</a>", html.EscapeString(button.URL), html.EscapeString(button.Text))
 	}
 	return b.String()
 }
 
-// Button is a link with a caption. Its URL is http or https, with a host that has a dot.
-type Button struct{ Text, URL string }
+// Button is a link, or an action, with a caption. A link's URL is http or https, with a host that has a dot. Channels that receive
+// nothing leave actions out.
+type Button struct {
+	Text   string
+	URL    string     // of a link
+	Action ActionKind `json:",omitempty"` // of an action, with its Token
+	Token  string     `json:",omitempty"` // names the incident and the receiver, and cannot be guessed: see ActionTokenLen
+}
