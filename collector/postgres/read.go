@@ -18,8 +18,10 @@ import (
 const (
 	// tellTime is kept free at the end of a scrape, for the server to say why it ended a query.
 	tellTime = 100 * time.Millisecond
-	// leastTime is reserved for each query that still waits, so that slow ones do not take the whole scrape.
-	leastTime = 50 * time.Millisecond
+	// leastTime, or the leastShare-th part of the scrape's time if that is more, is reserved for each query that still waits, so that
+	// slow ones do not take the whole scrape.
+	leastTime  = 50 * time.Millisecond
+	leastShare = 20
 )
 
 var errNotStarted = errors.New("not started before the scrape's deadline: the queries before it took too long")
@@ -235,13 +237,17 @@ func (r *read) limits(n int, waiting []int) (statement, lock time.Duration) {
 
 // expected is how long queries will take together, by what they took the last time.
 func (r *read) expected(queries []int) (total time.Duration) {
+	least := leastTime
+	if deadline, ok := r.ctx.Deadline(); ok {
+		least = max(least, deadline.Sub(r.begun)/leastShare)
+	}
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	for _, n := range queries {
 		if h := r.s.history[r.queries[n].Name]; h.failed {
-			total += leastTime
+			total += least
 		} else {
-			total += max(leastTime, 2*h.took)
+			total += max(least, 2*h.took)
 		}
 	}
 	return total

@@ -45,7 +45,7 @@ func TestSlowQueriesFailAlone(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
 	slow := func(n int) kpi.Query {
-		return query(fmt.Sprintf("slow%d", n), "SELECT 3 AS value FROM pg_sleep(8)", lasting(20*time.Second))
+		return query(fmt.Sprintf("slow%d", n), "SELECT 3 AS value FROM pg_sleep(30)", lasting(time.Minute))
 	}
 	fast1, fast2 := query("fast1", "SELECT 1 AS value"), query("fast2", "SELECT 2 AS value")
 	for name, queries := range map[string][]kpi.Query{
@@ -57,7 +57,7 @@ func TestSlowQueriesFailAlone(t *testing.T) {
 			t.Parallel()
 			p := start(t, dsn, queries...)
 			for range 2 {
-				text := p.scrape(t, scrapeTimeout, "2")
+				text := p.scrape(t, scrapeTimeout, "6")
 				expect(t, p, text, "acme_fast1 1", "acme_fast2 2", `awoooi_collector_query_success{query="slow1",source="db"} 0`,
 					`awoooi_collector_up{kind="postgres",source="db"} 1`)
 				if strings.Contains(text, "\nacme_slow") {
