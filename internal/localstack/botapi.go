@@ -45,8 +45,11 @@ type BotMessage struct {
 	At       time.Time
 }
 
-// BotButton is one button of an inline keyboard that leads to an address.
-type BotButton struct{ Text, URL string }
+// BotButton is one button of an inline keyboard: it leads to an address, or gives its data back when it is pressed.
+type BotButton struct {
+	Row             int
+	Text, URL, Data string
+}
 
 // BotFault is how one call misbehaves. The zero value behaves well.
 type BotFault struct {
@@ -441,20 +444,34 @@ func buttons(s string) (out []BotButton, err error) {
 	}
 	var markup struct {
 		Keyboard [][]struct {
-			Text string `json:"text"`
-			URL  string `json:"url"`
+			Text string  `json:"text"`
+			URL  string  `json:"url"`
+			Data *string `json:"callback_data"`
 		} `json:"inline_keyboard"`
 	}
 	if err := json.Unmarshal([]byte(s), &markup); err != nil || len(markup.Keyboard) == 0 {
 		return nil, errors.New("Bad Request: can't parse reply keyboard markup JSON object") //nolint:staticcheck // as above
 	}
-	for _, row := range markup.Keyboard {
+	for n, row := range markup.Keyboard {
 		for _, b := range row {
-			if b.Text == "" || !DottedHost(b.URL) {
+			button := BotButton{Row: n, Text: b.Text, URL: b.URL}
+			switch {
+			case b.Text == "":
+				//nolint:staticcheck // as above
+				return nil, errors.New("Bad Request: can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
+			case b.URL != "" && !DottedHost(b.URL):
 				//nolint:staticcheck // as above
 				return nil, fmt.Errorf("Bad Request: inline keyboard button URL '%s' is invalid: Wrong HTTP URL", b.URL)
+			case b.URL == "" && b.Data == nil:
+				//nolint:staticcheck // as above
+				return nil, errors.New("Bad Request: can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
+			case b.URL == "":
+				if len(*b.Data) < 1 || len(*b.Data) > 64 { // https://core.telegram.org/bots/api#inlinekeyboardbutton
+					return nil, errors.New("Bad Request: BUTTON_DATA_INVALID") //nolint:staticcheck // as above
+				}
+				button.Data = *b.Data
 			}
-			out = append(out, BotButton(b))
+			out = append(out, button)
 		}
 	}
 	return out, nil

@@ -67,9 +67,7 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 
 // withExtras puts the buttons under the first part, and the picture above the text if that is short enough, else behind it.
 func withExtras(msg reporter.Message, parts []reporter.Part) []reporter.Part {
-	parts[0].Buttons = slices.DeleteFunc(slices.Clone(msg.Buttons), func(b reporter.Button) bool {
-		return b.Text == "" || !markup.Linkable(b.URL) // Telegram would refuse the whole message
-	})
+	parts[0].Buttons = slices.DeleteFunc(slices.Clone(msg.Buttons), func(b reporter.Button) bool { return !shown(b) })
 	switch {
 	case len(msg.Picture) == 0:
 	case len(parts) == 1 && markup.Length(parts[0].HTML) <= maxCaption-marks:

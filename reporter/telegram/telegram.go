@@ -166,13 +166,7 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 		// A chat that has moved no longer has that message, which must not keep this one back.
 		params["reply_parameters"] = map[string]any{"message_id": id, "allow_sending_without_reply": true}
 	}
-	var rows []any
-	for _, b := range part.Buttons {
-		if markup.Linkable(b.URL) { // One that Telegram would refuse would take the message with it.
-			rows = append(rows, []any{map[string]any{"text": b.Text, "url": b.URL}})
-		}
-	}
-	if rows != nil {
+	if rows := keyboard(part.Buttons); rows != nil {
 		params["reply_markup"] = map[string]any{"inline_keyboard": rows}
 	}
 	text, limit := part.HTML, maxText
@@ -204,6 +198,53 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 	params["link_preview_options"] = map[string]any{"is_disabled": true}
 	body, err = json.Marshal(params)
 	return "sendMessage", "application/json", body, err
+}
+
+// actionsInARow is how many buttons of actions stand side by side, so that their captions can be read on a phone.
+const actionsInARow = 3
+
+// keyboard makes the rows of an inline keyboard: actions side by side, each link in a row of its own. One that Telegram would refuse is
+// left out, because it would take the message with it. https://core.telegram.org/bots/api#inlinekeyboardbutton
+func keyboard(buttons []reporter.Button) [][]map[string]any {
+	var rows [][]map[string]any
+	beside := false // the last row is of actions and has a place
+	for _, b := range buttons {
+		if !shown(b) {
+			continue
+		}
+		if b.Action == "" {
+			rows, beside = append(rows, []map[string]any{{"text": b.Text, "url": b.URL}}), false
+			continue
+		}
+		button := map[string]any{"text": b.Text, "callback_data": CallbackData(b.Action, b.Token)}
+		if beside {
+			rows[len(rows)-1] = append(rows[len(rows)-1], button)
+		} else {
+			rows = append(rows, []map[string]any{button})
+		}
+		beside = len(rows[len(rows)-1]) < actionsInARow
+	}
+	return rows
+}
+
+// CallbackData is what Telegram gives back when a person presses the button of an action: the action, a colon and the token, of at most
+// maxCallback bytes.
+func CallbackData(action reporter.ActionKind, token string) string {
+	return string(action) + ":" + token
+}
+
+// maxCallback is Telegram's limit of a button's data, in bytes.
+const maxCallback = 64
+
+// shown says whether Telegram takes the button.
+func shown(b reporter.Button) bool {
+	switch {
+	case b.Text == "":
+		return false
+	case b.Action != "":
+		return b.Token != "" && len(CallbackData(b.Action, b.Token)) <= maxCallback
+	}
+	return markup.Linkable(b.URL)
 }
 
 // form makes a call that holds a file.

@@ -559,6 +559,37 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// Actions stand side by side, links below each other; a button whose data Telegram would refuse is left out.
+func TestButtonsOfActions(t *testing.T) {
+	t.Parallel()
+	b := bot(t)
+	c := channel(t, b.URL(), &bytes.Buffer{})
+	token := strings.Repeat("x", reporter.ActionTokenLen)
+	action := func(text string, kind reporter.ActionKind) reporter.Button {
+		return reporter.Button{Text: text, Action: kind, Token: token}
+	}
+	all := []reporter.Button{
+		action("✋", reporter.ActionAcknowledge), action("1h", reporter.ActionSilence1h), action("4h", reporter.ActionSilence4h),
+		action("undo", reporter.ActionUnsilence), {Text: "page", URL: "https://r.example/i"}, action("release", reporter.ActionRelease),
+		{Text: "no token", Action: reporter.ActionRelease}, {Text: "too long", Action: reporter.ActionKind(strings.Repeat("x", 42)), Token: token},
+	}
+	parts := c.Split(reporter.Message{HTML: "firing", Buttons: all})
+	if _, err := c.Send(t.Context(), parts[0], reporter.SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var want []localstack.BotButton
+	for n, row := range []int{0, 0, 0, 1, 2, 3} {
+		button := localstack.BotButton{Row: row, Text: all[n].Text, URL: all[n].URL}
+		if all[n].Action != "" {
+			button.Data = string(all[n].Action) + ":" + token
+		}
+		want = append(want, button)
+	}
+	if got := b.Messages()[0].Buttons; !reflect.DeepEqual(got, want) {
+		t.Errorf("buttons %+v, want %+v", got, want)
+	}
+}
+
 // Telegram would refuse the whole message for such a button, and drop the link without a word.
 func TestAddressesThatTelegramDoesNotTakeAreText(t *testing.T) {
 	t.Parallel()
