@@ -74,8 +74,8 @@ func (p Postmortem) Document() IncidentDocument {
 
 func written(sections map[EntryKind]Entry) map[EntryKind]TextDocument {
 	out := map[EntryKind]TextDocument{}
-	for kind, e := range sections {
-		if e.Text != "" {
+	for _, kind := range Sections() {
+		if e := sections[kind]; e.Text != "" {
 			out[kind] = TextDocument{e.Text, e.Author, e.WrittenAt.UTC()}
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -50,7 +52,7 @@ func (s *Store) EntriesOfMessage(ctx context.Context, receiver, message string) 
 
 // Write adds entries about one incident, all of them or none, and returns them with their ids. reporter.ErrConflict: one of
 // them supersedes a version that is not the latest any more. reporter.ErrNotFound: there is no such incident. reporter.ErrTooMany: it has
-// as many entries as are kept of one.
+// as many entries as are kept of one. reporter.ErrTooLong: a text is longer than its kind allows. Texts and authors are stored tidied.
 func (s *Store) Write(ctx context.Context, entries ...reporter.Entry) (out []reporter.Entry, err error) {
 	err = s.tx(ctx, func(tx tx) error {
 		out, err = writeEntries(ctx, tx.querier, entries)
@@ -66,6 +68,10 @@ func (s *Store) Write(ctx context.Context, entries ...reporter.Entry) (out []rep
 func writeEntries(ctx context.Context, q querier, entries []reporter.Entry) ([]reporter.Entry, error) {
 	var out []reporter.Entry
 	for _, e := range entries {
+		e.Text, e.Author = e.Kind.Tidy(e.Text), safetext.Line(e.Author, reporter.EntryOwnerMax)
+		if n := utf8.RuneCountInString(e.Text); n > e.Kind.Max() {
+			return nil, fmt.Errorf("%s of incident %s: %d characters, at most %d: %w", e.Kind, e.Incident, n, e.Kind.Max(), reporter.ErrTooLong)
+		}
 		var there, have int
 		err := q.row(ctx, `SELECT (SELECT count(*) FROM incidents WHERE id = $1), (SELECT count(*) FROM entries WHERE incident_id = $1)`,
 			e.Incident).Scan(&there, &have)
@@ -102,6 +108,70 @@ func writeEntries(ctx context.Context, q querier, entries []reporter.Entry) ([]r
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// Acknowledge says that a person takes care of an incident that is not resolved. who is the acknowledgement that stands then, and changed
+// says that it is this one: of several at the same time, on whatever replicas, one is stored, and the others get that one.
+// reporter.ErrNotFound: there is no such incident. reporter.ErrResolved: it is resolved, where who is the acknowledgement that stood
+// at its end, if any.
+func (s *Store) Acknowledge(
+	ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef,
+) (who reporter.Entry, changed bool, err error) {
+	return s.acknowledge(ctx, incident, by, from, reporter.EntryAcknowledged)
+}
+
+// Release takes back the acknowledgement of an incident that is not resolved, whoever's it is. changed says that there was one, and who
+// is the release then, else the one before it, if any. Errors are those of Acknowledge.
+func (s *Store) Release(
+	ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef,
+) (who reporter.Entry, changed bool, err error) {
+	return s.acknowledge(ctx, incident, by, from, "")
+}
+
+// acknowledge takes its turn among the writers of the journal, so that the incident cannot be resolved meanwhile.
+func (s *Store) acknowledge(
+	ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef, text string,
+) (who reporter.Entry, changed bool, err error) {
+	err = s.tx(ctx, func(tx tx) error {
+		now, err := s.journalTurn(ctx, tx)
+		if err != nil {
+			return err
+		}
+		var state reporter.IncidentState
+		err = tx.row(ctx, `SELECT state FROM incidents WHERE id = $1`, incident).Scan(&state)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("incident %s: %w", incident, reporter.ErrNotFound)
+		}
+		if err != nil {
+			return fmt.Errorf("incident %s: %w", incident, err)
+		}
+		stored, err := queryEntries(ctx, tx.querier, `incident_id = $1 AND kind = $2`, incident, string(reporter.EntryAcknowledgement))
+		if err != nil {
+			return err
+		}
+		if len(stored) > 0 {
+			who = stored[len(stored)-1]
+		}
+		switch {
+		case state == reporter.IncidentResolved:
+			return fmt.Errorf("incident %s: %w", incident, reporter.ErrResolved)
+		case who.Text == text:
+			return nil
+		}
+		written, err := writeEntries(ctx, tx.querier, []reporter.Entry{{
+			Incident: incident, Kind: reporter.EntryAcknowledgement, Text: text, AuthorKind: by.Kind, AuthorID: by.ID, Author: by.Name,
+			Receiver: from.Receiver, MessageID: from.MessageID, WrittenAt: now, Supersedes: who.ID,
+		}})
+		if err != nil {
+			return err
+		}
+		who, changed = written[0], true
+		return nil
+	})
+	if err != nil {
+		return who, false, err
+	}
+	return who, changed, nil
 }
 
 func queryEntries(ctx context.Context, q querier, where string, args ...any) (out []reporter.Entry, err error) {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -71,6 +72,8 @@ func TestEntries(t *testing.T) {
 			"of nothing":                    {written(reporter.EntryImpact, "x", 9999), reporter.ErrNotFound},
 			"a note twice":                  {written(reporter.EntryNote, "x", notes[0].ID), reporter.ErrConflict},
 			"of no incident":                {reporter.Entry{Incident: "K", Kind: reporter.EntryNote, WrittenAt: day}, reporter.ErrNotFound},
+			"of too many characters":        {written(reporter.EntryNote, strings.Repeat("磁", reporter.EntryMax+1), 0), reporter.ErrTooLong},
+			"of too long a line":            {written(reporter.EntryOwner, strings.Repeat("磁", reporter.EntryOwnerMax+1), 0), reporter.ErrTooLong},
 			"of another incident":           {reporter.Entry{Incident: "J", Kind: reporter.EntryCause, WrittenAt: day, Supersedes: second[0].ID}, reporter.ErrNotFound},
 		} {
 			// What is written beside it is not kept either.
@@ -126,6 +129,165 @@ func TestOneVersionSupersedesAnother(t *testing.T) {
 				t.Errorf("round %d: %d refused", round, lost.Load())
 			}
 			last = won.Load()
+		}
+	})
+}
+
+// What people type is stored as plain text that can be shown: nothing of it is lost but what controls terminals and directions.
+func TestEntriesAreStoredTidied(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		put(t, s, incident("I", 0, 5))
+		for name, tc := range map[string]struct{ given, want string }{
+			"markup":           {"<b>x</b> & {{.}} '); DROP TABLE entries;--", "<b>x</b> & {{.}} '); DROP TABLE entries;--"},
+			"lines of forms":   {" one\r\ntwo\rthree\n\n", "one\ntwo\nthree"},
+			"control":          {"a\x00b\x1b[2Jc\x07", "ab[2Jc"},
+			"direction":        {"a\u202egpj.exe\u2066", "agpj.exe"},
+			"no UTF-8":         {"a\xffb", "a\ufffdb"},
+			"the longest":      {strings.Repeat("磁", reporter.EntryMax), strings.Repeat("磁", reporter.EntryMax)},
+			"longest but tidy": {strings.Repeat("磁", reporter.EntryMax) + "\r\n\x00", strings.Repeat("磁", reporter.EntryMax)},
+		} {
+			e := written(reporter.EntryNote, tc.given, 0)
+			e.Author = "a\u202e\x00\nb" + strings.Repeat("x", reporter.EntryOwnerMax)
+			out, err := s.Write(t.Context(), e)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			all, err := s.Entries(t.Context(), "I")
+			if err != nil || all[len(all)-1].Text != tc.want || out[0].Text != tc.want {
+				t.Errorf("%s: stored %q, %v", name, all[len(all)-1].Text, err)
+			}
+			if a := all[len(all)-1].Author; !strings.HasPrefix(a, "a bx") || utf8.RuneCountInString(a) != reporter.EntryOwnerMax {
+				t.Errorf("%s: author %q", name, a)
+			}
+		}
+	})
+}
+
+func TestAcknowledge(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		now := day
+		s.SetClock(func() time.Time { return now })
+		chronic, over := incident("chronic", 0, -1), incident("over", 0, 5)
+		chronic.State, chronic.Key, over.Key = reporter.IncidentChronic, "c", "o"
+		put(t, s, incident("I", 0, -1), chronic, over)
+		ann := reporter.Person{Kind: reporter.AuthorTelegram, ID: "42", Name: "安\u202e <b>"}
+		bob := reporter.Person{Kind: reporter.AuthorPage, Name: "bob"}
+		message := reporter.MessageRef{Receiver: "oncall", MessageID: "7"}
+		acknowledgement := func() reporter.Acknowledgement {
+			t.Helper()
+			entries, err := s.Entries(t.Context(), "I")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return reporter.AcknowledgementOf(entries)
+		}
+		expect := func(what string, who reporter.Entry, changed bool, err error, author string, text string, at time.Time, wantChanged bool) {
+			t.Helper()
+			if err != nil || changed != wantChanged || who.Author != author || who.Text != text || !who.WrittenAt.Equal(at) {
+				t.Errorf("%s: %+v, changed %v, %v", what, who, changed, err)
+			}
+		}
+		who, changed, err := s.Release(t.Context(), "I", bob, reporter.MessageRef{})
+		if err != nil || changed || who.ID != 0 {
+			t.Errorf("release of what nobody acknowledged: %+v, %v, %v", who, changed, err)
+		}
+		now = day.Add(time.Minute)
+		who, changed, err = s.Acknowledge(t.Context(), "I", ann, message)
+		expect("acknowledge", who, changed, err, "安 <b>", reporter.EntryAcknowledged, now, true)
+		if who.AuthorKind != ann.Kind || who.AuthorID != "42" || who.Receiver != "oncall" || who.MessageID != "7" {
+			t.Errorf("acknowledged by %+v", who)
+		}
+		now = day.Add(2 * time.Minute)
+		who, changed, err = s.Acknowledge(t.Context(), "I", bob, reporter.MessageRef{})
+		expect("the second", who, changed, err, "安 <b>", reporter.EntryAcknowledged, day.Add(time.Minute), false)
+		now = day.Add(3 * time.Minute)
+		who, changed, err = s.Release(t.Context(), "I", bob, reporter.MessageRef{})
+		expect("release", who, changed, err, "bob", "", now, true)
+		if a := acknowledgement(); a.Active() || !a.First.Equal(day.Add(time.Minute)) {
+			t.Errorf("released: %+v", a)
+		}
+		now = day.Add(4 * time.Minute)
+		who, changed, err = s.Release(t.Context(), "I", ann, reporter.MessageRef{})
+		expect("release again", who, changed, err, "bob", "", day.Add(3*time.Minute), false)
+		who, changed, err = s.Acknowledge(t.Context(), "I", bob, reporter.MessageRef{})
+		expect("acknowledge again", who, changed, err, "bob", reporter.EntryAcknowledged, now, true)
+		want := reporter.Acknowledgement{By: bob, Since: now.UTC(), First: day.Add(time.Minute).UTC()}
+		if diff := cmp.Diff(want, acknowledgement()); diff != "" {
+			t.Error(diff)
+		}
+		if _, changed, err := s.Acknowledge(t.Context(), "chronic", bob, reporter.MessageRef{}); err != nil || !changed {
+			t.Errorf("a chronic incident: %v, %v", changed, err)
+		}
+		// At its end the acknowledgement stays as it is.
+		put(t, s, incident("I", 0, 5))
+		for name, act := range map[string]func(string) (reporter.Entry, bool, error){
+			"acknowledge": func(id string) (reporter.Entry, bool, error) {
+				return s.Acknowledge(t.Context(), id, ann, reporter.MessageRef{})
+			},
+			"release": func(id string) (reporter.Entry, bool, error) {
+				return s.Release(t.Context(), id, ann, reporter.MessageRef{})
+			},
+		} {
+			if who, changed, err := act("I"); !errors.Is(err, reporter.ErrResolved) || changed || who.Author != "bob" {
+				t.Errorf("%s what is resolved: %+v, %v, %v", name, who, changed, err)
+			}
+			if who, changed, err := act("over"); !errors.Is(err, reporter.ErrResolved) || changed || who.ID != 0 {
+				t.Errorf("%s what was never acknowledged: %+v, %v, %v", name, who, changed, err)
+			}
+			if _, changed, err := act("none"); !errors.Is(err, reporter.ErrNotFound) || changed {
+				t.Errorf("%s nothing: %v, %v", name, changed, err)
+			}
+		}
+		if diff := cmp.Diff(want, acknowledgement()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// Of taps at the same time on several replicas one acknowledges, and the others get to know who did.
+func TestOneOfManyAcknowledges(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		stores := []*store.Store{open(), open()}
+		put(t, stores[0], incident("I", 0, -1))
+		for round := range 3 {
+			for _, act := range []func(*store.Store, reporter.Person) (reporter.Entry, bool, error){
+				func(s *store.Store, p reporter.Person) (reporter.Entry, bool, error) {
+					return s.Acknowledge(t.Context(), "I", p, reporter.MessageRef{})
+				},
+				func(s *store.Store, p reporter.Person) (reporter.Entry, bool, error) {
+					return s.Release(t.Context(), "I", p, reporter.MessageRef{})
+				},
+			} {
+				var won atomic.Int64
+				who := make([]reporter.Entry, 8)
+				var people sync.WaitGroup
+				for n := range who {
+					people.Go(func() {
+						var changed bool
+						var err error
+						who[n], changed, err = act(stores[n%2], reporter.Person{Kind: reporter.AuthorPage, Name: fmt.Sprint(n)})
+						if err != nil {
+							t.Error(err)
+						}
+						if changed {
+							won.Add(1)
+						}
+					})
+				}
+				people.Wait()
+				for _, e := range who {
+					if won.Load() != 1 || e.ID == 0 || e != who[0] {
+						t.Errorf("round %d: %d won, %+v", round, won.Load(), who)
+						break
+					}
+				}
+			}
+		}
+		if all, err := stores[0].Entries(t.Context(), "I"); err != nil || len(all) != 6 {
+			t.Errorf("%d entries, %v", len(all), err)
 		}
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
@@ -146,9 +145,8 @@ func (v *page) editBody(in reporter.Incident, sections map[reporter.EntryKind]re
 	body := editBody{ID: in.ID, Path: v.IncidentPath(in.ID)}
 	for _, kind := range reporter.Sections() {
 		e := sections[kind]
-		f := field{Kind: kind, Word: v.kindWord(kind), Text: e.Text, Base: e.ID, Max: reporter.EntryMax}
-		if kind == reporter.EntryOwner {
-			f.Line, f.Max = true, reporter.EntryOwnerMax
+		f := field{
+			Kind: kind, Word: v.kindWord(kind), Text: e.Text, Base: e.ID, Line: kind == reporter.EntryOwner, Max: kind.Max(),
 		}
 		body.Fields = append(body.Fields, f)
 	}
@@ -253,7 +251,7 @@ func (v *page) typed(
 				was = e.Text
 			}
 		}
-		text := tidy(given, f.Line)
+		text := f.Kind.Tidy(given)
 		current := sections[f.Kind]
 		if text == was || text == current.Text {
 			continue // The form shows the latest version.
@@ -271,14 +269,6 @@ func (v *page) typed(
 		changed = append(changed, reporter.Entry{Kind: f.Kind, Text: text, Supersedes: current.ID})
 	}
 	return body, changed, nil
-}
-
-// tidy is a text as it is stored: forms end lines by CR LF, and text may hold what drives a terminal.
-func tidy(s string, line bool) string {
-	if line {
-		return strings.TrimSpace(safetext.Line(s, 0))
-	}
-	return strings.TrimSpace(safetext.Text(strings.ReplaceAll(s, "\r\n", "\n")))
 }
 
 // author is the name of who sent an authenticated request: the user, or whom a client certificate is of, or that it was the
