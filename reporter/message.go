@@ -43,6 +43,12 @@ func (m Message) Whole() string {
 	return b.String()
 }
 
+// Picture is a PNG, and what it shows in one line of plain text, with the values.
+type Picture struct {
+	PNG  []byte
+	Text string
+}
+
 // Button is a link, or an action, with a caption. A link's URL is http or https, with a host that has a dot. Channels that receive
 // nothing leave actions out.
 type Button struct {

@@ -495,6 +495,9 @@ groups:
 	if len(message.Photo) == 0 {
 		t.Error("the postmortem has no picture")
 	}
+	if _, page := r.get("/incidents/INC-42"); !regexp.MustCompile(`alt="[^"]*最高 \d[^"]*最後 \d[^"]*門檻 \d`).MatchString(page) {
+		t.Errorf("the picture's text on the page has no values: %q", regexp.MustCompile(`alt="[^"]*"`).FindString(page))
+	}
 	got := message.Plain + message.Text
 	// Prometheus evaluates when it can: the alert fires at the first evaluation after its two seconds.
 	if m := regexp.MustCompile(`早於告警 (\d+) 秒`).FindStringSubmatch(got); m == nil || m[1] == "0" || m[1] == "1" {

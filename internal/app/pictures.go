@@ -29,35 +29,40 @@ type pictures struct {
 }
 
 // Trend draws the trend of a report.
-func (r pictures) Trend(rep reporter.Report) ([]byte, error) {
+func (r pictures) Trend(rep reporter.Report) (reporter.Picture, error) {
 	trend, err := r.render.TrendWords(rep)
 	if err != nil {
-		return nil, err
+		return reporter.Picture{}, err
 	}
 	words, err := r.render.GraphWords(rep.Locale, "", "")
 	if err != nil {
-		return nil, err
+		return reporter.Picture{}, err
 	}
 	c := chart.Trend{Title: trend.Title, Days: trend.Days, NoData: words.NoData, Weekend: trend.Weekend, Weekends: trend.Weekends}
 	for n, f := range rep.Trend.Figures {
 		c.Series = append(c.Series, chart.Series{Name: trend.Figures[n], Values: f.Values})
 	}
-	return drawn(c.PNG())
+	text, err := r.render.TrendText(rep)
+	if err != nil {
+		return reporter.Picture{}, err
+	}
+	png, err := drawn(c.PNG())
+	return reporter.Picture{PNG: png, Text: text}, err
 }
 
 // Incident queries what the alert's expression and the KPI did around an incident, and draws it. reporter.ErrNotFound:
 // nothing is known of them.
-func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, error) {
+func (r pictures) Incident(ctx context.Context, in reporter.Incident) (reporter.Picture, error) {
 	if r.graph.Disabled {
-		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
+		return reporter.Picture{}, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
 	words, err := r.render.GraphWords(r.locale, in.Title(), r.graph.KPI)
 	if err != nil {
-		return nil, err
+		return reporter.Picture{}, err
 	}
 	alert := r.postmortem.Graph(ctx, in)
 	if alert == nil { // The KPI alone says nothing of the incident.
-		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
+		return reporter.Picture{}, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
 	kpi := r.postmortem.KPI(ctx, in, r.graph.KPI)
 	alert.Title = words.Alert
@@ -65,6 +70,7 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, e
 		kpi.Title = words.KPI
 	}
 	var windows []chart.Window
+	var texts []string
 	for _, g := range []*reporter.Graph{alert, kpi} {
 		if g == nil {
 			continue
@@ -77,6 +83,11 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, e
 			w.Threshold = &chart.Threshold{Value: *g.Threshold}
 		}
 		names := seriesNames(g.Series)
+		text, err := r.render.GraphText(r.locale, r.zone, *g, names)
+		if err != nil {
+			return reporter.Picture{}, err
+		}
+		texts = append(texts, text)
 		for n, s := range g.Series {
 			line := chart.TimeSeries{Name: names[n]}
 			for _, p := range s.Points {
@@ -88,9 +99,9 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) ([]byte, e
 	}
 	png, err := drawn(chart.Windows(windows...))
 	if err != nil {
-		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, err)
+		return reporter.Picture{}, fmt.Errorf("graph of incident %s: %w", in.ID, err)
 	}
-	return png, nil
+	return reporter.Picture{PNG: png, Text: strings.Join(texts, "; ")}, nil
 }
 
 // drawn makes the chart's way to say that there is nothing to draw the reporter's.

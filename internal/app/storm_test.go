@@ -95,7 +95,7 @@ func TestReportOfTheFirstDayHasNoPicture(t *testing.T) {
 	due, _ := r.scrape()
 	picture, err := compose.Pages{Composer: r.texts}.ReportPicture(t.Context(), "daily", due)
 	if !errors.Is(err, reporter.ErrNotFound) {
-		t.Errorf("a picture of %d bytes, %v", len(picture), err)
+		t.Errorf("a picture of %d bytes, %v", len(picture.PNG), err)
 	}
 	if code, page := r.get("/reports/daily"); code != 200 || strings.Contains(page, "<img") {
 		t.Errorf("the page: %d, or it has a picture", code)
@@ -134,7 +134,7 @@ func TestReportComesWithItsTrend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := png.DecodeConfig(bytes.NewReader(picture)); err != nil || c.Width < 500 {
+	if c, err := png.DecodeConfig(bytes.NewReader(picture.PNG)); err != nil || c.Width < 500 {
 		t.Errorf("the picture: %+v, %v", c, err)
 	}
 	if _, page := r.get("/reports/daily"); !strings.Contains(page, "<img") || !strings.Contains(page, " 7, ") || !strings.Contains(page, "無資料, ") {

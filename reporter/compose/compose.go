@@ -65,9 +65,9 @@ type NoticeWriter interface {
 
 // Pictures draws PNGs. reporter.ErrNotFound: there is nothing to draw.
 type Pictures interface {
-	Trend(rep reporter.Report) ([]byte, error)
+	Trend(rep reporter.Report) (reporter.Picture, error)
 	// Incident draws the graphs around an incident. It may query what it draws.
-	Incident(ctx context.Context, in reporter.Incident) ([]byte, error)
+	Incident(ctx context.Context, in reporter.Incident) (reporter.Picture, error)
 }
 
 // Store is what messages are about.
@@ -109,7 +109,7 @@ type Composer struct {
 	drawing  gate // one picture at a time, of messages and pages
 	building gate // of reports for pages
 	reports  *recent[pageKey, pageReport]
-	pictures *recent[pageKey, []byte]
+	pictures *recent[pageKey, reporter.Picture]
 }
 
 const drawingPatience = 30 * time.Second // of a message, which is sent without its picture then
@@ -119,7 +119,7 @@ func New(st Store, set Set, now func() time.Time, log *slog.Logger) *Composer {
 	t := &Composer{
 		store: st, now: now, log: log, drawing: make(gate, 1), building: make(gate, pageReportsAtOnce),
 		reports:  newRecent[pageKey, pageReport](keepReports, keepAtMost, now),
-		pictures: newRecent[pageKey, []byte](keepPictures, keepAtMost, now),
+		pictures: newRecent[pageKey, reporter.Picture](keepPictures, keepAtMost, now),
 	}
 	t.Use(set)
 	return t
@@ -172,7 +172,7 @@ func (t *Composer) compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		msg, err := r.Writer.Postmortem(p)
 		if err == nil {
 			msg = t.about(msg, p.Document())
-			msg.Picture = t.picture(d, func() ([]byte, error) { return t.incidentPicture(ctx, in, drawingPatience) })
+			t.draw(&msg, d, func() (reporter.Picture, error) { return t.incidentPicture(ctx, in, drawingPatience) })
 		}
 		return msg, err
 	case reporter.DeliveryFiring:
@@ -250,7 +250,7 @@ func (t *Composer) dueReport(ctx context.Context, d reporter.Delivery, of report
 	msg, err := r.Writer.Report(rep)
 	if err == nil {
 		msg = t.about(msg, rep.Document())
-		msg.Picture = t.picture(d, func() ([]byte, error) { return t.trendPicture(ctx, rep, drawingPatience) })
+		t.draw(&msg, d, func() (reporter.Picture, error) { return t.trendPicture(ctx, rep, drawingPatience) })
 	}
 	return msg, err
 }
@@ -302,37 +302,37 @@ func (t *Composer) digest(ctx context.Context, d reporter.Delivery) (reporter.Me
 	return r.Writer.Digest(r.Postmortems.Digest(ins))
 }
 
-// picture keeps a message from waiting for its picture. A second attempt is made without: the picture may have ended the
-// first one.
-func (t *Composer) picture(d reporter.Delivery, draw func() ([]byte, error)) []byte {
+// draw adds a picture to a message, which goes without where there is none. A second attempt is made without: the picture may have
+// ended the first one.
+func (t *Composer) draw(to *reporter.Message, d reporter.Delivery, draw func() (reporter.Picture, error)) {
 	if d.Attempts > 0 {
-		return nil
+		return
 	}
-	png, err := draw()
+	picture, err := draw()
 	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 		t.log.Warn("picture was not drawn, the message is sent without it", "err", err)
 	}
-	return png
+	to.Picture, to.PictureText = picture.PNG, picture.Text
 }
 
 // trendPicture draws the trend of a report, once it is its turn. reporter.ErrNotFound: it has no trend, or nothing is known.
-func (t *Composer) trendPicture(ctx context.Context, rep reporter.Report, patience time.Duration) ([]byte, error) {
+func (t *Composer) trendPicture(ctx context.Context, rep reporter.Report, patience time.Duration) (reporter.Picture, error) {
 	if rep.Trend == nil {
-		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, reporter.ErrNotFound)
+		return reporter.Picture{}, fmt.Errorf("trend of report %s: %w", rep.Name, reporter.ErrNotFound)
 	}
 	leave, err := t.drawing.enter(ctx, patience)
 	if err != nil {
-		return nil, fmt.Errorf("trend of report %s: %w", rep.Name, err)
+		return reporter.Picture{}, fmt.Errorf("trend of report %s: %w", rep.Name, err)
 	}
 	defer leave()
 	return t.set.Load().Pictures.Trend(rep)
 }
 
 // incidentPicture draws the graphs around an incident, once it is its turn. reporter.ErrNotFound: nothing is known of them.
-func (t *Composer) incidentPicture(ctx context.Context, in reporter.Incident, patience time.Duration) ([]byte, error) {
+func (t *Composer) incidentPicture(ctx context.Context, in reporter.Incident, patience time.Duration) (reporter.Picture, error) {
 	leave, err := t.drawing.enter(ctx, patience)
 	if err != nil {
-		return nil, fmt.Errorf("graph of incident %s: %w", in.ID, err)
+		return reporter.Picture{}, fmt.Errorf("graph of incident %s: %w", in.ID, err)
 	}
 	defer leave()
 	return t.set.Load().Pictures.Incident(ctx, in)

@@ -44,15 +44,15 @@ func (p *parts) Digest(ins []reporter.Incident) reporter.Digest {
 	return reporter.Digest{Incidents: make([]reporter.DigestEntry, len(ins))}
 }
 
-func (p *parts) Trend(reporter.Report) ([]byte, error) {
+func (p *parts) Trend(reporter.Report) (reporter.Picture, error) {
 	if p.drawing != nil {
 		p.drawing()
 	}
-	return p.picture, p.pictureErr
+	return reporter.Picture{PNG: p.picture, Text: "0 to 1"}, p.pictureErr
 }
 
-func (p *parts) Incident(context.Context, reporter.Incident) ([]byte, error) {
-	return p.picture, p.pictureErr
+func (p *parts) Incident(context.Context, reporter.Incident) (reporter.Picture, error) {
+	return reporter.Picture{PNG: p.picture, Text: "0 to 1"}, p.pictureErr
 }
 
 func (p *parts) IncidentExtract(_ context.Context, id string) (reporter.Incident, error) {

@@ -65,12 +65,12 @@ func (p Pages) recentReport(ctx context.Context, name string, at time.Time) (pag
 
 // ReportPicture draws the trend of a report as of at, as a PNG. reporter.ErrNotFound: there is no such report, it has no
 // trend, or nothing is known of it. reporter.ErrBusy: other pictures are being drawn.
-func (p Pages) ReportPicture(ctx context.Context, name string, at time.Time) ([]byte, error) {
+func (p Pages) ReportPicture(ctx context.Context, name string, at time.Time) (reporter.Picture, error) {
 	key := pageKey{of: p.set.Load(), what: "report " + name, at: at.Truncate(keepReports).Unix()}
-	return p.pictures.get(ctx, key, func(ctx context.Context) ([]byte, error) {
+	return p.pictures.get(ctx, key, func(ctx context.Context) (reporter.Picture, error) {
 		r, err := p.recentReport(ctx, name, at)
 		if err != nil {
-			return nil, err
+			return reporter.Picture{}, err
 		}
 		return p.trendPicture(ctx, r.report, pageDrawingPatience)
 	})
@@ -78,9 +78,9 @@ func (p Pages) ReportPicture(ctx context.Context, name string, at time.Time) ([]
 
 // IncidentPicture draws what the alert's expression and the KPI did around an incident, as a PNG. reporter.ErrNotFound:
 // nothing is known of them. reporter.ErrBusy: other pictures are being drawn.
-func (p Pages) IncidentPicture(ctx context.Context, in reporter.Incident) ([]byte, error) {
+func (p Pages) IncidentPicture(ctx context.Context, in reporter.Incident) (reporter.Picture, error) {
 	key := pageKey{of: p.set.Load(), what: "incident " + in.ID, at: in.EndedAt.Unix()}
-	return p.pictures.get(ctx, key, func(ctx context.Context) ([]byte, error) {
+	return p.pictures.get(ctx, key, func(ctx context.Context) (reporter.Picture, error) {
 		return p.incidentPicture(ctx, in, pageDrawingPatience)
 	})
 }

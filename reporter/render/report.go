@@ -35,7 +35,6 @@ func (r *Renderer) Report(rep reporter.Report) (reporter.Message, error) {
 		return reporter.Message{}, err
 	}
 	m.Buttons = button(view.Page)
-	m.PictureText = r.trendText(l, rep)
 	if rep.Template != "" {
 		if m.HTML, err = l.executeFile(rep.Template, view); err == nil {
 			return m, nil
@@ -175,6 +174,39 @@ func (r *Renderer) GraphWords(locale, alert, kpi string) (GraphWords, error) {
 		out.KPI = l.T("graph_kpi_default")
 	}
 	return out, nil
+}
+
+// GraphText says in one line what a graph shows, as names and values: of each series, by its name, the lowest, the highest and the last value.
+func (r *Renderer) GraphText(locale string, zone *time.Location, g reporter.Graph, names []string) (string, error) {
+	l, err := r.language(locale)
+	if err != nil {
+		return "", fmt.Errorf("graph: %w", err)
+	}
+	var parts []string
+	for n, s := range g.Series {
+		points := slices.DeleteFunc(slices.Clone(s.Points), func(p reporter.Point) bool { return !finite(p.Value) })
+		if len(points) == 0 {
+			continue
+		}
+		compare := func(a, b reporter.Point) int { return cmp.Compare(a.Value, b.Value) }
+		low, high := slices.MinFunc(points, compare), slices.MaxFunc(points, compare)
+		at := func(p reporter.Point) string { return p.At.In(r.zoneOr(zone)).Format(time.TimeOnly[:5]) }
+		parts = append(parts, strings.TrimPrefix(cut(clean(names[n]), shortMax)+" ", " ")+l.T("graph_values",
+			number(low.Value), at(low), number(high.Value), at(high), number(points[len(points)-1].Value)))
+	}
+	if g.Threshold != nil && len(parts) > 0 {
+		parts = append(parts, l.T("graph_threshold", number(*g.Threshold)))
+	}
+	return g.Title + ": " + strings.Join(parts, "; "), nil
+}
+
+// TrendText says in one line what the trend of a report shows: the values of each figure by day. "" where it has none.
+func (r *Renderer) TrendText(rep reporter.Report) (string, error) {
+	l, err := r.language(rep.Locale)
+	if err != nil {
+		return "", fmt.Errorf("report %s: %w", rep.Name, err)
+	}
+	return r.trendText(l, rep), nil
 }
 
 // ReportView is what a report's template sees, as its dot.

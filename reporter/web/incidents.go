@@ -277,8 +277,8 @@ type incidentBody struct {
 	Severity   reporter.Severity
 	Firing     string // for how long its alerts fired, where that is less than its duration
 	Text       template.HTML
-	Picture    template.URL
-	NoPicture  bool // one could not be drawn
+	Picture    *drawn // nil is none
+	NoPicture  bool   // one could not be drawn
 	Timeline   []timelineRow
 	Alerts     []alertRow
 	Folded     []alertRow       // behind Alerts, on the first page
@@ -343,7 +343,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	if firing, known := in.TimeFiring(); known && firing < in.Duration() {
 		body.Firing = v.Dur(firing)
 	}
-	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
+	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) (reporter.Picture, error) { return d.IncidentPicture(r.Context(), in) })
 	filter, ok := alertFilter(in.ID, r.URL.Query())
 	if !ok {
 		p.refuse(w, r, http.StatusBadRequest, "bad_page")
@@ -511,7 +511,7 @@ func (p *Pages) incidentPicture(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	p.servePicture(w, r, func(d Pictures) ([]byte, error) { return d.IncidentPicture(r.Context(), in) })
+	p.servePicture(w, r, func(d Pictures) (reporter.Picture, error) { return d.IncidentPicture(r.Context(), in) })
 }
 
 // clusterBody is a cluster of Alertmanagers and its incidents.

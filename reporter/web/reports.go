@@ -100,27 +100,25 @@ type figureRow struct {
 }
 
 type reportBody struct {
-	Name    string
-	At      time.Time
-	AtInput string // of a datetime-local field
-	Asked   bool   // for a time
-	Sent    []sentText
-	Waiting []deliveryRow // of that time, without a text yet
-	Text    template.HTML
-	Same    bool   // as what was sent
-	Fault   string // why there is no text
-	Picture template.URL
-	// PictureText says what the picture shows.
-	PictureText string
-	NoPicture   bool // one could not be drawn
-	NoData      []noData
-	Lost        int               // figures without data
-	NotYet      []reporter.Figure // comparisons with a time of which there is no data
-	Figures     []figureRow
-	Dues        []dueRow
-	Older       string
-	Newest      string
-	Configured  bool
+	Name       string
+	At         time.Time
+	AtInput    string // of a datetime-local field
+	Asked      bool   // for a time
+	Sent       []sentText
+	Waiting    []deliveryRow // of that time, without a text yet
+	Text       template.HTML
+	Same       bool   // as what was sent
+	Fault      string // why there is no text
+	Picture    *drawn // nil is none
+	NoPicture  bool   // one could not be drawn
+	NoData     []noData
+	Lost       int               // figures without data
+	NotYet     []reporter.Figure // comparisons with a time of which there is no data
+	Figures    []figureRow
+	Dues       []dueRow
+	Older      string
+	Newest     string
+	Configured bool
 }
 
 func (p *Pages) report(w http.ResponseWriter, r *http.Request) {
@@ -232,9 +230,9 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 		body.Fault = v.T("failed")
 		return nil
 	}
-	body.Text, body.PictureText = markup(msg.Whole()), msg.PictureText
+	body.Text = markup(msg.Whole())
 	body.Same = slices.ContainsFunc(body.Sent, func(s sentText) bool { return s.Text == body.Text })
-	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) ([]byte, error) { return d.ReportPicture(r.Context(), body.Name, body.At) })
+	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) (reporter.Picture, error) { return d.ReportPicture(r.Context(), body.Name, body.At) })
 	for _, key := range slices.Sorted(maps.Keys(rep.Figures)) {
 		f := rep.Figures[key]
 		value, ok := f.Value()
@@ -274,5 +272,7 @@ func (p *Pages) reportPicture(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	p.servePicture(w, r, func(d Pictures) ([]byte, error) { return d.ReportPicture(r.Context(), r.PathValue("name"), at) })
+	p.servePicture(w, r, func(d Pictures) (reporter.Picture, error) {
+		return d.ReportPicture(r.Context(), r.PathValue("name"), at)
+	})
 }

@@ -100,8 +100,8 @@ type Texts interface {
 // Pictures is what Texts may be too: it draws what a page shows beside the text, as PNG. reporter.ErrNotFound: there is
 // nothing to draw.
 type Pictures interface {
-	ReportPicture(ctx context.Context, name string, at time.Time) ([]byte, error)
-	IncidentPicture(ctx context.Context, in reporter.Incident) ([]byte, error)
+	ReportPicture(ctx context.Context, name string, at time.Time) (reporter.Picture, error)
+	IncidentPicture(ctx context.Context, in reporter.Incident) (reporter.Picture, error)
 }
 
 // Settings is how the pages look.
@@ -349,28 +349,38 @@ func picture(png []byte) template.URL {
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)) //nolint:gosec // base64 of an image
 }
 
+// drawn is a picture in a page.
+type drawn struct {
+	URL  template.URL // "" is none
+	Text string       // what it shows
+}
+
 // drawn returns a picture for a page, and whether one failed that there may be. That costs the picture only.
-func (p *Pages) drawn(r *http.Request, draw func(Pictures) ([]byte, error)) (png template.URL, failed bool) {
+func (p *Pages) drawn(r *http.Request, draw func(Pictures) (reporter.Picture, error)) (_ *drawn, failed bool) {
 	pictures, ok := p.cfg.Texts.(Pictures)
 	if !ok {
-		return "", false
+		return nil, false
 	}
 	b, err := draw(pictures)
 	failed = err != nil && !errors.Is(err, reporter.ErrNotFound)
 	if failed && r.Context().Err() == nil {
 		p.cfg.Log.Warn("picture was not drawn", "path", r.URL.Path, "err", err)
 	}
-	return picture(b), failed
+	if url := picture(b.PNG); url != "" {
+		return &drawn{url, b.Text}, failed
+	}
+	return nil, failed
 }
 
 // servePicture answers with a picture alone.
-func (p *Pages) servePicture(w http.ResponseWriter, r *http.Request, draw func(Pictures) ([]byte, error)) {
+func (p *Pages) servePicture(w http.ResponseWriter, r *http.Request, draw func(Pictures) (reporter.Picture, error)) {
 	pictures, ok := p.cfg.Texts.(Pictures)
 	if !ok {
 		p.fail(w, r, reporter.ErrNotFound)
 		return
 	}
-	png, err := draw(pictures)
+	picture, err := draw(pictures)
+	png := picture.PNG
 	if err == nil && len(png) == 0 {
 		err = fmt.Errorf("picture: %w", reporter.ErrNotFound)
 	}

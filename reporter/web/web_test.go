@@ -239,15 +239,15 @@ func (world) Receivers() []web.Receiver {
 // drawing is a world with pictures.
 type drawing struct {
 	world
-	png []byte
-	bad error
+	picture reporter.Picture
+	bad     error
 }
 
-func (d drawing) ReportPicture(context.Context, string, time.Time) ([]byte, error) {
-	return d.png, d.bad
+func (d drawing) ReportPicture(context.Context, string, time.Time) (reporter.Picture, error) {
+	return d.picture, d.bad
 }
-func (d drawing) IncidentPicture(context.Context, reporter.Incident) ([]byte, error) {
-	return d.png, d.bad
+func (d drawing) IncidentPicture(context.Context, reporter.Incident) (reporter.Picture, error) {
+	return d.picture, d.bad
 }
 
 func resolved(id string) reporter.Incident {
@@ -743,13 +743,14 @@ func TestPictures(t *testing.T) {
 			shown bool
 			code  int
 		}{
-			"drawn":       {drawing{png: []byte("PNG")}, true, 200},
+			"drawn":       {drawing{picture: reporter.Picture{PNG: []byte("PNG"), Text: `load "api" 0 to 1`}}, true, 200},
 			"none":        {drawing{bad: fmt.Errorf("picture: %w", reporter.ErrNotFound)}, false, 404},
 			"in trouble":  {drawing{bad: errors.New("no font")}, false, 500},
 			"without any": {drawing{}, false, 404},
 		} {
 			r := get(tc.d, page)
-			if r.Code != 200 || strings.Contains(r.Body.String(), `src="data:image/png;base64,UE5H"`) != tc.shown {
+			if r.Code != 200 || strings.Contains(r.Body.String(), `src="data:image/png;base64,UE5H"`) != tc.shown ||
+				strings.Contains(r.Body.String(), `load &#34;api&#34; 0 to 1">`) != tc.shown {
 				t.Errorf("%s, %s: %d\n%s", page, name, r.Code, content(r.Body.String()))
 			}
 			r = get(tc.d, file)
