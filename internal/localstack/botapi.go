@@ -84,6 +84,7 @@ type BotAPI struct {
 	floods   int                    // sends that were answered 429 because of the limits
 	arrivals map[string][]time.Time // accepted messages by chat; "" is all of them
 	arrived  chan struct{}          // closed and replaced at each message
+	updates  botUpdates
 }
 
 // NewBotAPI starts the fake. It ends at Close.
@@ -94,6 +95,7 @@ func NewBotAPI(o BotAPIOptions) (*BotAPI, error) {
 	}
 	b := &BotAPI{
 		token: o.Token, url: "http://" + l.Addr().String(), limits: o.Limits, arrived: make(chan struct{}), arrivals: map[string][]time.Time{},
+		updates: botUpdates{next: 1, arrived: make(chan struct{}), answered: make(chan struct{})},
 	}
 	b.server = &http.Server{Handler: http.HandlerFunc(b.serve), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = b.server.Serve(l) }()
@@ -106,7 +108,7 @@ func (b *BotAPI) URL() string { return b.url }
 // Close ends the server and cuts every call.
 func (b *BotAPI) Close() { b.server.Close() }
 
-// Fail makes the next calls misbehave, one fault each.
+// Fail makes the next calls but polls misbehave, one fault each.
 func (b *BotAPI) Fail(faults ...BotFault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -213,23 +215,28 @@ func (b *BotAPI) Wait(ctx context.Context, n int) error {
 	}
 }
 
-func (b *BotAPI) next() BotFault {
+// next is how the next call misbehaves.
+func (b *BotAPI) next(poll bool) BotFault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls++
-	if b.outage != nil {
-		return *b.outage
+	faults := &b.faults
+	if poll {
+		faults = &b.updates.faults
 	}
-	if len(b.faults) == 0 {
+	switch {
+	case b.outage != nil:
+		return *b.outage
+	case len(*faults) == 0:
 		return BotFault{}
 	}
-	f := b.faults[0]
-	b.faults = b.faults[1:]
+	f := (*faults)[0]
+	*faults = (*faults)[1:]
 	return f
 }
 
 func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
-	f := b.next()
+	f := b.next(strings.HasSuffix(r.URL.Path, "/getUpdates"))
 	if f.CutAtOnce {
 		panic(http.ErrAbortHandler)
 	}
@@ -267,6 +274,10 @@ func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	case token != b.token:
 		answer(w, http.StatusUnauthorized, "Unauthorized", BotFault{})
+		return
+	}
+	if method == "getUpdates" {
+		b.poll(w, r, params)
 		return
 	}
 	result, fault := b.accept(method, params, file, content)
@@ -325,7 +336,10 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	limit := 4096
 	switch method {
 	case "getMe":
-		return `{"id":1,"is_bot":true,"first_name":"demo","username":"demo_bot"}`, nil
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return fmt.Sprintf(`{"id":%d,"is_bot":true,"first_name":"demo","username":"demo_bot","can_read_all_group_messages":%t}`,
+			b.id(), b.updates.hears), nil
 	case "sendChatAction":
 		if !slices.Contains([]string{"typing", "upload_photo", "upload_document"}, params["action"]) {
 			return "", errors.New("Bad Request: wrong parameter action in request") //nolint:staticcheck // Telegram's own text
@@ -358,7 +372,7 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 			return "", errors.New("Bad Request: there is no document in the request") //nolint:staticcheck // as above
 		}
 	default:
-		return "", errNoMethod
+		return b.receive(method, params)
 	}
 	if m.ReplyTo, err = replyTo(params["reply_parameters"]); err != nil {
 		return "", err
@@ -513,7 +527,8 @@ func botParams(r *http.Request) (params map[string]string, file, content string,
 		}
 		for k, v := range body {
 			params[k] = fmt.Sprint(v)
-			if _, ok := v.(map[string]any); ok { // an object stays JSON, as it is in a form
+			switch v.(type) {
+			case map[string]any, []any: // stay JSON, as they are in a form
 				b, err := json.Marshal(v)
 				if err != nil {
 					return nil, "", "", err
