@@ -44,7 +44,7 @@ queries: [{name: backlog, source: db, sql: "SELECT 1 AS value", metrics: [{name:
 		t.Error("/sources does not know of the webhook")
 	}
 	_, page = r.get("/")
-	for _, want := range []string{"需要關注", "無法讀取數字", "來源 db: 1 個查詢失敗", "磁碟空間不足", "未能與 Alertmanager 核對"} {
+	for _, want := range []string{"需要關注", "無法讀取數據", "來源 db: 1 個查詢失敗", "磁碟空間不足", "未能與 Alertmanager 核對"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the overview does not say %q:\n%s", want, page)
 		}

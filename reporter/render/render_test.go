@@ -359,8 +359,8 @@ func TestLateIsSaidFromTenMinutesOn(t *testing.T) {
 	r := newRenderer(t)
 	for late, want := range map[time.Duration]string{
 		10*time.Minute - time.Second: "",
-		10 * time.Minute:             "<i>⏰ 延遲送出 10 分，數字為 04-22 08:00 當時</i>",
-		25 * time.Hour:               "<i>⏰ 延遲送出 1 天 1 小時，數字為 04-22 08:00 當時</i>",
+		10 * time.Minute:             "<i>⏰ 延遲送出 10 分，數據以 04-22 08:00 為準</i>",
+		25 * time.Hour:               "<i>⏰ 延遲送出 1 天 1 小時，數據以 04-22 08:00 為準</i>",
 	} {
 		rep := newReport(t, seed())
 		rep.Built = rep.Due.Add(late)

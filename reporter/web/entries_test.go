@@ -162,7 +162,7 @@ func TestEditsThatAreRefused(t *testing.T) {
 		"a version that is gone":  {url.Values{"cause": {"x"}, "base_cause": {"77"}}, nil, 409, "Somebody else has changed"},
 		"a machine's fact":        {url.Values{"severity": {"info"}, "started_at": {"0"}, "title": {"x"}}, nil, 303, ""},
 		"a megabyte":              {url.Values{"cause": {strings.Repeat("x", 1<<20)}}, nil, 413, "too large"},
-		"too many versions":       {url.Values{"cause": {"x"}}, reporter.ErrTooMany, 409, "as many versions"},
+		"too many versions":       {url.Values{"cause": {"x"}}, reporter.ErrTooMany, 409, "limit of versions"},
 		"a race without end":      {url.Values{"cause": {"x"}}, reporter.ErrConflict, 503, ""},
 		"trouble":                 {url.Values{"cause": {"x"}}, fmt.Errorf("disk at /secret"), 500, ""},
 		"of an incident gone now": {url.Values{"cause": {"x"}}, reporter.ErrNotFound, 404, ""},
