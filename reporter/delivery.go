@@ -20,6 +20,8 @@ const (
 	// DeliveryHeartbeatsMissing and DeliveryHeartbeatsReturned are many of those in one.
 	DeliveryHeartbeatsMissing  DeliveryKind = "heartbeats_missing"
 	DeliveryHeartbeatsReturned DeliveryKind = "heartbeats_returned"
+	// DeliveryAnswer answers what a person asked in a chat.
+	DeliveryAnswer DeliveryKind = "answer"
 )
 
 // SubjectFailures is the subject of a notice about all failures that name it.
@@ -49,7 +51,7 @@ type Delivery struct {
 	Kind DeliveryKind
 	// Subject is what it is about. Of a report "NAME@DUE" with DUE in RFC 3339 UTC, of a postmortem or the notice of a firing
 	// the incident's id, of a digest the id of its first delivery, of a notice the id of the delivery and what of it, of a
-	// heartbeat the id of the outage.
+	// heartbeat the id of the outage, of an answer what was asked (see AnswerText).
 	Subject  string
 	Receiver string
 	State    DeliveryState
@@ -65,8 +67,9 @@ type Delivery struct {
 	CreatedAt   time.Time
 	NextAttempt time.Time
 	FinishedAt  time.Time
-	MergedInto  int64 // the digest that it went out with; 0 is none
-	NoticeID    int64 // the notice that says that it was not sent, or waits for a suspended receiver; 0 is none
+	MergedInto  int64  // the digest that it went out with; 0 is none
+	ReplyTo     string // the channel's id of the message that it answers, where that does not follow from Subject
+	NoticeID    int64  // the notice that says that it was not sent, or waits for a suspended receiver; 0 is none
 }
 
 // DueDelivery is a pending delivery whose time has come, without its text.

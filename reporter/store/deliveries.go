@@ -13,12 +13,12 @@ import (
 )
 
 const deliveryColumns = `id, key, kind, subject, receiver, state, message, parts, attempts, last_error, created_at,
-	next_attempt, finished_at, merged_into, composing_at, crashes, reason, notice_id`
+	next_attempt, finished_at, merged_into, composing_at, crashes, reason, notice_id, reply_to`
 
 // urgency orders deliveries: reports and notices of new incidents come before older, less urgent messages.
 const urgency = `CASE kind WHEN 'report' THEN 0 WHEN 'firing' THEN 0 WHEN 'firing_digest' THEN 0
 	WHEN 'heartbeat_missing' THEN 0 WHEN 'heartbeat_returned' THEN 0 WHEN 'heartbeats_missing' THEN 0
-	WHEN 'heartbeats_returned' THEN 0 WHEN 'notice' THEN 1 ELSE 2 END`
+	WHEN 'heartbeats_returned' THEN 0 WHEN 'answer' THEN 0 WHEN 'notice' THEN 1 ELSE 2 END`
 
 // Due returns the receivers' pending deliveries whose next attempt is not after now, the most urgent and oldest first, at
 // most limit.
@@ -314,6 +314,9 @@ func (s *Store) MergedInto(ctx context.Context, digest int64) ([]string, error) 
 // the notice of the incident's begin, and of the return of a heartbeat the message that it is missing. "" if nothing was sent
 // that it could reply to.
 func (s *Store) ReplyTo(ctx context.Context, d reporter.Delivery) (string, error) {
+	if d.ReplyTo != "" {
+		return d.ReplyTo, nil
+	}
 	var kinds []reporter.DeliveryKind
 	switch d.Kind {
 	case reporter.DeliveryPostmortem:
@@ -417,10 +420,10 @@ func (s *Store) insertDelivery(ctx context.Context, tx tx, d reporter.Delivery) 
 	}
 	var id int64
 	err = tx.row(ctx, `INSERT INTO deliveries (key, kind, subject, receiver, state, message, parts, attempts,
-		last_error, created_at, next_attempt, finished_at, reason) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)
+		last_error, created_at, next_attempt, finished_at, reason, reply_to) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)
 		ON CONFLICT (key) DO NOTHING RETURNING id`,
 		d.Key, string(d.Kind), d.Subject, d.Receiver, string(d.State), message, parts, d.Attempts, d.LastError,
-		micros(d.CreatedAt), micros(d.NextAttempt), micros(d.FinishedAt), string(d.Reason)).Scan(&id)
+		micros(d.CreatedAt), micros(d.NextAttempt), micros(d.FinishedAt), string(d.Reason), d.ReplyTo).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -456,7 +459,7 @@ func saveDelivery(ctx context.Context, q querier, d reporter.Delivery) error {
 	if n == 0 {
 		return fmt.Errorf("delivery %d: %w", d.ID, reporter.ErrNotFound)
 	}
-	return nil
+	return saveMessages(ctx, q, d)
 }
 
 func queryDeliveries(ctx context.Context, q querier, where string, args ...any) ([]reporter.Delivery, error) {
@@ -471,7 +474,8 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 		var message, parts sql.NullString
 		var created, next, finished, merged, composing, notice sql.NullInt64
 		if err := rows.Scan(&d.ID, &d.Key, &d.Kind, &d.Subject, &d.Receiver, &d.State, &message, &parts, &d.Attempts,
-			&d.LastError, &created, &next, &finished, &merged, &composing, &d.Crashes, &d.Reason, &notice); err != nil {
+			&d.LastError, &created, &next, &finished, &merged, &composing, &d.Crashes, &d.Reason, &notice,
+			&d.ReplyTo); err != nil {
 			return nil, fmt.Errorf("deliveries: %w", err)
 		}
 		if message.Valid {

@@ -128,50 +128,54 @@ func (s *Store) Release(
 	return s.acknowledge(ctx, incident, by, from, "")
 }
 
-// acknowledge takes its turn among the writers of the journal, so that the incident cannot be resolved meanwhile.
+// acknowledge is acknowledgeIn in a transaction of its own.
 func (s *Store) acknowledge(
 	ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef, text string,
 ) (who reporter.Entry, changed bool, err error) {
 	err = s.tx(ctx, func(tx tx) error {
-		now, err := s.journalTurn(ctx, tx)
-		if err != nil {
-			return err
-		}
-		var state reporter.IncidentState
-		err = tx.row(ctx, `SELECT state FROM incidents WHERE id = $1`, incident).Scan(&state)
-		if errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("incident %s: %w", incident, reporter.ErrNotFound)
-		}
-		if err != nil {
-			return fmt.Errorf("incident %s: %w", incident, err)
-		}
-		stored, err := queryEntries(ctx, tx.querier, `incident_id = $1 AND kind = $2`, incident, string(reporter.EntryAcknowledgement))
-		if err != nil {
-			return err
-		}
-		if len(stored) > 0 {
-			who = stored[len(stored)-1]
-		}
-		switch {
-		case state == reporter.IncidentResolved:
-			return fmt.Errorf("incident %s: %w", incident, reporter.ErrResolved)
-		case who.Text == text:
-			return nil
-		}
-		written, err := writeEntries(ctx, tx.querier, []reporter.Entry{{
-			Incident: incident, Kind: reporter.EntryAcknowledgement, Text: text, AuthorKind: by.Kind, AuthorID: by.ID, Author: by.Name,
-			Receiver: from.Receiver, MessageID: from.MessageID, WrittenAt: now, Supersedes: who.ID,
-		}})
-		if err != nil {
-			return err
-		}
-		who, changed = written[0], true
-		return nil
+		who, changed, err = s.acknowledgeIn(ctx, tx, incident, by, from, text)
+		return err
 	})
+	return who, changed && err == nil, err
+}
+
+// acknowledgeIn takes its turn among the writers of the journal, so that the incident cannot be resolved meanwhile.
+func (s *Store) acknowledgeIn(
+	ctx context.Context, tx tx, incident string, by reporter.Person, from reporter.MessageRef, text string,
+) (who reporter.Entry, changed bool, err error) {
+	now, err := s.journalTurn(ctx, tx)
 	if err != nil {
 		return who, false, err
 	}
-	return who, changed, nil
+	var state reporter.IncidentState
+	err = tx.row(ctx, `SELECT state FROM incidents WHERE id = $1`, incident).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return who, false, fmt.Errorf("incident %s: %w", incident, reporter.ErrNotFound)
+	}
+	if err != nil {
+		return who, false, fmt.Errorf("incident %s: %w", incident, err)
+	}
+	stored, err := queryEntries(ctx, tx.querier, `incident_id = $1 AND kind = $2`, incident, string(reporter.EntryAcknowledgement))
+	if err != nil {
+		return who, false, err
+	}
+	if len(stored) > 0 {
+		who = stored[len(stored)-1]
+	}
+	switch {
+	case state == reporter.IncidentResolved:
+		return who, false, fmt.Errorf("incident %s: %w", incident, reporter.ErrResolved)
+	case who.Text == text:
+		return who, false, nil
+	}
+	written, err := writeEntries(ctx, tx.querier, []reporter.Entry{{
+		Incident: incident, Kind: reporter.EntryAcknowledgement, Text: text, AuthorKind: by.Kind, AuthorID: by.ID, Author: by.Name,
+		Receiver: from.Receiver, MessageID: from.MessageID, WrittenAt: now, Supersedes: who.ID,
+	}})
+	if err != nil {
+		return who, false, err
+	}
+	return written[0], true, nil
 }
 
 func queryEntries(ctx context.Context, q querier, where string, args ...any) (out []reporter.Entry, err error) {

@@ -13,8 +13,9 @@ const pruneAtOnce = 500
 type Pruned struct{ Incidents, Deliveries, Claims int64 }
 
 // Prune deletes incidents that were closed and last heard of before that moment, unless a postmortem of theirs is still to
-// be sent, deliveries that ended before it, claims of due times before it but for the latest of each report, which says what
-// need not be caught up with, and outages of heartbeats that began before it, unless they last or are still to be sent.
+// be sent, deliveries that ended before it, unless they are about an incident that lasts, claims of due times before it but for
+// the latest of each report, which says what need not be caught up with, and outages of heartbeats that began before it, unless
+// they last or are still to be sent.
 func (s *Store) Prune(ctx context.Context, before time.Time) (Pruned, error) {
 	var p Pruned
 	var outages int64
@@ -26,8 +27,10 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (Pruned, error) {
 		{&p.Incidents, `DELETE FROM incidents WHERE id IN (SELECT i.id FROM incidents i
 			WHERE i.state = 'resolved' AND i.ended_at < $1 AND COALESCE(i.last_seen, i.ended_at) < $1 AND NOT EXISTS (
 				SELECT 1 FROM deliveries d WHERE d.state = 'pending' AND d.subject = i.id) LIMIT $2)`},
-		{&p.Deliveries, `DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
-			WHERE state != 'pending' AND finished_at < $1 LIMIT $2)`},
+		// The messages of an incident that lasts are still used: their buttons are, and they are edited.
+		{&p.Deliveries, `DELETE FROM deliveries WHERE id IN (SELECT d.id FROM deliveries d
+			WHERE d.state != 'pending' AND d.finished_at < $1 AND NOT EXISTS (
+				SELECT 1 FROM incidents i WHERE i.id = d.subject AND i.state != 'resolved') LIMIT $2)`},
 		{&p.Claims, `DELETE FROM claims WHERE (report, due) IN (SELECT c.report, c.due FROM claims c
 			WHERE c.due < $1 AND EXISTS (SELECT 1 FROM claims l WHERE l.report = c.report AND l.due > c.due) LIMIT $2)`},
 		{&outages, `DELETE FROM heartbeat_outages WHERE id IN (SELECT o.id FROM heartbeat_outages o WHERE o.missing_at < $1

@@ -1,0 +1,37 @@
+-- What people did in chats, in the order in which it was received. What is done is kept for a while, to recognize copies.
+CREATE TABLE updates (
+	seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+	account    TEXT NOT NULL,
+	update_id  INTEGER NOT NULL, -- the channel's
+	body       TEXT NOT NULL, -- JSON; '' once it is done
+	stored_at  INTEGER NOT NULL,
+	attempts   INTEGER NOT NULL DEFAULT 0, -- that ended the process
+	applied_at INTEGER,
+	answer     TEXT NOT NULL DEFAULT '', -- JSON, of what is applied and not done
+	done_at    INTEGER,
+	UNIQUE (account, update_id)
+) STRICT;
+CREATE INDEX updates_waiting ON updates (account, seq) WHERE done_at IS NULL;
+CREATE INDEX updates_done ON updates (done_at) WHERE done_at IS NOT NULL;
+
+-- Up to where the updates of each account are stored.
+CREATE TABLE update_offsets (
+	account TEXT PRIMARY KEY,
+	next    INTEGER NOT NULL -- the first update to ask for
+) STRICT, WITHOUT ROWID;
+
+-- Which delivery each message in a chat is of.
+CREATE TABLE sent_messages (
+	receiver    TEXT NOT NULL,
+	message_id  TEXT NOT NULL, -- the channel's
+	chat        TEXT NOT NULL DEFAULT '', -- key of the chat's gate, as a group that becomes another one counts anew; '' is not known
+	delivery_id INTEGER NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+	PRIMARY KEY (receiver, message_id, chat)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sent_messages_delivery ON sent_messages (delivery_id);
+INSERT OR IGNORE INTO sent_messages (receiver, message_id, delivery_id)
+	SELECT d.receiver, json_extract(p.value, '$.MessageID'), d.id FROM deliveries d, json_each(d.parts) p
+	WHERE d.parts IS NOT NULL AND json_extract(p.value, '$.MessageID') != '' ORDER BY d.id DESC;
+
+-- What a delivery replies to, where that does not follow from its subject: the channel's id of a message.
+ALTER TABLE deliveries ADD COLUMN reply_to TEXT NOT NULL DEFAULT '';
