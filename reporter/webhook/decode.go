@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 
@@ -41,18 +41,29 @@ var errNotAlert = errors.New("has another JSON type")
 
 // decoder reads a body token by token, so that the memory it takes depends on what is kept and not on what is sent.
 type decoder struct {
-	json   *json.Decoder
+	json   *jsontext.Decoder
 	depth  int
 	limits Limits
 	kept   int // bytes, by alertWeight
 	cutNow bool
+	names  map[string]string // those of fields and labels so far: the alerts of a group have the same ones
+}
+
+// mostNames is how many names are remembered.
+const mostNames = 256
+
+// newDecoder takes what encoding/json takes: of equal names the last counts, and bytes that are not UTF-8 become U+FFFD.
+func newDecoder(body io.Reader, limits Limits) *decoder {
+	return &decoder{
+		json:   jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
+		limits: limits, names: map[string]string{},
+	}
 }
 
 // decode reads the body of a webhook. Fields that it does not know are skipped, as a later Alertmanager may send them. The
 // error is a *refusal, or that of the reader; it never holds text of the body.
 func decode(body io.Reader, limits Limits, cluster string, now time.Time) (*decoded, error) {
-	d := &decoder{json: json.NewDecoder(body), limits: limits}
-	d.json.UseNumber()
+	d := newDecoder(body, limits)
 	out := &decoded{skipped: map[string]int{}}
 	var alerts []alert
 	var msg Message
@@ -90,7 +101,7 @@ func decode(body io.Reader, limits Limits, cluster string, now time.Time) (*deco
 		return d.skip()
 	})
 	if err == nil {
-		_, err = d.json.Token()
+		_, err = d.json.ReadToken()
 		switch {
 		case errors.Is(err, io.EOF):
 			err = nil
@@ -113,30 +124,49 @@ func decode(body io.Reader, limits Limits, cluster string, now time.Time) (*deco
 	return out, nil
 }
 
-// fault keeps text of the body out of the errors of encoding/json.
+// fault keeps text of the body out of the errors of the JSON decoder.
 func fault(err error, at int64) error {
-	var syntax *json.SyntaxError
+	var syntax *jsontext.SyntacticError
 	switch {
-	case errors.As(err, &syntax):
-		return bad("the body is not an Alertmanager webhook in JSON: syntax error at byte %d", at)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return bad("the body is not an Alertmanager webhook in JSON: it ends at byte %d", at)
+	case errors.As(err, &syntax):
+		return bad("the body is not an Alertmanager webhook in JSON: syntax error at byte %d", syntax.ByteOffset)
 	}
 	return err
 }
 
-// token reads the next token, and bounds the nesting.
-func (d *decoder) token() (json.Token, error) {
-	t, err := d.json.Token()
-	switch t {
-	case json.Delim('{'), json.Delim('['):
+// token reads the next token, and bounds the nesting. It is valid until the next one is read.
+func (d *decoder) token() (jsontext.Token, error) {
+	t, err := d.json.ReadToken()
+	if err != nil {
+		return t, err
+	}
+	switch t.Kind() {
+	case '{', '[':
 		if d.depth++; d.depth > maxDepth {
-			return nil, bad("the JSON is nested deeper than %d", maxDepth)
+			return t, bad("the JSON is nested deeper than %d", maxDepth)
 		}
-	case json.Delim('}'), json.Delim(']'):
+	case '}', ']':
 		d.depth--
 	}
-	return t, err
+	return t, nil
+}
+
+// name reads the name of a field.
+func (d *decoder) name() (string, error) {
+	t, err := d.json.ReadToken()
+	if err != nil {
+		return "", err
+	}
+	if known, ok := d.names[t.String()]; ok {
+		return known, nil
+	}
+	name := t.String()
+	if len(d.names) < mostNames && len(name) <= nameBytes {
+		d.names[name] = name
+	}
+	return name, nil
 }
 
 // skip reads the next value and forgets it.
@@ -165,7 +195,7 @@ func (d *decoder) object(f func(field string) error) error {
 	if err != nil {
 		return err
 	}
-	if t != json.Delim('{') {
+	if t.Kind() != '{' {
 		return bad("the body is not an Alertmanager webhook in JSON: want an object")
 	}
 	return d.fields(f)
@@ -173,18 +203,23 @@ func (d *decoder) object(f func(field string) error) error {
 
 // fields is object after its brace.
 func (d *decoder) fields(f func(field string) error) error {
-	for d.json.More() {
-		t, err := d.token()
+	for d.json.PeekKind() == '"' {
+		field, err := d.name()
 		if err != nil {
 			return err
 		}
-		field, _ := t.(string) // the JSON decoder takes nothing else for a name
 		if err := f(field); err != nil {
 			return err
 		}
 	}
-	_, err := d.token()
+	_, err := d.token() // the brace, or what is wrong
 	return err
+}
+
+// more says whether another element of an array follows; what is wrong instead is the next token's error.
+func (d *decoder) more() bool {
+	kind := d.json.PeekKind()
+	return kind != ']' && kind != 0 // the kind of no token
 }
 
 // value reads a string; null is "". errNotAlert: it is something else, and has been skipped.
@@ -194,10 +229,10 @@ func (d *decoder) value() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	switch v := t.(type) {
-	case string:
-		return v, nil
-	case nil:
+	switch t.Kind() {
+	case '"':
+		return t.String(), nil
+	case 'n':
 		return "", nil
 	}
 	if err := d.rest(from); err != nil {
@@ -231,19 +266,17 @@ func (d *decoder) count(to *uint64, field string) error {
 	if err != nil {
 		return err
 	}
-	number, ok := t.(json.Number)
-	if t != nil && !ok {
-		return errors.Join(d.rest(from), bad("%s is not a number", field))
-	}
 	*to = 0
-	if ok {
-		n, err := strconv.ParseUint(string(number[:min(len(number), 20)]), 10, 63)
-		if err != nil || len(number) > 19 {
+	switch t.Kind() {
+	case 'n':
+		return nil
+	case '0':
+		if *to, err = strconv.ParseUint(t.String(), 10, 63); err != nil {
 			return bad("%s is not a number of alerts", field)
 		}
-		*to = n
+		return nil
 	}
-	return nil
+	return errors.Join(d.rest(from), bad("%s is not a number", field))
 }
 
 // pairs reads an object of strings, and keeps at most limit of them beside those that are always kept.
@@ -254,10 +287,11 @@ func (d *decoder) pairs(limit, bytes int) (map[string]string, error) {
 		return nil, err
 	}
 	out := map[string]string{}
-	if t == nil {
+	switch t.Kind() {
+	case '{':
+	case 'n':
 		return out, nil
-	}
-	if t != json.Delim('{') {
+	default:
 		if err := d.rest(from); err != nil {
 			return nil, err
 		}
@@ -301,13 +335,13 @@ func (d *decoder) clip(s string, limit int) string {
 func (d *decoder) alerts(to *[]alert, out *decoded) error {
 	from := d.depth
 	t, err := d.token()
-	if err != nil || t == nil {
+	if err != nil || t.Kind() == 'n' {
 		return err
 	}
-	if t != json.Delim('[') {
+	if t.Kind() != '[' {
 		return errors.Join(d.rest(from), bad("alerts is not an array"))
 	}
-	for n := 0; d.json.More(); n++ {
+	for n := 0; d.more(); n++ {
 		if len(*to) >= d.limits.Alerts || d.kept >= keptBytes {
 			out.truncated++
 			if err := d.skip(); err != nil {
@@ -346,7 +380,7 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 	if err != nil {
 		return a, "", err
 	}
-	if t != json.Delim('{') {
+	if t.Kind() != '{' {
 		return a, skipNotAlert, d.rest(from)
 	}
 	text := func(to *string, limit int) error {

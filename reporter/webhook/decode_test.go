@@ -175,3 +175,46 @@ func real10k() (alerts []string) {
 	}
 	return alerts
 }
+
+// JSON is read as Go's own decoder reads it, which other senders than Alertmanager were tried with.
+func TestJSONIsReadAsGoReadsIt(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`"labels": {"a": "x", "a": "y"}`:                      "y",
+		`"labels": {"a": "x"}, "labels": {"a": "y"}`:          "y",
+		`"labels": {"a": "\ud800y"}`:                          "\ufffdy",
+		"\"labels\": {\"a\": \"\xffy\"}":                      "\ufffdy",
+		`"labels": {"a": "\u4e8b\ud83d\ude00\/\n"}`:           "事😀/\n",
+		`"l\u0061bels": {"\u0061": "y"}`:                      "y",
+		`"labels": {"a": "y"}, "unknown": -1.5e-7`:            "y",
+		`"labels": {"a": "y"}, "u": [{"\ud800": "\ud800"}]`:   "y",
+		"\"labels\"\t:\r\n {\"a\" : \"y\" } ":                 "y",
+		`"labels": {"a": null}`:                               "",
+		`"labels": {"a": "y"}, "annotations": null`:           "y",
+		`"labels": {"a": "y"}, "fingerprint": null`:           "y",
+		`"labels": {"a": "y"}, "endsAt": null`:                "y",
+		`"labels": {"a": "y"}, "u": "` + "\xed\xa0\x80" + `"`: "y",
+	} {
+		s := &sink{}
+		h, _, _ := door(t, webhook.Config{}, s)
+		if w := post(h, hook(body)); w.Code != 200 || len(s.events) != 1 || s.events[0].Labels["a"] != want {
+			t.Errorf("%s: %d %s, events %+v, want label %q", body, w.Code, w.Body, s.events, want)
+		}
+	}
+	for _, body := range []string{
+		`"u": 01`, `"u": +1`, `"u": .5`, `"u": 1.`, `"u": NaN`, `"u": tru`, `"u": 'x'`, `"u": "\x"`, `"u": "\u12g4"`, "\"u\": \"\n\"",
+		`"u": [1,]`, `"u": {"a":1,}`, `"u": {"a"}`, `"u": {1: 2}`, `"u": [1 2]`, `"u": 1 /* c */`, `"u": }`, `"u"`, `"u": ["`,
+	} {
+		s := &sink{}
+		h, _, _ := door(t, webhook.Config{}, s)
+		if w := post(h, hook(body)); w.Code != 400 || len(s.events) != 0 {
+			t.Errorf("%s: %d %s, want 400", body, w.Code, w.Body)
+		}
+	}
+	for _, whole := range []string{"", " ", "\ufeff" + hook(`"labels": {}`), hook(`"labels": {}`) + "x", hook(`"labels": {}`) + "{}", "{", "{} }"} {
+		h, _, _ := door(t, webhook.Config{}, &sink{})
+		if w := post(h, whole); w.Code != 400 {
+			t.Errorf("%q: %d, want 400", whole, w.Code)
+		}
+	}
+}
