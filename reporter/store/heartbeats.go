@@ -14,14 +14,14 @@ import (
 )
 
 var (
-	heartbeatTable = table{"heartbeats", []string{"fingerprint", "cluster"}, []string{
-		"route", "group_key", "labels", "annotations", "external_url", "starts_at", "first_seen", "seen_at", "seen_counted",
-		"resolved_start", "resolved_end", "resolved_at", "outage", "missing_at",
-	}}
-	outageTable = table{"heartbeat_outages", []string{"id"}, []string{
-		"cluster", "fingerprint", "route", "labels", "annotations", "external_url", "severity", "cause", "missing_after", "seen_at",
-		"missing_at", "returned_at",
-	}}
+	heartbeatTable = table{"heartbeats", columns("fingerprint", "cluster"), columns(
+		"route", "group_key", "labels", "annotations", "external_url", "starts_at INT", "first_seen INT", "seen_at INT",
+		"seen_counted INT", "resolved_start INT", "resolved_end INT", "resolved_at INT", "outage", "missing_at INT",
+	)}
+	outageTable = table{"heartbeat_outages", columns("id"), columns(
+		"cluster", "fingerprint", "route", "labels", "annotations", "external_url", "severity", "cause", "missing_after INT", "seen_at INT",
+		"missing_at INT", "returned_at INT",
+	)}
 )
 
 // heartbeatKey identifies a heartbeat.

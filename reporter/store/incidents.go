@@ -14,31 +14,41 @@ import (
 )
 
 var (
-	incidentTable = table{"incidents", []string{"id"}, []string{
-		"key", "cluster", "route", "group_key", "receiver", "external_url", "group_labels", "state", "started_at", "ended_at",
-		"close_reason", "alert_count", "folded", "last_end", "last_why", "truncated", "held", "first_seen", "last_seen", "notified",
-		"sample", "adopted", "title", "severity", "team",
-	}}
-	alertTable = table{"alerts", []string{"incident_id", "starts_at", "fingerprint"}, []string{
-		"ends_at", "firing", "seen_at", "resolves", "confirmed_at", "dismissed_at", "doubtful", "presumed_at", "presumed_why",
-		"labels", "annotations", "generator_url", "links", "category", "name",
-	}}
+	incidentTable = table{"incidents", columns("id"), columns(
+		"key", "cluster", "route", "group_key", "receiver", "external_url", "group_labels", "state", "started_at INT", "ended_at INT",
+		"close_reason", "alert_count INT", "folded", "last_end INT", "last_why", "truncated INT", "held BOOL", "first_seen INT",
+		"last_seen INT", "notified BOOL", "sample BOOL", "adopted BOOL", "title", "severity", "team",
+	)}
+	// incidentSeen is what a repeat changes of an incident, and incidentState what its end and its continuation do.
+	incidentSeen = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "first_seen",
+		"last_seen", "notified")
+	incidentState = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "first_seen",
+		"last_seen", "notified", "state", "ended_at", "close_reason")
+
+	alertTable = table{"alerts", columns("incident_id", "starts_at INT", "fingerprint"), columns(
+		"ends_at INT", "firing BOOL", "seen_at INT", "resolves", "confirmed_at INT", "dismissed_at INT", "doubtful BOOL", "presumed_at INT",
+		"presumed_why", "labels", "annotations", "generator_url", "links", "category", "name",
+	)}
+	// alertSeen is what a repeat changes of an alert, and alertState what else changes while its words stay.
+	alertSeen  = alertTable.part("seen_at")
+	alertState = alertTable.part("ends_at", "firing", "seen_at", "resolves", "confirmed_at", "dismissed_at", "doubtful", "presumed_at",
+		"presumed_why")
 )
 
 // incidentRow is the values of an incident, in the order of incidentTable.
 func incidentRow(in reporter.Incident, sum summary) ([]any, error) {
-	groupLabels, err := json.Marshal(in.GroupLabels)
-	if err != nil {
-		return nil, err
-	}
-	folded, err := json.Marshal(append([]reporter.Folded{}, in.Folded...))
-	if err != nil {
-		return nil, err
+	folded := "[]"
+	if len(in.Folded) > 0 {
+		b, err := json.Marshal(in.Folded)
+		if err != nil {
+			return nil, err
+		}
+		folded = string(b)
 	}
 	return []any{
 		in.ID, in.Key, cmp.Or(in.Cluster, reporter.ClusterDefault), in.Route, in.GroupKey, in.Receiver, in.ExternalURL,
-		string(groupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
-		string(folded), micros(in.LastEnd), string(in.LastWhy),
+		encodePairs(in.GroupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
+		folded, micros(in.LastEnd), string(in.LastWhy),
 		int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
 		micros(in.LastSeenAt), in.Notified, in.Sample, in.Adopted, sum.title, string(sum.severity), sum.team,
 	}, nil
@@ -53,11 +63,11 @@ func scanIncident(rows *sql.Rows) (in reporter.Incident, sum summary, err error)
 		&last, &in.Notified, &in.Sample, &in.Adopted, &sum.title, &sum.severity, &sum.team); err != nil {
 		return in, sum, err
 	}
-	if err := errors.Join(json.Unmarshal([]byte(groupLabels), &in.GroupLabels), json.Unmarshal([]byte(folded), &in.Folded)); err != nil {
-		return in, sum, fmt.Errorf("%s: %w", in.ID, err)
+	if in.GroupLabels, err = decodePairs(groupLabels); err == nil && folded != "[]" {
+		err = json.Unmarshal([]byte(folded), &in.Folded)
 	}
-	if len(in.Folded) == 0 {
-		in.Folded = nil
+	if err != nil {
+		return in, sum, fmt.Errorf("%s: %w", in.ID, err)
 	}
 	in.Truncated = uint64(truncated) //nolint:gosec // back from int64, as it was stored
 	in.StartedAt, in.EndedAt, in.LastEnd = moment(started), moment(ended), moment(lastEnd)
@@ -65,24 +75,35 @@ func scanIncident(rows *sql.Rows) (in reporter.Incident, sum summary, err error)
 	return in, sum, nil
 }
 
-// alertRow is the values of an alert, in the order of alertTable. ends_at is NULL while it is firing.
-func alertRow(incident string, a reporter.Alert) ([]any, error) {
-	resolves := make([][3]int64, len(a.Resolves))
-	for n, r := range a.Resolves {
-		resolves[n] = [3]int64{r.EndsAt.UnixMicro(), r.First.UnixMicro(), r.Last.UnixMicro()}
-	}
-	texts := make([]string, 4)
-	for n, v := range []any{resolves, a.Labels, a.Annotations, append([]reporter.Link{}, a.Links...)} {
-		b, err := json.Marshal(v)
+// alertRow is the values of an alert, in the order of alertTable; words says whether its labels, annotations and links are wanted.
+// ends_at is NULL while it is firing.
+func alertRow(incident string, a reporter.Alert, words bool) ([]any, error) {
+	resolves, links, labels, annotations := "[]", "[]", "", ""
+	if len(a.Resolves) > 0 {
+		list := make([][3]int64, len(a.Resolves))
+		for n, r := range a.Resolves {
+			list[n] = [3]int64{r.EndsAt.UnixMicro(), r.First.UnixMicro(), r.Last.UnixMicro()}
+		}
+		b, err := json.Marshal(list)
 		if err != nil {
 			return nil, err
 		}
-		texts[n] = string(b)
+		resolves = string(b)
+	}
+	if words {
+		labels, annotations = encodePairs(a.Labels), encodePairs(a.Annotations)
+		if len(a.Links) > 0 {
+			b, err := json.Marshal(a.Links)
+			if err != nil {
+				return nil, err
+			}
+			links = string(b)
+		}
 	}
 	ended, _ := a.Ended()
 	return []any{
-		incident, a.StartsAt.UnixMicro(), a.Fingerprint, micros(ended), a.Firing, micros(a.SeenAt), texts[0], micros(a.ConfirmedAt),
-		micros(a.DismissedAt), a.Doubtful, micros(a.PresumedAt), string(a.PresumedWhy), texts[1], texts[2], a.GeneratorURL, texts[3],
+		incident, a.StartsAt.UnixMicro(), a.Fingerprint, micros(ended), a.Firing, micros(a.SeenAt), resolves, micros(a.ConfirmedAt),
+		micros(a.DismissedAt), a.Doubtful, micros(a.PresumedAt), string(a.PresumedWhy), labels, annotations, a.GeneratorURL, links,
 		category(a), a.Labels["alertname"],
 	}, nil
 }
@@ -111,8 +132,10 @@ func scanAlert(rows *sql.Rows) (incident string, a reporter.Alert, err error) {
 	if links != "[]" {
 		err = errors.Join(err, json.Unmarshal([]byte(links), &a.Links))
 	}
-	err = errors.Join(err, json.Unmarshal([]byte(labels), &a.Labels), json.Unmarshal([]byte(annotations), &a.Annotations))
-	if err != nil {
+	var wrong1, wrong2 error
+	a.Labels, wrong1 = decodePairs(labels)
+	a.Annotations, wrong2 = decodePairs(annotations)
+	if err = errors.Join(err, wrong1, wrong2); err != nil {
 		return "", a, fmt.Errorf("%s: %w", incident, err)
 	}
 	return incident, a, nil

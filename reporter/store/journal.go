@@ -40,6 +40,7 @@ type journalTx struct {
 // loaded is an incident with the alerts that are read of it, as it is after the updates so far.
 type loaded struct {
 	reporter.Incident
+	was     *reporter.Incident          // as it is in the database; nil if it is not
 	stored  map[alertKey]reporter.Alert // as they are in the database
 	summary summary
 	dirty   bool
@@ -101,7 +102,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` 
 			AND a.ends_at >= `+t.integer(1)+ofCluster+`
 		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, func(in reporter.Incident, sum summary) {
-		l := &loaded{Incident: in, stored: map[alertKey]reporter.Alert{}, summary: sum}
+		l := &loaded{Incident: in, was: &in, stored: map[alertKey]reporter.Alert{}, summary: sum}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
 			large = append(large, []any{in.ID})
 		} else {
@@ -326,70 +327,60 @@ func (t *journalTx) putPostmortem(ctx context.Context, p reporter.PostmortemDue,
 
 // flush writes the incidents that changed, and those of their alerts that differ from what is stored.
 func (t *journalTx) flush(ctx context.Context) error {
-	incidents, alerts, texts := t.upsert(incidentTable), t.upsert(alertTable), t.upsert(textTable)
-	seen := map[time.Time][][]any{}
+	w := t.writers()
 	for _, id := range slices.Sorted(maps.Keys(t.incidents)) {
 		l := t.incidents[id]
 		if !l.dirty {
 			continue
 		}
+		was := l.summary
 		l.summary = summarize(l.Incident, l.summary)
 		row, err := incidentRow(l.Incident, l.summary)
 		if err != nil {
 			return fmt.Errorf("incident %s: %w", id, err)
 		}
-		if err := incidents.add(ctx, row...); err != nil {
+		if err := w.ofIncident(l, was).add(ctx, row...); err != nil {
 			return fmt.Errorf("incidents: %w", err)
 		}
 	}
-	if err := incidents.end(ctx); err != nil {
+	if err := w.end(ctx, w.incidents, w.incidentsSeen, w.incidentStates); err != nil {
 		return fmt.Errorf("incidents: %w", err)
 	}
 	for _, l := range t.incidents {
 		if !l.dirty {
 			continue
 		}
-		found := len(l.stored) == 0 // whether what the incident is found by has changed
+		found := l.was == nil // whether what the incident is found by has changed
 		for n, a := range l.Alerts {
-			have, ok := l.stored[keyOf(a)]
-			said := ok && maps.Equal(have.Labels, a.Labels) && maps.Equal(have.Annotations, a.Annotations)
+			have, known := l.stored[keyOf(a)]
+			said := known && sameWords(have, a)
 			found = found || n < searchedAlerts && !said
+			if said && sameState(have, a) && have.SeenAt.Equal(a.SeenAt) {
+				continue
+			}
+			row, err := alertRow(l.ID, a, !said)
+			if err != nil {
+				return fmt.Errorf("incident %s: %w", l.ID, err)
+			}
+			to := w.alerts
 			switch {
-			case ok && sameAlert(have, a) && have.SeenAt.Equal(a.SeenAt):
-			case ok && sameAlert(have, a): // As of every repeat.
-				seen[a.SeenAt] = append(seen[a.SeenAt], []any{l.ID, a.StartsAt.UnixMicro(), a.Fingerprint})
-			default:
-				row, err := alertRow(l.ID, a)
-				if err != nil {
-					return fmt.Errorf("incident %s: %w", l.ID, err)
-				}
-				if err := alerts.add(ctx, row...); err != nil {
-					return fmt.Errorf("alerts: %w", err)
-				}
+			case said && sameState(have, a): // As of every repeat.
+				to = w.alertsSeen
+			case said:
+				to = w.alertStates
+			}
+			if err := to.add(ctx, row...); err != nil {
+				return fmt.Errorf("alerts: %w", err)
 			}
 		}
 		if found && !l.Selected {
-			if err := texts.add(ctx, l.ID, searchText(l.Incident)); err != nil {
+			if err := w.texts.add(ctx, l.ID, searchText(l.Incident)); err != nil {
 				return fmt.Errorf("texts: %w", err)
 			}
 		}
 	}
-	if err := texts.end(ctx); err != nil {
-		return fmt.Errorf("texts: %w", err)
-	}
-	if err := alerts.end(ctx); err != nil {
+	if err := w.end(ctx, w.texts, w.alerts, w.alertsSeen, w.alertStates); err != nil {
 		return fmt.Errorf("alerts: %w", err)
-	}
-	for at, rows := range seen {
-		list, err := array(rows)
-		if err != nil {
-			return fmt.Errorf("alerts: %w", err)
-		}
-		_, err = t.exec(ctx, `UPDATE alerts SET seen_at = $1 FROM `+t.each(2)+` v WHERE alerts.incident_id = `+t.element(0)+`
-			AND alerts.starts_at = `+t.integer(1)+` AND alerts.fingerprint = `+t.element(2), at.UnixMicro(), list)
-		if err != nil {
-			return fmt.Errorf("alerts: %w", err)
-		}
 	}
 	for _, l := range t.incidents {
 		if l.dirty {
@@ -401,12 +392,59 @@ func (t *journalTx) flush(ctx context.Context) error {
 	return nil
 }
 
-// sameAlert compares all but SeenAt.
-func sameAlert(a, b reporter.Alert) bool {
+// journalWriters write rows of incidents and alerts, each by the narrowest statement that does.
+type journalWriters struct {
+	incidents, incidentsSeen, incidentStates *rowWriter
+	alerts, alertsSeen, alertStates          *rowWriter
+	texts                                    *rowWriter
+}
+
+func (t *journalTx) writers() journalWriters {
+	return journalWriters{
+		incidents: t.upsert(incidentTable), incidentsSeen: t.update(incidentSeen), incidentStates: t.update(incidentState),
+		alerts: t.upsert(alertTable), alertsSeen: t.update(alertSeen), alertStates: t.update(alertState),
+		texts: t.upsert(textTable),
+	}
+}
+
+func (w journalWriters) end(ctx context.Context, of ...*rowWriter) error {
+	for _, o := range of {
+		if err := o.end(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ofIncident is the writer of what has changed of an incident whose summary was this.
+func (w journalWriters) ofIncident(l *loaded, was summary) *rowWriter {
+	switch {
+	case l.was == nil || l.summary != was || !sameSeries(*l.was, l.Incident):
+		return w.incidents
+	case l.was.State == l.State && l.was.EndedAt.Equal(l.EndedAt) && l.was.CloseReason == l.CloseReason:
+		return w.incidentsSeen
+	}
+	return w.incidentStates
+}
+
+// sameSeries compares what incidentState leaves as it is.
+func sameSeries(a, b reporter.Incident) bool {
+	return a.Key == b.Key && a.Cluster == b.Cluster && a.Route == b.Route && a.GroupKey == b.GroupKey && a.Receiver == b.Receiver &&
+		a.StartedAt.Equal(b.StartedAt) && a.AlertsTotal == b.AlertsTotal && slices.Equal(a.Folded, b.Folded) &&
+		a.Sample == b.Sample && a.Adopted == b.Adopted
+}
+
+// sameWords compares what alertState leaves as it is.
+func sameWords(a, b reporter.Alert) bool {
+	return a.GeneratorURL == b.GeneratorURL && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
+		slices.Equal(a.Links, b.Links)
+}
+
+// sameState compares all but SeenAt and the words.
+func sameState(a, b reporter.Alert) bool {
 	return a.EndsAt.Equal(b.EndsAt) && a.Firing == b.Firing && a.Doubtful == b.Doubtful &&
 		a.ConfirmedAt.Equal(b.ConfirmedAt) && a.DismissedAt.Equal(b.DismissedAt) && slices.Equal(a.Resolves, b.Resolves) &&
-		a.PresumedAt.Equal(b.PresumedAt) && a.PresumedWhy == b.PresumedWhy && a.GeneratorURL == b.GeneratorURL &&
-		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) && slices.Equal(a.Links, b.Links)
+		a.PresumedAt.Equal(b.PresumedAt) && a.PresumedWhy == b.PresumedWhy
 }
 
 // fold counts the oldest ended alerts of an incident that has very many by name, and deletes them. The most severe of them is

@@ -3,32 +3,217 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"math/bits"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// rowsAtOnce is how many rows one statement inserts, a power of 2; both databases take well over 32767 arguments.
-const rowsAtOnce = 256
+// rowsAtOnce is how many rows one statement writes on PostgreSQL.
+const rowsAtOnce = 1000
+
+// column is a column and the type of its values.
+type column struct {
+	name string
+	kind columnKind
+}
+
+// columnKind is a type as an array of PostgreSQL has it.
+type columnKind string
+
+const (
+	textColumn columnKind = "text"
+	intColumn  columnKind = "bigint" // also of times
+	boolColumn columnKind = "boolean"
+)
+
+// columns are the columns of these names. A name that is followed by INT or BOOL is of that type, the others are texts.
+func columns(specs ...string) []column {
+	out := make([]column, len(specs))
+	for n, spec := range specs {
+		name, kind, _ := strings.Cut(spec, " ")
+		out[n] = column{name, textColumn}
+		switch kind {
+		case "INT":
+			out[n].kind = intColumn
+		case "BOOL":
+			out[n].kind = boolColumn
+		}
+	}
+	return out
+}
 
 // table is a table's name, its key, and its other columns: what is read, inserted and replaced.
 type table struct {
-	name         string
-	key, columns []string
+	name      string
+	key, rest []column
 }
 
+// all is its columns, in the order of a row.
+func (t table) all() []column { return slices.Concat(t.key, t.rest) }
+
 // list is the columns for a SELECT or an INSERT.
-func (t table) list() string { return strings.Join(slices.Concat(t.key, t.columns), ", ") }
+func (t table) list() string { return strings.Join(namesOf(t.all()), ", ") }
+
+func namesOf(list []column) []string {
+	out := make([]string, len(list))
+	for n, c := range list {
+		out[n] = c.name
+	}
+	return out
+}
+
+// part is a table's key and some of its columns, for updates that leave the others, and their indices, as they are.
+type part struct {
+	table
+	places []int // of its columns in a row of the whole table
+}
+
+// part selects columns by their names.
+func (t table) part(of ...string) part {
+	p := part{table: table{name: t.name, key: t.key}}
+	all := t.all()
+	for n := range t.key {
+		p.places = append(p.places, n)
+	}
+	for _, name := range of {
+		n := slices.IndexFunc(all, func(c column) bool { return c.name == name })
+		p.places, p.rest = append(p.places, n), append(p.rest, all[n])
+	}
+	return p
+}
 
 // upsert inserts rows, and replaces those whose key is there.
-func (q querier) upsert(t table) *rowInserter {
-	set := make([]string, len(t.columns))
-	for n, c := range t.columns {
+func (q querier) upsert(t table) *rowWriter {
+	set := namesOf(t.rest)
+	for n, c := range set {
 		set[n] = c + "=excluded." + c
 	}
-	return q.rows("INSERT INTO "+t.name+" ("+t.list()+") VALUES ", len(t.key)+len(t.columns),
-		" ON CONFLICT ("+strings.Join(t.key, ", ")+") DO UPDATE SET "+strings.Join(set, ", "))
+	w := &rowWriter{querier: q, columns: t.all()}
+	values := "SELECT * FROM " + unnest(w.columns)
+	if q.sqlite {
+		values = "VALUES (" + placeholders(1, len(w.columns)) + ")"
+	}
+	w.statement = q.text("INSERT INTO " + t.name + " (" + t.list() + ") " + values +
+		" ON CONFLICT (" + strings.Join(namesOf(t.key), ", ") + ") DO UPDATE SET " + strings.Join(set, ", "))
+	return w
+}
+
+// update changes a part of rows that are there. It is given whole rows.
+func (q querier) update(p part) *rowWriter {
+	w := &rowWriter{querier: q, columns: p.all(), places: p.places}
+	set, where := namesOf(p.rest), namesOf(p.key)
+	for n, c := range set {
+		if set[n] = c + "=v." + c; q.sqlite {
+			set[n] = c + "=$" + strconv.Itoa(len(p.key)+n+1)
+		}
+	}
+	for n, c := range where {
+		if where[n] = p.name + "." + c + "=v." + c; q.sqlite {
+			where[n] = c + "=$" + strconv.Itoa(n+1)
+		}
+	}
+	from := ""
+	if !q.sqlite {
+		from = " FROM " + unnest(w.columns) + " v(" + p.list() + ")"
+	}
+	w.statement = q.text("UPDATE " + p.name + " SET " + strings.Join(set, ", ") + from + " WHERE " + strings.Join(where, " AND "))
+	return w
+}
+
+// unnest is PostgreSQL's table of arrays, one for each column, as arguments from $1 on.
+func unnest(list []column) string {
+	args := make([]string, len(list))
+	for n, c := range list {
+		args[n] = "$" + strconv.Itoa(n+1) + "::" + string(c.kind) + "[]"
+	}
+	return "unnest(" + strings.Join(args, ", ") + ")"
+}
+
+// rowWriter writes rows by one statement for each on SQLite, where it is prepared once, and for many on PostgreSQL, where the
+// round trip costs more.
+type rowWriter struct {
+	querier
+	statement string
+	columns   []column
+	places    []int   // of the columns in the rows that it is given; nil is all
+	rows      [][]any // that wait, on PostgreSQL
+}
+
+func (w *rowWriter) add(ctx context.Context, row ...any) error {
+	if w.places != nil {
+		picked := make([]any, len(w.places))
+		for n, place := range w.places {
+			picked[n] = row[place]
+		}
+		row = picked
+	}
+	if w.sqlite {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// Without a context that may end, for which the driver starts a goroutine at each statement.
+		_, err := w.on.ExecContext(context.WithoutCancel(ctx), w.statement, row...)
+		return err
+	}
+	if w.rows = append(w.rows, row); len(w.rows) >= rowsAtOnce {
+		return w.end(ctx)
+	}
+	return nil
+}
+
+// end writes the rows that wait.
+func (w *rowWriter) end(ctx context.Context) error {
+	if len(w.rows) == 0 {
+		return nil
+	}
+	args := make([]any, len(w.columns))
+	for n, c := range w.columns {
+		var err error
+		if args[n], err = c.array(w.rows, n); err != nil {
+			return err
+		}
+	}
+	w.rows = w.rows[:0]
+	_, err := w.on.ExecContext(ctx, w.statement, args...)
+	return err
+}
+
+// array is the values of a column, as the driver takes them for an array.
+func (c column) array(rows [][]any, place int) (any, error) {
+	switch c.kind {
+	case intColumn:
+		out := make([]pgtype.Int8, len(rows))
+		for n, row := range rows {
+			switch v := row[place].(type) {
+			case nil:
+			case int64:
+				out[n] = pgtype.Int8{Int64: v, Valid: true}
+			case int:
+				out[n] = pgtype.Int8{Int64: int64(v), Valid: true}
+			default:
+				return nil, fmt.Errorf("column %s: %T", c.name, v)
+			}
+		}
+		return out, nil
+	case boolColumn:
+		return valuesOf[bool](rows, place, c.name)
+	}
+	return valuesOf[string](rows, place, c.name)
+}
+
+func valuesOf[T any](rows [][]any, place int, name string) ([]T, error) {
+	out := make([]T, len(rows))
+	for n, row := range rows {
+		v, ok := row[place].(T)
+		if !ok {
+			return nil, fmt.Errorf("column %s: %T", name, row[place])
+		}
+		out[n] = v
+	}
+	return out, nil
 }
 
 // each is a table of one column, value, of the elements of a JSON array in argument n.
@@ -62,62 +247,4 @@ func array(rows [][]any) (string, error) {
 	}
 	b, err := json.Marshal(rows)
 	return string(b), err
-}
-
-// rowInserter gathers rows into statements of many.
-type rowInserter struct {
-	querier
-	head, tail string
-	columns    int
-	args       []any
-}
-
-func (q querier) rows(head string, columns int, tail string) *rowInserter {
-	return &rowInserter{querier: q, head: head, tail: tail, columns: columns}
-}
-
-func (r *rowInserter) add(ctx context.Context, row ...any) error {
-	r.args = append(r.args, row...)
-	if len(r.args) >= rowsAtOnce*r.columns {
-		return r.end(ctx)
-	}
-	return nil
-}
-
-// end inserts what has gathered, by statements whose numbers of rows are powers of 2: PostgreSQL plans each text anew, and
-// there are few texts that way.
-func (r *rowInserter) end(ctx context.Context) error {
-	rest := r.args
-	for len(rest) > 0 {
-		n := 1 << (bits.Len(uint(len(rest)/r.columns)) - 1) * r.columns
-		if err := r.insert(ctx, rest[:n]); err != nil {
-			return err
-		}
-		rest = rest[n:]
-	}
-	r.args = r.args[:0]
-	return nil
-}
-
-func (r *rowInserter) insert(ctx context.Context, args []any) error {
-	var b strings.Builder
-	b.WriteString(r.head)
-	for n := range args {
-		switch {
-		case n == 0:
-			b.WriteString("(")
-		case n%r.columns == 0:
-			b.WriteString("),(")
-		default:
-			b.WriteString(",")
-		}
-		if r.sqlite { // which searches a list for the name of each numbered argument
-			b.WriteString("?")
-		} else {
-			b.WriteString("$" + strconv.Itoa(n+1))
-		}
-	}
-	b.WriteString(")" + r.tail)
-	_, err := r.exec(ctx, b.String(), args...)
-	return err
 }

@@ -96,6 +96,8 @@ func openFile(path string, connections int) (*sql.DB, error) {
 	// FULL: a commit that was told is on the disk, also when the power fails.
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
+	// What undoes a statement within its transaction is not written to a file: no crash needs it.
+	q.Add("_pragma", "temp_store(MEMORY)")
 	return openDSN(path, q, connections)
 }
 

@@ -45,8 +45,9 @@ type Store struct {
 	shared clock         // of processes that share the state
 	wake   chan struct{} // a delivery was put into the state by this process
 
-	extracts singleflight.Group // of incidents that are read in part
-	now      func() time.Time   // of tests; nil is the real clock, of PostgreSQL the database's
+	statements statements         // of writing transactions on SQLite
+	extracts   singleflight.Group // of incidents that are read in part
+	now        func() time.Time   // of tests; nil is the real clock, of PostgreSQL the database's
 
 	updates chan *update // to the committer
 	closing chan struct{}
@@ -143,11 +144,20 @@ func (s *Store) tx(ctx context.Context, fn func(tx) error) error {
 		}
 	}
 	wake := false
-	if err := fn(tx{querier{raw, !s.postgres()}, raw, &wake}); err != nil {
+	t := tx{querier{raw, !s.postgres()}, raw, &wake}
+	var prepared *preparedTx
+	if !s.postgres() { // pgx prepares statements by itself
+		prepared = s.statements.begin(raw)
+		t.on = prepared
+	}
+	if err := fn(t); err != nil {
 		return err
 	}
 	if err := raw.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if prepared != nil {
+		s.statements.end(ctx, s.write, prepared)
 	}
 	if wake {
 		select {

@@ -91,7 +91,7 @@ func searchText(in reporter.Incident) string {
 }
 
 // textTable holds what incidents are found by, apart from them: a search reads all of it.
-var textTable = table{"incident_texts", []string{"incident_id"}, []string{"text"}}
+var textTable = table{"incident_texts", columns("incident_id"), columns("text")}
 
 // summariesAtOnce is how many incidents a migration reads at a time.
 const summariesAtOnce = 500
