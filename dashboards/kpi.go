@@ -35,11 +35,15 @@ const (
 	ended         = "awoooi_incidents_resolved"
 	chronic       = "awoooi_alerts_chronic"
 	heartbeats    = "awoooi_heartbeats"
+	toAcknowledge = "awoooi_incident_acknowledgement_seconds"
+	acknowledged  = "awoooi_incidents_acknowledged"
+	neverAcked    = "awoooi_incidents_never_acknowledged"
+	everAcked     = "awoooi_incidents_acknowledged_ever" // without a panel: reports ask it whether to speak of acknowledgements
 )
 
 var wellKnown = []string{
 	alerts, resolved, autoResolved, humanApproved, converged, grouped, succeeded, failed, knowledge, playbooks, open, resolution,
-	byName, oldest, ended, chronic, heartbeats,
+	byName, oldest, ended, chronic, heartbeats, toAcknowledge, acknowledged, neverAcked, everAcked,
 }
 
 // The rows of the dashboard that the sections of the builtin reports make, by their titles in English.
@@ -161,6 +165,8 @@ func (k kpis) now(o Options) map[string][]panel {
 		{rowAlerts, grouped, "Grouped"},
 		{rowAlerts, open, "Incidents open"},
 		{rowAlerts, chronic, "Chronic alerts"},
+		{rowAlerts, acknowledged, "Incidents acknowledged"},
+		{rowAlerts, neverAcked, "Never acknowledged"},
 		{rowRepairs, succeeded, "Repairs succeeded"},
 		{rowRepairs, failed, "Repairs failed"},
 		{rowKnowledge, knowledge, "Knowledge entries"},
@@ -190,6 +196,10 @@ func (k kpis) now(o Options) map[string][]panel {
 		kind: figures, title: "Time to resolve", help: k.metrics[resolution].Help, unit: units.Seconds, width: 8,
 		targets: []target{{k.by(resolution, ""), "{{stat}}"}},
 	}, resolution)
+	add(rowAlerts, panel{
+		kind: figures, title: "Time to acknowledge", help: k.metrics[toAcknowledge].Help, unit: units.Seconds, width: 8,
+		targets: []target{{k.by(toAcknowledge, ""), "{{stat}}"}},
+	}, toAcknowledge)
 	add(rowAlerts, panel{
 		kind: figures, title: "Incidents resolved", help: k.metrics[ended].Help, unit: units.NoUnit, width: 4,
 		targets: []target{{k.total(ended, ""), "now"}, {k.change(ended), "against the day before"}},
@@ -259,6 +269,10 @@ func (k kpis) overTime(o Options) []panel {
 		title: "Time to resolve", help: k.metrics[resolution].Help, unit: units.Seconds,
 		targets: []target{{k.by(resolution, ""), "{{stat}}"}},
 	}, resolution)
+	add(panel{
+		title: "Time to acknowledge", help: k.metrics[toAcknowledge].Help, unit: units.Seconds,
+		targets: []target{{k.by(toAcknowledge, ""), "{{stat}}"}},
+	}, toAcknowledge)
 	add(panel{
 		title: "Incidents open", help: k.metrics[open].Help, unit: units.NoUnit,
 		targets: []target{{k.total(open, ""), "open"}},

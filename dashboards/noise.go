@@ -47,6 +47,9 @@ func Noise(o Options) ([]byte, error) {
 		{"firing_seconds", "Time firing", units.Seconds},
 		{"resolution_seconds", "Time to resolve", units.Seconds},
 		{"resolved", "Episodes that ended", units.NoUnit},
+		{"acknowledged_ratio", "Episodes of acknowledged incidents", units.PercentUnit},
+		{"acknowledgement_seconds", "Time to acknowledge", units.Seconds},
+		{"acknowledged", "Acknowledged incidents", units.NoUnit},
 	} {
 		add(&names, noisePrefix+b.name, panel{kind: bars, title: b.title, unit: b.unit, width: 12})
 	}

@@ -23,6 +23,8 @@ type NoiseReview struct {
 	Since, Until time.Time
 	Rows         []NoiseRow // names with NoiseLeast episodes or more; most episodes first, then by name
 	Names        int        // how many such names there are: Rows may be the first of them
+	// Acknowledging says that people acknowledge incidents: some incident that is kept was acknowledged.
+	Acknowledging bool
 }
 
 // NoiseRow is what one alert name did. Some episodes of a very large incident are kept as counts only (Folded): of these it is not
@@ -38,6 +40,10 @@ type NoiseRow struct {
 	Short      int           // of Ended, shorter than NoiseShort
 	Firing     time.Duration // sum of the time within the window in which its alerts were firing, also of episodes that began before
 	Resolution time.Duration // sum of the durations of the Ended
+
+	Acknowledged          int           // of Episodes, those of incidents that were acknowledged, before the episode or later
+	AcknowledgedIncidents int           // the incidents of Acknowledged
+	ToAcknowledge         time.Duration // sum of the times from the start of each of them to its first acknowledgement
 }
 
 // NoiseReason is why an alert is a candidate to be fixed.
@@ -114,6 +120,22 @@ func (r NoiseRow) MeanResolution() (time.Duration, bool) {
 		return 0, false
 	}
 	return r.Resolution / time.Duration(r.Ended), true
+}
+
+// AcknowledgedShare is the share of episodes whose incident was acknowledged, from 0 to 1; false of fewer than NoiseLeast episodes.
+func (r NoiseRow) AcknowledgedShare() (float64, bool) {
+	if r.Episodes < NoiseLeast {
+		return 0, false
+	}
+	return min(float64(r.Acknowledged)/float64(r.Episodes), 1), true
+}
+
+// MeanAcknowledgement is the mean time to acknowledge an incident of the alert; false where fewer than NoiseLeast were.
+func (r NoiseRow) MeanAcknowledgement() (time.Duration, bool) {
+	if r.AcknowledgedIncidents < NoiseLeast {
+		return 0, false
+	}
+	return r.ToAcknowledge / time.Duration(r.AcknowledgedIncidents), true
 }
 
 // WorkingHours is when people are at work anyway: on Days, from From to To of the clock of Zone. A To that is not after From is of

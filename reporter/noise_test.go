@@ -83,3 +83,22 @@ func TestNoiseCandidates(t *testing.T) {
 		})
 	}
 }
+
+// Of fewer than three nothing is said.
+func TestAcknowledgedOfFew(t *testing.T) {
+	t.Parallel()
+	few := reporter.NoiseRow{Episodes: 2, Acknowledged: 2, AcknowledgedIncidents: 2, ToAcknowledge: time.Hour}
+	if _, known := few.AcknowledgedShare(); known {
+		t.Error("a share of two episodes")
+	}
+	if _, known := few.MeanAcknowledgement(); known {
+		t.Error("a mean of two incidents")
+	}
+	enough := reporter.NoiseRow{Episodes: 4, Acknowledged: 3, AcknowledgedIncidents: 3, ToAcknowledge: time.Hour}
+	if share, known := enough.AcknowledgedShare(); !known || share != 0.75 {
+		t.Error(share, known)
+	}
+	if mean, known := enough.MeanAcknowledgement(); !known || mean != 20*time.Minute {
+		t.Error(mean, known)
+	}
+}

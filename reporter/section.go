@@ -40,9 +40,11 @@ type Line struct {
 	ShareOf    string `yaml:"share_of"`
 	Oldest     string `yaml:"oldest"`
 	SampleSize string `yaml:"sample_size"`
-	Strong     bool   `yaml:"strong"`    // in bold
-	SameLine   bool   `yaml:"same_line"` // behind the line before
-	Builtin    bool   `yaml:"-"`         // may be omitted where nothing is configured for it
+	// OnlyIf names a figure of the report: where that is 0, the line is left out.
+	OnlyIf   string `yaml:"only_if"`
+	Strong   bool   `yaml:"strong"`    // in bold
+	SameLine bool   `yaml:"same_line"` // behind the line before
+	Builtin  bool   `yaml:"-"`         // may be omitted where nothing is configured for it
 }
 
 // DecodedOver is called once a line of the configuration was decoded over the builtin line of its name, and makes it the user's.

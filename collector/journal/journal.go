@@ -23,13 +23,16 @@ type Counts interface {
 	Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error)
 }
 
-// Names are the counts there are. alerts has the label category, alerts_by_name the label name, resolution_seconds the
-// label stat (avg, p50, p95). noise has the label name, and the numbers episodes, flaps, off_hours, short_ratio, firing_seconds,
-// resolution_seconds and resolved, those of which too little is known left out; noise_candidates has the labels name and reason and
-// the number share, and noise_totals counts the rows of both: names, candidates.
+// Names are the counts there are. alerts has the label category, alerts_by_name the label name, resolution_seconds and
+// acknowledgement_seconds the label stat (avg, p50, p95), heartbeats the label state. noise has the label name, and the numbers
+// episodes, flaps, off_hours, short_ratio, firing_seconds, resolution_seconds, resolved, acknowledged_ratio, acknowledgement_seconds
+// and acknowledged, those of which too little is known left out; noise_candidates has the labels name and reason and the number share,
+// and noise_totals counts the rows of both: names, candidates. acknowledgements has the numbers acknowledged and never, the latter left
+// out while no incident was ever acknowledged.
 var Names = []string{
 	"alerts", "alerts_by_name", "alerts_resolved", "alerts_converged", "alerts_grouped", "alerts_chronic", "incidents_open",
 	"incidents_oldest_open", "incidents_resolved", "resolution_seconds", "heartbeats", "noise", "noise_totals", "noise_candidates",
+	"acknowledgements", "acknowledged_ever", "acknowledgement_seconds",
 }
 
 // Source asks the journal.

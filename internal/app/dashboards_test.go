@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
@@ -73,6 +74,7 @@ receivers:
 		}
 	}
 	flaps(t, r)
+	acknowledged(t, r)
 	messages(t, bot, 1)
 	return r
 }
@@ -85,6 +87,27 @@ func flaps(t *testing.T, r *running) {
 		for _, end := range []time.Time{{}, began.Add(2 * time.Minute)} {
 			if code := r.post(webhookBody(fmt.Sprint("flaps", n), "FLAPS", map[string]string{"alertname": "Flaps"}, began, end)); code != 200 {
 				t.Fatalf("webhook: %d", code)
+			}
+		}
+	}
+}
+
+// acknowledged posts three of another alert, each of an incident that somebody acknowledges before it ends.
+func acknowledged(t *testing.T, r *running) {
+	t.Helper()
+	began := time.Now().Add(-time.Minute)
+	for n := range 3 {
+		id := fmt.Sprint("ACK-", n)
+		for _, end := range []time.Time{{}, began.Add(30 * time.Second)} {
+			if code := r.post(webhookBody(id, id, map[string]string{"alertname": "Acknowledged"}, began, end)); code != 200 {
+				t.Fatalf("webhook: %d", code)
+			}
+			if !end.IsZero() {
+				continue
+			}
+			by := reporter.Person{Kind: reporter.AuthorCommand, Name: "sre"}
+			if _, changed, err := r.store.Acknowledge(t.Context(), id, by, reporter.MessageRef{}); !changed || err != nil {
+				t.Fatal(changed, err)
 			}
 		}
 	}

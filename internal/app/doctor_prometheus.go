@@ -161,7 +161,7 @@ func configuredMetrics(ctx context.Context, q *promql.HTTP) map[string]bool {
 // doctorReport asks every figure of a report for a value now. Configured is nil where it is not known.
 func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition, configured map[string]bool) []Finding {
 	figures := d.Asked()
-	counts, errs := make([]int, len(figures)), make([]error, len(figures))
+	counts, errs, zero := make([]int, len(figures)), make([]error, len(figures)), make([]bool, len(figures))
 	turns := make(chan struct{}, figuresAtOnce)
 	var wait sync.WaitGroup
 	for n, f := range figures {
@@ -170,9 +170,17 @@ func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition, conf
 			defer func() { <-turns }()
 			samples, err := q.Query(ctx, f.Expr, time.Now())
 			counts[n], errs[n] = len(samples), err
+			zero[n] = len(samples) == 1 && samples[0].Value == 0
 		})
 	}
 	wait.Wait()
+	// expected says that a figure has no samples because another one is 0.
+	expected := func(f report.FigureDefinition) bool {
+		return slices.ContainsFunc(f.EmptyIf, func(name string) bool {
+			n := slices.IndexFunc(figures, func(f report.FigureDefinition) bool { return f.Name == name })
+			return n >= 0 && zero[n]
+		})
+	}
 	what := "report " + d.Name
 	var out []Finding
 	var empty []string
@@ -180,7 +188,7 @@ func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition, conf
 		switch {
 		case errs[n] != nil:
 			out = append(out, failed(what+" figure "+f.Name, errs[n], "correct its expr"))
-		case counts[n] == 0 && (configured == nil || !f.Builtin || !report.Omitted(f.Expr, configured)):
+		case counts[n] == 0 && !expected(f) && (configured == nil || !f.Builtin || !report.Omitted(f.Expr, configured)):
 			empty = append(empty, f.Name)
 		}
 	}

@@ -85,6 +85,12 @@ func noiseCounts(what string, review reporter.NoiseReview) []journal.Count {
 		if mean, ok := r.MeanResolution(); ok {
 			values["resolution_seconds"] = mean.Seconds()
 		}
+		if share, ok := r.AcknowledgedShare(); ok && review.Acknowledging {
+			values["acknowledged_ratio"], values["acknowledged"] = share, float64(r.AcknowledgedIncidents)
+		}
+		if mean, ok := r.MeanAcknowledgement(); ok && review.Acknowledging {
+			values["acknowledgement_seconds"] = mean.Seconds()
+		}
 		out = append(out, journal.Count{Labels: map[string]string{"name": r.Name}, Values: values})
 	}
 	return out

@@ -155,7 +155,7 @@ func sections(t testing.TB, figures map[string]reporter.Figure) []reporter.Secti
 	for _, s := range d.Sections {
 		s.Lines = slices.DeleteFunc(s.Lines, func(l reporter.Line) bool {
 			_, asked := figures[l.Name]
-			return !asked && slices.Contains([]string{"incidents_open", "alerts_chronic", "resolution_median", "alerts_by_name"}, l.Name)
+			return !asked && slices.Contains([]string{"incidents_open", "alerts_chronic", "resolution_median", "alerts_by_name", "acknowledgement_mean", "never_acknowledged"}, l.Name)
 		})
 		if len(s.Lines) > 0 {
 			out = append(out, s)
@@ -203,6 +203,7 @@ func TestReportText(t *testing.T) {
 			r.Figures = figures(with(seed(), map[string]float64{
 				"alerts_before": 116, "alerts_before2": 131, "repairs_succeeded_before": 41, "repairs_succeeded_before2": 38, "repairs_failed_before": 4, "repairs_failed_before2": 4,
 				"incidents_open": 3, "incidents_open_before": 2, "alerts_chronic": 2, "alerts_chronic_before": 2, "resolved_incidents": 17, "resolution_median": 1394.5,
+				"acknowledgement_mean": 425, "incidents_acknowledged": 9, "never_acknowledged": 8, "never_acknowledged_before": 6, "acknowledged_ever": 120,
 				"incidents_oldest": float64(r.Due.Add(-51 * time.Hour).Unix()), "alerts_by_name/HighErrorRate": 20, "alerts_by_name/NodeDown": 9,
 				"alerts_by_name/Disk <full>": 5, "alerts_by_name/A": 4, "alerts_by_name/B": 3, "alerts_by_name/C": 2, "alerts_by_name/other": 40,
 			}))

@@ -141,10 +141,7 @@ func (v ReportView) besidePart(l reporter.List, labels map[string]string) string
 func (v ReportView) line(l reporter.Line) LineView {
 	out := LineView{Name: l.Name, Title: v.wording(l.Title), Strong: l.Strong}
 	if l.Ratio != nil {
-		out.Value = v.Rate(l.Ratio.Part, l.Ratio.Of...)
-		if rate, ok := v.rate(l.Ratio.Part, l.Ratio.Of...); ok {
-			out.Target = v.target(l, rate)
-		}
+		v.ratioLine(l, &out)
 		return out
 	}
 	value, ok := v.Report.Figure(l.Name).Value()
@@ -176,6 +173,25 @@ func (v ReportView) line(l reporter.Line) LineView {
 		out.Target = v.target(l, value)
 	}
 	return out
+}
+
+// ratioLine fills in the line of a ratio: a percentage, or a mean of seconds where its format is a duration.
+func (v ReportView) ratioLine(l reporter.Line, out *LineView) {
+	names := append([]string{l.Ratio.Part}, l.Ratio.Of...)
+	rate, ok := v.rate(l.Ratio.Part, l.Ratio.Of...)
+	out.Value = v.Rate(l.Ratio.Part, l.Ratio.Of...)
+	if ok && l.Format == reporter.FormatDuration {
+		out.Value = v.formatted(l.Format, rate)
+		if days := v.partialDays(names...); days != "" {
+			out.Value += " (" + days + ")"
+		}
+	}
+	if l.SampleSize != "" {
+		out.Note = " (n=" + v.Number(l.SampleSize) + ")"
+	}
+	if ok {
+		out.Target = v.target(l, rate)
+	}
 }
 
 // formatted writes a value. One that its format cannot show is no data.
@@ -234,7 +250,7 @@ func (v ReportView) target(l reporter.Line, value float64) string {
 		mark = "✅"
 	}
 	format := l.Format
-	if l.Ratio != nil {
+	if l.Ratio != nil && format != reporter.FormatDuration {
 		format = reporter.FormatPercent
 	}
 	at := v.formatted(format, l.Target.Value)

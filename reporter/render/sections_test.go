@@ -80,7 +80,7 @@ func TestNoiseReview(t *testing.T) {
 		all := figures(map[string]float64{"noise_names": 0, "noise_candidate_total": 0})
 		for _, name := range []string{
 			"noise_episodes", "noise_candidates", "noise_flaps", "noise_short", "noise_off_hours", "noise_firing", "noise_resolution",
-			"noise_resolved",
+			"noise_resolved", "noise_acknowledged_share", "noise_acknowledgement", "noise_acknowledged",
 		} {
 			all[name] = reporter.NoData(name, "", time.Time{}, "the query has an empty result")
 		}
@@ -112,12 +112,53 @@ func TestNoiseReview(t *testing.T) {
 	add(noisy, "noise_candidates", 0.5, "HighErrorRate", "flapping")
 	add(noisy, "noise_candidates", 1, "Disk <full>", "standing")
 	add(noisy, "noise_candidates", 0.95, "NodeDown", "off_hours")
+	acknowledged := maps.Clone(noisy) // which has them for all names, and the mean where enough were acknowledged
+	for n, name := range []string{"HighErrorRate", "Disk <full>", "NodeDown", "C", "D", "E", "F"} {
+		add(acknowledged, "noise_acknowledged_share", float64(n)/10, name)
+		add(acknowledged, "noise_acknowledged", float64(n), name)
+		if n >= reporter.NoiseLeast {
+			add(acknowledged, "noise_acknowledgement", float64(60*n), name)
+		}
+	}
 	failed := figures()
 	delete(failed, "noise_names")
 	delete(failed, "noise_candidate_total")
-	for name, all := range map[string]map[string]reporter.Figure{"noisy": noisy, "quiet": figures(), "failed": failed} {
+	for name, all := range map[string]map[string]reporter.Figure{"noisy": noisy, "acknowledged": acknowledged, "quiet": figures(), "failed": failed} {
 		for _, locale := range []string{"zh-TW", "en"} {
 			golden(t, "noise_"+name+"."+locale+".html", only(t, locale, maps.Clone(all), noise...))
+		}
+	}
+}
+
+// A week's mean time to acknowledge is that of its incidents, not of its days.
+func TestMeanTimeToAcknowledge(t *testing.T) {
+	t.Parallel()
+	weekly, err := report.Builtin("weekly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := weekly.Sections[0]
+	s.Lines = slices.DeleteFunc(s.Lines, func(l reporter.Line) bool { return l.OnlyIf == "" })
+	week := func(total, n, never float64) map[string]reporter.Figure {
+		return figures(map[string]float64{
+			"acknowledged_ever": 5, "acknowledgement_total": total, "incidents_acknowledged": n, "never_acknowledged": never,
+		})
+	}
+	partial := week(5400, 9, 2)
+	f := partial["acknowledgement_total"]
+	f.Days, f.DaysKnown = 7, 6
+	partial["acknowledgement_total"] = f
+	for name, tc := range map[string]struct {
+		figures map[string]reporter.Figure
+		want    string
+	}{
+		"some":         {week(5400, 9, 2), "Mean time to acknowledge: 10m (n=9)\n  Never acknowledged: 2\n"},
+		"none":         {week(0, 0, 11), "Mean time to acknowledge: — (n=0)\n  Never acknowledged: 11\n"},
+		"some days":    {partial, "Mean time to acknowledge: 10m (data of 6 of 7 days) (n=9)\n  Never acknowledged: 2\n"},
+		"without data": {nil, "Mean time to acknowledge: no data (n=no data)\n  Never acknowledged: no data\n"},
+	} {
+		if text := only(t, "en", tc.figures, s); !strings.Contains(text, tc.want) {
+			t.Errorf("%s: %s", name, text)
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 		}
 	}
 	without := plan.notConfigured(asked, r.Figures, due, b.cfg.Own)
-	r.Sections = shown(d.Sections, without)
+	r.Sections = shown(d.Sections, without, r.Figures)
 	if len(trendDays) > 0 {
 		r.Trend = &reporter.Trend{Days: trendDays}
 		for _, name := range trend.Figures {

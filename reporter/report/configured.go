@@ -47,11 +47,15 @@ func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]report
 	return out
 }
 
-// shown returns the sections without those that are hidden, and without lines that are hidden or not configured.
-func shown(sections []reporter.Section, without map[string]bool) []reporter.Section {
+// shown returns the sections without those that are hidden, and without lines that are hidden, not configured, or about what is not in
+// use (Line.OnlyIf).
+func shown(sections []reporter.Section, without map[string]bool, figures map[string]reporter.Figure) []reporter.Section {
 	var out []reporter.Section
 	for _, s := range sections {
 		s.Lines = slices.DeleteFunc(slices.Clone(s.Lines), func(l reporter.Line) bool {
+			if in, known := figures[l.OnlyIf].Value(); l.OnlyIf != "" && known && in == 0 {
+				return true
+			}
 			if l.Hide || !l.Builtin {
 				return l.Hide
 			}

@@ -30,7 +30,8 @@ sections:
 // What no collector is configured to give is left out; what has no data for another reason says so.
 func TestNotConfiguredIsOmittedAndNoDataIsShown(t *testing.T) {
 	t.Parallel()
-	const all = "alerts: alerts auto_resolved human_approved converged grouped incidents_open alerts_chronic resolution_median; " +
+	const all = "alerts: alerts auto_resolved human_approved converged grouped incidents_open alerts_chronic resolution_median " +
+		"acknowledgement_mean never_acknowledged; " +
 		"categories: alerts_by_category; producers: alerts_by_name; repairs: repairs_succeeded repairs_failed success_rate; knowledge: knowledge_entries playbooks"
 	for name, tc := range map[string]struct {
 		configured []string // nil: no collector is there
@@ -174,5 +175,48 @@ figures:
 	}
 	if a := d.Asked()[0]; a.Expr != "count(a)" || len(a.Compare) != 1 || a.Builtin {
 		t.Errorf("alerts is %+v", a)
+	}
+}
+
+// Lines of acknowledgements are there once somebody acknowledges incidents, and while it is not known whether anybody does.
+func TestALineOfWhatIsNotInUseIsOmitted(t *testing.T) {
+	t.Parallel()
+	const both = "alerts: acknowledgement_mean never_acknowledged"
+	for name, tc := range map[string]struct {
+		ever []reporter.Sample
+		err  error
+		want string
+	}{
+		"nobody ever":     {number(0), nil, ""},
+		"somebody":        {number(1), nil, both},
+		"no sample":       {nil, nil, both},
+		"the query fails": {nil, errors.New("refused"), both},
+	} {
+		for _, builtin := range report.Builtins {
+			d, err := report.Builtin(builtin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d, err = d.Complete(report.Defaults{Zone: time.UTC}); err != nil {
+				t.Fatal(err)
+			}
+			b := report.NewBuilder(report.BuilderConfig{Querier: fakeQuerier(func(_ context.Context, expr string, _ time.Time) ([]reporter.Sample, error) {
+				switch {
+				case strings.Contains(expr, "awoooi_incidents_acknowledged_ever"):
+					return tc.ever, tc.err
+				case strings.Contains(expr, "awoooi_collector_metric_configured"):
+					var out []reporter.Sample
+					for _, m := range []string{"awoooi_incidents_acknowledged", "awoooi_incident_acknowledgement_seconds", "awoooi_incidents_never_acknowledged", "awoooi_incidents_acknowledged_ever"} {
+						out = append(out, reporter.Sample{Labels: map[string]string{"metric": m}, Value: 1})
+					}
+					return out, nil
+				}
+				return nil, nil
+			})})
+			r, err := b.Build(t.Context(), d, due)
+			if err != nil || shown(r) != tc.want {
+				t.Errorf("%s, %s: %s, %v", name, builtin, shown(r), err)
+			}
+		}
 	}
 }

@@ -56,6 +56,8 @@ type FigureDefinition struct {
 	// values: what a gauge with a window of a day says of a week.
 	EachDay bool `yaml:"each_day"`
 	Builtin bool `yaml:"-"`
+	// EmptyIf are figures of the report: where one of them is 0, this one may well have no samples.
+	EmptyIf []string `yaml:"-"`
 }
 
 // DecodedOver is called once a figure of the configuration was decoded over the builtin figure of its name, and makes it the
@@ -193,7 +195,7 @@ func (d *Definition) addSections() error {
 		})
 		for n := range s.Lines {
 			l := &s.Lines[n]
-			for _, other := range []*string{&l.ShareOf, &l.Oldest, &l.SampleSize} {
+			for _, other := range []*string{&l.ShareOf, &l.Oldest, &l.SampleSize, &l.OnlyIf} {
 				if !has(*other) {
 					*other = ""
 				}
@@ -254,7 +256,13 @@ func (d Definition) Asked() []FigureDefinition {
 	for _, s := range d.Sections {
 		for _, l := range s.Lines {
 			if l.Expr != "" {
-				out = append(out, FigureDefinition{Name: l.Name, Expr: l.Expr, Compare: l.Compare, EachDay: l.EachDay, Builtin: l.Builtin})
+				f := FigureDefinition{Name: l.Name, Expr: l.Expr, Compare: l.Compare, EachDay: l.EachDay, Builtin: l.Builtin}
+				for _, other := range []string{l.OnlyIf, l.SampleSize} {
+					if other != "" {
+						f.EmptyIf = append(f.EmptyIf, other)
+					}
+				}
+				out = append(out, f)
 			}
 		}
 	}
@@ -412,7 +420,7 @@ func (d Definition) validateSections(wrong func(key, format string, a ...any), k
 			if l.Format != "" && !slices.Contains(reporter.Formats, l.Format) {
 				wrong(at+".format", "format %q is unknown, have %v", l.Format, reporter.Formats)
 			}
-			known(at, l.ShareOf, l.Oldest, l.SampleSize)
+			known(at, l.ShareOf, l.Oldest, l.SampleSize, l.OnlyIf)
 			switch {
 			case l.Ratio != nil:
 				known(at+".ratio", append([]string{l.Ratio.Part}, l.Ratio.Of...)...)

@@ -18,7 +18,10 @@ type Count struct {
 // alerts_resolved, alerts_converged (beyond the first of their incident), alerts_grouped (of an incident with more than
 // one), alerts_chronic (firing, of chronic incidents, now), incidents_open (now), incidents_oldest_open (when the oldest of them
 // began, in seconds since 1970; no row where none is open), incidents_chronic (now), incidents_resolved, resolution_seconds (by stat:
-// avg, p50, p95; no rows where none was resolved), heartbeats (by state: received, missing; now).
+// avg, p50, p95; no rows where none was resolved), heartbeats (by state: received, missing; now), acknowledgements (the numbers
+// acknowledged, of incidents that were first acknowledged in the window, and never, of those that ended in it and were not at any time,
+// which is left out while no incident that is kept was ever acknowledged), acknowledged_ever (of the incidents that are kept),
+// acknowledgement_seconds (from the start of an incident to its first acknowledgement, of those of the window, as resolution_seconds).
 func (s *Store) Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error) {
 	const (
 		window = ` FROM alerts a WHERE a.starts_at >= $1 AND a.starts_at < $2`
@@ -54,7 +57,14 @@ func (s *Store) Counts(ctx context.Context, what string, since, until time.Time)
 	case "incidents_resolved":
 		return s.single(ctx, `SELECT count(*) FROM incidents WHERE state = 'resolved' AND ended_at >= $1 AND ended_at < $2`, from, to)
 	case "resolution_seconds":
-		return s.resolution(ctx, from, to)
+		return s.durations(ctx, `SELECT (ended_at - started_at) / 1000000.0 FROM incidents
+			WHERE state = 'resolved' AND ended_at >= $1 AND ended_at < $2`, from, to)
+	case "acknowledgements":
+		return s.acknowledgements(ctx, from, to)
+	case "acknowledged_ever":
+		return s.everAcknowledged(ctx)
+	case "acknowledgement_seconds":
+		return s.toAcknowledge(ctx, from, to)
 	}
 	return nil, fmt.Errorf("the journal has no count %q", what)
 }
@@ -108,9 +118,9 @@ func (s *Store) alertsBy(ctx context.Context, column string, from, to int64) ([]
 		GROUP BY 1 ORDER BY 1`, from, to)
 }
 
-func (s *Store) resolution(ctx context.Context, from, to int64) ([]Count, error) {
-	rows, err := s.reading().query(ctx, `SELECT (ended_at - started_at) / 1000000.0 FROM incidents
-		WHERE state = 'resolved' AND ended_at >= $1 AND ended_at < $2`, from, to)
+// durations are the average and percentiles of seconds, by stat; no rows of none. One below 0, of clocks that differ, is 0.
+func (s *Store) durations(ctx context.Context, query string, args ...any) ([]Count, error) {
+	rows, err := s.reading().query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("count: %w", err)
 	}
@@ -122,8 +132,8 @@ func (s *Store) resolution(ctx context.Context, from, to int64) ([]Count, error)
 		if err := rows.Scan(&d); err != nil {
 			return nil, fmt.Errorf("count: %w", err)
 		}
-		seconds = append(seconds, d.Float64)
-		sum += d.Float64
+		seconds = append(seconds, max(d.Float64, 0))
+		sum += max(d.Float64, 0)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("count: %w", err)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -288,6 +289,139 @@ func TestOneOfManyAcknowledges(t *testing.T) {
 		}
 		if all, err := stores[0].Entries(t.Context(), "I"); err != nil || len(all) != 6 {
 			t.Errorf("%d entries, %v", len(all), err)
+		}
+	})
+}
+
+// Nothing is said of what nobody acknowledged while nobody acknowledges anything; and the first acknowledgement counts, whatever came later.
+func TestCountsOfAcknowledgements(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		now := day
+		s.SetClock(func() time.Time { return now })
+		count := func(what string, since, until int) string {
+			t.Helper()
+			rows, err := s.Counts(t.Context(), what, day.Add(time.Duration(since)*time.Minute), day.Add(time.Duration(until)*time.Minute))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parts []string
+			for _, r := range rows {
+				parts = append(parts, fmt.Sprint(r.Labels, r.Values))
+			}
+			return strings.Join(parts, " ")
+		}
+		expect := func(when string, since, until int, want map[string]string) {
+			t.Helper()
+			for what, want := range want {
+				if got := count(what, since, until); got != want {
+					t.Errorf("%s: %s is %q, want %q", when, what, got, want)
+				}
+			}
+		}
+		var all []reporter.Incident
+		for n, id := range []string{"A", "B", "C", "EARLY", "NEVER"} {
+			in := incident(id, 0, -1)
+			in.Key, in.Alerts[0].Fingerprint = id, fmt.Sprint(n)
+			all = append(all, in)
+		}
+		all[3].StartedAt = day.Add(time.Hour) // by a clock that is ahead
+		ended := incident("ENDED", 0, 30)
+		ended.Key = "ended"
+		put(t, s, append(all, ended)...)
+		expect("before any", 0, 60, map[string]string{
+			"acknowledgements": "map[] map[acknowledged:0]", "acknowledged_ever": "map[] map[value:0]", "acknowledgement_seconds": "",
+		})
+		act := func(minute int, do func(context.Context, string, reporter.Person, reporter.MessageRef) (reporter.Entry, bool, error), id string) {
+			t.Helper()
+			now = day.Add(time.Duration(minute) * time.Minute)
+			if _, changed, err := do(t.Context(), id, reporter.Person{Kind: reporter.AuthorPage, Name: "sre"}, reporter.MessageRef{}); err != nil || !changed {
+				t.Fatal(id, changed, err)
+			}
+		}
+		act(2, s.Acknowledge, "A")
+		act(5, s.Release, "A")
+		act(10, s.Acknowledge, "B")
+		act(20, s.Acknowledge, "A")
+		act(59, s.Acknowledge, "EARLY")
+		act(60, s.Acknowledge, "C")
+		never := incident("NEVER", 0, 40)
+		never.Key = "NEVER"
+		released := incident("A", 0, 50)
+		released.Key = "A"
+		put(t, s, never, released)
+		expect("the first hour", 0, 60, map[string]string{
+			"acknowledgements":        "map[] map[acknowledged:3 never:2]",
+			"acknowledged_ever":       "map[] map[value:4]",
+			"acknowledgement_seconds": "map[stat:avg] map[value:240] map[stat:p50] map[value:120] map[stat:p95] map[value:552]",
+		})
+		expect("the second", 60, 120, map[string]string{
+			"acknowledgements": "map[] map[acknowledged:1 never:0]", "acknowledgement_seconds": "map[stat:avg] map[value:3600] map[stat:p50] map[value:3600] map[stat:p95] map[value:3600]",
+		})
+		expect("a quiet one", 200, 260, map[string]string{"acknowledgements": "map[] map[acknowledged:0 never:0]", "acknowledgement_seconds": ""})
+		of, err := s.Acknowledgements(t.Context(), []string{"A", "NEVER", "none", "C"})
+		want := map[string]reporter.Acknowledgement{
+			"A": {By: reporter.Person{Kind: reporter.AuthorPage, Name: "sre"}, Since: day.Add(20 * time.Minute).UTC(), First: day.Add(2 * time.Minute).UTC()},
+			"C": {By: reporter.Person{Kind: reporter.AuthorPage, Name: "sre"}, Since: day.Add(time.Hour).UTC(), First: day.Add(time.Hour).UTC()},
+		}
+		if diff := cmp.Diff(want, of); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	})
+}
+
+func TestNoiseOfAcknowledgedIncidents(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		now := day
+		s.SetClock(func() time.Time { return now })
+		until := day.Add(reporter.NoiseWindow)
+		review := func() reporter.NoiseReview {
+			t.Helper()
+			r, err := s.Noise(t.Context(), day, until, reporter.WorkingHours{}, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		// Each incident has two episodes of Disk and one of Net; one began before the window.
+		for n := range 5 {
+			in := incident(fmt.Sprint(n), n, -1)
+			in.Key, in.Alerts, in.AlertsTotal = fmt.Sprint(n), nil, 3
+			for k, name := range []string{"Disk", "Disk", "Net"} {
+				in.Alerts = append(in.Alerts, reporter.Alert{
+					Fingerprint: fmt.Sprint(n, k), StartsAt: in.StartedAt, Firing: true, Labels: map[string]string{"alertname": name},
+				})
+			}
+			put(t, s, in)
+		}
+		before := incident("before", -60, -1)
+		before.Key, before.Alerts[0].Fingerprint, before.Alerts[0].Labels = "before", "b", map[string]string{"alertname": "Disk"}
+		put(t, s, before)
+		if r := review(); r.Acknowledging || r.Rows[0].Acknowledged != 0 {
+			t.Errorf("before any acknowledgement: %+v", r)
+		}
+		for n, id := range []string{"0", "1", "2", "before"} {
+			now = day.Add(time.Duration(n*3) * time.Minute)
+			if _, _, err := s.Acknowledge(t.Context(), id, reporter.Person{Kind: reporter.AuthorPage, Name: "sre"}, reporter.MessageRef{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := review()
+		if !r.Acknowledging || len(r.Rows) != 2 || r.Rows[0].Name != "Disk" {
+			t.Fatalf("%+v", r)
+		}
+		for n, want := range []struct {
+			share    float64
+			episodes int
+		}{{0.6, 6}, {0.6, 3}} {
+			row := r.Rows[n]
+			share, _ := row.AcknowledgedShare()
+			mean, known := row.MeanAcknowledgement()
+			// 0, 2 and 4 minutes after the start of each
+			if share != want.share || row.Acknowledged != want.episodes || row.AcknowledgedIncidents != 3 || mean != 2*time.Minute || !known {
+				t.Errorf("%s: share %v, mean %v, %+v", row.Name, share, mean, row)
+			}
 		}
 	})
 }

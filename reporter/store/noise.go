@@ -30,10 +30,17 @@ func (s *Store) Noise(ctx context.Context, since, until time.Time, hours reporte
 	if err == nil {
 		err = s.countFolded(ctx, &c)
 	}
+	used := false
+	if err == nil {
+		used, err = s.acknowledgementInUse(ctx)
+	}
+	if err == nil && used {
+		err = s.noiseAcknowledged(ctx, &c)
+	}
 	if err != nil {
 		return reporter.NoiseReview{}, fmt.Errorf("noise: %w", err)
 	}
-	out := reporter.NoiseReview{Since: since, Until: until}
+	out := reporter.NoiseReview{Since: since, Until: until, Acknowledging: used}
 	for _, r := range c.rows {
 		if r.Episodes >= reporter.NoiseLeast {
 			out.Rows = append(out.Rows, *r)

@@ -25,6 +25,8 @@ type Noise interface {
 type noiseColumn struct {
 	key, title string
 	compare    func(a, b reporter.NoiseRow) int
+	// acknowledging leaves the column out where nobody acknowledges incidents.
+	acknowledging bool
 }
 
 // most orders by a number, the largest first. What is not known is last.
@@ -33,24 +35,36 @@ func most(of func(r reporter.NoiseRow) float64) func(a, b reporter.NoiseRow) int
 }
 
 var noiseColumns = []noiseColumn{
-	{"name", "alert_name", func(a, b reporter.NoiseRow) int { return cmp.Compare(a.Name, b.Name) }},
-	{"episodes", "episodes", most(func(r reporter.NoiseRow) float64 { return float64(r.Episodes) })},
-	{"flaps", "flaps", most(func(r reporter.NoiseRow) float64 { return float64(r.Flaps) })},
-	{"short", "short_share", most(func(r reporter.NoiseRow) float64 {
+	{key: "name", title: "alert_name", compare: func(a, b reporter.NoiseRow) int { return cmp.Compare(a.Name, b.Name) }},
+	{key: "episodes", title: "episodes", compare: most(func(r reporter.NoiseRow) float64 { return float64(r.Episodes) })},
+	{key: "flaps", title: "flaps", compare: most(func(r reporter.NoiseRow) float64 { return float64(r.Flaps) })},
+	{key: "short", title: "short_share", compare: most(func(r reporter.NoiseRow) float64 {
 		if share, ok := r.ShortShare(); ok {
 			return share
 		}
 		return -1
 	})},
-	{"firing", "firing_time", most(func(r reporter.NoiseRow) float64 { return r.Firing.Seconds() })},
-	{"off_hours", "off_hours", most(func(r reporter.NoiseRow) float64 { return float64(r.OffHours) })},
-	{"mttr", "mttr", most(func(r reporter.NoiseRow) float64 {
+	{key: "firing", title: "firing_time", compare: most(func(r reporter.NoiseRow) float64 { return r.Firing.Seconds() })},
+	{key: "off_hours", title: "off_hours", compare: most(func(r reporter.NoiseRow) float64 { return float64(r.OffHours) })},
+	{key: "mttr", title: "mttr", compare: most(func(r reporter.NoiseRow) float64 {
 		if mean, ok := r.MeanResolution(); ok {
 			return mean.Seconds()
 		}
 		return -1
 	})},
-	{"fix", "to_fix", most(func(r reporter.NoiseRow) float64 {
+	{key: "acknowledged", title: "acknowledged_share", acknowledging: true, compare: most(func(r reporter.NoiseRow) float64 {
+		if share, ok := r.AcknowledgedShare(); ok {
+			return share
+		}
+		return -1
+	})},
+	{key: "mtta", title: "mtta", acknowledging: true, compare: most(func(r reporter.NoiseRow) float64 {
+		if mean, ok := r.MeanAcknowledgement(); ok {
+			return mean.Seconds()
+		}
+		return -1
+	})},
+	{key: "fix", title: "to_fix", compare: most(func(r reporter.NoiseRow) float64 {
 		var sum float64
 		for _, c := range r.Candidate(reporter.NoiseWindow) {
 			sum += 1 + c.Share
@@ -68,6 +82,7 @@ type noiseHead struct {
 type noiseRow struct {
 	reporter.NoiseRow
 	Path, Name, Short, Firing, Mean string
+	Acknowledged, ToAcknowledge     string
 	Reasons                         []string
 }
 
@@ -77,6 +92,8 @@ type noiseBody struct {
 	Head         []noiseHead
 	Rows         []noiseRow
 	Names        int
+	// Acknowledging shows the columns of acknowledgements.
+	Acknowledging bool
 }
 
 // noise shows the review of the week up to now, sorted by the column of the query sort.
@@ -97,8 +114,12 @@ func (p *Pages) noise(w http.ResponseWriter, r *http.Request) {
 	body := noiseBody{
 		Since: review.Since.In(v.Zone).Format(i18n.Minute), Until: review.Until.In(v.Zone).Format(i18n.Minute),
 		Least: reporter.NoiseLeast, Names: review.Names,
+		Acknowledging: review.Acknowledging,
 	}
 	for n, c := range noiseColumns {
+		if c.acknowledging && !review.Acknowledging {
+			continue
+		}
 		body.Head = append(body.Head, noiseHead{
 			v.T(c.title), address("/noise", "sort", c.key), n == column, c.key != "name" && c.key != "fix",
 		})
@@ -113,12 +134,19 @@ func (p *Pages) noise(w http.ResponseWriter, r *http.Request) {
 func (v *page) noiseRow(r reporter.NoiseRow) noiseRow {
 	out := noiseRow{
 		NoiseRow: r, Name: cmp.Or(r.Name, "—"), Path: address("/incidents", "q", r.Name), Firing: v.Duration(r.Firing), Short: "—", Mean: "—",
+		Acknowledged: "—", ToAcknowledge: "—",
 	}
 	if share, ok := r.ShortShare(); ok {
 		out.Short = share100(share)
 	}
 	if mean, ok := r.MeanResolution(); ok {
 		out.Mean = fmt.Sprintf("%s (n=%d)", v.Duration(mean), r.Ended)
+	}
+	if share, ok := r.AcknowledgedShare(); ok {
+		out.Acknowledged = share100(share)
+	}
+	if mean, ok := r.MeanAcknowledgement(); ok {
+		out.ToAcknowledge = fmt.Sprintf("%s (n=%d)", v.Duration(mean), r.AcknowledgedIncidents)
 	}
 	for _, c := range r.Candidate(reporter.NoiseWindow) {
 		out.Reasons = append(out.Reasons, v.T("noise_is_"+string(c.Reason), share100(c.Share)))

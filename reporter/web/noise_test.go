@@ -57,3 +57,27 @@ func TestNoiseIsSortedByLinks(t *testing.T) {
 		t.Error("a quiet week is not named")
 	}
 }
+
+// The columns of acknowledgements are there where people acknowledge incidents.
+func TestNoiseOfAcknowledgedAlerts(t *testing.T) {
+	t.Parallel()
+	w := world{locale: "en", noise: []reporter.NoiseRow{
+		{Name: "Often", Alerts: 2, Episodes: 90, Ended: 90, Acknowledged: 45, AcknowledgedIncidents: 4, ToAcknowledge: 20 * time.Minute},
+		{Name: "Seldom", Alerts: 1, Episodes: 4, Ended: 4, Acknowledged: 4, AcknowledgedIncidents: 2, ToAcknowledge: time.Minute},
+	}}
+	for _, path := range []string{"/noise", "/noise?sort=acknowledged", "/noise?sort=mtta"} {
+		if page := serve(w, path).Body.String(); strings.Contains(page, "MTTA") || strings.Contains(page, "50.0%") || strings.Contains(page, "Acknowledged") {
+			t.Errorf("%s speaks of acknowledgements where there are none", path)
+		}
+	}
+	w.acknowledging = true
+	page := serve(w, "/noise?sort=acknowledged").Body.String()
+	for _, text := range []string{`<a href="/noise?sort=mtta">MTTA</a>`, "50.0%", "5m (n=4)", "100.0%", `data-label="MTTA">—</td>`} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
+	if strings.Index(page, ">Seldom") > strings.Index(page, ">Often") {
+		t.Error("the page is not sorted by the share acknowledged")
+	}
+}

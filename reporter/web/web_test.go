@@ -45,12 +45,14 @@ type world struct {
 	past      []reporter.Delivery
 	parts     web.Parts
 	noise     []reporter.NoiseRow
-	reportErr error
-	did       *[]string
-	refusal   error
-	locale    string
-	external  string
-	protected bool
+	// acknowledging says that incidents were acknowledged, in the review of noise.
+	acknowledging bool
+	reportErr     error
+	did           *[]string
+	refusal       error
+	locale        string
+	external      string
+	protected     bool
 }
 
 func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error) {
@@ -100,7 +102,7 @@ func (w world) IncidentFacets(context.Context) (reporter.IncidentFacets, error) 
 
 func (w world) Noise(_ context.Context, since, until time.Time, hours reporter.WorkingHours, limit int) (reporter.NoiseReview, error) {
 	rows := w.noise[:min(limit, len(w.noise))]
-	return reporter.NoiseReview{Since: since, Until: until, Rows: slices.Clone(rows), Names: len(w.noise)}, w.err
+	return reporter.NoiseReview{Since: since, Until: until, Rows: slices.Clone(rows), Names: len(w.noise), Acknowledging: w.acknowledging}, w.err
 }
 
 func (w world) IncidentExtract(_ context.Context, id string) (reporter.Incident, error) {
