@@ -42,6 +42,8 @@ type IncidentRow struct {
 	Severity Severity
 	Team     string // the label "team" of the most severe alert that has one
 	Count    int    // of alerts
+	// Acknowledgement is that of its entries; the zero value where it was never acknowledged, or where the list does not read it.
+	Acknowledgement Acknowledgement
 }
 
 // IncidentFacets are values that incidents can be filtered by, in order; of very many, the first.

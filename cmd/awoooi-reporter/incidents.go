@@ -12,7 +12,7 @@ import (
 )
 
 func incidentsCommand(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "incidents", Short: "List incidents"}
+	cmd := &cobra.Command{Use: "incidents", Short: "List incidents, acknowledge them and add notes"}
 	var f reporter.IncidentFilter
 	var state string
 	list := &cobra.Command{
@@ -36,14 +36,18 @@ func incidentsCommand(o *options) *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tSTATE\tSEVERITY\tTITLE\tALERTS\tSTARTED\tENDED")
+			fmt.Fprintln(w, "ID\tSTATE\tSEVERITY\tTITLE\tALERTS\tSTARTED\tENDED\tACKNOWLEDGED")
 			for _, r := range rows {
 				in, ended := r.Incident, "-"
 				if in.Over() {
 					ended = in.EndedAt.In(t.Zone()).Format(time.DateTime)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", cell(in.ID), in.State, cell(string(r.Severity)), cell(r.Title), r.Count,
-					in.StartedAt.In(t.Zone()).Format(time.DateTime), ended)
+				who := "-"
+				if r.Acknowledgement.Active() {
+					who = cell(r.Acknowledgement.By.Name) + " " + r.Acknowledgement.Since.In(t.Zone()).Format(time.DateTime)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", cell(in.ID), in.State, cell(string(r.Severity)), cell(r.Title), r.Count,
+					in.StartedAt.In(t.Zone()).Format(time.DateTime), ended, who)
 			}
 			return w.Flush()
 		},
@@ -52,5 +56,6 @@ func incidentsCommand(o *options) *cobra.Command {
 	list.Flags().StringVar(&state, "state", "", "open, chronic or resolved (default all)")
 	list.Flags().StringVar(&f.Text, "text", "", "only those with this text in the id, a label or an annotation")
 	cmd.AddCommand(list)
+	cmd.AddCommand(incidentActions(o)...)
 	return cmd
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
@@ -36,12 +39,19 @@ func configured(t *testing.T, dir, more string) string {
 // started runs the program until stop, which returns what it has logged.
 func started(t *testing.T, conf string) (stop func() string) {
 	t.Helper()
+	_, stop = listening(t, conf)
+	return stop
+}
+
+// listening is started with the address that the program listens on.
+func listening(t *testing.T, conf string) (address string, stop func() string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr localstack.Buffer
 	done := make(chan int, 1)
 	go func() { done <- run(ctx, []string{"run", "--config.file", conf}, &stdout, &stderr) }()
 	eventually(t, "the start", func() bool { return strings.Contains(stderr.String(), "Listening on") })
-	return func() string {
+	return regexp.MustCompile(`address=(127\.0\.0\.1:\d+)`).FindStringSubmatch(stderr.String())[1], func() string {
 		cancel()
 		if code := <-done; code != 0 {
 			t.Errorf("exit %d: %s", code, stderr.String())
@@ -81,6 +91,9 @@ func TestCommandsUseTheRunningProcess(t *testing.T) {
 			"incidents":             {[]string{"incidents", "list"}, 0, "SEVERITY"},
 			"incidents of no state": {[]string{"incidents", "list", "--state", "closed"}, 1, "want open, chronic or resolved"},
 			"deliveries":            {[]string{"deliveries", "list"}, 0, "RECEIVER"},
+			"acknowledge nothing":   {[]string{"incidents", "acknowledge", "X"}, 1, "not found"},
+			"release nothing":       {[]string{"incidents", "release", "X"}, 1, "not found"},
+			"note of nothing":       {[]string{"incidents", "note", "X", "text"}, 1, "not found"},
 			"retry of nothing":      {[]string{"deliveries", "retry", "99"}, 1, "not found"},
 		} {
 			if code, out := command(t, append(tc.args, "--config.file", conf)...); code != tc.code || !strings.Contains(out, tc.want) {
@@ -210,4 +223,57 @@ func TestConfigFileIsFound(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d and %q:\n%s", name, code, tc.code, tc.want, out)
 		}
 	}
+}
+
+// People act on incidents by commands, through the running process and without one, and what they type controls no terminal.
+func TestPeopleActOnIncidents(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	conf := configured(t, dir, "")
+	act := func(code int, want string, args ...string) {
+		t.Helper()
+		if got, out := command(t, append(args, "--config.file", conf)...); got != code || !strings.Contains(out, want) || strings.ContainsAny(out, "\x1b\u202e") {
+			t.Errorf("%q: exit %d, want %d and %q:\n%s", args, got, code, want, out)
+		}
+	}
+	post := func(address, status, ends string) {
+		t.Helper()
+		body := `{"version": "4", "groupKey": "g", "status": "` + status + `", "receiver": "r", "groupLabels": {}, "commonLabels": {},
+			"commonAnnotations": {}, "externalURL": "http://am:9093", "alerts": [{"status": "` + status + `", "labels": {"alertname": "DiskFull"},
+			"annotations": {"incident_id": "INC-1"}, "startsAt": "2026-04-22T01:00:00Z", "endsAt": "` + ends + `", "fingerprint": "f"}]}`
+		client := http.Client{Timeout: time.Minute}
+		resp, err := client.Post("http://"+address+"/api/v1/alertmanager/webhook", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("webhook: %s", resp.Status)
+		}
+	}
+	cases := func(first string) {
+		t.Helper()
+		act(0, "INC-1 is acknowledged by "+first+" at 20", "incidents", "acknowledge", "INC-1", "--as", first+"\x1b\u202e")
+		act(0, "INC-1 was already acknowledged by "+first, "incidents", "acknowledge", "INC-1", "--as", "Bo")
+		act(0, first+" 20", "incidents", "list")
+		act(0, "INC-1 is released by Bo", "incidents", "release", "INC-1", "--as", "Bo")
+		act(0, "INC-1 was already released by Bo", "incidents", "release", "INC-1")
+		act(0, "has the note", "incidents", "note", "INC-1", "the <b>disk</b>\x1b[2J", "is full", "--as", "Bo")
+		act(1, "has no text", "incidents", "note", "INC-1", " \n")
+		act(1, "text is too long", "incidents", "note", "INC-1", strings.Repeat("磁", 4001))
+		act(0, "Bo: the \\<b\\>disk", "postmortem", "INC-1", "--format", "markdown")
+	}
+	address, stop := listening(t, conf)
+	post(address, "firing", "0001-01-01T00:00:00Z")
+	act(0, "was not acknowledged", "incidents", "release", "INC-1")
+	cases("Ann")
+	stop()
+	cases("Cy")
+	address, stop = listening(t, conf)
+	act(0, "is acknowledged by", "incidents", "acknowledge", "INC-1") // by whoever runs the test
+	post(address, "resolved", "2026-04-22T02:00:00Z")
+	act(1, "already resolved", "incidents", "acknowledge", "INC-1")
+	act(1, "already resolved", "incidents", "release", "INC-1")
+	act(0, "has the note", "incidents", "note", "INC-1", "looked at it again")
+	stop()
 }

@@ -158,7 +158,7 @@ var (
 func operations() []controlled {
 	return []controlled{
 		reportZone, reportPreview, reportSend, postmortemMessage, postmortemText, incidentsList, deliveriesList, deliveryRetry,
-		deliveryCancel, incidentRemove,
+		deliveryCancel, incidentRemove, incidentAcknowledge, incidentRelease, incidentNote,
 	}
 }
 

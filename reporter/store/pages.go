@@ -57,7 +57,17 @@ func (s *Store) ListIncidents(ctx context.Context, f reporter.IncidentFilter) (r
 			return page, err
 		}
 	}
-	page.Rows, err = s.rowsAt(ctx, places)
+	if page.Rows, err = s.rowsAt(ctx, places); err != nil || len(page.Rows) == 0 {
+		return page, err
+	}
+	ids := make([]string, len(page.Rows))
+	for n, r := range page.Rows {
+		ids[n] = r.Incident.ID
+	}
+	of, err := s.Acknowledgements(ctx, ids)
+	for n, id := range ids {
+		page.Rows[n].Acknowledgement = of[id]
+	}
 	return page, err
 }
 
