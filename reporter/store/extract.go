@@ -22,10 +22,6 @@ const (
 	extractTime       = 20 * time.Second
 )
 
-// endedExpr is when an alert has ended, or NULL; reporter.Alert.Ended in SQL.
-const endedExpr = `CASE WHEN NOT firing THEN ends_at WHEN presumed_at IS NOT NULL AND (seen_at IS NULL OR seen_at <= presumed_at)
-	THEN presumed_at END`
-
 // IncidentExtract returns the incident of that ID with all its alerts, or, if they are very many, with a selection of them
 // and what all have in common (Incident.Partial): what is read takes a bounded amount of memory. The error is
 // reporter.ErrNotFound if there is none.
@@ -71,7 +67,7 @@ func (s *Store) partOf(ctx context.Context, in reporter.Incident) (reporter.Inci
 		return in, err
 	}
 	var count, ended int
-	err = s.reading().row(ctx, `SELECT count(*), count(`+endedExpr+`) FROM alerts WHERE incident_id = $1`, in.ID).Scan(&count, &ended)
+	err = s.reading().row(ctx, `SELECT count(*), count(ends_at) FROM alerts WHERE incident_id = $1`, in.ID).Scan(&count, &ended)
 	if err != nil {
 		return in, fmt.Errorf("alerts of %s: %w", in.ID, err)
 	}
@@ -90,7 +86,7 @@ func (s *Store) someAlerts(ctx context.Context, id string) ([]reporter.Alert, er
 		UNION SELECT starts_at, fingerprint FROM (SELECT starts_at, fingerprint FROM alerts WHERE incident_id = $1
 			ORDER BY starts_at DESC, fingerprint DESC LIMIT $3) b
 		UNION SELECT starts_at, fingerprint FROM (SELECT starts_at, fingerprint FROM alerts WHERE incident_id = $1
-			AND `+endedExpr+` IS NOT NULL ORDER BY `+endedExpr+` DESC, starts_at DESC, fingerprint DESC LIMIT $3) c)`,
+			AND ends_at IS NOT NULL ORDER BY ends_at DESC, starts_at DESC, fingerprint DESC LIMIT $3) c)`,
 		func(_ string, a reporter.Alert) { out = append(out, a) }, id, extractFirst, extractLast)
 	if err != nil {
 		return nil, err

@@ -17,13 +17,13 @@ var (
 	incidentTable = table{"incidents", columns("id"), columns(
 		"key", "cluster", "route", "group_key", "receiver", "external_url", "group_labels", "state", "started_at INT", "ended_at INT",
 		"close_reason", "alert_count INT", "folded", "last_end INT", "last_why", "truncated INT", "held BOOL", "first_seen INT",
-		"last_seen INT", "notified BOOL", "sample BOOL", "adopted BOOL", "title", "severity", "team",
+		"last_seen INT", "seen_all INT", "notified BOOL", "sample BOOL", "adopted BOOL", "title", "severity", "team",
 	)}
 	// incidentSeen is what a repeat changes of an incident, and incidentState what its end and its continuation do.
 	incidentSeen = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "first_seen",
-		"last_seen", "notified")
+		"last_seen", "seen_all", "notified")
 	incidentState = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "first_seen",
-		"last_seen", "notified", "state", "ended_at", "close_reason")
+		"last_seen", "seen_all", "notified", "state", "ended_at", "close_reason")
 
 	alertTable = table{"alerts", columns("incident_id", "starts_at INT", "fingerprint"), columns(
 		"ends_at INT", "firing BOOL", "seen_at INT", "resolves", "confirmed_at INT", "dismissed_at INT", "doubtful BOOL", "presumed_at INT",
@@ -33,10 +33,20 @@ var (
 	alertSeen  = alertTable.part("seen_at")
 	alertState = alertTable.part("ends_at", "firing", "seen_at", "resolves", "confirmed_at", "dismissed_at", "doubtful", "presumed_at",
 		"presumed_why")
+
+	// alertColumns are those of alertTable, with seen_at as it is meant.
+	alertColumns = strings.Replace(alertTable.list(), "seen_at",
+		`CASE seen_at WHEN 0 THEN (SELECT i.seen_all FROM incidents i WHERE i.id = alerts.incident_id) ELSE seen_at END`, 1)
 )
 
+// extras are what is stored of an incident beside itself.
+type extras struct {
+	summary
+	seenAll time.Time // when those of its alerts were last received firing that are stored as seen with all
+}
+
 // incidentRow is the values of an incident, in the order of incidentTable.
-func incidentRow(in reporter.Incident, sum summary) ([]any, error) {
+func incidentRow(in reporter.Incident, and extras) ([]any, error) {
 	folded := "[]"
 	if len(in.Folded) > 0 {
 		b, err := json.Marshal(in.Folded)
@@ -50,34 +60,37 @@ func incidentRow(in reporter.Incident, sum summary) ([]any, error) {
 		encodePairs(in.GroupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
 		folded, micros(in.LastEnd), string(in.LastWhy),
 		int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
-		micros(in.LastSeenAt), in.Notified, in.Sample, in.Adopted, sum.title, string(sum.severity), sum.team,
+		micros(in.LastSeenAt), micros(and.seenAll), in.Notified, in.Sample, in.Adopted, and.title, string(and.severity), and.team,
 	}, nil
 }
 
-func scanIncident(rows *sql.Rows) (in reporter.Incident, sum summary, err error) {
+func scanIncident(rows *sql.Rows) (in reporter.Incident, and extras, err error) {
 	var groupLabels, folded string
 	var truncated int64
-	var started, ended, lastEnd, first, last sql.NullInt64
+	var started, ended, lastEnd, first, last, all sql.NullInt64
 	if err := rows.Scan(&in.ID, &in.Key, &in.Cluster, &in.Route, &in.GroupKey, &in.Receiver, &in.ExternalURL, &groupLabels,
 		&in.State, &started, &ended, &in.CloseReason, &in.AlertsTotal, &folded, &lastEnd, &in.LastWhy, &truncated, &in.Held, &first,
-		&last, &in.Notified, &in.Sample, &in.Adopted, &sum.title, &sum.severity, &sum.team); err != nil {
-		return in, sum, err
+		&last, &all, &in.Notified, &in.Sample, &in.Adopted, &and.title, &and.severity, &and.team); err != nil {
+		return in, and, err
 	}
 	if in.GroupLabels, err = decodePairs(groupLabels); err == nil && folded != "[]" {
 		err = json.Unmarshal([]byte(folded), &in.Folded)
 	}
 	if err != nil {
-		return in, sum, fmt.Errorf("%s: %w", in.ID, err)
+		return in, and, fmt.Errorf("%s: %w", in.ID, err)
 	}
 	in.Truncated = uint64(truncated) //nolint:gosec // back from int64, as it was stored
 	in.StartedAt, in.EndedAt, in.LastEnd = moment(started), moment(ended), moment(lastEnd)
-	in.FirstSeenAt, in.LastSeenAt = moment(first), moment(last)
-	return in, sum, nil
+	in.FirstSeenAt, in.LastSeenAt, and.seenAll = moment(first), moment(last), moment(all)
+	return in, and, nil
 }
 
+// seenWithAll is the seen_at of an alert that was last received firing at its incident's seen_all.
+const seenWithAll = 0
+
 // alertRow is the values of an alert, in the order of alertTable; words says whether its labels, annotations and links are wanted.
-// ends_at is NULL while it is firing.
-func alertRow(incident string, a reporter.Alert, words bool) ([]any, error) {
+// ends_at is NULL while it is firing. withAll stores it as seen with all.
+func alertRow(incident string, a reporter.Alert, words, withAll bool) ([]any, error) {
 	resolves, links, labels, annotations := "[]", "[]", "", ""
 	if len(a.Resolves) > 0 {
 		list := make([][3]int64, len(a.Resolves))
@@ -101,8 +114,12 @@ func alertRow(incident string, a reporter.Alert, words bool) ([]any, error) {
 		}
 	}
 	ended, _ := a.Ended()
+	seen := micros(a.SeenAt)
+	if withAll {
+		seen = int64(seenWithAll)
+	}
 	return []any{
-		incident, a.StartsAt.UnixMicro(), a.Fingerprint, micros(ended), a.Firing, micros(a.SeenAt), resolves, micros(a.ConfirmedAt),
+		incident, a.StartsAt.UnixMicro(), a.Fingerprint, micros(ended), a.Firing, seen, resolves, micros(a.ConfirmedAt),
 		micros(a.DismissedAt), a.Doubtful, micros(a.PresumedAt), string(a.PresumedWhy), labels, annotations, a.GeneratorURL, links,
 		category(a), a.Labels["alertname"],
 	}, nil
@@ -201,7 +218,8 @@ func texts(ctx context.Context, q querier, query string, args ...any) (out []str
 
 // FiringAlerts returns the alerts of a cluster that are firing, or whose end is in doubt.
 func (s *Store) FiringAlerts(ctx context.Context, cluster string) (out []reporter.JournalAlert, err error) {
-	rows, err := s.reading().query(ctx, `SELECT a.incident_id, a.fingerprint, a.starts_at, COALESCE(a.seen_at, i.last_seen), a.doubtful
+	rows, err := s.reading().query(ctx, `SELECT a.incident_id, a.fingerprint, a.starts_at,
+		COALESCE(CASE a.seen_at WHEN 0 THEN i.seen_all ELSE a.seen_at END, i.last_seen), a.doubtful
 		FROM incidents i JOIN alerts a ON a.incident_id = i.id WHERE i.cluster = $1 AND (a.ends_at IS NULL OR a.doubtful)
 		AND (i.ended_at IS NULL OR i.id IN (SELECT incident_id FROM alerts WHERE doubtful))`, cluster)
 	if err != nil {
@@ -325,23 +343,23 @@ func queryIncidents(ctx context.Context, q querier, where string, args ...any) (
 
 // queryIncidentRows reads incidents without their alerts.
 func queryIncidentRows(ctx context.Context, q querier, where string, args ...any) (out []reporter.Incident, err error) {
-	err = eachIncident(ctx, q, where, func(in reporter.Incident, _ summary) { out = append(out, in) }, args...)
+	err = eachIncident(ctx, q, where, func(in reporter.Incident, _ extras) { out = append(out, in) }, args...)
 	return out, err
 }
 
 // eachIncident calls f with each incident that is asked for, without its alerts, and what lists show of it.
-func eachIncident(ctx context.Context, q querier, where string, f func(reporter.Incident, summary), args ...any) error {
+func eachIncident(ctx context.Context, q querier, where string, f func(reporter.Incident, extras), args ...any) error {
 	rows, err := q.query(ctx, `SELECT `+incidentTable.list()+` FROM incidents `+where, args...)
 	if err != nil {
 		return fmt.Errorf("incidents: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		in, sum, err := scanIncident(rows)
+		in, and, err := scanIncident(rows)
 		if err != nil {
 			return fmt.Errorf("incidents: %w", err)
 		}
-		f(in, sum)
+		f(in, and)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return fmt.Errorf("incidents: %w", err)
@@ -358,7 +376,14 @@ func queryAlerts(ctx context.Context, q querier, incident string, limit int64) (
 
 // eachAlert calls f with each alert that is asked for, and the ID of its incident.
 func eachAlert(ctx context.Context, q querier, where string, f func(incident string, a reporter.Alert), args ...any) error {
-	rows, err := q.query(ctx, `SELECT `+alertTable.list()+` FROM alerts `+where, args...)
+	return eachAlertOf(ctx, q, alertColumns, where, f, args...)
+}
+
+// eachAlertOf is eachAlert with the columns that stand for those of alertTable.
+func eachAlertOf(
+	ctx context.Context, q querier, columns, where string, f func(incident string, a reporter.Alert), args ...any,
+) error {
+	rows, err := q.query(ctx, `SELECT `+columns+` FROM alerts `+where, args...)
 	if err != nil {
 		return fmt.Errorf("alerts: %w", err)
 	}

@@ -40,10 +40,16 @@ type journalTx struct {
 // loaded is an incident with the alerts that are read of it, as it is after the updates so far.
 type loaded struct {
 	reporter.Incident
-	was     *reporter.Incident          // as it is in the database; nil if it is not
-	stored  map[alertKey]reporter.Alert // as they are in the database
-	summary summary
-	dirty   bool
+	was    *reporter.Incident // as it is in the database; nil if it is not
+	stored map[alertKey]storedAlert
+	extras extras
+	dirty  bool
+}
+
+// storedAlert is an alert as it is in the database.
+type storedAlert struct {
+	reporter.Alert
+	withAll bool // its SeenAt is that of the incident's extras
 }
 
 // alertKey tells the alerts of one incident apart.
@@ -101,8 +107,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 			AND a.ends_at IS NULL`+ofCluster+`
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` 
 			AND a.ends_at >= `+t.integer(1)+ofCluster+`
-		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, func(in reporter.Incident, sum summary) {
-		l := &loaded{Incident: in, was: &in, stored: map[alertKey]reporter.Alert{}, summary: sum}
+		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
+		l := &loaded{Incident: in, was: &in, stored: map[alertKey]storedAlert{}, extras: and}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
 			large = append(large, []any{in.ID})
 		} else {
@@ -144,7 +150,12 @@ func (t *journalTx) loadAlerts(ctx context.Context, whole, large [][]any, asked 
 		if _, have := l.stored[keyOf(a)]; have {
 			return
 		}
-		l.stored[keyOf(a)] = a
+		stored := storedAlert{Alert: a}
+		if a.SeenAt.Equal(time.UnixMicro(seenWithAll)) {
+			stored.withAll, stored.SeenAt = true, l.extras.seenAll
+		}
+		a = stored.Alert
+		l.stored[keyOf(a)] = stored
 		l.Alerts = append(l.Alerts, a)
 		t.indexAlert(l, a.Fingerprint)
 	}
@@ -153,7 +164,7 @@ func (t *journalTx) loadAlerts(ctx context.Context, whole, large [][]any, asked 
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}
-		err = eachAlert(ctx, t.querier, `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
+		err = eachAlertOf(ctx, t.querier, alertTable.list(), `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
 			ORDER BY incident_id, starts_at, fingerprint`, keep, ids)
 		if err != nil {
 			return err
@@ -166,14 +177,35 @@ func (t *journalTx) loadAlerts(ctx context.Context, whole, large [][]any, asked 
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	err = eachAlert(ctx, t.querier, `WHERE (ends_at IS NULL OR doubtful)
+	err = eachAlertOf(ctx, t.querier, alertTable.list(), `WHERE (ends_at IS NULL OR doubtful)
 		AND incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)`, keep, ids)
 	if err != nil {
 		return err
 	}
-	return eachAlert(ctx, t.querier, `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
+	var others [][]any // incidents with alerts that have ended
+	for _, id := range large {
+		if l := t.incidents[id[0].(string)]; len(l.Alerts) < keptOf(l.Incident) {
+			others = append(others, id)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	if ids, err = array(others); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return eachAlertOf(ctx, t.querier, alertTable.list(), `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
 		AND (incident_id, starts_at, fingerprint) IN (SELECT a.incident_id, a.starts_at, a.fingerprint
 			FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at >= `+t.integer(1)+`)`, keep, ids, asked)
+}
+
+// keptOf is how many alerts of an incident are stored one by one.
+func keptOf(in reporter.Incident) int {
+	kept := in.AlertsTotal
+	for _, f := range in.Folded {
+		kept -= f.Count
+	}
+	return kept
 }
 
 func (t *journalTx) add(l *loaded) {
@@ -231,7 +263,7 @@ func (t *journalTx) change(ctx context.Context, c reporter.JournalChanges, now t
 	for _, in := range c.Incidents {
 		l, known := t.incidents[in.ID]
 		if !known {
-			l = &loaded{Incident: in, stored: map[alertKey]reporter.Alert{}}
+			l = &loaded{Incident: in, stored: map[alertKey]storedAlert{}}
 			t.add(l)
 		} else if l.Key != in.Key {
 			t.byKey[l.Key] = slices.DeleteFunc(t.byKey[l.Key], func(o *loaded) bool { return o == l })
@@ -333,13 +365,13 @@ func (t *journalTx) flush(ctx context.Context) error {
 		if !l.dirty {
 			continue
 		}
-		was := l.summary
-		l.summary = summarize(l.Incident, l.summary)
-		row, err := incidentRow(l.Incident, l.summary)
+		was := l.extras
+		l.extras = extras{summarize(l.Incident, was.summary), l.seenAll()}
+		row, err := incidentRow(l.Incident, l.extras)
 		if err != nil {
 			return fmt.Errorf("incident %s: %w", id, err)
 		}
-		if err := w.ofIncident(l, was).add(ctx, row...); err != nil {
+		if err := w.ofIncident(l, was.summary).add(ctx, row...); err != nil {
 			return fmt.Errorf("incidents: %w", err)
 		}
 	}
@@ -353,18 +385,21 @@ func (t *journalTx) flush(ctx context.Context) error {
 		found := l.was == nil // whether what the incident is found by has changed
 		for n, a := range l.Alerts {
 			have, known := l.stored[keyOf(a)]
-			said := known && sameWords(have, a)
+			if have.withAll {
+				have.SeenAt = l.extras.seenAll
+			}
+			said := known && sameWords(have.Alert, a)
 			found = found || n < searchedAlerts && !said
-			if said && sameState(have, a) && have.SeenAt.Equal(a.SeenAt) {
+			if said && sameState(have.Alert, a) && have.SeenAt.Equal(a.SeenAt) {
 				continue
 			}
-			row, err := alertRow(l.ID, a, !said)
+			row, err := alertRow(l.ID, a, !said, fires(a) && a.SeenAt.Equal(l.extras.seenAll))
 			if err != nil {
 				return fmt.Errorf("incident %s: %w", l.ID, err)
 			}
 			to := w.alerts
 			switch {
-			case said && sameState(have, a): // As of every repeat.
+			case said && sameState(have.Alert, a): // As of every repeat.
 				to = w.alertsSeen
 			case said:
 				to = w.alertStates
@@ -384,12 +419,43 @@ func (t *journalTx) flush(ctx context.Context) error {
 	}
 	for _, l := range t.incidents {
 		if l.dirty {
-			if err := t.fold(ctx, l.Incident, l.summary); err != nil {
+			if err := t.fold(ctx, l.Incident, l.extras); err != nil {
 				return fmt.Errorf("incident %s: %w", l.ID, err)
 			}
 		}
 	}
 	return nil
+}
+
+// fires says whether an alert has not ended.
+func fires(a reporter.Alert) bool {
+	end, _ := a.Ended()
+	return end.IsZero()
+}
+
+// seenAll is when the firing alerts of the incident were last received, or what it was before, where that leaves fewer of them that
+// need a time of their own.
+func (l *loaded) seenAll() time.Time {
+	var latest time.Time
+	for _, a := range l.Alerts {
+		if fires(a) && a.SeenAt.After(latest) {
+			latest = a.SeenAt
+		}
+	}
+	keeping, moving := 0, 0 // alerts that would get one
+	for _, a := range l.Alerts {
+		switch have := l.stored[keyOf(a)]; {
+		case !have.withAll || !fires(a):
+		case a.SeenAt.Equal(latest):
+			keeping++
+		default:
+			moving++
+		}
+	}
+	if moving > keeping {
+		return l.extras.seenAll
+	}
+	return latest
 }
 
 // journalWriters write rows of incidents and alerts, each by the narrowest statement that does.
@@ -419,7 +485,7 @@ func (w journalWriters) end(ctx context.Context, of ...*rowWriter) error {
 // ofIncident is the writer of what has changed of an incident whose summary was this.
 func (w journalWriters) ofIncident(l *loaded, was summary) *rowWriter {
 	switch {
-	case l.was == nil || l.summary != was || !sameSeries(*l.was, l.Incident):
+	case l.was == nil || l.extras.summary != was || !sameSeries(*l.was, l.Incident):
 		return w.incidents
 	case l.was.State == l.State && l.was.EndedAt.Equal(l.EndedAt) && l.was.CloseReason == l.CloseReason:
 		return w.incidentsSeen
@@ -440,22 +506,19 @@ func sameWords(a, b reporter.Alert) bool {
 		slices.Equal(a.Links, b.Links)
 }
 
-// sameState compares all but SeenAt and the words.
+// sameState compares all but SeenAt and the words. With SeenAt, the end that is stored may change by itself.
 func sameState(a, b reporter.Alert) bool {
-	return a.EndsAt.Equal(b.EndsAt) && a.Firing == b.Firing && a.Doubtful == b.Doubtful &&
+	return fires(a) == fires(b) && a.EndsAt.Equal(b.EndsAt) && a.Firing == b.Firing && a.Doubtful == b.Doubtful &&
 		a.ConfirmedAt.Equal(b.ConfirmedAt) && a.DismissedAt.Equal(b.DismissedAt) && slices.Equal(a.Resolves, b.Resolves) &&
 		a.PresumedAt.Equal(b.PresumedAt) && a.PresumedWhy == b.PresumedWhy
 }
 
 // fold counts the oldest ended alerts of an incident that has very many by name, and deletes them. The most severe of them is
 // kept, for it may give the incident its title.
-func (t *journalTx) fold(ctx context.Context, in reporter.Incident, sum summary) error {
-	kept := in.AlertsTotal
-	for _, f := range in.Folded {
-		kept -= f.Count
-	}
+func (t *journalTx) fold(ctx context.Context, in reporter.Incident, and extras) error {
+	kept := keptOf(in)
 	for _, a := range in.Alerts {
-		if end, _ := a.Ended(); end.IsZero() {
+		if fires(a) {
 			kept--
 		}
 	}
@@ -508,7 +571,7 @@ func (t *journalTx) fold(ctx context.Context, in reporter.Incident, sum summary)
 	if _, err := t.exec(ctx, `DELETE`+listed, in.ID, list); err != nil {
 		return err
 	}
-	row, err := incidentRow(in, sum)
+	row, err := incidentRow(in, and)
 	if err != nil {
 		return err
 	}

@@ -276,7 +276,7 @@ func (s *Store) rowsAt(ctx context.Context, places []reporter.IncidentCursor) ([
 	}
 	q := s.reading()
 	out := make([]reporter.IncidentRow, len(places))
-	err = eachIncident(ctx, q, `WHERE id IN (SELECT `+q.element(0)+` FROM `+q.each(1)+` v)`, func(in reporter.Incident, sum summary) {
+	err = eachIncident(ctx, q, `WHERE id IN (SELECT `+q.element(0)+` FROM `+q.each(1)+` v)`, func(in reporter.Incident, sum extras) {
 		out[at[in.ID]] = reporter.IncidentRow{Incident: in, Title: sum.title, Severity: sum.severity, Team: sum.team}
 	}, asked)
 	if err != nil {
@@ -307,7 +307,7 @@ func (s *Store) IncidentsAfter(ctx context.Context, f reporter.IncidentFilter) (
 	s.having(&w, f)
 	var out []reporter.IncidentRow
 	err := eachIncident(ctx, s.reading(), `i `+w.text()+` ORDER BY i.started_at DESC, i.id DESC`+w.limit(f.Limit),
-		func(in reporter.Incident, sum summary) {
+		func(in reporter.Incident, sum extras) {
 			out = append(out, reporter.IncidentRow{
 				Incident: in, Title: cmp.Or(sum.title, in.ID), Severity: sum.severity, Team: sum.team, Count: in.AlertsTotal,
 			})
