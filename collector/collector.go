@@ -69,7 +69,7 @@ type memory struct {
 	fault       string // the last one that was logged; "" while all is well
 }
 
-// flight is one run that any number of scrapes wait for. It is cancelled when nobody waits any more.
+// flight is one run that any number of scrapes wait for. It is cancelled when no scrape waits for it any more.
 type flight struct {
 	run     *run
 	ends    time.Time // its deadline
@@ -164,7 +164,7 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 		select {
 		case <-f.done:
 			return f.snap, nil
-		case <-time.After(2 * straggle):
+		case <-time.After(2 * lateAnswer):
 		}
 	}
 	if !errors.Is(left, context.DeadlineExceeded) {

@@ -173,7 +173,7 @@ func labelText(v any) (string, error) {
 	return cut(s), nil
 }
 
-// cut shortens a label that is too long. A digest of the whole keeps two of them apart that begin alike.
+// cut shortens a label that is too long. A digest of the whole keeps two that begin alike distinct.
 func cut(s string) string {
 	if len(s) <= longestLabel {
 		return s

@@ -198,7 +198,7 @@ func (r *run) ask(ctx context.Context, source int, s NamedSource) {
 	// A source that heeds its deadline needs a moment to say what it has.
 	select {
 	case <-returned:
-	case <-time.After(straggle):
+	case <-time.After(lateAnswer):
 	}
 }
 
@@ -241,8 +241,8 @@ func (r *run) snapshot(cut error) *snapshot {
 	return snap
 }
 
-// straggle is how long an answer may come after the deadline.
-const straggle = 100 * time.Millisecond
+// lateAnswer is how long an answer may come after the deadline.
+const lateAnswer = 100 * time.Millisecond
 
 // snapshot is what one scrape found. It never changes once it is made.
 type snapshot struct {

@@ -94,7 +94,7 @@ func Open(c Config) (*Source, error) {
 	// A connection that died is noticed by its first statement, and replaced.
 	cfg.Pool.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	cfg.Pool.ConnConfig.MaxProtocolMessageBodyLen = maxRow
-	// A scrape that is cut cancels its query on the server, rather than leaving it to run for nobody.
+	// A scrape that is cut cancels its query on the server, rather than leaving it to run without a reader.
 	cfg.Pool.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &canceller{conn: conn}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // link is what is known of a connection beyond its transactions. Where no pooler stands in between, statements stay prepared
-// on it: reading and rewriting them anew would take the server a tenth of the time of a scrape of small tables.
+// on it: parsing and rewriting them again would take the server a tenth of the time of a scrape of small tables.
 type link struct {
 	known  bool              // whether its first transaction has begun
 	direct bool              // its server process is the one that it was opened to

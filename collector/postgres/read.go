@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// tellTime is kept free at the end of a scrape, for the server to say why it ended a query.
-	tellTime = 100 * time.Millisecond
+	// reportTime is kept free at the end of a scrape, for the server to say why it ended a query.
+	reportTime = 100 * time.Millisecond
 	// leastTime, or the leastShare-th part of the scrape's time if that is more, is reserved for each query that still waits, so that
 	// slow ones do not take the whole scrape.
 	leastTime  = 50 * time.Millisecond
@@ -220,7 +220,7 @@ func (r *read) more() bool {
 }
 
 // limits are the server's time limits for a query: its own timeout, or what the scrape has left when something is kept
-// for those that wait. A lock is waited for in the first half of the time only, so that the error tells a lock from a slow
+// for those that wait. A lock is waited for in the first half of the time only, so that the error distinguishes a lock from a slow
 // query, and so that many queries that need the same table do not wait for its lock one after the other.
 func (r *read) limits(n int, waiting []int) (statement, lock time.Duration) {
 	now := time.Now()
@@ -228,7 +228,7 @@ func (r *read) limits(n int, waiting []int) (statement, lock time.Duration) {
 	half := statement / 2
 	if deadline, ok := r.ctx.Deadline(); ok {
 		left := deadline.Sub(now)
-		left -= min(tellTime, left/10)
+		left -= min(reportTime, left/10)
 		statement = min(statement, left-min(r.expected(waiting)/time.Duration(r.s.max), left/2))
 		half = min(half, r.begun.Add(deadline.Sub(r.begun)/2).Sub(now))
 	}

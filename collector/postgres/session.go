@@ -155,7 +155,7 @@ func (c *session) start(ctx context.Context, check string) error {
 	return nil
 }
 
-// parseLimit reads a setting with the server's units, such as 500ms, 5s or 1min; 0 is none.
+// parseLimit reads a setting with the server's units, such as 500ms, 5s or 1min; 0 means none.
 func parseLimit(text string) time.Duration {
 	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyz")
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -286,7 +286,7 @@ func (c *session) prepare(batch *pgconn.Batch, q question) int {
 	return 1
 }
 
-// shorter returns the shorter of two limits, where 0 is none.
+// shorter returns the shorter of two limits, where 0 means none.
 func shorter(ours, own time.Duration) time.Duration {
 	if own > 0 {
 		return min(ours, own)
@@ -298,7 +298,7 @@ func shorter(ours, own time.Duration) time.Duration {
 func (c *session) receive(mrr *pgconn.MultiResultReader, before int) (rows collector.Rows, err error) {
 	for n := 0; mrr.NextResult(); n++ {
 		if n != before {
-			_, _ = mrr.ResultReader().Close() // mrr.Close tells of its error
+			_, _ = mrr.ResultReader().Close() // mrr.Close returns its error
 			continue
 		}
 		if rows, err = c.read(mrr.ResultReader()); err != nil {

@@ -24,7 +24,7 @@ import (
 const maxCommand = 2 << 20
 
 // controlSocket is where the process that runs on a state takes the commands of its own user. The directory around it can be
-// entered by nobody else: the permissions of a socket alone would be open for a moment while it is made.
+// that no other user may enter: the permissions of a socket alone would be open for a moment while it is made.
 func controlSocket(c *config.Config) string { return filepath.Join(c.State.Path, "control", "socket") }
 
 // controlPart lets commands use the running process, which alone can read the embedded database.

@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// testAlert is the name of the alert that EndToEnd posts, and testLabel tells one run's from another's.
+	// testAlert is the name of the alert that EndToEnd posts, and testLabel distinguishes the runs.
 	testAlert = "AwoooiReporterTest"
 	testLabel = "reporter_test"
 	testTitle = "🧪 TEST: doctor --end-to-end, nothing is wrong"
@@ -91,12 +91,12 @@ func (e *endToEnd) tell(f Finding) {
 	e.found(f)
 }
 
-// errTold says that a failure has been told.
-var errTold = errors.New("told")
+// errReported means that the failure was reported already.
+var errReported = errors.New("reported already")
 
 func (e *endToEnd) fail(what string, err error, remedy string) error {
 	e.tell(failed(what, err, remedy))
-	return errTold
+	return errReported
 }
 
 func (e *endToEnd) labels() map[string]string {
@@ -109,7 +109,7 @@ func (e *endToEnd) labels() map[string]string {
 
 func (e *endToEnd) annotations() map[string]string { return map[string]string{"summary": testTitle} }
 
-// prepare finds the way of the alert, and tells what it reaches.
+// prepare finds the route of the alert, and reports what it reaches.
 func (e *endToEnd) prepare(ctx context.Context, o EndToEndOptions) error {
 	routes, err := incidentConfig(e.cfg)
 	if err != nil {
@@ -141,7 +141,7 @@ func (e *endToEnd) prepare(ctx context.Context, o EndToEndOptions) error {
 	return nil
 }
 
-// prepareCluster tells which receivers of the Alertmanager get the alert, and finds ours.
+// prepareCluster reports which receivers of the Alertmanager get the alert, and finds ours.
 func (e *endToEnd) prepareCluster(ctx context.Context, cluster string) (err error) {
 	e.cluster = cluster
 	if cluster == "" {
@@ -179,7 +179,7 @@ func (e *endToEnd) prepareCluster(ctx context.Context, cluster string) (err erro
 	}
 	switch {
 	case !e.good:
-		return errTold
+		return errReported
 	case e.path.Receiver == "":
 		return e.fail(what, errors.New("the alert does not reach a receiver with our webhook"),
 			"add a route to it, with continue: true before the others")
@@ -378,7 +378,7 @@ func ownCertificate(file string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// await tells when look has found something, which has come of the last post.
+// await returns when look has found something that came from the last post.
 func (e *endToEnd) await(
 	ctx context.Context, what string, limit time.Duration, look func(context.Context) (id, text string, err error), remedy string,
 ) (string, error) {

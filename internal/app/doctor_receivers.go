@@ -32,7 +32,7 @@ func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 		out = append(out, check{what, func(ctx context.Context) []Finding {
 			bot, chat, err := ch.Inspect(ctx)
 			if err == nil && r.Telegram.ThreadID > 0 {
-				err = ch.Probe(ctx, "") // only this tells whether the topic is there
+				err = ch.Probe(ctx, "") // only this shows whether the topic exists
 			}
 			if err != nil {
 				return []Finding{failed(what, err, receiverRemedy(err.Error()))}

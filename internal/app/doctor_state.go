@@ -58,7 +58,7 @@ func doctorState(ctx context.Context, c *config.Config) []Finding {
 	}
 	seen, err := store.ConditionOfSQLite(ctx, dir)
 	if err != nil {
-		return append(out, failed(what, err, "restore it from a backup, or move it away to start anew"))
+		return append(out, failed(what, err, "restore it from a backup, or move it away to start with a new one"))
 	}
 	text := dir + " can be written"
 	if seen.Running {

@@ -94,7 +94,7 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 
 const metricsHead = `# Metrics
 
-Every metric that ` + "`/metrics`" + ` exposes. This page is made from the running program; a test compares them. Make it anew with
+Every metric that ` + "`/metrics`" + ` exposes. This page is made from the running program; a test compares them. Regenerate it with
 
 ` + "```" + `
 go test ./internal/app -run TestReferenceOfMetrics -count 1 -update-metrics

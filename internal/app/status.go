@@ -16,7 +16,7 @@ import (
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
 )
 
-// probeTime bounds the question that tells whether the figures can be read.
+// probeTime bounds the question that shows whether the figures can be read.
 const probeTime = 3 * time.Second
 
 // newestSample asks for the time of the newest sample of any collector: no report can be newer than that.

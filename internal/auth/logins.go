@@ -128,7 +128,7 @@ func (l *Logins) budget(c client) *budget {
 }
 
 // clientOf names who sent a request: its address, or for IPv6 the /64 that one subscriber has. Behind a proxy on this host
-// all requests come from loopback; there the address that the proxy added last tells them apart. It is never a credential:
+// all requests come from loopback; there the address that the proxy added last distinguishes them. It is never a credential:
 // who forges it gains a budget of guesses.
 func clientOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)

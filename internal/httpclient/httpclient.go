@@ -19,7 +19,7 @@ const UserAgent = "awoooi-reporter"
 // maxRedirects is net/http's own limit, which a CheckRedirect replaces.
 const maxRedirects = 10
 
-// New makes a client by the settings of an http_config block. name labels its connections in traces; a timeout of 0 is none.
+// New makes a client by the settings of an http_config block. name labels its connections in traces; a timeout of 0 means none.
 //
 // The client follows redirects within the same host, and from http to https there. It refuses others with
 // *RedirectError: http_headers are set on each request by the client, and a secret in a query is in the Location of the

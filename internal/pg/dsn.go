@@ -15,7 +15,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
-// Config is a DSN that has been read. Settings of the session are kept apart from Pool, because a pooler such as PgBouncer
+// Config is a DSN that has been read. Settings of the session are separate from Pool, because a pooler such as PgBouncer
 // refuses them as startup parameters: they belong into each transaction.
 type Config struct {
 	Pool *pgxpool.Config

@@ -14,7 +14,7 @@ const (
 	MaxAttr  = 4_000 // one attribute of a log line
 )
 
-// Line returns s as one line of at most limit code points, the last of them … if something was cut. A limit of 0 is none. Line
+// Line returns s as one line of at most limit code points, the last of them … if something was cut. A limit of 0 means none. Line
 // breaks and tabs become one space, invalid UTF-8 becomes U+FFFD, and what Text removes is removed.
 func Line(s string, limit int) string {
 	return clean(s, limit, func(r rune) rune {

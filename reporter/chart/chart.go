@@ -26,7 +26,7 @@ const (
 	Height = 720
 )
 
-// MaxSeries is how many series one picture draws: as many as there are colours that people tell apart. The legend
+// MaxSeries is how many series one picture draws: as many as there are colours that people can distinguish. The legend
 // counts the rest as "+n".
 const MaxSeries = 7
 
@@ -57,7 +57,7 @@ var (
 	rest  = drawing.Color{R: 0xdc, G: 0xe8, B: 0xf5, A: 0xff}
 )
 
-// palette is Okabe and Ito's, which people with any colour vision tell apart, less its yellow (unreadable on white):
+// palette is Okabe and Ito's, which people with any colour vision can distinguish, less its yellow (unreadable on white):
 // blue, green and vermilion first, as reports show a total, successes and failures in that order.
 var palette = [MaxSeries]drawing.Color{
 	{R: 0x00, G: 0x72, B: 0xb2, A: 0xff},
@@ -168,7 +168,7 @@ func (pic picture) draw(p *pen) (*image.RGBA, chartdraw.Box, error) {
 			Style: text, Range: y, Ticks: yTicks, GridMajorStyle: rule, GridLines: gridLines(yTicks, rule),
 		},
 	}
-	var area chartdraw.Box // The plot area, known once the library has laid the axes out.
+	var area chartdraw.Box // The plot area, known once the library has placed the axes.
 	at := func(vx, vy float64) (int, int) { return area.Left + x.Translate(vx), area.Bottom - y.Translate(vy) }
 	c.Series = []chartdraw.Series{layer{func(r chartdraw.Renderer, box chartdraw.Box) {
 		area = box

@@ -78,7 +78,7 @@ func (p *pen) cut(s string, size float64, width int) string {
 	return strings.TrimRight(string(runes[:n]), " ") + "…"
 }
 
-// oneLine takes out what has no shape of its own: controls become spaces, and marks that only tell a shaping engine
+// oneLine takes out what has no shape of its own: controls become spaces, and marks that only instruct a shaping engine
 // what to do (joiners, directions, variation selectors) go.
 func oneLine(s string) string {
 	var b strings.Builder

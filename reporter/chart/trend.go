@@ -21,7 +21,7 @@ type Trend struct {
 	Series []Series // The first MaxSeries are drawn.
 	NoData string   // Words for a day or a series without any data, e.g. 無資料; empty leaves them out.
 
-	Weekend  []bool // Which days are of a weekend, which is shaded; nil is none.
+	Weekend  []bool // Which days are of a weekend, which is shaded; nil means none.
 	Weekends string // What the shade is called in the legend.
 }
 
@@ -91,7 +91,7 @@ func countTrue(all []bool) (n int) {
 	return n
 }
 
-// apart parts lines that are small next to the largest from the others. What is 0 throughout can be read anywhere.
+// apart separates lines that are small next to the largest from the others. What is 0 throughout can be read anywhere.
 func apart(lines []line) (large, low []line) {
 	largest := make([]float64, len(lines))
 	for n, l := range lines {

@@ -22,7 +22,7 @@ type TimeSeries struct {
 	Points []Point
 }
 
-// Incident is what a window was opened for. Its time is shaded; a zero Start is none, a zero End has not ended.
+// Incident is what a window was opened for. Its time is shaded; a zero Start means none, a zero End has not ended.
 type Incident struct {
 	Start, End           time.Time
 	StartLabel, EndLabel string // Written above the two marks; empty leaves them out.

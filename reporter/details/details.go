@@ -210,7 +210,7 @@ func safe(err error) error {
 	return fmt.Errorf("details: %w", pg.Connecting(err))
 }
 
-// columns are what a row may tell.
+// columns are the names that a row may have.
 var columns = []string{
 	"title", "severity", "root_cause", "action", "decision", "disposition", "retries", "acknowledged_at",
 }

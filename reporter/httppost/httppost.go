@@ -235,7 +235,7 @@ func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendO
 }
 
 // Probe posts a ping: a signed request without a message. HEAD and OPTIONS are answered by many servers without the program
-// behind them, or refused by a program that takes POST, and tell nothing of whether a message would be taken.
+// behind them, or refused by a program that takes POST, and do not show whether a message would be taken.
 func (c *Channel) Probe(ctx context.Context, _ string) error {
 	id := "ping_" + rand.Text()
 	text, err := json.Marshal(body{ID: id, Kind: KindPing})

@@ -97,7 +97,7 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	}, nil
 }
 
-// Close writes what is in memory and lets go of the directory.
+// Close writes what is in memory and releases the directory.
 func (e *Embedded) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -169,7 +169,7 @@ func notAFigure(kind string) error {
 	return fmt.Errorf("the result is a %s, want an instant vector or a scalar", kind)
 }
 
-// partial makes an error of warnings. Servers before the API told infos apart sent them as warnings of this prefix.
+// partial makes an error of warnings. Servers before the API distinguished infos sent them as warnings of this prefix.
 func partial(warnings []string) error {
 	var real []string
 	for _, w := range warnings {

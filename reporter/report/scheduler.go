@@ -87,7 +87,7 @@ func (s *Scheduler) SetDefinitions(definitions []Definition) error {
 }
 
 // Prepare checks definitions and returns the function that makes the scheduler use them. A report whose schedule or zone
-// changed begins anew from the commit, so that moving a report's hour never sends it twice on one day; but where a due time
+// changed starts again from the commit, so that moving a report's hour never sends it twice on one day; but where a due time
 // is waiting to be claimed, what the new schedule has since then is claimed instead of it.
 func (s *Scheduler) Prepare(definitions []Definition) (commit func(), err error) {
 	reports := make([]*scheduled, 0, len(definitions))
