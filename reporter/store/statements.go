@@ -12,11 +12,11 @@ const (
 	mostCounted  = 1024
 )
 
-// statements are what writing transactions run often, prepared: SQLite's driver would compile each text anew.
+// statements are what is run often on a SQLite file, prepared: its driver would compile each text anew.
 type statements struct {
 	mu    sync.Mutex
 	ready map[string]*sql.Stmt
-	runs  map[string]int // transactions with texts that are not prepared
+	runs  map[string]int // of texts that are not prepared; a transaction counts once
 }
 
 // preparedTx is a transaction that runs prepared statements where there are any.
@@ -35,18 +35,33 @@ func (s *statements) begin(tx *sql.Tx) *preparedTx {
 // connection. A text that cannot be prepared is run as it is.
 func (s *statements) end(ctx context.Context, db *sql.DB, p *preparedTx) {
 	for text := range p.new {
-		if !s.again(text) {
-			continue
-		}
-		if st, err := db.PrepareContext(ctx, text); err == nil { //nolint:sqlclosecheck // closed with the database
-			s.mu.Lock()
-			s.ready[text] = st
-			s.mu.Unlock()
-		}
+		s.prepare(ctx, db, text)
 	}
 }
 
-// again counts a transaction that ran a text, and says whether to prepare it: no other does so then.
+// prepare counts a run of a text, and prepares it at the second one. Otherwise, and where it cannot be prepared, it returns nil.
+func (s *statements) prepare(ctx context.Context, db *sql.DB, text string) *sql.Stmt {
+	if !s.again(text) {
+		return nil
+	}
+	st, err := db.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed with the database
+	if err != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready[text] = st
+	return st
+}
+
+// get is the prepared one of a text, or nil.
+func (s *statements) get(text string) *sql.Stmt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready[text]
+}
+
+// again counts a run of a text, and says whether to prepare it: no other does so then.
 func (s *statements) again(text string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,9 +80,7 @@ func (p *preparedTx) statement(ctx context.Context, text string) *sql.Stmt {
 	if st, ok := p.bound[text]; ok {
 		return st
 	}
-	p.of.mu.Lock()
-	ready := p.of.ready[text]
-	p.of.mu.Unlock()
+	ready := p.of.get(text)
 	switch {
 	case ready != nil:
 		p.bound[text] = p.StmtContext(ctx, ready)
@@ -102,4 +115,31 @@ func (p *preparedTx) ExecContext(ctx context.Context, text string, args ...any) 
 		return st.ExecContext(ctx, args...)
 	}
 	return p.Tx.ExecContext(ctx, text, args...)
+}
+
+// preparedDB is a SQLite file that is read by prepared statements where there are any.
+type preparedDB struct {
+	*sql.DB
+	of *statements
+}
+
+func (p preparedDB) statement(ctx context.Context, text string) *sql.Stmt {
+	if st := p.of.get(text); st != nil {
+		return st
+	}
+	return p.of.prepare(ctx, p.DB, text)
+}
+
+func (p preparedDB) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if st := p.statement(ctx, text); st != nil { //nolint:sqlclosecheck // closed with the database
+		return st.QueryContext(ctx, args...)
+	}
+	return p.DB.QueryContext(ctx, text, args...)
+}
+
+func (p preparedDB) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	if st := p.statement(ctx, text); st != nil { //nolint:sqlclosecheck // closed with the database
+		return st.QueryRowContext(ctx, args...)
+	}
+	return p.DB.QueryRowContext(ctx, text, args...)
 }

@@ -46,6 +46,7 @@ type Store struct {
 	wake   chan struct{} // a delivery was put into the state by this process
 
 	statements statements         // of writing transactions on SQLite
+	readings   statements         // of readers there
 	extracts   singleflight.Group // of incidents that are read in part
 	now        func() time.Time   // of tests; nil is the real clock, of PostgreSQL the database's
 
@@ -121,7 +122,13 @@ func (q querier) exec(ctx context.Context, query string, args ...any) (int64, er
 	return res.RowsAffected()
 }
 
-func (s *Store) reading() querier { return querier{s.outside(s.read), !s.postgres()} }
+func (s *Store) reading() querier {
+	if !s.postgres() {
+		return querier{preparedDB{s.read, &s.readings}, true}
+	}
+	return querier{s.outside(s.read), false}
+}
+
 func (s *Store) writing() querier { return querier{s.outside(s.write), !s.postgres()} }
 
 // tx is a writing transaction.
