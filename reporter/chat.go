@@ -56,13 +56,14 @@ const (
 	ReasonUnconfigured Reason = "unconfigured" // the receiver is not in the configuration
 	ReasonMissed       Reason = "missed"       // a report that was due while no process ran, too long ago
 	ReasonNotInTime    Reason = "not_in_time"  // its turn did not come in time
+	ReasonConflict     Reason = "conflict"     // another program receives the account's updates
 )
 
 // Reasons lists all reasons that need words.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonNotAnswered, ReasonUnknown, ReasonWait, ReasonAccount, ReasonReceiver, ReasonRefused, ReasonNotComposed, ReasonGone,
-		ReasonUnconfigured, ReasonMissed, ReasonNotInTime,
+		ReasonUnconfigured, ReasonMissed, ReasonNotInTime, ReasonConflict,
 	}
 }
 

@@ -2,8 +2,12 @@ package reporter
 
 import (
 	"context"
+	"errors"
 	"time"
 )
+
+// ErrOvertaken means that another process has stored updates of the account meanwhile.
+var ErrOvertaken = errors.New("another process receives the updates of this account")
 
 // UpdateKind is what people did.
 type UpdateKind string
@@ -106,3 +110,23 @@ const (
 	AnswerIncident = "incident/"
 	AnswerReport   = "report/"
 )
+
+// Updates are what one poll gave.
+type Updates struct {
+	List    []Update
+	Next    int64 // the first update to ask for next
+	Skipped int   // updates of no use
+}
+
+// Membership is what a person is in a chat.
+type Membership string
+
+// The memberships.
+const (
+	MemberNone  Membership = ""
+	MemberYes   Membership = "member"
+	MemberAdmin Membership = "administrator"
+)
+
+// ChatCommand is a command that a chat offers: Name is what people type behind "/", and Text says what it does.
+type ChatCommand struct{ Name, Text string }

@@ -50,6 +50,7 @@ type SendError struct {
 	After   time.Duration // of VerdictWait
 	To      string        // of VerdictMoved
 	URL     string        // of VerdictButtons
+	Status  int           // of the answer, if it has one, such as HTTP's
 	// Err is what the channel answered, in its own words: it is shown to people, and holds no secret.
 	Err error
 }

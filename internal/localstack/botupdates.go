@@ -33,6 +33,7 @@ type BotCommands struct {
 	Scope    string // "default", or "chat CHAT"
 	Language string // "" is all others
 	Names    []string
+	Texts    []string
 }
 
 // botUpdates is what the fake holds of people and of what they do. BotAPI.mu guards it.
@@ -232,8 +233,9 @@ func (b *BotAPI) saidUpdate(kind, chat string, message int, text string, said bo
 func (b *BotAPI) Migrate(from, to string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.push("message", map[string]any{"message_id": 1, "chat": botChat(from), "date": time.Now().Unix(), "migrate_to_chat_id": json.Number(to)})
-	b.push("message", map[string]any{"message_id": 1, "chat": botChat(to), "date": time.Now().Unix(), "migrate_from_chat_id": json.Number(from)})
+	at := time.Now().Unix()
+	b.push("message", map[string]any{"message_id": 1, "chat": botChat(from), "date": at, "migrate_to_chat_id": json.Number(to)})
+	b.push("message", map[string]any{"message_id": 1, "chat": botChat(to), "date": at, "migrate_from_chat_id": json.Number(from)})
 }
 
 // SetBot changes what the bot is in a chat, and notifies it.
@@ -580,7 +582,7 @@ func (b *BotAPI) setCommands(params map[string]string) (string, error) {
 		case utf8.RuneCountInString(text) > 256:
 			return "", errors.New("Bad Request: command description length must not exceed 256") //nolint:staticcheck // as above
 		}
-		set.Names = append(set.Names, name)
+		set.Names, set.Texts = append(set.Names, name), append(set.Texts, text)
 	}
 	if !botLanguage.MatchString(set.Language) {
 		return "", errors.New("Bad Request: invalid language code specified") //nolint:staticcheck // as above

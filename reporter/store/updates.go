@@ -22,9 +22,6 @@ const (
 	updateBytes = 64 << 10
 )
 
-// ErrOvertaken means that another process has stored updates of the account meanwhile.
-var ErrOvertaken = errors.New("another process receives the updates of this account")
-
 // UpdateOffset is the first update of the account to ask for; 0 if none was ever stored.
 func (s *Store) UpdateOffset(ctx context.Context, account string) (next int64, err error) {
 	err = s.reading().row(ctx, `SELECT next FROM update_offsets WHERE account = $1`, account).Scan(&next)
@@ -34,7 +31,7 @@ func (s *Store) UpdateOffset(ctx context.Context, account string) (next int64, e
 	return next, nil
 }
 
-// StoreUpdates stores updates in one transaction with the offset after them, and returns how many were new. ErrOvertaken: the
+// StoreUpdates stores updates in one transaction with the offset after them, and returns how many were new. reporter.ErrOvertaken: the
 // offset is not the one that they were asked for with.
 func (s *Store) StoreUpdates(ctx context.Context, account string, asked, next int64, updates []reporter.Update) (added int, err error) {
 	err = s.tx(ctx, func(tx tx) error {
@@ -47,7 +44,7 @@ func (s *Store) StoreUpdates(ctx context.Context, account string, asked, next in
 			return fmt.Errorf("updates of %s: %w", account, err)
 		}
 		if n == 0 {
-			return ErrOvertaken
+			return reporter.ErrOvertaken
 		}
 		now := s.Now()
 		for _, u := range updates {
@@ -87,13 +84,11 @@ func (s *Store) NextUpdate(ctx context.Context, account string) (out reporter.Up
 		return out, false, fmt.Errorf("updates of %s: %w", account, err)
 	}
 	out.StoredAt, out.Applied = moment(stored), applied.Valid
-	if err := json.Unmarshal([]byte(body), &out.Update); err != nil {
-		return out, false, fmt.Errorf("update in row %d: %w", out.Seq, err)
+	if json.Unmarshal([]byte(body), &out.Update) != nil {
+		out.Update = reporter.Update{} // It is of no kind, and does not hold back the others.
 	}
-	if answer != "" {
-		if err := json.Unmarshal([]byte(answer), &out.Answer); err != nil {
-			return out, false, fmt.Errorf("answer in row %d: %w", out.Seq, err)
-		}
+	if answer != "" && json.Unmarshal([]byte(answer), &out.Answer) != nil {
+		out.Answer = reporter.UpdateAnswer{}
 	}
 	return out, true, nil
 }
@@ -106,9 +101,9 @@ func (s *Store) WaitingUpdates(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// TryUpdate counts an attempt of an update that may have ended the process before.
-func (s *Store) TryUpdate(ctx context.Context, seq int64) error {
-	_, err := s.writing().exec(ctx, `UPDATE updates SET attempts = attempts + 1 WHERE seq = $1 AND applied_at IS NULL`, seq)
+// TryUpdate stores how many attempts of an update may have ended the process.
+func (s *Store) TryUpdate(ctx context.Context, seq int64, attempts int) error {
+	_, err := s.writing().exec(ctx, `UPDATE updates SET attempts = $2 WHERE seq = $1`, seq, attempts)
 	if err != nil {
 		return fmt.Errorf("update in row %d: %w", seq, err)
 	}

@@ -51,7 +51,7 @@ func TestUpdatesAreStoredWithTheirOffset(t *testing.T) {
 		add(0, 12, 2, first, tap(11))
 		add(12, 13, 1, tap(11), tap(12)) // one of them came twice
 		// Another process that has asked with an older offset stores nothing.
-		if _, err := s.StoreUpdates(t.Context(), account, 12, 20, []reporter.Update{tap(19)}); !errors.Is(err, store.ErrOvertaken) {
+		if _, err := s.StoreUpdates(t.Context(), account, 12, 20, []reporter.Update{tap(19)}); !errors.Is(err, reporter.ErrOvertaken) {
 			t.Errorf("an older offset: %v", err)
 		}
 		s = open()
@@ -126,7 +126,7 @@ func TestUpdateIsAppliedOnceWithItsAnswer(t *testing.T) {
 		if es, ds := left(); es != 0 || ds != 0 {
 			t.Errorf("a failed one left %d entries and %d deliveries", es, ds)
 		}
-		if err := s.TryUpdate(t.Context(), u.Seq); err != nil {
+		if err := s.TryUpdate(t.Context(), u.Seq, 1); err != nil {
 			t.Error(err)
 		}
 		if again, found := next(t, s); !found || again.Applied || again.Attempts != 1 {

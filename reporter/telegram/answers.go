@@ -174,7 +174,7 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 	if theirs && a.Description != "" {
 		text = a.Description
 	}
-	e := &reporter.SendError{Err: safetext.Error(fmt.Errorf("%d %s", status, text))}
+	e := &reporter.SendError{Status: status, Err: safetext.Error(fmt.Errorf("%d %s", status, text))}
 	wait, asked := retryAfter(header, now)
 	if theirs && a.Parameters.RetryAfter > 0 {
 		wait, asked = max(wait, seconds(int64(a.Parameters.RetryAfter))), true

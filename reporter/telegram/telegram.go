@@ -57,6 +57,8 @@ type Channel struct {
 	base *url.URL
 	http *http.Client
 	log  *slog.Logger
+
+	answerMax int64 // bytes
 }
 
 // New checks the configuration and makes the channel; it does not talk to Telegram.
@@ -87,7 +89,7 @@ func New(c Config, log *slog.Logger) (*Channel, error) {
 	plain.Timeout = c.Timeout
 	// A redirect would carry the token to another server.
 	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Channel{cfg: c, base: base, http: &plain, log: log}, nil
+	return &Channel{cfg: c, base: base, http: &plain, log: log, answerMax: maxAnswer}, nil
 }
 
 // limits lie below Telegram's, 30/s, 1/s and 20/min: clocks differ.
@@ -316,7 +318,7 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 		return nil, c.safe(err)
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, c.answerMax))
 	if err != nil {
 		if resp.StatusCode < 300 {
 			return nil, unknown(c.safe(err))
