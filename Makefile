@@ -78,8 +78,8 @@ faults: tools ## Kill processes and databases a thousand times, and count what i
 
 # Package and target of each fuzz test; TestEveryFuzzTargetRunsInCI keeps the list whole.
 FUZZ := internal/config.FuzzLoad internal/markup.FuzzMarkup internal/markup.FuzzSplit internal/promexpr.FuzzCheck \
-	internal/safetext.FuzzLine internal/sqltext.FuzzParse reporter/render.FuzzMarkup reporter/telegram.FuzzSplit \
-	reporter/webhook.FuzzWebhook
+	internal/safetext.FuzzLine internal/sqltext.FuzzParse reporter/chat.FuzzPieces reporter/render.FuzzMarkup \
+	reporter/telegram.FuzzSplit reporter/telegram.FuzzUpdates reporter/webhook.FuzzWebhook
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that takes untrusted input, FUZZTIME (10s) each.

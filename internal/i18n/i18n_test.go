@@ -144,7 +144,7 @@ func TestKeysThatAreUsedExistAndThoseThatExistAreUsed(t *testing.T) {
 	for name, dir := range map[string]string{"messages": "../../reporter/render", "pages": "../../reporter/web"} {
 		text := sources(t, dir)
 		if name == "messages" {
-			text += titles(t)
+			text += titles(t) + sources(t, "../../reporter/chat")
 		}
 		all += text
 		have := append(keys(read(t, reporter.DefaultLocale, name)), keys(read(t, reporter.DefaultLocale, "common"))...)

@@ -192,6 +192,8 @@ func (t *Composer) compose(ctx context.Context, d reporter.Delivery) (reporter.M
 	case reporter.DeliveryHeartbeatMissing, reporter.DeliveryHeartbeatReturned, reporter.DeliveryHeartbeatsMissing,
 		reporter.DeliveryHeartbeatsReturned:
 		return t.heartbeats(ctx, d)
+	case reporter.DeliveryAnswer:
+		return t.answer(ctx, d)
 	case reporter.DeliveryNotice:
 		if d.Subject == reporter.SubjectFailures {
 			return t.failures(ctx, d)

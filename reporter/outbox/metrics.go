@@ -49,6 +49,7 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 		reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryFiring, reporter.DeliveryDigest,
 		reporter.DeliveryFiringDigest, reporter.DeliveryHeartbeatMissing, reporter.DeliveryHeartbeatReturned,
 		reporter.DeliveryHeartbeatsMissing, reporter.DeliveryHeartbeatsReturned, reporter.DeliveryNotice,
+		reporter.DeliveryAnswer,
 	} {
 		for _, state := range []reporter.DeliveryState{reporter.DeliverySent, reporter.DeliveryGivenUp} {
 			m.deliveries.WithLabelValues(string(kind), string(state))

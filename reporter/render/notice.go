@@ -194,6 +194,8 @@ func (l language) what(of reporter.Delivery, zone *time.Location) string {
 		return l.T("notice_digest", subject)
 	case reporter.DeliveryNotice:
 		return l.T("notice_notice")
+	case reporter.DeliveryAnswer:
+		return l.T("notice_answer", subject)
 	}
 	return subject
 }

@@ -1,0 +1,156 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+// shown is the effect of a tap that changes nothing: its person is shown why.
+func shown(u reporter.UpdateState, text string) effect {
+	return func(context.Context, reporter.UpdateWork) (reporter.UpdateAnswer, error) {
+		return reporter.UpdateAnswer{Tap: u.Tap, Text: text, Alert: true}, nil
+	}
+}
+
+// tap decides what a tap on a button does. Whatever is not right with it is answered once and changes nothing.
+func (a *accountWork) tap(ctx context.Context, u reporter.UpdateState) (effect, string, error) {
+	here, err := a.room(ctx, u.Update)
+	if err != nil {
+		return nil, "", err
+	}
+	w := a.words(here)
+	incident, receiver, err := a.tapped(ctx, u.Update, here)
+	switch {
+	case errors.Is(err, reporter.ErrNotFound):
+		return shown(u, w.T("chat_button_gone")), resultRefused, nil
+	case err != nil:
+		return nil, "", err
+	}
+	switch p, err := a.may(ctx, u.Update); {
+	case err != nil:
+		return nil, "", err
+	case p != permitted:
+		return shown(u, w.refusal(p)), resultRefused, nil
+	}
+	action, _, _ := strings.Cut(u.Data, ":")
+	switch action := reporter.ActionKind(action); action {
+	case reporter.ActionAcknowledge, reporter.ActionRelease:
+		return a.acknowledge(u, receiver, incident, action, w), resultDone, nil
+	case reporter.ActionSilence1h, reporter.ActionSilence4h, reporter.ActionUnsilence:
+		return a.silence(ctx, u, incident, action, w)
+	}
+	return shown(u, w.T("chat_button_gone")), resultRefused, nil
+}
+
+// tapped finds the incident of a button. reporter.ErrNotFound: the button is not one of ours in this chat, or its incident is no
+// longer kept.
+func (a *accountWork) tapped(ctx context.Context, u reporter.Update, here room) (incident, receiver string, err error) {
+	_, token, ok := strings.Cut(u.Data, ":")
+	if !ok || u.Message == "" || len(here.places) == 0 {
+		return "", "", reporter.ErrNotFound
+	}
+	incident, receiver, err = a.l.state.ActionOf(ctx, token)
+	if err != nil {
+		return "", "", err
+	}
+	if !here.has([]string{receiver}) { // A forwarded message, or a token that was copied from another chat.
+		return "", "", reporter.ErrNotFound
+	}
+	m, err := a.l.state.MessageOf(ctx, here.receivers(), u.Message)
+	if err == nil && slices.Contains(m.Incidents, incident) {
+		return incident, receiver, nil
+	}
+	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
+		return "", "", err
+	}
+	// The answer to a send may have been lost, or the tap is faster than it: the message is there, and its id is not known.
+	may, err := a.l.state.MayHaveSent(ctx, incident, receiver)
+	if err == nil && !may {
+		err = reporter.ErrNotFound
+	}
+	return incident, receiver, err
+}
+
+// acknowledge is the effect of the buttons of that name and of release.
+func (a *accountWork) acknowledge(u reporter.UpdateState, receiver, incident string, action reporter.ActionKind, w words) effect {
+	return func(ctx context.Context, work reporter.UpdateWork) (reporter.UpdateAnswer, error) {
+		text, err := acknowledged(ctx, work, u, receiver, incident, action, w)
+		return reporter.UpdateAnswer{Tap: u.Tap, Text: text}, err
+	}
+}
+
+// acknowledged acknowledges or releases, and says what came of it.
+func acknowledged(
+	ctx context.Context, work reporter.UpdateWork, u reporter.UpdateState, receiver, incident string, action reporter.ActionKind, w words,
+) (text string, err error) {
+	id := cut(incident, idMax)
+	do, done := work.Acknowledge, "chat_acknowledged"
+	if action == reporter.ActionRelease {
+		do, done = work.Release, "chat_released"
+	}
+	who, changed, err := do(ctx, incident, u.From, reporter.MessageRef{Receiver: receiver, MessageID: u.Message})
+	switch {
+	case errors.Is(err, reporter.ErrResolved):
+		return w.T("chat_resolved", id), nil
+	case errors.Is(err, reporter.ErrNotFound):
+		return w.T("chat_incident_gone", id), nil
+	case errors.Is(err, reporter.ErrTooMany):
+		return w.T("chat_too_many", id), nil
+	case err != nil:
+		return "", err
+	case changed:
+		return w.T(done, id), nil
+	case action == reporter.ActionRelease:
+		return w.T("chat_not_acknowledged", id), nil
+	}
+	return w.T("chat_acknowledged_before", id, cut(who.Author, nameMax), w.at(who.WrittenAt)), nil
+}
+
+// silence asks for a silence, or for the end of those that people made here. That is stored before the tap is marked as applied, and may
+// be repeated.
+func (a *accountWork) silence(
+	ctx context.Context, u reporter.UpdateState, incident string, action reporter.ActionKind, w words,
+) (effect, string, error) {
+	id := cut(incident, idMax)
+	if a.cfg.Silencer == nil {
+		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
+	}
+	var text string
+	var err error
+	switch action {
+	case reporter.ActionUnsilence:
+		text, err = w.T("chat_unsilenced", id), a.cfg.Silencer.End(ctx, incident, u.From)
+	case reporter.ActionSilence4h:
+		text, err = w.T("chat_silenced", id, w.Duration(4*time.Hour)), a.cfg.Silencer.Request(ctx, incident, u.From, 4*time.Hour)
+	default:
+		text, err = w.T("chat_silenced", id, w.Duration(time.Hour)), a.cfg.Silencer.Request(ctx, incident, u.From, time.Hour)
+	}
+	switch {
+	case errors.Is(err, reporter.ErrResolved):
+		return shown(u, w.T("chat_resolved", id)), resultRefused, nil
+	case errors.Is(err, reporter.ErrNotFound):
+		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
+	case err != nil:
+		return nil, "", err
+	}
+	return func(context.Context, reporter.UpdateWork) (reporter.UpdateAnswer, error) {
+		return reporter.UpdateAnswer{Tap: u.Tap, Text: text}, nil
+	}, resultDone, nil
+}
+
+// refusal says why a person may not act.
+func (w words) refusal(p permission) string {
+	switch p {
+	case notListed:
+		return w.T("chat_not_listed")
+	case notKnown:
+		return w.T("chat_not_known")
+	case permitted, notMember:
+	}
+	return w.T("chat_not_member")
+}

@@ -1,0 +1,298 @@
+package chat_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+func TestTaps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", false)
+	w.incident("OVER", "", true)
+	notice, over := w.notice("I-1", "oncall"), w.notice("OVER", "oncall")
+	w.start()
+	for _, tc := range []struct {
+		message int
+		action  reporter.ActionKind
+		by      localstack.BotUser
+		want    string
+	}{
+		{notice, reporter.ActionRelease, ann, "I-1: nobody has acknowledged it"},
+		{notice, reporter.ActionAcknowledge, ann, "✋ I-1: acknowledged"},
+		{notice, reporter.ActionAcknowledge, bob, "I-1: already acknowledged by Ann <b>"},
+		{notice, reporter.ActionRelease, bob, "I-1: acknowledgement released"},
+		{notice, reporter.ActionAcknowledge, bob, "✋ I-1: acknowledged"},
+		{notice, reporter.ActionAcknowledge, bob, "I-1: already acknowledged by Bob"},
+		{over, reporter.ActionAcknowledge, bob, "OVER: already resolved"},
+		{notice, reporter.ActionSilence1h, bob, "I-1: cannot be silenced here"},
+	} {
+		if got := w.tap(group, tc.message, tc.action, tc.by); !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%s by %s: %q, want %q", tc.action, tc.by.Name, got, tc.want)
+		}
+	}
+	want := []string{"acknowledgement Ann <b>: acknowledged", "acknowledgement Bob: ", "acknowledgement Bob: acknowledged"}
+	if diff := cmp.Diff(want, w.history("I-1")); diff != "" {
+		t.Error(diff)
+	}
+	entries, err := w.store.Entries(t.Context(), "I-1")
+	if err != nil || entries[0].AuthorID != "42" || entries[0].Receiver != "oncall" || entries[0].MessageID != fmt.Sprint(notice) {
+		t.Errorf("%+v, %v", entries[0], err)
+	}
+}
+
+// Each of these taps changes nothing, and is answered once.
+func TestTapsThatChangeNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", false)
+	w.incident("W-1", "web", false)
+	notice, elsewhere := w.notice("I-1", "oncall"), w.notice("W-1", "web")
+	token := func(incident, receiver string) string {
+		t.Helper()
+		text, err := w.store.ActionToken(t.Context(), incident, receiver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	mine := "ack:" + token("I-1", "oncall")
+	for _, status := range []string{"left", "kicked"} {
+		w.bot.SetMember(group, int64(100+len(status)), status)
+	}
+	w.start()
+	const gone, noMember = "This button no longer works here.", "Only members of this chat may do that."
+	for name, tc := range map[string]struct {
+		chat    string
+		message int
+		data    string
+		by      localstack.BotUser
+		want    string
+	}{
+		"a stranger":                         {group, notice, mine, stranger, noMember},
+		"one who has left":                   {group, notice, mine, localstack.BotUser{ID: 104, Name: "x"}, noMember},
+		"one who was removed":                {group, notice, mine, localstack.BotUser{ID: 106, Name: "x"}, noMember},
+		"a foreign chat":                     {foreign, notice, mine, ann, gone},
+		"another chat of ours":               {other, notice, mine, ann, gone},
+		"another message of that other chat": {other, elsewhere, mine, ann, gone},
+		"a copy of the message":              {group, 77, mine, ann, gone},
+		"the message of another incident":    {group, notice, "ack:" + token("W-1", "web"), ann, gone},
+		"a guessed token":                    {group, notice, "ack:AAAAAAAAAAAAAAAAAAAAAA", ann, gone},
+		"no token":                           {group, notice, "ack", ann, gone},
+		"an empty token":                     {group, notice, "ack:", ann, gone},
+		"no data":                            {group, notice, "", ann, gone},
+		"an unknown action":                  {group, notice, "delete:" + token("I-1", "oncall"), ann, gone},
+		"more behind the token":              {group, notice, mine + "'; DROP TABLE entries;--", ann, gone},
+		"data that is too long":              {group, notice, mine + strings.Repeat("x", 1000), ann, gone},
+		"a NUL":                              {group, notice, "ack:\x00", ann, gone},
+	} {
+		query := w.bot.TapData(tc.chat, tc.message, tc.data, tc.by)
+		if got := w.answerTo(query); got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+	w.settled()
+	answered := map[string]int{}
+	for _, a := range w.bot.Answers() {
+		if answered[a.QueryID]++; answered[a.QueryID] > 1 {
+			t.Errorf("tap %s was answered %d times", a.QueryID, answered[a.QueryID])
+		}
+	}
+	if got := append(w.history("I-1"), w.history("W-1")...); len(got) > 0 {
+		t.Errorf("they changed %q", got)
+	}
+}
+
+func TestWhoMayAct(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		prepare func(w *world)
+		by      localstack.BotUser
+		want    bool
+	}{
+		"the owner of the chat": {func(w *world) { w.bot.SetMember(group, 50, "creator") }, localstack.BotUser{ID: 50}, true},
+		"an administrator":      {func(w *world) { w.bot.SetMember(group, 50, "administrator") }, localstack.BotUser{ID: 50}, true},
+		"a restricted member":   {func(w *world) { w.bot.SetMember(group, 50, "restricted") }, localstack.BotUser{ID: 50}, true},
+		"a listed user":         {func(w *world) { w.cfg.Users = []string{"7", "50"} }, localstack.BotUser{ID: 50}, true},
+		"a member not listed":   {func(w *world) { w.cfg.Users = []string{"7"} }, ann, false},
+		"an id that begins so":  {func(w *world) { w.cfg.Users = []string{"420"} }, ann, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.incident("I-1", "", false)
+			notice := w.notice("I-1", "oncall")
+			tc.prepare(w)
+			w.start()
+			got := w.tap(group, notice, reporter.ActionAcknowledge, tc.by)
+			if is := strings.Contains(got, "✋"); is != tc.want || (len(w.history("I-1")) == 1) != tc.want {
+				t.Errorf("%q, %q", got, w.history("I-1"))
+			}
+		})
+	}
+	t.Run("the person of a private chat", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.cfg.Places = append(w.cfg.Places, chatPlace("private", "42"))
+		w.cfg.Routes[""] = []string{"private"}
+		w.incident("I-1", "", false)
+		notice := w.notice("I-1", "private")
+		w.start()
+		if got := w.tap("42", notice, reporter.ActionAcknowledge, ann); !strings.Contains(got, "✋") {
+			t.Error(got)
+		}
+	})
+	t.Run("Telegram does not say", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.incident("I-1", "", false)
+		notice := w.notice("I-1", "oncall")
+		w.start()
+		w.until("the commands", func() bool { return len(w.bot.Commands()) == 6 })
+		w.bot.Fail(localstack.BotFault{Status: 400, Description: "Bad Request: CHAT_ADMIN_REQUIRED"})
+		if got := w.tap(group, notice, reporter.ActionAcknowledge, ann); !strings.Contains(got, "Telegram does not say") {
+			t.Error(got)
+		}
+		if got := w.tap(group, notice, reporter.ActionAcknowledge, ann); !strings.Contains(got, "✋") {
+			t.Errorf("once it says: %q", got)
+		}
+	})
+	t.Run("Telegram cannot be asked for a while", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.incident("I-1", "", false)
+		notice := w.notice("I-1", "oncall")
+		w.start()
+		w.until("the commands", func() bool { return len(w.bot.Commands()) == 6 })
+		w.bot.Fail(
+			localstack.BotFault{Status: 502, Proxy: true}, localstack.BotFault{Cut: true},
+			localstack.BotFault{Status: 429, Description: "Too Many Requests", RetryAfter: 1},
+		)
+		if got := w.tap(group, notice, reporter.ActionAcknowledge, ann); !strings.Contains(got, "✋") {
+			t.Error(got)
+		}
+	})
+}
+
+// A button works however old its message is, and whatever has happened to the process since.
+func TestButtonOfAnOldMessageWorksAfterARestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", false)
+	notice := w.notice("I-1", "oncall")
+	w.start()
+	w.settled()
+	w.close()
+	w.open()
+	now := time.Now().Add(7 * 24 * time.Hour)
+	w.store.SetClock(func() time.Time { return now })
+	if _, err := w.store.Prune(t.Context(), now.Add(-24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	if got := w.tap(group, notice, reporter.ActionAcknowledge, ann); got != "✋ I-1: acknowledged" {
+		t.Error(got)
+	}
+}
+
+// A tap that was made during an outage of hours is applied, though its person can no longer be shown that.
+func TestTapOfAnOutageIsApplied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", false)
+	notice := w.notice("I-1", "oncall")
+	if _, err := w.bot.Tap(group, notice, 0, ann); err != nil {
+		t.Fatal(err)
+	}
+	w.bot.ForgetQueries()
+	w.start()
+	w.settled()
+	if got := w.history("I-1"); len(got) != 1 || len(w.bot.Answers()) != 0 {
+		t.Errorf("%q, answers %v", got, w.bot.Answers())
+	}
+}
+
+// The message is in the chat, and the answer to its send was lost: its button works.
+func TestButtonOfAMessageWhoseSendWasLostWorks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", false)
+	lost := w.send("I-1", "oncall")
+	w.start()
+	if got := w.tap(group, lost, reporter.ActionAcknowledge, ann); !strings.Contains(got, "no longer works") {
+		t.Errorf("nothing was ever sent: %q", got)
+	}
+	d := w.delivered(reporter.NewDelivery(reporter.DeliveryFiring, "I-1", "oncall", w.store.Now()))
+	d.State, d.Parts = reporter.DeliveryPending, []reporter.Part{{Ambiguous: 1, Sends: 1}}
+	if err := w.store.Save(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.tap(group, lost, reporter.ActionAcknowledge, ann); !strings.Contains(got, "✋") {
+		t.Error(got)
+	}
+}
+
+// silencer notes what it is asked for, and fails as often as it is told to.
+type silencer struct {
+	mu    sync.Mutex
+	fail  []error
+	asked []string
+}
+
+func (s *silencer) ask(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.fail) > 0 {
+		err := s.fail[0]
+		s.fail = s.fail[1:]
+		return err
+	}
+	s.asked = append(s.asked, text)
+	return nil
+}
+
+func (s *silencer) Request(_ context.Context, incident string, by reporter.Person, d time.Duration) error {
+	return s.ask(fmt.Sprint(incident, " ", by.Name, " ", d))
+}
+
+func (s *silencer) End(_ context.Context, incident string, by reporter.Person) error {
+	return s.ask(fmt.Sprint(incident, " ", by.Name, " end"))
+}
+
+func TestSilences(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := &silencer{fail: []error{errors.New("the database is away"), reporter.ErrResolved}}
+	w.cfg.Silencer = s
+	w.incident("I-1", "", false)
+	notice := w.notice("I-1", "oncall")
+	w.start()
+	for _, tc := range []struct {
+		action reporter.ActionKind
+		by     localstack.BotUser
+		want   string
+	}{
+		{reporter.ActionSilence1h, ann, "I-1: already resolved"}, // after it was tried again
+		{reporter.ActionSilence1h, ann, "🔕 I-1: silence for 1h requested"},
+		{reporter.ActionSilence4h, bob, "🔕 I-1: silence for 4h requested"},
+		{reporter.ActionSilence4h, stranger, "Only members of this chat may do that."},
+		{reporter.ActionUnsilence, ann, "🔔 I-1: end of the silences requested"},
+	} {
+		if got := w.tap(group, notice, tc.action, tc.by); got != tc.want {
+			t.Errorf("%s by %s: %q, want %q", tc.action, tc.by.Name, got, tc.want)
+		}
+	}
+	if diff := cmp.Diff([]string{"I-1 Ann <b> 1h0m0s", "I-1 Bob 4h0m0s", "I-1 Ann <b> end"}, s.asked); diff != "" {
+		t.Error(diff)
+	}
+}

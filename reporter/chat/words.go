@@ -1,0 +1,66 @@
+package chat
+
+import (
+	"html"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
+	"github.com/awoooi/awoooi-reporter/reporter"
+)
+
+const (
+	idMax    = 60 // characters of an incident's id, of a title and of a name in an answer
+	titleMax = 100
+	nameMax  = 40
+)
+
+// words are those of a chat, with its zone.
+type words struct {
+	i18n.Words
+	zone *time.Location
+}
+
+// words of the chat; those of the configuration were checked.
+func (a *accountWork) words(r room) words {
+	w, err := a.l.bundle.Words(r.locale(), i18n.Messages)
+	if err != nil {
+		w, _ = a.l.bundle.Words(reporter.DefaultLocale, i18n.Messages)
+	}
+	zone := a.cfg.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	return words{w, zone}
+}
+
+func (w words) at(t time.Time) string { return t.In(w.zone).Format(i18n.Minute) }
+
+// kind is the word for a section.
+func (w words) kind(k reporter.EntryKind) string {
+	switch k {
+	case reporter.EntryOwner:
+		return w.T("owner")
+	case reporter.EntryImpact:
+		return w.T("impact")
+	case reporter.EntryCause:
+		return w.T("root_cause")
+	case reporter.EntryLessons:
+		return w.T("lessons")
+	case reporter.EntryActions:
+		return w.T("actions")
+	}
+	return w.T("chat_note")
+}
+
+// esc is text of others in a message.
+func esc(s string, limit int) string { return html.EscapeString(cut(s, limit)) }
+
+func cut(s string, limit int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	return string([]rune(s)[:limit-1]) + "…"
+}
