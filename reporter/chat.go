@@ -81,6 +81,15 @@ type Failures struct {
 type Pass struct {
 	Key    string
 	Limits []Limit
+	Yields bool // it leaves a quarter of each limit to sends that are more urgent
+}
+
+// Most is how many sends within the limit's time may be counted, this one among them.
+func (p Pass) Most(l Limit) int {
+	if p.Yields {
+		return l.N - l.N/4
+	}
+	return l.N
 }
 
 // NoticeTo says who is notified of a failure, and when: after a while, in which others may join it, and not sooner than so

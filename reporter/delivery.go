@@ -69,6 +69,7 @@ type Delivery struct {
 	FinishedAt  time.Time
 	MergedInto  int64  // the digest that it went out with; 0 is none
 	ReplyTo     string // the channel's id of the message that it answers, where that does not follow from Subject
+	Replaced    bool   // its message was deleted in the chat, and it is sent once more
 	NoticeID    int64  // the notice that says that it was not sent, or waits for a suspended receiver; 0 is none
 }
 
@@ -116,6 +117,11 @@ type Part struct {
 	// Key names the part for channels that let the other side drop repeats: it is the same at each send, and no other part's.
 	Key     string `json:",omitempty"`
 	Dropped bool   `json:",omitempty"` // nothing but a picture that the channel refused; it is not sent
+	// Chat is the key of the gate of the chat that it was sent to, in which MessageID is known; "" if an earlier version sent it.
+	Chat     string    `json:",omitempty"`
+	Caption  bool      `json:",omitempty"` // its text was sent as the caption of its picture
+	Editing  bool      `json:",omitempty"` // an edit was begun whose outcome is not known: it shows HTML and Buttons, or something later
+	EditedAt time.Time `json:",omitzero"`  // when its text was last replaced
 }
 
 // Unknown says whether a send of the part may have arrived though it is not known to. From then on, the part is marked.
@@ -130,7 +136,7 @@ type SendOptions struct {
 
 // DueWork is who has something to do now.
 type DueWork struct {
-	Due     []string  // receivers with a delivery whose next attempt has come
+	Due     []string  // receivers with a delivery or an edit whose next attempt has come
 	Expired []string  // receivers with a delivery that is too old
 	Gates   []Gate    // all that there are
 	Next    time.Time // the first next attempt to come; zero if there is none

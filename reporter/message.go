@@ -18,6 +18,8 @@ type Message struct {
 	// PictureText says what the picture shows, for those who do not see it.
 	PictureText string   `json:",omitempty"`
 	Buttons     []Button `json:",omitempty"` // links, which the text does not repeat
+	// Grows says that the text is going to be edited to a longer one: it is not to be a caption, for which channels have little space.
+	Grows bool `json:",omitempty"`
 	// Kind and Subject are those of its delivery, and Data what it is about, as JSON, for channels to programs. Data is nil where
 	// there is nothing but the text.
 	Kind    DeliveryKind    `json:",omitempty"`

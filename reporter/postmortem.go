@@ -24,7 +24,13 @@ type Postmortem struct {
 	TrueStart time.Time
 	// Acknowledged is when somebody took the incident on; zero where that is not known.
 	Acknowledged time.Time
-	Timeline     []TimelineEvent
+	// Acknowledgement is who takes care of it here, and Silences what people asked for, in the order in which they did.
+	Acknowledgement Acknowledgement
+	Silences        []Silence
+	// Actions are those that its message offers as buttons, with the Token that names the incident and the receiver.
+	Actions  []ActionKind
+	Token    string
+	Timeline []TimelineEvent
 	// TimelineOmitted is how many events are left out in the middle of Timeline, where the incident has very many.
 	TimelineOmitted int
 	Links           []Link
@@ -112,8 +118,11 @@ type Digest struct {
 type DigestEntry struct {
 	Similar
 	Severity Severity
+	State    IncidentState
 	EndedAt  time.Time
 	Sample   bool
+	// Acknowledged is the name of who takes care of it; "" if nobody does.
+	Acknowledged string
 }
 
 // Graph is what an expression did around an incident.

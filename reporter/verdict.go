@@ -33,10 +33,13 @@ const (
 	VerdictReply
 	// VerdictRefused: the message was refused for another reason.
 	VerdictRefused
+	// VerdictGone: the message that was to be edited does not exist any more, or cannot be edited.
+	VerdictGone
 )
 
 var verdictNames = [...]string{
 	"error", "retry_after", "ambiguous", "moved", "account", "receiver", "markup", "picture", "buttons", "reply", "refused",
+	"gone",
 }
 
 // Verdicts names all verdicts, as metrics show them.

@@ -85,6 +85,7 @@ type BotAPI struct {
 	arrivals map[string][]time.Time // accepted messages by chat; "" is all of them
 	arrived  chan struct{}          // closed and replaced at each message
 	updates  botUpdates
+	edits    botEdits
 }
 
 // NewBotAPI starts the fake. It ends at Close.
@@ -96,6 +97,7 @@ func NewBotAPI(o BotAPIOptions) (*BotAPI, error) {
 	b := &BotAPI{
 		token: o.Token, url: "http://" + l.Addr().String(), limits: o.Limits, arrived: make(chan struct{}), arrivals: map[string][]time.Time{},
 		updates: botUpdates{next: 1, arrived: make(chan struct{}), answered: make(chan struct{})},
+		edits:   botEdits{texts: map[int][]string{}, locked: map[int]bool{}, deleted: map[int]bool{}, edited: make(chan struct{})},
 	}
 	b.server = &http.Server{Handler: http.HandlerFunc(b.serve), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = b.server.Serve(l) }()
@@ -143,7 +145,7 @@ func (b *BotAPI) Actions(chat string) int {
 	return b.actions[chat]
 }
 
-// Messages returns what was accepted so far.
+// Messages returns what was accepted so far, as it was edited since.
 func (b *BotAPI) Messages() []BotMessage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -247,7 +249,7 @@ func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, method, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/bot"), "/")
-	if strings.HasPrefix(method, "send") && f == (BotFault{}) {
+	if (strings.HasPrefix(method, "send") || strings.HasPrefix(method, "edit")) && f == (BotFault{}) {
 		f = b.ofChat(method, params["chat_id"], params["message_thread_id"])
 	}
 	if f.Accept && ok && token == b.token {
@@ -314,7 +316,7 @@ func (b *BotAPI) ofChat(method, chat, topic string) BotFault {
 	switch {
 	case media && (method == "sendMessage" || method == "sendChatAction"):
 		return BotFault{}
-	case method == "sendChatAction" && strings.Contains(text, "rights"):
+	case (method == "sendChatAction" || strings.HasPrefix(method, "edit")) && strings.Contains(text, "rights"):
 		return BotFault{}
 	}
 	return f
@@ -371,6 +373,8 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 		if content == "" {
 			return "", errors.New("Bad Request: there is no document in the request") //nolint:staticcheck // as above
 		}
+	case "editMessageText", "editMessageCaption", "editMessageReplyMarkup", "deleteMessage":
+		return b.edit(method, params)
 	default:
 		return b.receive(method, params)
 	}
@@ -403,6 +407,7 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	}
 	m.ID = len(b.messages) + 1
 	b.messages = append(b.messages, m)
+	b.edits.texts[m.ID] = []string{m.Plain}
 	close(b.arrived)
 	b.arrived = make(chan struct{})
 	return fmt.Sprintf(`{"message_id":%d,"date":%d,"chat":{"id":%q}}`, m.ID, m.At.Unix(), m.ChatID), nil

@@ -81,6 +81,10 @@ type Store interface {
 	Updates(ctx context.Context, d reporter.Delivery) (bool, error)
 	// Failures returns what a notice is about, with the first few deliveries.
 	Failures(ctx context.Context, notice int64, limit int) (reporter.Failures, error)
+	// EntriesOf returns what people wrote about some incidents, by incident.
+	EntriesOf(ctx context.Context, incidents []string) (map[string][]reporter.Entry, error)
+	// ActionToken returns what names the incident and the receiver in the data of a button.
+	ActionToken(ctx context.Context, incident, receiver string) (string, error)
 	// HeartbeatOutage returns an outage of a heartbeat, or reporter.ErrNotFound.
 	HeartbeatOutage(ctx context.Context, id string) (reporter.HeartbeatOutage, error)
 }
@@ -95,6 +99,8 @@ type Set struct {
 	Locale      string         // of notices
 	Zone        *time.Location // of notices
 	GiveUpAfter time.Duration  // how long a message is tried, for notices
+	// Interactive are the receivers in whose chats the bot hears what people do: their notices have buttons of actions.
+	Interactive map[string]bool
 	// RouteLocales are the locales of routes by their names, of messages about heartbeats; one that is missing is Locale.
 	RouteLocales map[string]string
 }
@@ -177,18 +183,15 @@ func (t *Composer) compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		return msg, err
 	case reporter.DeliveryFiring:
 		in, err := t.store.IncidentExtract(ctx, d.Subject)
-		if errors.Is(err, reporter.ErrNotFound) || (err == nil && in.Over()) {
+		if errors.Is(err, reporter.ErrNotFound) || (err == nil && in.Over() && !d.Replaced) {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
 		}
 		if err != nil {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
 		}
-		r := t.set.Load()
-		pm := r.Postmortems.Build(ctx, in)
-		msg, err := r.Writer.Firing(pm)
-		return t.about(msg, pm.Document()), err
+		return t.firing(ctx, d, in)
 	case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
-		return t.digest(ctx, d)
+		return t.digest(ctx, d, d.Replaced)
 	case reporter.DeliveryHeartbeatMissing, reporter.DeliveryHeartbeatReturned, reporter.DeliveryHeartbeatsMissing,
 		reporter.DeliveryHeartbeatsReturned:
 		return t.heartbeats(ctx, d)
@@ -278,8 +281,9 @@ func (t *Composer) Postmortem(ctx context.Context, in reporter.Incident) (report
 	return r.Writer.Postmortem(r.Postmortems.Build(ctx, in))
 }
 
-// digest is about all the incidents whose postmortems were merged into the delivery. One that was deleted is left out.
-func (t *Composer) digest(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+// digest is about the incidents whose messages were merged into the delivery: all of them, or those that are still as those messages
+// say. One that was deleted is left out.
+func (t *Composer) digest(ctx context.Context, d reporter.Delivery, all bool) (reporter.Message, error) {
 	ids, err := t.store.MergedInto(ctx, d.ID)
 	if err != nil {
 		return reporter.Message{}, err
@@ -290,7 +294,7 @@ func (t *Composer) digest(ctx context.Context, d reporter.Delivery) (reporter.Me
 		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
 		}
-		if err == nil && in.Over() == (d.Kind == reporter.DeliveryDigest) {
+		if err == nil && (all || in.Over() == (d.Kind == reporter.DeliveryDigest)) {
 			ins = append(ins, in)
 		}
 	}
@@ -299,7 +303,17 @@ func (t *Composer) digest(ctx context.Context, d reporter.Delivery) (reporter.Me
 	}
 	r := t.set.Load()
 	if d.Kind == reporter.DeliveryFiringDigest {
-		return r.Writer.FiringDigest(r.Postmortems.Digest(ins))
+		digest := r.Postmortems.Digest(ins)
+		written, err := t.store.EntriesOf(ctx, ids)
+		if err != nil {
+			return reporter.Message{}, err
+		}
+		for n, e := range digest.Incidents {
+			if a := reporter.AcknowledgementOf(written[e.ID]); a.Active() {
+				digest.Incidents[n].Acknowledged = a.By.Name
+			}
+		}
+		return r.Writer.FiringDigest(digest)
 	}
 	return r.Writer.Digest(r.Postmortems.Digest(ins))
 }

@@ -21,6 +21,7 @@ type parts struct {
 	drawing    func()
 	incidents  map[string]reporter.Incident
 	merged     []string
+	entries    []reporter.Entry
 	failed     reporter.Delivery
 	outages    map[string]reporter.HeartbeatOutage
 }
@@ -37,11 +38,15 @@ func (p *parts) Due(ctx context.Context, of reporter.Subject, _ time.Time) (repo
 }
 
 func (p *parts) Build(_ context.Context, in reporter.Incident) reporter.Postmortem {
-	return reporter.Postmortem{Incident: in}
+	return reporter.Postmortem{Incident: in, Acknowledgement: reporter.AcknowledgementOf(p.entries)}
 }
 
 func (p *parts) Digest(ins []reporter.Incident) reporter.Digest {
-	return reporter.Digest{Incidents: make([]reporter.DigestEntry, len(ins))}
+	d := reporter.Digest{Incidents: make([]reporter.DigestEntry, len(ins))}
+	for n, in := range ins {
+		d.Incidents[n].ID, d.Incidents[n].State = in.ID, in.State
+	}
+	return d
 }
 
 func (p *parts) Trend(reporter.Report) (reporter.Picture, error) {
@@ -61,6 +66,18 @@ func (p *parts) IncidentExtract(_ context.Context, id string) (reporter.Incident
 		return reporter.Incident{}, reporter.ErrNotFound
 	}
 	return in, nil
+}
+
+func (p *parts) EntriesOf(_ context.Context, ids []string) (map[string][]reporter.Entry, error) {
+	out := map[string][]reporter.Entry{}
+	for _, id := range ids {
+		out[id] = p.entries
+	}
+	return out, nil
+}
+
+func (p *parts) ActionToken(_ context.Context, incident, receiver string) (string, error) {
+	return incident + "@" + receiver, nil
 }
 
 func (p *parts) MergedInto(context.Context, int64) ([]string, error) { return p.merged, nil }
@@ -105,6 +122,9 @@ func (w writer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 }
 
 func (w writer) Firing(p reporter.Postmortem) (reporter.Message, error) {
+	if len(p.Actions) > 0 {
+		return w.message("firing %s %v %s", p.Incident.ID, p.Actions, p.Token)
+	}
 	return w.message("firing %s", p.Incident.ID)
 }
 
@@ -131,7 +151,11 @@ func (w writer) Minimal(d reporter.Delivery, _ string, _ *time.Location) reporte
 }
 
 func (w writer) FiringDigest(d reporter.Digest) (reporter.Message, error) {
-	return reporter.Message{Title: fmt.Sprint(w.mark, "firing digest ", len(d.Incidents))}, nil
+	text := fmt.Sprint(w.mark, "firing digest")
+	for _, e := range d.Incidents {
+		text += " " + e.ID + string(e.State) + e.Acknowledged
+	}
+	return reporter.Message{HTML: text}, nil
 }
 
 func (w writer) StopNotice(of reporter.Delivery, _ string, _ *time.Location) (reporter.Message, error) {

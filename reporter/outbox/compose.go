@@ -163,9 +163,26 @@ func (o *Outbox) stopping() bool {
 	return o.process.Err() != nil
 }
 
-// composed asks the composer, within the time that there is. One that does not end in time is left to itself; its result
-// is not used. A panic is an error.
+// composed asks the composer, within the time that there is.
 func (w *worker) composed(ctx context.Context, ch Channel, d reporter.Delivery) (reporter.Message, []reporter.Part, error) {
+	return w.bounded(ctx, d, func(ctx context.Context) (msg reporter.Message, parts []reporter.Part, err error) {
+		if d.Crashes >= crashesForMinimal {
+			msg = w.composer.Minimal(d)
+		} else {
+			msg, err = w.composer.Compose(ctx, d)
+		}
+		if err == nil {
+			parts = ch.Split(msg)
+		}
+		return msg, parts, err
+	})
+}
+
+// bounded composes within the time that there is. What does not end in time is left to itself; its result is not used. A panic is an
+// error.
+func (w *worker) bounded(
+	ctx context.Context, d reporter.Delivery, compose func(context.Context) (reporter.Message, []reporter.Part, error),
+) (reporter.Message, []reporter.Part, error) {
 	type result struct {
 		msg   reporter.Message
 		parts []reporter.Part
@@ -184,14 +201,7 @@ func (w *worker) composed(ctx context.Context, ch Channel, d reporter.Delivery) 
 			}
 			ended <- r
 		}()
-		if d.Crashes >= crashesForMinimal {
-			r.msg = w.composer.Minimal(d)
-		} else {
-			r.msg, r.err = w.composer.Compose(bounded, d)
-		}
-		if r.err == nil {
-			r.parts = ch.Split(r.msg)
-		}
+		r.msg, r.parts, r.err = compose(bounded)
 	}()
 	select {
 	case r := <-ended:

@@ -81,6 +81,8 @@ type worker struct {
 	done      chan struct{} // a composition has ended
 	mu        sync.Mutex
 	composing map[int64]time.Time // since when
+	revising  map[int64]bool      // edits that are being composed, by delivery
+	revisions map[int64]revision  // and those that are
 	running   sync.WaitGroup
 }
 
@@ -103,7 +105,10 @@ func (o *Outbox) serve(ctx context.Context, l *lane) {
 	working, cancel := context.WithCancel(leased)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	w := &worker{Outbox: o, lane: l, done: make(chan struct{}, 1), composing: map[int64]time.Time{}}
+	w := &worker{
+		Outbox: o, lane: l, done: make(chan struct{}, 1), composing: map[int64]time.Time{}, revising: map[int64]bool{},
+		revisions: map[int64]revision{},
+	}
 	defer w.running.Wait()
 	for working.Err() == nil {
 		wait, more := w.step(working)
@@ -160,7 +165,7 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 		composing[id] = true
 	}
 	still := w.soonComposed()
-	for _, d := range free {
+	for _, d := range free { // Sends precede edits.
 		switch {
 		case d.Composed:
 			return w.linger(w.send(ctx, d.ID))
@@ -171,7 +176,7 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 		}
 	}
 	w.probeSuspended(ctx, h, free)
-	return w.linger(idle)
+	return w.linger(w.edit(ctx, h))
 }
 
 // idle is a wait for nothing that this lane knows of.
@@ -181,7 +186,7 @@ const idle time.Duration = -1
 func (w *worker) linger(wait time.Duration) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.composing) > 0 && (wait == idle || wait > soon) {
+	if len(w.composing)+len(w.revising) > 0 && (wait == idle || wait > soon) {
 		return soon, true // or when one has ended
 	}
 	return wait, wait != idle && wait < linger
@@ -305,6 +310,7 @@ func (w *worker) unconfigured(ctx context.Context) (time.Duration, bool) {
 			break
 		}
 	}
+	w.postpone(ctx, w.lane.receivers, w.state.Now().Add(editsApart))
 	return 0, false
 }
 

@@ -18,8 +18,16 @@ type Backlog interface {
 // outcomes are the values of the label outcome.
 func outcomes() []string { return append([]string{"sent"}, reporter.Verdicts()...) }
 
+// The outcomes of edits beside the verdicts of a channel.
+const (
+	edited          = "edited"
+	replacedOutcome = "replaced" // the message was deleted, and is sent once more
+	givenUp         = "given_up" // it stays as it is
+)
+
 type metrics struct {
 	sends      *prometheus.CounterVec
+	edits      *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	lastReport prometheus.Gauge
 }
@@ -29,6 +37,10 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 		sends: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_sends_total",
 			Help: "Sends of single parts, by outcome.",
+		}, []string{"receiver", "outcome"}),
+		edits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awoooi_reporter_edits_total",
+			Help: "Edits of messages that were sent, by outcome.",
 		}, []string{"receiver", "outcome"}),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_deliveries_total",
@@ -55,7 +67,7 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 			m.deliveries.WithLabelValues(string(kind), string(state))
 		}
 	}
-	reg.MustRegister(m.sends, m.deliveries, m.lastReport, &state{outbox: o})
+	reg.MustRegister(m.sends, m.edits, m.deliveries, m.lastReport, &state{outbox: o})
 	return m
 }
 
@@ -63,9 +75,14 @@ func (m *metrics) initialise(receiver string) {
 	for _, outcome := range outcomes() {
 		m.sends.WithLabelValues(receiver, outcome)
 	}
+	for _, outcome := range append([]string{edited, replacedOutcome, givenUp}, reporter.Verdicts()...) {
+		m.edits.WithLabelValues(receiver, outcome)
+	}
 }
 
 func (m *metrics) sent(receiver, outcome string) { m.sends.WithLabelValues(receiver, outcome).Inc() }
+
+func (m *metrics) edited(receiver, outcome string) { m.edits.WithLabelValues(receiver, outcome).Inc() }
 
 func (m *metrics) merged(kind reporter.DeliveryKind, n int) {
 	m.deliveries.WithLabelValues(string(kind), string(reporter.DeliveryMerged)).Add(float64(n))

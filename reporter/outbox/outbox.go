@@ -89,6 +89,7 @@ type State interface {
 	Digests
 	Coordination
 	Backlog
+	Edits
 }
 
 // Composer makes messages.
@@ -161,6 +162,7 @@ const (
 type Outbox struct {
 	state    State
 	composer Composer
+	reviser  Reviser // nil edits nothing
 	log      *slog.Logger
 	metrics  *metrics
 
@@ -186,6 +188,7 @@ func New(
 		state: state, composer: composer, log: log, cfg: cfg.withDefaults(), running: map[string]bool{},
 		process: context.Background(), poke: make(chan struct{}, 1), slots: semaphore.NewWeighted(compositions),
 	}
+	o.reviser, _ = composer.(Reviser)
 	o.metrics = newMetrics(reg, o)
 	o.SetChannels(channels)
 	return o

@@ -129,7 +129,8 @@ func (s *sending) part(ctx context.Context, n int) (wait time.Duration, done boo
 		return s.refused(ctx, part, err, false)
 	}
 	s.metrics.sent(s.d.Receiver, "sent")
-	part.SentAt, part.MessageID, part.Picture = s.state.Now().UTC(), id, nil
+	part.SentAt, part.MessageID, part.Chat, part.Caption = s.state.Now().UTC(), id, s.chat.Key, part.Picture != nil
+	part.Picture = nil
 	passes := s.passes()[1:2] // The account's limit has a margin for what is on its way.
 	if !s.persist(ctx, s.d.ID, func(ctx context.Context) error { return s.state.End(ctx, s.d, passes) }) {
 		return idle, true
@@ -184,8 +185,12 @@ func (s *sending) probe(ctx context.Context) error {
 
 // call gives a call that has begun the time to end, also when the process stops: cutting it would make its outcome unknown.
 func (w *worker) call(ctx context.Context, do func(context.Context) (string, error)) (string, error) {
+	return w.callFor(ctx, w.config().SendTimeout, do)
+}
+
+func (w *worker) callFor(ctx context.Context, limit time.Duration, do func(context.Context) (string, error)) (string, error) {
 	cfg := w.config()
-	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.SendTimeout)
+	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		timer := time.NewTimer(cfg.StopTimeout)
@@ -208,6 +213,9 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 	}
 	log := s.log.With("delivery", s.d.ID, "receiver", s.d.Receiver, "verdict", answer.Verdict.String())
 	verdict := answer.Verdict
+	if verdict == reporter.VerdictGone { // A send names no message but the one that it answers.
+		verdict = reporter.VerdictReply
+	}
 	if probe {
 		switch verdict {
 		case reporter.VerdictUnknown: // Nothing was sent, so nothing can have arrived.
@@ -461,7 +469,7 @@ func (w *worker) giveUp(ctx context.Context, d reporter.Delivery) bool {
 	cfg := w.config()
 	d.State, d.FinishedAt = reporter.DeliveryGivenUp, w.state.Now().UTC()
 	var notice reporter.NoticeTo
-	if d.Kind != reporter.DeliveryNotice {
+	if d.Kind != reporter.DeliveryNotice && !d.Replaced { // What was deleted by people is not missed.
 		notice = noticeTo(cfg, d.Receiver)
 		if (d.Reason == reporter.ReasonAccount || d.Reason == reporter.ReasonReceiver) && notice.Receiver != d.Receiver {
 			notice.After, notice.Suspension = cfg.NoticeAgain/24, cfg.NoticeAgain

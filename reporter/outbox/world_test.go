@@ -77,6 +77,43 @@ func (s *state) End(ctx context.Context, d reporter.Delivery, passes []reporter.
 	return s.write(func() error { return s.Store.End(ctx, d, passes) })
 }
 
+func (s *state) SaveEdit(ctx context.Context, e reporter.Edit) error {
+	return s.write(func() error { return s.Store.SaveEdit(ctx, e) })
+}
+
+func (s *state) BeginEdit(
+	ctx context.Context, e reporter.Edit, d reporter.Delivery, passes []reporter.Pass,
+) (until time.Time, current bool, err error) {
+	err = s.write(func() error {
+		until, current, err = s.Store.BeginEdit(ctx, e, d, passes)
+		return err
+	})
+	return until, current, err
+}
+
+func (s *state) EndEdit(ctx context.Context, e reporter.Edit, d reporter.Delivery, more bool, passes []reporter.Pass) error {
+	return s.write(func() error { return s.Store.EndEdit(ctx, e, d, more, passes) })
+}
+
+func (s *state) DropEdit(ctx context.Context, e reporter.Edit) error {
+	return s.write(func() error { return s.Store.DropEdit(ctx, e) })
+}
+
+func (s *state) ReplaceMessage(ctx context.Context, e reporter.Edit) (replaced bool, err error) {
+	err = s.write(func() error {
+		replaced, err = s.Store.ReplaceMessage(ctx, e)
+		return err
+	})
+	return replaced, err
+}
+
+func (s *state) DueEdits(ctx context.Context, receivers []string, now time.Time, limit int) ([]reporter.Edit, error) {
+	if s.dead != nil && s.dead() {
+		return nil, errDead
+	}
+	return s.Store.DueEdits(ctx, receivers, now, limit)
+}
+
 func (s *state) Delivery(ctx context.Context, id int64) (reporter.Delivery, error) {
 	if s.dead != nil && s.dead() {
 		return reporter.Delivery{}, errDead

@@ -121,6 +121,7 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 			p.Notes = append(p.Notes, reporter.NoteEntriesUnavailable)
 		} else if len(entries) > 0 {
 			p.Sections, p.PeopleNotes = reporter.Current(entries)
+			p.Acknowledgement = reporter.AcknowledgementOf(entries)
 		}
 	}
 	if p.Acknowledged.Before(in.StartedAt) { // What was acknowledged before this incident was another.

@@ -60,11 +60,13 @@ func (b *Builder) Digest(ins []reporter.Incident) reporter.Digest {
 	}
 	for _, in := range ins {
 		d.Incidents = append(d.Incidents, reporter.DigestEntry{
-			Similar: b.brief(in), Severity: in.Severity(), EndedAt: in.EndedAt, Sample: in.Sample,
+			Similar: b.brief(in), Severity: in.Severity(), State: in.State, EndedAt: in.EndedAt, Sample: in.Sample,
 		})
 	}
+	over := map[bool]int{true: 1} // those that last come first
 	slices.SortStableFunc(d.Incidents, func(a, c reporter.DigestEntry) int {
 		return cmp.Or(
+			cmp.Compare(over[!a.EndedAt.IsZero()], over[!c.EndedAt.IsZero()]),
 			cmp.Compare(a.Severity.Rank(), c.Severity.Rank()), cmp.Compare(c.Duration, a.Duration),
 			a.StartedAt.Compare(c.StartedAt), cmp.Compare(a.ID, c.ID),
 		)

@@ -164,7 +164,7 @@ func button(link *Link) []reporter.Button {
 	return buttons([]Link{*link})
 }
 
-// Firing writes that an incident has begun.
+// Firing writes that an incident has begun, and what has become of it since.
 func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	l, err := r.language(p.Locale)
 	if err != nil {
@@ -177,11 +177,13 @@ func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	if name == "" {
 		name = v.ID
 	}
-	m := reporter.Message{Title: l.T("firing") + ": " + name, Buttons: v.buttons()}
+	m := reporter.Message{Title: l.T("firing") + ": " + name, Buttons: append(actions(l, p), v.buttons()...)}
 	if m.HTML, err = l.execute("firing.tmpl", struct {
 		PostmortemView
 		Alerts int
-	}{v, p.Incident.AlertCount()}); err != nil {
+		Over   bool
+		Status []string
+	}{v, p.Incident.AlertCount(), p.Incident.Over(), r.status(l, p)}); err != nil {
 		return reporter.Message{}, err
 	}
 	m.Summary = m.HTML
@@ -193,7 +195,7 @@ func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) { return 
 
 // FiringDigest writes of many incidents that have begun.
 func (r *Renderer) FiringDigest(d reporter.Digest) (reporter.Message, error) {
-	return r.digest("firing_digest", d)
+	return r.digest(firingDigest, d)
 }
 
 func (r *Renderer) digest(word string, d reporter.Digest) (reporter.Message, error) {
@@ -205,9 +207,10 @@ func (r *Renderer) digest(word string, d reporter.Digest) (reporter.Message, err
 	view := struct {
 		Title, Period, ZoneName, Product, Built string
 		Severities                              []Share
-		Incidents                               []SimilarView
+		Incidents                               []digestLine
 		More                                    int
 		Sample                                  bool
+		States                                  string
 		Page                                    *Link
 	}{
 		Title: l.T(word, len(d.Incidents)), ZoneName: l.ZoneName(zone), Product: l.T("product", r.product),
@@ -215,7 +218,9 @@ func (r *Renderer) digest(word string, d reporter.Digest) (reporter.Message, err
 	}
 	var first, last time.Time
 	severities := map[string]int{}
+	states := digestStates{}
 	for n, e := range d.Incidents {
+		states.count(e)
 		if first.IsZero() || e.StartedAt.Before(first) {
 			first = e.StartedAt
 		}
@@ -229,13 +234,22 @@ func (r *Renderer) digest(word string, d reporter.Digest) (reporter.Message, err
 		severities[severity]++
 		view.Sample = view.Sample || e.Sample
 		if n < digestMax {
-			view.Incidents = append(view.Incidents, similarView(l, e.Similar, zone))
+			view.Incidents = append(view.Incidents, digestLine{SimilarView: similarView(l, e.Similar, zone)})
 			view.Incidents[n].Severity = cut(clean(string(e.Severity)), shortMax)
 			view.Incidents[n].Level = strings.ToUpper(view.Incidents[n].Severity)
+			if word == firingDigest {
+				view.Incidents[n].mark(l, e)
+			}
 		}
 	}
 	view.More = len(d.Incidents) - len(view.Incidents)
+	if states.firing > 0 {
+		last = time.Time{}
+	}
 	view.Period = period(reporter.Incident{StartedAt: first, EndedAt: last}, zone)
+	if word == firingDigest {
+		view.States = states.words(l)
+	}
 	bySeverity := func(a, b string) int {
 		return cmp.Or(cmp.Compare(reporter.Severity(a).Rank(), reporter.Severity(b).Rank()), strings.Compare(a, b))
 	}

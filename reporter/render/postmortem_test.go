@@ -153,6 +153,37 @@ func TestFiringAndDigestText(t *testing.T) {
 			p.Incident.Alerts = make([]reporter.Alert, 3)
 			return r.Firing(p)
 		},
+		"live_acknowledged": func(locale string) (reporter.Message, error) {
+			p := live(p, locale)
+			p.Actions, p.Token = []reporter.ActionKind{reporter.ActionRelease, reporter.ActionUnsilence}, "token"
+			p.Silences = []reporter.Silence{
+				{State: reporter.SilenceFailed, Error: "x"},
+				{State: reporter.SilenceActive, By: reporter.Person{Name: "王小明"}, EndsAt: in.StartedAt.Add(time.Hour)},
+			}
+			return r.Firing(p)
+		},
+		"live_chronic": func(locale string) (reporter.Message, error) {
+			p := live(p, locale)
+			p.Incident.State, p.Silences = reporter.IncidentChronic, []reporter.Silence{{State: reporter.SilenceFailed, Error: "503 <html>"}}
+			p.Acknowledgement.Since = in.StartedAt.Add(24 * time.Hour)
+			return r.Firing(p)
+		},
+		"live_resolved": func(locale string) (reporter.Message, error) {
+			p := live(p, locale)
+			p.Incident.State, p.Incident.EndedAt, p.Incident.CloseReason = reporter.IncidentResolved, in.StartedAt.Add(72*time.Minute), reporter.ClosedReconciled
+			return r.Firing(p)
+		},
+		"live_digest": func(locale string) (reporter.Message, error) {
+			d := digest(4)
+			d.Locale = locale
+			for n := range d.Incidents {
+				if n < 3 {
+					d.Incidents[n].EndedAt, d.Incidents[n].Duration = time.Time{}, 0
+				}
+			}
+			d.Incidents[1].Acknowledged, d.Incidents[2].State = "<Alice>", reporter.IncidentChronic
+			return r.FiringDigest(d)
+		},
 		"digest_storm": func(locale string) (reporter.Message, error) {
 			d := digest(200)
 			d.Locale = locale
@@ -209,15 +240,28 @@ func TestFiringAndDigestText(t *testing.T) {
 				t.Errorf("%s is too long for one message", name)
 			}
 			for _, b := range m.Buttons {
+				if b.Action != "" && b.Text != "" && b.Token == "token" {
+					continue
+				}
 				if !strings.HasPrefix(b.URL, "https://") || b.Text == "" {
 					t.Errorf("%s: button %+v", name, b)
 				}
 			}
-			if want := map[string]int{"firing": 1, "digest_storm": 1, "digest_firing": 1}[name]; len(m.Buttons) != want {
+			if want := map[string]int{
+				"firing": 1, "digest_storm": 1, "digest_firing": 1, "live_acknowledged": 3, "live_chronic": 1, "live_resolved": 1, "live_digest": 1,
+			}[name]; len(m.Buttons) != want {
 				t.Errorf("%s has %d buttons, want %d", name, len(m.Buttons), want)
 			}
 		}
 	}
+}
+
+// live is an incident that somebody takes care of.
+func live(p reporter.Postmortem, locale string) reporter.Postmortem {
+	p.Locale = locale
+	p.Incident.State, p.Incident.EndedAt, p.Incident.CloseReason = reporter.IncidentOpen, time.Time{}, ""
+	p.Acknowledgement = reporter.Acknowledgement{By: reporter.Person{Name: "Alice <b>"}, Since: p.Incident.StartedAt.Add(3 * time.Minute)}
+	return p
 }
 
 func TestFieldsAreCutByCharactersBeforeTheyAreEscaped(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 )
 
 const deliveryColumns = `id, key, kind, subject, receiver, state, message, parts, attempts, last_error, created_at,
-	next_attempt, finished_at, merged_into, composing_at, crashes, reason, notice_id, reply_to`
+	next_attempt, finished_at, merged_into, composing_at, crashes, reason, notice_id, reply_to, replaced`
 
 // urgency orders deliveries: reports and notices of new incidents come before older, less urgent messages.
 const urgency = `CASE kind WHEN 'report' THEN 0 WHEN 'firing' THEN 0 WHEN 'firing_digest' THEN 0
@@ -253,7 +253,7 @@ func (s *Store) Merge(
 	ctx context.Context, receiver string, kind, into reporter.DeliveryKind, now time.Time, from int,
 ) (merged int, err error) {
 	waiting := ` FROM deliveries WHERE receiver = $1 AND state = 'pending' AND message IS NULL AND composing_at IS NULL
-		AND kind = '` + string(kind) + `'`
+		AND NOT replaced AND kind = '` + string(kind) + `'`
 	var first, due sql.NullInt64
 	storm := func(q querier) (bool, error) {
 		var n int
@@ -475,7 +475,7 @@ func queryDeliveries(ctx context.Context, q querier, where string, args ...any) 
 		var created, next, finished, merged, composing, notice sql.NullInt64
 		if err := rows.Scan(&d.ID, &d.Key, &d.Kind, &d.Subject, &d.Receiver, &d.State, &message, &parts, &d.Attempts,
 			&d.LastError, &created, &next, &finished, &merged, &composing, &d.Crashes, &d.Reason, &notice,
-			&d.ReplyTo); err != nil {
+			&d.ReplyTo, &d.Replaced); err != nil {
 			return nil, fmt.Errorf("deliveries: %w", err)
 		}
 		if message.Valid {

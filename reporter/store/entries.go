@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"unicode/utf8"
 
@@ -55,7 +56,7 @@ func (s *Store) EntriesOfMessage(ctx context.Context, receiver, message string) 
 // as many entries as are kept of one. reporter.ErrTooLong: a text is longer than its kind allows. Texts and authors are stored tidied.
 func (s *Store) Write(ctx context.Context, entries ...reporter.Entry) (out []reporter.Entry, err error) {
 	err = s.tx(ctx, func(tx tx) error {
-		out, err = writeEntries(ctx, tx.querier, entries)
+		out, err = s.writeEntries(ctx, tx, entries)
 		return err
 	})
 	if err != nil {
@@ -64,8 +65,30 @@ func (s *Store) Write(ctx context.Context, entries ...reporter.Entry) (out []rep
 	return out, nil
 }
 
-// writeEntries is Write within a transaction.
-func writeEntries(ctx context.Context, q querier, entries []reporter.Entry) ([]reporter.Entry, error) {
+// writeEntries is Write within a transaction. The messages that show what was written are edited.
+func (s *Store) writeEntries(ctx context.Context, tx tx, entries []reporter.Entry) ([]reporter.Entry, error) {
+	out, err := insertEntries(ctx, tx.querier, entries)
+	if err != nil {
+		return nil, err
+	}
+	// A postmortem that another transaction queues meanwhile could be composed without what this one writes.
+	if _, err := s.journalTurn(ctx, tx); err != nil {
+		return nil, err
+	}
+	var what touched
+	of := map[string]bool{}
+	for _, e := range out {
+		of[e.Incident] = true
+		if e.Kind == reporter.EntryAcknowledgement {
+			what.notices = true
+		} else {
+			what.postmortems = true
+		}
+	}
+	return out, s.touchMessages(ctx, tx, what, 0, slices.Sorted(maps.Keys(of))...)
+}
+
+func insertEntries(ctx context.Context, q querier, entries []reporter.Entry) ([]reporter.Entry, error) {
 	var out []reporter.Entry
 	for _, e := range entries {
 		e.Text, e.Author = e.Kind.Tidy(e.Text), safetext.Line(e.Author, reporter.EntryOwnerMax)
@@ -168,7 +191,7 @@ func (s *Store) acknowledgeIn(
 	case who.Text == text:
 		return who, false, nil
 	}
-	written, err := writeEntries(ctx, tx.querier, []reporter.Entry{{
+	written, err := s.writeEntries(ctx, tx, []reporter.Entry{{
 		Incident: incident, Kind: reporter.EntryAcknowledgement, Text: text, AuthorKind: by.Kind, AuthorID: by.ID, Author: by.Name,
 		Receiver: from.Receiver, MessageID: from.MessageID, WrittenAt: now, Supersedes: who.ID,
 	}})

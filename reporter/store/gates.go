@@ -14,8 +14,8 @@ import (
 
 const gateColumns = `key, wait_until, failures, sent, reason, detail, since, moved_to`
 
-// DueWork returns the receivers with a pending delivery that is due, those with one that was made at or before expired,
-// and all gates.
+// DueWork returns the receivers with a pending delivery or an edit that is due, those with a delivery that was made at or before
+// expired, and all gates.
 func (s *Store) DueWork(ctx context.Context, now, expired time.Time) (out reporter.DueWork, err error) {
 	q := s.reading()
 	out.Due, err = queryTexts(ctx, q, `SELECT DISTINCT receiver FROM deliveries WHERE state = 'pending' AND next_attempt <= $1`,
@@ -28,8 +28,16 @@ func (s *Store) DueWork(ctx context.Context, now, expired time.Time) (out report
 	if err != nil {
 		return out, fmt.Errorf("deliveries: %w", err)
 	}
+	edits, err := queryTexts(ctx, q, `SELECT DISTINCT e.receiver FROM edits e JOIN deliveries d ON d.id = e.delivery_id
+		WHERE e.next_attempt <= $1 AND d.state != 'pending'`, now.UnixMicro())
+	if err != nil {
+		return out, fmt.Errorf("edits: %w", err)
+	}
+	out.Due = append(out.Due, edits...)
 	var next sql.NullInt64
-	err = q.row(ctx, `SELECT min(next_attempt) FROM deliveries WHERE state = 'pending' AND next_attempt > $1`, now.UnixMicro()).Scan(&next)
+	err = q.row(ctx, `SELECT min(next_attempt) FROM (SELECT min(next_attempt) AS next_attempt FROM deliveries
+		WHERE state = 'pending' AND next_attempt > $1 UNION ALL SELECT min(next_attempt) FROM edits WHERE next_attempt > $1) n`,
+		now.UnixMicro()).Scan(&next)
 	if err != nil {
 		return out, fmt.Errorf("deliveries: %w", err)
 	}
@@ -94,75 +102,90 @@ func (s *Store) Suspend(
 // Begin saves d, which is about to be sent, and counts the send at the gates that it passes. Where one of them has to be
 // waited for, it changes nothing and returns until when.
 func (s *Store) Begin(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) (until time.Time, err error) {
-	err = s.tx(ctx, func(tx tx) error {
-		until = time.Time{}
-		keys := make([]string, 0, len(passes))
-		for _, p := range passes {
-			keys = append(keys, p.Key)
-		}
-		gates, err := s.lockGates(ctx, tx, keys)
-		if err != nil {
+	err = s.tx(ctx, func(tx tx) (err error) {
+		if until, err = s.pass(ctx, tx, passes); err != nil || !until.IsZero() {
 			return err
-		}
-		now := s.Now().UTC()
-		for n, g := range gates {
-			until = latest(until, g.WaitUntil)
-			for _, l := range passes[n].Limits {
-				if at := len(g.Sent) - l.N; at >= 0 {
-					until = latest(until, g.Sent[at].Add(l.Per))
-				}
-			}
-		}
-		if until.After(now) {
-			return nil
-		}
-		until = time.Time{}
-		for n, g := range gates {
-			most := 0
-			for _, l := range passes[n].Limits {
-				most = max(most, l.N)
-			}
-			if most == 0 {
-				continue
-			}
-			g.Sent = append(g.Sent, now)
-			g.Sent = g.Sent[max(0, len(g.Sent)-most):]
-			if err := saveGate(ctx, tx.querier, g); err != nil {
-				return err
-			}
 		}
 		return saveDelivery(ctx, tx.querier, d)
 	})
 	return until, err
 }
 
+// pass counts a send at the gates that it passes. Where one of them has to be waited for, it changes nothing and returns until when.
+func (s *Store) pass(ctx context.Context, tx tx, passes []reporter.Pass) (until time.Time, err error) {
+	keys := make([]string, 0, len(passes))
+	for _, p := range passes {
+		keys = append(keys, p.Key)
+	}
+	gates, err := s.lockGates(ctx, tx, keys)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := s.Now().UTC()
+	for n, g := range gates {
+		until = latest(until, g.WaitUntil)
+		for _, l := range passes[n].Limits {
+			if at := len(g.Sent) - passes[n].Most(l); at >= 0 {
+				until = latest(until, g.Sent[at].Add(l.Per))
+			}
+		}
+	}
+	if until.After(now) {
+		return until, nil
+	}
+	for n, g := range gates {
+		most := 0
+		for _, l := range passes[n].Limits {
+			most = max(most, l.N)
+		}
+		if most == 0 {
+			continue
+		}
+		g.Sent = append(g.Sent, now)
+		g.Sent = g.Sent[max(0, len(g.Sent)-most):]
+		if err := saveGate(ctx, tx.querier, g); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.Time{}, nil
+}
+
 // End saves d, whose send has ended, and counts the send at the gates as of now: it may have arrived as late as that, and
 // whoever counts arrivals counts from then.
 func (s *Store) End(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) error {
 	return s.tx(ctx, func(tx tx) error {
-		var keys []string
-		for _, p := range passes {
-			if len(p.Limits) > 0 {
-				keys = append(keys, p.Key)
-			}
-		}
-		if len(keys) > 0 {
-			gates, err := s.lockGates(ctx, tx, keys)
-			if err != nil {
-				return err
-			}
-			now := s.Now().UTC()
-			for _, g := range gates {
-				if n := len(g.Sent); n > 0 && now.After(g.Sent[n-1]) {
-					g.Sent[n-1] = now
-				}
-				if err := saveGate(ctx, tx.querier, g); err != nil {
-					return err
-				}
-			}
+		if err := s.passed(ctx, tx, passes); err != nil {
+			return err
 		}
 		return saveDelivery(ctx, tx.querier, d)
 	})
+}
+
+// passed counts the last send at the gates as of now.
+func (s *Store) passed(ctx context.Context, tx tx, passes []reporter.Pass) error {
+	var keys []string
+	for _, p := range passes {
+		if len(p.Limits) > 0 {
+			keys = append(keys, p.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	gates, err := s.lockGates(ctx, tx, keys)
+	if err != nil {
+		return err
+	}
+	now := s.Now().UTC()
+	for _, g := range gates {
+		if n := len(g.Sent); n > 0 && now.After(g.Sent[n-1]) {
+			g.Sent[n-1] = now
+		}
+		if err := saveGate(ctx, tx.querier, g); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func latest(a, b time.Time) time.Time {

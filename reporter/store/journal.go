@@ -360,6 +360,7 @@ func (t *journalTx) putPostmortem(ctx context.Context, p reporter.PostmortemDue,
 // flush writes the incidents that changed, and those of their alerts that differ from what is stored.
 func (t *journalTx) flush(ctx context.Context) error {
 	w := t.writers()
+	var changed, counted []string // of those that are known
 	for _, id := range slices.Sorted(maps.Keys(t.incidents)) {
 		l := t.incidents[id]
 		if !l.dirty {
@@ -367,6 +368,13 @@ func (t *journalTx) flush(ctx context.Context) error {
 		}
 		was := l.extras
 		l.extras = extras{summarize(l.Incident, was.summary), l.seenAll()}
+		switch { // what its notices show of it
+		case l.was == nil:
+		case l.was.State != l.State || !l.was.EndedAt.Equal(l.EndedAt) || was.summary != l.extras.summary:
+			changed = append(changed, id)
+		case l.was.AlertsTotal != l.AlertsTotal:
+			counted = append(counted, id)
+		}
 		row, err := incidentRow(l.Incident, l.extras)
 		if err != nil {
 			return fmt.Errorf("incident %s: %w", id, err)
@@ -377,6 +385,12 @@ func (t *journalTx) flush(ctx context.Context) error {
 	}
 	if err := w.end(ctx, w.incidents, w.incidentsSeen, w.incidentStates); err != nil {
 		return fmt.Errorf("incidents: %w", err)
+	}
+	if err := t.store.touchMessages(ctx, t.tx, touched{notices: true}, 0, changed...); err != nil {
+		return err
+	}
+	if err := t.store.touchMessages(ctx, t.tx, touched{notices: true}, countsAfter, counted...); err != nil {
+		return err
 	}
 	for _, l := range t.incidents {
 		if !l.dirty {

@@ -175,7 +175,7 @@ func (w updateWork) Release(
 }
 
 func (w updateWork) Write(ctx context.Context, entries ...reporter.Entry) ([]reporter.Entry, error) {
-	return writeEntries(ctx, w.tx.querier, entries)
+	return w.s.writeEntries(ctx, w.tx, entries)
 }
 
 func (w updateWork) Enqueue(ctx context.Context, ds ...reporter.Delivery) error {
@@ -202,8 +202,9 @@ func saveMessages(ctx context.Context, q querier, d reporter.Delivery) error {
 		if p.MessageID == "" {
 			continue
 		}
-		_, err := q.exec(ctx, `INSERT INTO sent_messages (receiver, message_id, delivery_id) VALUES ($1, $2, $3)
-			ON CONFLICT (receiver, message_id, chat) DO UPDATE SET delivery_id = excluded.delivery_id`, d.Receiver, p.MessageID, d.ID)
+		_, err := q.exec(ctx, `INSERT INTO sent_messages (receiver, message_id, chat, delivery_id) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (receiver, message_id, chat) DO UPDATE SET delivery_id = excluded.delivery_id`,
+			d.Receiver, p.MessageID, p.Chat, d.ID)
 		if err != nil {
 			return fmt.Errorf("messages of delivery %d: %w", d.ID, err)
 		}

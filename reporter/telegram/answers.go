@@ -75,6 +75,15 @@ var refusals = []struct {
 	{"reply_to_invalid", reporter.VerdictReply},
 	{"reply parameters", reporter.VerdictReply},
 
+	{"message to edit not found", reporter.VerdictGone},
+	{"message can't be edited", reporter.VerdictGone},
+	{"message_id_invalid", reporter.VerdictGone},
+	{"message_author_required", reporter.VerdictGone},
+	{"message_edit_time_expired", reporter.VerdictGone},
+	{"there is no text in the message to edit", reporter.VerdictGone},
+	{"there is no caption in the message to edit", reporter.VerdictGone},
+	{notModified, reporter.VerdictRefused}, // before the names of what it compares: Edit takes it for success
+
 	{"button", reporter.VerdictButtons},
 	{"keyboard", reporter.VerdictButtons},
 	{"reply markup", reporter.VerdictButtons},

@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -12,8 +13,8 @@ import (
 )
 
 const (
-	// maxText is Telegram's limit in code points after parsing. marks is what is kept of it for "(1/4)" and the mark of a
-	// possible repeat.
+	// maxText is Telegram's limit in code points after parsing. marks is what is kept of it for "(1/4)", the mark of a
+	// possible repeat, and "…".
 	maxText = 4096
 	marks   = 96
 	// maxCaption is Telegram's limit of the text under a picture, likewise.
@@ -65,12 +66,49 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 	return withExtras(msg, parts)
 }
 
+// Revise makes the parts that a sent message is to show of what it says now: as many as were sent. What does not fit is cut, and what is
+// left over is empty; a picture or a document behind the text stays as it is.
+func (c *Channel) Revise(msg reporter.Message, sent []reporter.Part) []reporter.Part {
+	parts := slices.Clone(sent)
+	texts := 0
+	for texts < len(parts) && parts[texts].Document == "" && (texts == 0 || parts[texts].Picture == nil && !parts[texts].Caption) {
+		texts++
+	}
+	l := limits
+	if parts[0].Caption {
+		l.Chars = maxCaption - marks
+	}
+	pieces := markup.Split(msg.HTML, l)
+	if texts < len(parts) && parts[texts].Document != "" || len(pieces) == 0 {
+		pieces = markup.Split(cmp.Or(msg.Summary, "<b>"+title(msg)+"</b>"), l)
+	}
+	for n := range texts {
+		text := "—"
+		switch {
+		case n < len(pieces) && n == texts-1 && len(pieces) > texts:
+			text = strings.TrimRight(pieces[n], "\n") + "\n…"
+		case n < len(pieces):
+			text = pieces[n]
+		}
+		if texts > 1 {
+			text = fmt.Sprintf("<i>(%d/%d)</i>\n", n+1, texts) + text
+		}
+		parts[n].HTML, parts[n].Buttons = text, nil
+	}
+	parts[0].Buttons = shownButtons(msg)
+	return parts
+}
+
+func shownButtons(msg reporter.Message) []reporter.Button {
+	return slices.DeleteFunc(slices.Clone(msg.Buttons), func(b reporter.Button) bool { return !shown(b) })
+}
+
 // withExtras puts the buttons under the first part, and the picture above the text if that is short enough, else behind it.
 func withExtras(msg reporter.Message, parts []reporter.Part) []reporter.Part {
-	parts[0].Buttons = slices.DeleteFunc(slices.Clone(msg.Buttons), func(b reporter.Button) bool { return !shown(b) })
+	parts[0].Buttons = shownButtons(msg)
 	switch {
 	case len(msg.Picture) == 0:
-	case len(parts) == 1 && markup.Length(parts[0].HTML) <= maxCaption-marks:
+	case len(parts) == 1 && !msg.Grows && markup.Length(parts[0].HTML) <= maxCaption-marks:
 		parts[0].Picture = msg.Picture
 	default:
 		parts = append(parts, reporter.Part{HTML: title(msg), Picture: msg.Picture})

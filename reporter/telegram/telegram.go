@@ -152,6 +152,54 @@ func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendO
 	return strconv.FormatInt(sent.MessageID, 10), nil
 }
 
+// Edit replaces the text and the buttons of a message that was sent: what is the same is no error. An edit that is made twice does no harm.
+// https://core.telegram.org/bots/api#editmessagetext, https://core.telegram.org/bots/api#editmessagecaption
+func (c *Channel) Edit(ctx context.Context, part reporter.Part, o reporter.SendOptions) error {
+	id, err := strconv.ParseInt(part.MessageID, 10, 64)
+	if err != nil {
+		return &reporter.SendError{Verdict: reporter.VerdictGone, Err: errNoMessage}
+	}
+	params := map[string]any{"chat_id": cmp.Or(o.To, c.cfg.ChatID), "message_id": id}
+	// A message that is edited without buttons loses those that it has.
+	if rows := keyboard(part.Buttons); rows != nil {
+		params["reply_markup"] = map[string]any{"inline_keyboard": rows}
+	}
+	method, limit, field := "editMessageText", maxText, "text"
+	if part.Caption {
+		method, limit, field = "editMessageCaption", maxCaption, "caption"
+	} else {
+		params["link_preview_options"] = map[string]any{"is_disabled": true}
+	}
+	params[field] = written(params, part, limit, o.Repeat)
+	body, err := json.Marshal(params)
+	if err != nil {
+		return &reporter.SendError{Verdict: reporter.VerdictRefused, Err: err}
+	}
+	_, err = c.call(ctx, method, "application/json", body)
+	var answer *reporter.SendError
+	if errors.As(err, &answer) && answer.Verdict == reporter.VerdictRefused && strings.Contains(answer.Error(), notModified) {
+		return nil
+	}
+	return err
+}
+
+// notModified is in the answer to an edit that changes nothing.
+const notModified = "message is not modified"
+
+// written is the text of a part within the limit, and how it is to be parsed.
+func written(params map[string]any, part reporter.Part, limit int, repeat bool) string {
+	text := part.HTML
+	if part.Plain {
+		text = plain(text, limit-marks)
+	} else {
+		params["parse_mode"] = "HTML"
+	}
+	if repeat {
+		text = repeatMark + "\n" + text
+	}
+	return text
+}
+
 const repeatMark = "🔁 可能重複 / possible repeat"
 
 // request makes the call of a part. Structured parameters are JSON within JSON, and text in a form:
@@ -171,18 +219,11 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 	if rows := keyboard(part.Buttons); rows != nil {
 		params["reply_markup"] = map[string]any{"inline_keyboard": rows}
 	}
-	text, limit := part.HTML, maxText
+	limit := maxText
 	if part.Picture != nil {
 		limit = maxCaption
 	}
-	if part.Plain {
-		text = plain(text, limit-marks)
-	} else {
-		params["parse_mode"] = "HTML"
-	}
-	if o.Repeat {
-		text = repeatMark + "\n" + text
-	}
+	text := written(params, part, limit, o.Repeat)
 	switch {
 	case part.Document != "":
 		delete(params, "parse_mode")

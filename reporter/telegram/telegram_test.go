@@ -677,3 +677,104 @@ func TestStopDoesNotWaitForBackoff(t *testing.T) {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}
 }
+
+// Edits replace texts, captions and buttons of what was sent; what Telegram says of a message that it cannot edit is told apart from all
+// else, and what changes nothing is no error.
+func TestEdit(t *testing.T) {
+	t.Parallel()
+	b := bot(t)
+	c := channel(t, b.URL(), &bytes.Buffer{})
+	send := func(part reporter.Part) reporter.Part {
+		t.Helper()
+		id, err := c.Send(t.Context(), part, reporter.SendOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		part.MessageID, part.Caption, part.Picture = id, part.Picture != nil, nil
+		return part
+	}
+	buttons := []reporter.Button{{Text: "page", URL: "https://r.example/x"}}
+	text, photo := send(reporter.Part{HTML: "<b>a</b>", Buttons: buttons}), send(reporter.Part{HTML: "caption", Picture: picture(t)})
+	gone, locked := send(reporter.Part{HTML: "gone"}), send(reporter.Part{HTML: "locked"})
+	b.Delete(3)
+	b.Lock(4)
+	edit := func(p reporter.Part, html string) reporter.Part {
+		p.HTML = html
+		return p
+	}
+	wrongKind := edit(photo, "x")
+	wrongKind.Caption = false
+	for name, tc := range map[string]struct {
+		part reporter.Part
+		want string // a verdict; "" is none
+	}{
+		"not modified": {part: text}, "deleted": {edit(gone, "x"), "gone"}, "not to be edited": {edit(locked, "x"), "gone"},
+		"no id": {reporter.Part{HTML: "x", MessageID: "x"}, "gone"}, "markup": {edit(text, "<x>"), "markup"},
+		"too long": {edit(text, strings.Repeat("x", 4097)), "refused"}, "caption too long": {edit(photo, strings.Repeat("x", 1025)), "picture"},
+		"a text that is a caption": {wrongKind, "gone"},
+	} {
+		if err := c.Edit(t.Context(), tc.part, reporter.SendOptions{}); (err == nil) != (tc.want == "") || err != nil && verdictOf(err) != tc.want {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
+		}
+	}
+	text.HTML, text.Buttons, text.Ambiguous, photo.HTML, photo.Plain = "<i>b</i>", nil, 1, "<b>new</b>", true
+	for _, p := range []reporter.Part{text, photo} {
+		if err := c.Edit(t.Context(), p, reporter.SendOptions{Repeat: p.Unknown()}); err != nil {
+			t.Error(err)
+		}
+	}
+	got := b.Messages()
+	if !strings.HasPrefix(got[0].Plain, "🔁") || !strings.HasSuffix(got[0].Plain, "\nb") || len(got[0].Buttons) > 0 || got[1].Plain != "new" || got[1].Photo == nil {
+		t.Errorf("the messages show %+v", got)
+	}
+	if texts := b.Texts(1); len(texts) != 2 || texts[0] != "a" {
+		t.Errorf("the first message has shown %q", texts)
+	}
+}
+
+// A message that is edited keeps its number of parts: what does not fit is cut, and the rest of what it said is taken out.
+func TestRevise(t *testing.T) {
+	t.Parallel()
+	c := channel(t, "http://127.0.0.1:1", &bytes.Buffer{})
+	button := []reporter.Button{{Text: "page", URL: "https://r.example/"}, {Text: "local", URL: "http://localhost/"}}
+	line := strings.Repeat("長", 3000)
+	for name, tc := range map[string]struct {
+		sent, now reporter.Message
+		caption   bool
+		want      []string // beginnings of the parts
+	}{
+		"one part":           {sent: reporter.Message{HTML: "a"}, now: reporter.Message{HTML: "b"}, want: []string{"b"}},
+		"one part, too long": {sent: reporter.Message{HTML: "a"}, now: reporter.Message{HTML: "b\n" + line + "\n" + line}, want: []string{"b\n" + line + "\n…"}},
+		"a caption":          {sent: reporter.Message{HTML: "a", Picture: []byte("png")}, caption: true, now: reporter.Message{HTML: "b\n" + line}, want: []string{"b\n…"}},
+		"a picture behind":   {sent: reporter.Message{HTML: line, Title: "t", Picture: []byte("png")}, now: reporter.Message{HTML: "b"}, want: []string{"b", "t"}},
+		"fewer parts":        {sent: reporter.Message{HTML: line + "\n" + line}, now: reporter.Message{HTML: "b"}, want: []string{"<i>(1/2)</i>\nb", "<i>(2/2)</i>\n—"}},
+		"more parts":         {sent: reporter.Message{HTML: line + "\n" + line}, now: reporter.Message{HTML: line + "\n" + line + "\nb\n" + line}, want: []string{"<i>(1/2)</i>\n" + line, "<i>(2/2)</i>\n" + line + "\nb\n…"}},
+		"a document":         {sent: reporter.Message{Title: "t", Summary: "s", HTML: strings.Repeat(line+"\n", 6)}, now: reporter.Message{HTML: line, Summary: "s2"}, want: []string{"s2", "<!doctype"}},
+	} {
+		tc.sent.Buttons, tc.now.Buttons = button, button
+		sent := c.Split(tc.sent)
+		for n := range sent {
+			sent[n].Caption, sent[n].Picture, sent[n].MessageID = sent[n].Picture != nil, nil, "1"
+		}
+		if sent[0].Caption != tc.caption {
+			t.Fatalf("%s: caption %v", name, sent[0].Caption)
+		}
+		got := c.Revise(tc.now, sent)
+		if len(got) != len(tc.want) || len(got) != len(sent) {
+			t.Fatalf("%s: %d parts", name, len(got))
+		}
+		for n, p := range got {
+			limit := 4096
+			if p.Caption {
+				limit = 1024
+			}
+			plain, err := localstack.ParseHTML(p.HTML)
+			if !strings.HasPrefix(p.HTML, tc.want[n]) || p.MessageID != "1" || p.Document == "" && (err != nil || utf8.RuneCountInString(plain) > limit) {
+				t.Errorf("%s: part %d is %.60q (%d characters), %v", name, n, p.HTML, utf8.RuneCountInString(plain), err)
+			}
+			if want := (n == 0); (len(p.Buttons) == 1) != want {
+				t.Errorf("%s: part %d has buttons %v", name, n, p.Buttons)
+			}
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package reporter
+
+import "time"
+
+// SilenceState is how far a silence is.
+type SilenceState string
+
+// The states of a silence.
+const (
+	SilencePending SilenceState = "pending" // asked for, and not known to be in the cluster
+	SilenceActive  SilenceState = "active"  // in the cluster, as its API says
+	SilenceEnding  SilenceState = "ending"  // a person has ended it, and the cluster is not known to know
+	SilenceEnded   SilenceState = "ended"
+	SilenceFailed  SilenceState = "failed" // the cluster refused it, or did not answer for too long: there is none
+)
+
+// Silence is one that a person asked for an incident's alerts, by the API of the incident's cluster.
+type Silence struct {
+	ID       string // ours, which its comment in the cluster names; cannot be guessed
+	Incident string
+	Cluster  string
+	By       Person
+	Matchers map[string]string // labels that a silenced alert has, each with this value
+	StartsAt time.Time         // when it was asked for
+	EndsAt   time.Time         // when it is to end
+	State    SilenceState
+	APIID    string    // the cluster's id; "" if it is not known
+	EndedAt  time.Time // zero until it has ended
+	EndedBy  string    // the name of who ended it here; "" where it expired, or was ended in the cluster
+	Error    string    // why it failed, or why the cluster could not be asked; never holds a secret
+	Attempts int       // in a row that failed
+	NextAt   time.Time // when the cluster is to be asked next
+}
+
+// Lasts says whether the silence is in the cluster, or is going to be, as far as is known.
+func (s Silence) Lasts() bool {
+	return s.State == SilencePending || s.State == SilenceActive
+}
+
+// LastingSilence is the one of these that ends last; false where none lasts.
+func LastingSilence(silences []Silence) (last Silence, ok bool) {
+	for _, s := range silences {
+		if s.Lasts() && (!ok || s.EndsAt.After(last.EndsAt)) {
+			last, ok = s, true
+		}
+	}
+	return last, ok
+}
