@@ -96,7 +96,7 @@ func sources(t *testing.T, dir string) string {
 	var b strings.Builder
 	for _, pattern := range []string{"templates/*", "*.go"} {
 		names, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil || len(names) == 0 {
+		if err != nil || len(names) == 0 && pattern == "*.go" { // not every package has templates
 			t.Fatalf("%s/%s: %v", dir, pattern, err)
 		}
 		for _, name := range names {
