@@ -63,6 +63,8 @@ queries:
     http: {path: /queue, jq: .total}
     metrics: [{name: awoooi_queue_length, help: Jobs waiting in the queue.}]
 webhook: {bearer_token: %s}
+telegram: {listen: true}
+incidents: {firing_notice: false}
 receivers:
   - {name: oncall, telegram: {bot_token: %q, chat_id: "-100123", api_url: %q}}
   - {name: broken, telegram: {bot_token: %q, chat_id: "-100124", api_url: "http://127.0.0.1:1"}}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -40,11 +42,68 @@ func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 			return []Finding{ok(what, "%s may write to %s", bot, chat)}
 		}})
 	}
+	out = append(out, doctorChats(c, log)...)
 	if c.Delivery.FallbackReceiver == "" && slices.ContainsFunc(c.Receivers, func(r config.Receiver) bool { return r.Telegram != nil }) {
 		out = append(out, one(warned("delivery", "no fallback receiver",
 			"set delivery.fallback_receiver, so that somebody learns of messages that cannot be sent"))...)
 	}
 	return out
+}
+
+// doctorChats asks Telegram whether what people do in the chats can be received, and by whom else it is. Nothing is received here,
+// as that would end the poll of the program that runs.
+func doctorChats(c *config.Config, log *slog.Logger) (out []check) {
+	const what = "telegram.listen"
+	chats, err := chatConfig(c, nil, log)
+	if err != nil {
+		return one(failed(what, err, "run check-config"))
+	}
+	for _, account := range slices.Sorted(maps.Keys(chats.Bots)) {
+		bot, ok := chats.Bots[account].(*telegram.Bot)
+		if !ok {
+			continue
+		}
+		out = append(out, check{what, func(ctx context.Context) []Finding { return doctorBot(ctx, what, bot) }})
+	}
+	if len(out) > 0 && len(c.Telegram.Users) == 0 {
+		for _, r := range c.Receivers {
+			if r.Telegram != nil && strings.HasPrefix(r.Telegram.ChatID, "@") {
+				out = append(out, one(warned(what, "receiver "+r.Name+" is a public chat: anybody may join it and act",
+					"list those who may act under telegram.users"))...)
+			}
+		}
+	}
+	return out
+}
+
+// doctorBot asks whether the bot's updates can be received by polls.
+func doctorBot(ctx context.Context, what string, bot *telegram.Bot) []Finding {
+	name, all, err := bot.Me(ctx)
+	if err != nil {
+		return []Finding{failed(what, err, receiverRemedy(err.Error()))}
+	}
+	hook, err := bot.Webhook(ctx)
+	if err != nil {
+		return []Finding{failed(what, err, receiverRemedy(err.Error()))}
+	}
+	if hook != "" {
+		return []Finding{failed(what, fmt.Errorf("the updates of @%s go to a webhook at %s", name, withoutSecrets(hook)),
+			"let that program use another bot, or remove its webhook by the method deleteWebhook")}
+	}
+	hears := "commands and replies to its messages, as its privacy mode is on"
+	if all {
+		hears = "all messages of its groups, and uses commands and replies to its own"
+	}
+	return []Finding{ok(what, "@%s can be polled; it gets %s", name, hears)}
+}
+
+// withoutSecrets is the host of an address, whose path may be a secret.
+func withoutSecrets(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "an unknown address"
+	}
+	return u.Host
 }
 
 func receiverRemedy(text string) string {

@@ -39,7 +39,11 @@ func bots(t *testing.T) string {
 		case strings.HasPrefix(token, "9"):
 			no(http.StatusUnauthorized, "Unauthorized")
 		case method == "getMe":
-			yes(`{"id":1,"username":"reporter_bot"}`)
+			yes(fmt.Sprintf(`{"id":1,"username":"reporter_bot","can_read_all_group_messages":%t}`, strings.HasPrefix(token, "7")))
+		case method == "getWebhookInfo" && strings.HasPrefix(token, "8"):
+			yes(`{"url":"https://hooks.example.org/planted-path?t=planted"}`)
+		case method == "getWebhookInfo":
+			yes(`{"url":""}`)
 		case method == "getChat" && in.Chat == "-404":
 			no(http.StatusBadRequest, "Bad Request: chat not found")
 		case method == "getChatMember" && in.Chat == "-6":
@@ -124,6 +128,13 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 		"bot may not write":  {receiver(token, "-4", ""), "the bot may not send messages in the chat; give the bot the right"},
 		"bot may not post":   {receiver(token, "-5", ""), "the bot may not post in the channel; give the bot the right"},
 		"chat has no topics": {receiver(token, "-1", ", thread_id: 5"), "the chat has no topics; remove thread_id"},
+		"the bot can be polled": {receiver(token, "-1", "") + "telegram: {listen: true}",
+			"ok telegram.listen: @reporter_bot can be polled; it gets commands and replies to its messages, as its privacy mode is on"},
+		"privacy mode is off": {receiver("7"+token, "-1", "") + "telegram: {listen: true}", "it gets all messages of its groups"},
+		"a webhook is set": {receiver("8"+token, "-1", "") + "telegram: {listen: true}",
+			"fail telegram.listen: the updates of @reporter_bot go to a webhook at hooks.example.org; let that program use another bot"},
+		"a public chat": {receiver(token, "@team", "") + "telegram: {listen: true}",
+			"warn telegram.listen: receiver oncall is a public chat: anybody may join it and act; list those who may act under telegram.users"},
 		"Bot API is away": {strings.ReplaceAll(receiver(token, "-1", ""), api, "http://"+closed),
 			"connection refused; check api_url"},
 		"state is below a file":   {fmt.Sprintf("state: {path: %q}", notADirectory+"/state"), "not a directory; check state.path"},

@@ -126,14 +126,19 @@ func channelKindOf(r config.Receiver) (channelKind, bool) {
 func isTelegram(r config.Receiver) bool { return r.Telegram != nil }
 
 func openTelegram(r config.Receiver, _ io.Writer, log *slog.Logger) (outbox.Channel, error) {
-	client, err := httpClient(r.Telegram.HTTPConfig, "receiver_"+r.Name, 0)
+	conf, err := telegramConfig(r)
 	if err != nil {
 		return nil, err
 	}
-	return telegram.New(telegram.Config{
+	return telegram.New(conf, log)
+}
+
+func telegramConfig(r config.Receiver) (telegram.Config, error) {
+	client, err := httpClient(r.Telegram.HTTPConfig, "receiver_"+r.Name, 0)
+	return telegram.Config{
 		Token: r.Telegram.BotToken, ChatID: r.Telegram.ChatID, ThreadID: r.Telegram.ThreadID,
 		Silent: r.Telegram.Silent, APIURL: r.Telegram.APIURL, HTTPClient: client,
-	}, log)
+	}, err
 }
 
 func describeTelegram(r config.Receiver) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter/chat"
 	"github.com/awoooi/awoooi-reporter/reporter/compose"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
@@ -47,6 +48,7 @@ type reporterPart struct {
 	reading   atomic.Pointer[reading]
 	retries   *report.Retries
 	verifier  *verifier
+	chats     *chat.Listener
 }
 
 // reporterDeps is what a reporterPart uses of the process.
@@ -74,6 +76,10 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	p.verifier = newVerifier(p.log, p.now)
 	p.verifier.setChannels(s.channels)
 	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
+	if p.chats, err = chat.New(p.store, s.chats, p.log.With("component", "chat"), p.registry); err != nil {
+		s.reading.close()
+		return nil, err
+	}
 	p.journal = incident.New(s.incident, p.store, p.log, p.registry)
 	p.reconcile = incident.NewReconciler(s.reconcile, p.journal, p.store, p.log, p.registry, p.now)
 	p.watch = incident.NewWatch(p.journal, p.log)
@@ -114,6 +120,7 @@ type reporterSettings struct {
 	incident  incident.Config
 	reconcile incident.ReconcileConfig
 	webhook   webhook.Config
+	chats     chat.Config
 }
 
 func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
@@ -129,6 +136,11 @@ func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
 		if err3 == nil {
 			s.reading.close()
 		}
+		return reporterSettings{}, err
+	}
+	var err error
+	if s.chats, err = chatConfig(c, s.reading.definitions, p.log); err != nil {
+		s.reading.close()
 		return reporterSettings{}, err
 	}
 	return s, nil
@@ -157,6 +169,7 @@ func (p *reporterPart) prepare(c *config.Config) (change, error) {
 			p.journal.SetConfig(s.incident)
 			p.reconcile.SetConfig(s.reconcile)
 			p.webhook.SetConfig(s.webhook)
+			p.chats.SetConfig(s.chats)
 			p.announce(c)
 		},
 	}, nil
@@ -171,6 +184,7 @@ func (p *reporterPart) run(ctx context.Context) error {
 	tasks.Go(func() { p.reconcile.Run(ctx) })
 	tasks.Go(func() { p.watch.Run(ctx) })
 	tasks.Go(func() { p.verifier.run(ctx) })
+	tasks.Go(func() { p.chats.Run(ctx) })
 	err := p.outbox.Run(ctx)
 	failed := err != nil && ctx.Err() == nil
 	if failed {
@@ -210,6 +224,16 @@ func (p *reporterPart) checks() []pages.Check {
 			errs := []error{err}
 			for name, gate := range suspended {
 				errs = append(errs, fmt.Errorf("%s is suspended: %s", name, gate.Detail))
+			}
+			return errors.Join(errs...)
+		}},
+		{Name: "chats", Warns: true, Err: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, checkTime)
+			defer cancel()
+			faults, err := p.chats.Faults(ctx)
+			errs := []error{err}
+			for account, gate := range faults {
+				errs = append(errs, fmt.Errorf("%s is not listened to: %s", account, gate.Detail))
 			}
 			return errors.Join(errs...)
 		}},

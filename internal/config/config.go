@@ -58,6 +58,7 @@ type Config struct {
 	WorkingHours WorkingHours `mapstructure:"working_hours"`
 
 	Receivers []Receiver `mapstructure:"receivers"`
+	Telegram  Chats      `mapstructure:"telegram"`
 	Delivery  Delivery   `mapstructure:"delivery"`
 
 	// Zone is Timezone, loaded, and Hours are WorkingHours.
@@ -287,6 +288,18 @@ type Telegram struct {
 	HTTPConfig   HTTPClient  `mapstructure:"http_config"`
 }
 
+// Chats is what people may do in the chats of the receivers in Telegram. Without Users, the members of a chat may act.
+type Chats struct {
+	Listen bool   `mapstructure:"listen"`
+	Users  []User `mapstructure:"users"`
+}
+
+// User is a person who may act; Name is for readers of the file only.
+type User struct {
+	ID   int64  `mapstructure:"id"`
+	Name string `mapstructure:"name"`
+}
+
 // Delivery is the outbox's patience.
 type Delivery struct {
 	GiveUpAfter      time.Duration `mapstructure:"give_up_after"`
@@ -376,6 +389,7 @@ func defaults() map[string]any {
 		"working_hours::from":         "09:00",
 		"working_hours::to":           "18:00",
 		"working_hours::timezone":     "",
+		"telegram::listen":            false,
 		"delivery::give_up_after":     "24h",
 		"delivery::fallback_receiver": "",
 	}
@@ -446,7 +460,7 @@ func (o Options) Load(ctx context.Context) (*Config, error) {
 	c.resolvePaths(dir)
 	c.readSecrets(ctx, env, p)
 	env.reportUnknown(p)
-	c.complete()
+	c.complete(p)
 	c.validate(p)
 	for _, check := range o.Checks {
 		check(&c, p)
@@ -551,7 +565,10 @@ func (c *Config) resolvePaths(dir string) {
 }
 
 // complete fills what follows from other settings.
-func (c *Config) complete() {
+func (c *Config) complete(p *Problems) {
+	if c.Telegram.Listen && !p.isSet("incidents.firing_notice") { // Its buttons are on the notice.
+		c.Incidents.FiringNotice = true
+	}
 	for n := range c.Queries {
 		c.Queries[n] = c.Queries[n].WithDefaults()
 	}

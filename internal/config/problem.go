@@ -139,6 +139,12 @@ func (p *Problems) Given(key string) bool {
 // Any says whether anything is wrong so far.
 func (p *Problems) Any() bool { return len(p.list) > 0 }
 
+// isSet says whether the file, the environment or a flag gives the setting.
+func (p *Problems) isSet(key string) bool {
+	_, file := p.at[key]
+	return file || p.from[key] != ""
+}
+
 // Broken says whether the value of any of the keys could not be read, as a whole or in a part.
 func (p *Problems) Broken(keys ...string) bool {
 	for _, key := range keys {

@@ -96,6 +96,7 @@ func (c *Config) validate(p *Problems) {
 	c.validateRoutes(p)
 	c.validateSources(p)
 	c.validateReceivers(p)
+	c.validateChats(p)
 	c.validateReports(p)
 	c.validateQueries(p)
 	c.validateClients(p)
@@ -519,6 +520,24 @@ func (t *Telegram) validate(p *Problems, key string) {
 	}
 	if t.APIURL != "" {
 		checkURL(p, key+".api_url", t.APIURL)
+	}
+}
+
+func (c *Config) validateChats(p *Problems) {
+	if c.Telegram.Listen && !p.Broken("receivers") && !slices.ContainsFunc(c.Receivers, func(r Receiver) bool { return r.Telegram != nil }) {
+		p.Add("telegram.listen", "no receiver is in Telegram", "add a receiver with telegram:, or remove this")
+	}
+	for n, u := range c.Telegram.Users {
+		key := fmt.Sprintf("telegram.users[%d]", n)
+		switch {
+		case p.Broken(key+".id", key):
+		case !p.isSet(key + ".id"):
+			p.Add(key+".id", "is missing", "write the person's id, a number, which the bot names to whoever may not act")
+		case u.ID <= 0:
+			p.Add(key+".id", fmt.Sprintf("%d is not a person's id", u.ID), "write a number above 0; those of groups are negative")
+		case slices.ContainsFunc(c.Telegram.Users[:n], func(v User) bool { return v.ID == u.ID }):
+			p.Add(key+".id", fmt.Sprintf("%d is given twice", u.ID), "remove one of them")
+		}
 	}
 }
 

@@ -173,6 +173,22 @@ func (l *Listener) config() (Config, <-chan struct{}) {
 	return l.cfg, l.changed
 }
 
+// Faults returns why accounts cannot be listened to, by account: another program receives their updates.
+func (l *Listener) Faults(ctx context.Context) (map[string]reporter.Gate, error) {
+	cfg, _ := l.config()
+	out := map[string]reporter.Gate{}
+	for account := range cfg.Bots {
+		gates, err := l.state.Gates(ctx, ListenGate(account))
+		if err != nil {
+			return nil, err
+		}
+		if gates[0].Reason != reporter.ReasonNone {
+			out[account] = gates[0]
+		}
+	}
+	return out, nil
+}
+
 // Run receives until ctx ends.
 func (l *Listener) Run(ctx context.Context) {
 	for ctx.Err() == nil {

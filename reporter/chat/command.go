@@ -312,7 +312,7 @@ func (a *accountWork) ack(ctx context.Context, q question) (effect, string, erro
 	case err != nil:
 		return nil, "", err
 	case p != permitted:
-		return a.say(q.u, q.receiver, q.w.refusal(p)), resultRefused, nil
+		return a.say(q.u, q.receiver, q.w.refusal(p, q.u.From)), resultRefused, nil
 	}
 	return func(ctx context.Context, work reporter.UpdateWork) (reporter.UpdateAnswer, error) {
 		text, err := acknowledged(ctx, work, q.u, q.receiver, in.ID, reporter.ActionAcknowledge, q.w)

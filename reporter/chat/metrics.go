@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, l *Listener) *metrics {
 		}, []string{"account"}),
 		lastPoll: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_chat_last_poll_timestamp_seconds",
-			Help: "When a poll of this process was last answered.",
+			Help: "When a poll of this process was last answered; 0 if none was.",
 		}, []string{"account"}),
 	}
 	for _, kind := range []reporter.UpdateKind{
@@ -58,6 +58,7 @@ func newMetrics(reg prometheus.Registerer, l *Listener) *metrics {
 func (m *metrics) initialise(cfg Config) {
 	for account := range cfg.Bots {
 		m.polling.WithLabelValues(account)
+		m.lastPoll.WithLabelValues(account)
 		for _, outcome := range []string{"ok", "not_answered", "conflict", "wait", "account"} {
 			m.polls.WithLabelValues(account, outcome)
 		}

@@ -89,7 +89,7 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	case err != nil:
 		return nil, "", err
 	case p != permitted:
-		return a.say(u, receiver, w.refusal(p)), resultRefused, nil
+		return a.say(u, receiver, w.refusal(p, u.From)), resultRefused, nil
 	}
 	if ok, warn := a.limits.take(u.Chat, u.From.ID, u.SentAt); !ok {
 		if !warn {

@@ -35,7 +35,7 @@ func (a *accountWork) tap(ctx context.Context, u reporter.UpdateState) (effect, 
 	case err != nil:
 		return nil, "", err
 	case p != permitted:
-		return shown(u, w.refusal(p)), resultRefused, nil
+		return shown(u, w.refusal(p, u.From)), resultRefused, nil
 	}
 	action, _, _ := strings.Cut(u.Data, ":")
 	switch action := reporter.ActionKind(action); action {
@@ -144,10 +144,10 @@ func (a *accountWork) silence(
 }
 
 // refusal says why a person may not act.
-func (w words) refusal(p permission) string {
+func (w words) refusal(p permission, of reporter.Person) string {
 	switch p {
 	case notListed:
-		return w.T("chat_not_listed")
+		return w.T("chat_not_listed", of.ID)
 	case notKnown:
 		return w.T("chat_not_known")
 	case permitted, notMember:
