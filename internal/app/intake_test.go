@@ -158,3 +158,31 @@ func BenchmarkIntakeOf10kAlerts(b *testing.B) {
 		})
 	})
 }
+
+// Each operation is a repeat of the one alert that is firing in a group through which 6,000 others have gone in a day.
+func BenchmarkIntakeOfARepeat(b *testing.B) {
+	onBothStates(b, func(b *testing.B, a *App) {
+		url := "http://" + a.Addr() + webhookPath
+		began := time.Now().Add(-23 * time.Hour).Truncate(time.Second).UTC()
+		alert := func(n int, status string, start, end time.Time) string {
+			return fmt.Sprintf(`{"status": %q, "labels": {"alertname": "PodDown", "pod": "pod-%d"}, "annotations": {}, "startsAt": %q, "endsAt": %q, "fingerprint": "%016x"}`,
+				status, n, start.Format(time.RFC3339), end.Format(time.RFC3339), n)
+		}
+		body := func(alerts ...string) string {
+			return fmt.Sprintf(`{"version": "4", "groupKey": "old", "status": "firing", "receiver": "awoooi", "alerts": [%s]}`, strings.Join(alerts, ","))
+		}
+		firing := alert(0, "firing", began, time.Time{})
+		for n := range 6 {
+			alerts := []string{firing}
+			for m := range 1000 {
+				start := began.Add(time.Duration(n*1000+m) * 13 * time.Second)
+				alerts = append(alerts, alert(1+n*1000+m, "resolved", start, start.Add(time.Minute)))
+			}
+			postTo(b, http.DefaultClient, url, body(alerts...))
+		}
+		again := body(firing)
+		for b.Loop() {
+			postTo(b, http.DefaultClient, url, again)
+		}
+	})
+}

@@ -20,6 +20,11 @@ const (
 	journalLock = 0x61776f6f6f69
 )
 
+// lookups is what makes PostgreSQL look up each row that a transaction of the journal asks for by an index. Its planner does not know
+// that the lists which it is given are short, and would read whole tables.
+const lookups = `set_config('enable_seqscan', 'off', true) || set_config('enable_hashjoin', 'off', true) ||
+	set_config('enable_mergejoin', 'off', true)`
+
 // update is one caller's share of a commit.
 type update struct {
 	query reporter.JournalQuery
@@ -138,10 +143,10 @@ func (s *Store) journalTurn(ctx context.Context, tx tx) (time.Time, error) {
 	if !s.postgres() {
 		return s.clock().UTC().Truncate(time.Microsecond), nil
 	}
-	var locked string
+	var locked, plans string
 	var now int64
 	// The columns are evaluated in their order: the time is that after the lock was got.
-	if err := tx.row(ctx, `SELECT pg_advisory_xact_lock($1)::text, `+databaseNow, journalLock).Scan(&locked, &now); err != nil {
+	if err := tx.row(ctx, `SELECT pg_advisory_xact_lock($1)::text, `+databaseNow+`, `+lookups, journalLock).Scan(&locked, &now, &plans); err != nil {
 		return time.Time{}, fmt.Errorf("journal lock: %w", err)
 	}
 	if s.now != nil {
