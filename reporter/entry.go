@@ -123,7 +123,9 @@ func Current(entries []Entry) (sections map[EntryKind]Entry, notes []Entry) {
 type Acknowledgement struct {
 	By    Person
 	Since time.Time // when it was last acknowledged
-	First time.Time // when it was acknowledged for the first time, also if it was released since
+	// First is when it was acknowledged for the first time, also if it was released since, and FirstBy by whom.
+	First   time.Time
+	FirstBy Person
 }
 
 // Active says whether the incident is acknowledged now.
@@ -139,7 +141,7 @@ func AcknowledgementOf(entries []Entry) (a Acknowledgement) {
 		default:
 			a.By, a.Since = Person{e.AuthorKind, e.AuthorID, e.Author}, e.WrittenAt
 			if a.First.IsZero() {
-				a.First = e.WrittenAt
+				a.First, a.FirstBy = a.Since, a.By
 			}
 		}
 	}

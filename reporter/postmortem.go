@@ -37,7 +37,9 @@ type Postmortem struct {
 	Earlier         *Earlier // nil where the journal could not be asked
 	Similar         []Similar
 	Notes           []string // what was left out and why, for people (for example alerts that Alertmanager truncated)
-	// Sections are the latest versions of what people wrote, by kind; one without a text was removed. PeopleNotes are their notes.
+	// Entries are all versions of what people wrote and did. Sections are the latest ones by kind; one without a text was removed.
+	// PeopleNotes are their notes.
+	Entries     []Entry
 	Sections    map[EntryKind]Entry
 	PeopleNotes []Entry
 	Locale      string
@@ -76,13 +78,6 @@ func ParseDisposition(s string) Disposition {
 		return DispositionHuman
 	}
 	return DispositionUnknown
-}
-
-// TimelineEvent is one alert that began to fire or was resolved.
-type TimelineEvent struct {
-	At     time.Time
-	Firing bool
-	Alert  string
 }
 
 // Link is an address for people. Its kind is one of "source", "runbook", "dashboard", "alertmanager", "page".

@@ -85,8 +85,8 @@ func (p Pages) IncidentPicture(ctx context.Context, in reporter.Incident) (repor
 	})
 }
 
-// Postmortem builds the postmortem of an incident with its message, without the timeline, which the page shows itself. Of an
-// incident that is not over, the message is that of its begin.
+// Postmortem builds the postmortem of an incident with its message, without the timeline and what people wrote, which the page
+// shows itself. Of an incident that is not over, the message is that of its begin.
 func (p Pages) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error) {
 	r := p.set.Load()
 	pm := r.Postmortems.Build(ctx, in)
@@ -95,7 +95,7 @@ func (p Pages) Postmortem(ctx context.Context, in reporter.Incident) (reporter.P
 		return pm, msg, err
 	}
 	short := pm
-	short.Timeline, short.TimelineOmitted = nil, 0
+	short.Timeline, short.TimelineOmitted, short.Entries, short.Sections, short.PeopleNotes = nil, 0, nil, nil, nil
 	msg, err := r.Writer.Postmortem(short)
 	return pm, msg, err
 }

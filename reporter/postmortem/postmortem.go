@@ -120,7 +120,14 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 			b.log.Warn("what people wrote about the incident could not be read", "incident", in.ID, "err", err)
 			p.Notes = append(p.Notes, reporter.NoteEntriesUnavailable)
 		} else if len(entries) > 0 {
+			p.Entries, p.Acknowledgement = entries, reporter.AcknowledgementOf(entries)
 			p.Sections, p.PeopleNotes = reporter.Current(entries)
+			if at := p.Acknowledgement.First; !at.IsZero() { // What people did here is known for certain.
+				p.Acknowledged = at
+				if at.Before(in.StartedAt) { // by a clock that is behind that of the alert
+					p.Acknowledged = in.StartedAt
+				}
+			}
 			p.Acknowledgement = reporter.AcknowledgementOf(entries)
 		}
 	}

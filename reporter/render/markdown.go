@@ -9,11 +9,14 @@ import (
 func (v *PostmortemView) escapeMarkdown(action string) {
 	for _, s := range []*string{
 		&v.ID, &v.Title, &v.Severity, &v.Affected, &v.Description, &v.RootCause, &v.Decision, &v.Product, &v.ZoneName,
+		&v.AcknowledgedBy,
 	} {
 		*s = escapeMarkdown(*s)
 	}
-	for n := range v.Timeline {
-		v.Timeline[n].Alert = escapeMarkdown(v.Timeline[n].Alert)
+	for _, events := range [][]Event{v.Timeline, v.Events} {
+		for n := range events {
+			events[n].Alert, events[n].Text = escapeMarkdown(events[n].Alert), escapeMarkdown(events[n].Text)
+		}
 	}
 	for n := range v.Notes {
 		v.Notes[n] = escapeMarkdown(v.Notes[n])

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/markup"
@@ -30,9 +31,16 @@ const (
 	linksMax       = 10
 	urlMax         = 2000
 	urlTextMax     = 300
-	timelineEnds   = 10 // events kept at either end
-	digestMax      = 20 // incidents listed
-	buttonsMax     = 3
+	timelineEnds   = 10 // events of alerts kept at either end
+	peopleMax      = 10 // events of people, the latest
+	personTextMax  = 120
+	personMax      = 40  // of a name
+	writtenMax     = 600 // of each section that people write
+	// writtenOpen and writtenLines are the characters and lines of a section that is shown without being opened by a tap.
+	writtenOpen  = 200
+	writtenLines = 4
+	digestMax    = 20 // incidents listed
+	buttonsMax   = 3
 )
 
 // PostmortemView is what a postmortem's template sees, as its dot. Empty fields are not known, and are to be left out.
@@ -58,27 +66,35 @@ type PostmortemView struct {
 	TrueStart, Before string
 	// Acknowledged is when somebody took the incident on, and ToAcknowledge how long that took.
 	Acknowledged, ToAcknowledge string
-	Disposition                 string
-	Retries                     int
-	Closed                      string
-	RootCause                   string
-	Action                      string
-	Decision                    string
-	Timeline                    []Event
-	Earlier                     *reporter.Earlier
-	MeanResolve                 string // of the earlier ones that are over; "" if none is
-	Similar                     []SimilarView
-	Links                       []Link
-	OtherLinks                  []Link // those without a button
-	Notes                       []string
+	// AcknowledgedBy is the name of who did; "" where only the time is known.
+	AcknowledgedBy string
+	Disposition    string
+	Retries        int
+	Closed         string
+	RootCause      string
+	Action         string
+	Decision       string
+	// Timeline has what alerts did, and Events what people did, too.
+	Timeline    []Event
+	Events      []Event
+	Earlier     *reporter.Earlier
+	MeanResolve string // of the earlier ones that are over; "" if none is
+	Similar     []SimilarView
+	Links       []Link
+	OtherLinks  []Link // those without a button
+	Notes       []string
 	// Owner, Impact, Cause, Lessons and Actions are what people wrote, and PeopleNotes their notes.
 	Owner, Impact, Cause, Lessons, Actions *Written
 	PeopleNotes                            []Written
+	people                                 []Event
 	Built                                  string
 }
 
-// Written is a text that a person wrote.
-type Written struct{ Text, Author, At string }
+// Written is a text that a person wrote. A Long one is folded in messages, until it is tapped.
+type Written struct {
+	Text, Author, At string
+	Long             bool
+}
 
 // SimilarView is an incident in a list of others. Its Page is nil where our pages have no address.
 type SimilarView struct {
@@ -87,12 +103,14 @@ type SimilarView struct {
 	Page                                          *Link
 }
 
-// Event is one line of the timeline: an event, or how many are left out.
+// Event is one line of the timeline: of an alert, of a person (Icon and Text), or how many are left out.
 type Event struct {
-	At      string
-	Firing  bool
-	Alert   string
-	Skipped int
+	At         string
+	Firing     bool
+	Alert      string
+	Skipped    int
+	Icon, Text string
+	at         time.Time
 }
 
 // Link is an address with the word for its kind. One that is not Clickable is to be shown as text.
@@ -121,6 +139,7 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 	}
 	v := r.postmortemView(l, p)
 	v.shorten(l, p)
+	v.mergeEvents()
 	name := v.Title
 	if name == "" {
 		name = v.ID
@@ -303,16 +322,21 @@ func CheckPostmortemTemplate(file string) error {
 		Earlier: &reporter.Earlier{Days7: 1, Days30: 2, Resolved: 2, MeanResolve: time.Hour},
 		Links:   []reporter.Link{{Kind: "source", URL: "https://example.org/"}, {Kind: "page", URL: "http://localhost/"}},
 		Notes:   []string{"x"}, Built: start.Add(time.Hour), PeopleNotes: []reporter.Entry{{Text: "x", Author: "x", WrittenAt: start}},
-		Sections: map[reporter.EntryKind]reporter.Entry{},
+		Acknowledgement: reporter.Acknowledgement{FirstBy: reporter.Person{Name: "x"}},
+		Sections:        map[reporter.EntryKind]reporter.Entry{},
 	}
 	for _, kind := range reporter.Sections() {
 		full.Sections[kind] = reporter.Entry{Text: "x", Author: "x", WrittenAt: start}
+	}
+	for n, kind := range append(reporter.Sections(), reporter.EntryNote, reporter.EntryAcknowledgement) {
+		full.Entries = append(full.Entries, reporter.Entry{ID: int64(n + 1), Kind: kind, Text: "x", Author: "x", WrittenAt: start})
 	}
 	for _, name := range i18n.Locales() {
 		l := r.languages[name]
 		for _, p := range []reporter.Postmortem{full, minimal} {
 			v := r.postmortemView(l, p)
 			v.shorten(l, p)
+			v.mergeEvents()
 			if _, err := l.executeFile(file, v); err != nil {
 				return err
 			}
@@ -328,6 +352,7 @@ func (r *Renderer) Markdown(p reporter.Postmortem) (string, error) {
 		return "", fmt.Errorf("postmortem %s: %w", p.Incident.ID, err)
 	}
 	v := r.postmortemView(l, p)
+	v.mergeEvents()
 	v.escapeMarkdown(p.Action)
 	var b strings.Builder
 	if err := l.markdown.ExecuteTemplate(&b, markdownFile, v); err != nil {
@@ -375,6 +400,7 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	if !p.Acknowledged.IsZero() {
 		v.Acknowledged = p.Acknowledged.In(zone).Format(i18n.Minute)
 		v.ToAcknowledge = l.Duration(p.Acknowledged.Sub(in.StartedAt))
+		v.AcknowledgedBy = cut(clean(p.Acknowledgement.FirstBy.Name), personMax)
 	}
 	if p.Earlier != nil && p.Earlier.Resolved > 0 {
 		v.MeanResolve = l.Duration(p.Earlier.MeanResolve)
@@ -383,18 +409,7 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 		v.Similar = append(v.Similar, similarView(l, s, zone))
 	}
 	v.Affected = affected(p.Affected)
-	layout := time.TimeOnly
-	for _, e := range p.Timeline {
-		if e.At.In(zone).Format(time.DateOnly) != p.Timeline[0].At.In(zone).Format(time.DateOnly) {
-			layout = "01-02 " + time.TimeOnly
-		}
-	}
-	for n, e := range p.Timeline {
-		if p.TimelineOmitted > 0 && n == len(p.Timeline)/2 {
-			v.Timeline = append(v.Timeline, Event{Skipped: p.TimelineOmitted})
-		}
-		v.Timeline = append(v.Timeline, Event{At: e.At.In(zone).Format(layout), Firing: e.Firing, Alert: clean(e.Alert)})
-	}
+	v.events(l, p, zone)
 	for _, link := range p.Links {
 		if view, ok := newLink(l, link); ok {
 			v.Links = append(v.Links, view)
@@ -418,12 +433,70 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	return v
 }
 
+// events fills in the timeline: of alerts, and of people.
+func (v *PostmortemView) events(l language, p reporter.Postmortem, zone *time.Location) {
+	people := reporter.PeopleEvents(p.Entries)
+	times := make([]time.Time, 0, len(p.Timeline)+len(people))
+	for _, e := range p.Timeline {
+		times = append(times, e.At.In(zone))
+	}
+	for _, e := range people {
+		times = append(times, e.At.In(zone))
+	}
+	layout := time.TimeOnly
+	for _, t := range times {
+		if t.Format(time.DateOnly) != times[0].Format(time.DateOnly) {
+			layout = "01-02 " + time.TimeOnly
+		}
+	}
+	for n, e := range p.Timeline {
+		if p.TimelineOmitted > 0 && n == len(p.Timeline)/2 {
+			v.Timeline = append(v.Timeline, Event{Skipped: p.TimelineOmitted, at: p.Timeline[max(n-1, 0)].At})
+		}
+		v.Timeline = append(v.Timeline, Event{At: e.At.In(zone).Format(layout), Firing: e.Firing, Alert: clean(e.Alert), at: e.At})
+	}
+	for _, e := range people {
+		icon, text := personEvent(l, e)
+		v.people = append(v.people, Event{At: e.At.In(zone).Format(layout), Icon: icon, Text: text, at: e.At})
+	}
+}
+
+// sectionWords are the keys of the words for the sections that people write.
+var sectionWords = map[reporter.EntryKind]string{
+	reporter.EntryOwner: "owner", reporter.EntryImpact: "impact", reporter.EntryCause: "root_cause",
+	reporter.EntryLessons: "lessons", reporter.EntryActions: "actions",
+}
+
+// personEvent says in words what a person did.
+func personEvent(l language, e reporter.PersonEvent) (icon, text string) {
+	name := cut(clean(e.Entry.Author), personMax)
+	switch {
+	case e.Entry.Kind == reporter.EntryAcknowledgement && e.Entry.Text == "":
+		return "↩️", l.T("event_released", name)
+	case e.Entry.Kind == reporter.EntryAcknowledgement:
+		return "✋", l.T("event_acknowledged", name)
+	case e.Entry.Kind == reporter.EntryNote:
+		text = l.T("event_note", name, cut(clean(e.Entry.Text), personTextMax))
+		if e.Edited {
+			text += " " + l.T("event_note_edited")
+		}
+		return "📝", text
+	}
+	return "✏️", l.T("event_edited", name, l.T(sectionWords[e.Entry.Kind]))
+}
+
+// mergeEvents makes Events of the timeline, which may have been shortened, and of what people did.
+func (v *PostmortemView) mergeEvents() {
+	v.Events = append(slices.Clone(v.Timeline), v.people...)
+	slices.SortStableFunc(v.Events, func(a, b Event) int { return a.at.Compare(b.at) })
+}
+
 func written(e reporter.Entry, zone *time.Location) Written {
 	lines := strings.Split(e.Text, "\n")
 	for n := range lines {
 		lines[n] = strings.TrimRight(cleanLine(lines[n]), " ")
 	}
-	return Written{strings.Join(lines, "\n"), clean(e.Author), e.WrittenAt.In(zone).Format(i18n.Minute)}
+	return Written{Text: strings.Join(lines, "\n"), Author: clean(e.Author), At: e.WrittenAt.In(zone).Format(i18n.Minute)}
 }
 
 // noteWords puts the builder's notes into words.
@@ -500,11 +573,20 @@ func (v *PostmortemView) shorten(l language, p reporter.Postmortem) {
 	v.Decision = cut(v.Decision, decisionMax)
 	if skipped := len(p.Timeline) + p.TimelineOmitted - 2*timelineEnds; skipped > 0 {
 		kept := append([]Event{}, v.Timeline[:timelineEnds]...)
-		kept = append(kept, Event{Skipped: skipped})
+		kept = append(kept, Event{Skipped: skipped, at: kept[len(kept)-1].at})
 		v.Timeline = append(kept, v.Timeline[len(v.Timeline)-timelineEnds:]...)
 	}
 	for n := range v.Timeline {
 		v.Timeline[n].Alert = cut(v.Timeline[n].Alert, shortMax)
+	}
+	if left := len(v.people) - peopleMax; left > 0 {
+		v.people = slices.Concat([]Event{{Skipped: left, at: v.people[left-1].at}}, v.people[left:])
+	}
+	for _, w := range []*Written{v.Owner, v.Impact, v.Cause, v.Lessons, v.Actions} {
+		if w != nil {
+			w.Text, w.Author = cut(w.Text, writtenMax), cut(w.Author, personMax)
+			w.Long = utf8.RuneCountInString(w.Text) > writtenOpen || strings.Count(w.Text, "\n") >= writtenLines
+		}
 	}
 	v.Links = v.Links[:min(len(v.Links), linksMax)]
 	for n := range v.Links {

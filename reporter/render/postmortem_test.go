@@ -45,6 +45,15 @@ func fullPostmortem(t testing.TB) reporter.Postmortem {
 	}
 }
 
+// people gives the postmortem what people wrote and did.
+func people(p *reporter.Postmortem, entries []reporter.Entry) {
+	for n := range entries {
+		entries[n].ID = int64(n + 1)
+	}
+	p.Entries, p.Acknowledgement = entries, reporter.AcknowledgementOf(entries)
+	p.Sections, p.PeopleNotes = reporter.Current(entries)
+}
+
 func TestPostmortemText(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(p *reporter.Postmortem){
@@ -54,12 +63,24 @@ func TestPostmortemText(t *testing.T) {
 		},
 		"written": func(p *reporter.Postmortem) {
 			at := p.Incident.EndedAt.Add(time.Hour)
-			p.Sections = map[reporter.EntryKind]reporter.Entry{
-				reporter.EntryOwner: {Text: "王小明", Author: "sre", WrittenAt: at}, reporter.EntryImpact: {Text: "結帳失敗 12 分鐘\n受影響訂單 340 筆\n\n無資料遺失", Author: "alice", WrittenAt: at},
-				reporter.EntryCause: {Text: hostile, Author: hostile, WrittenAt: at}, reporter.EntryLessons: {Author: "sre", WrittenAt: at},
-				reporter.EntryActions: {Text: "- rotate logs\n# not a heading\n    no code\n1. first | second", Author: "bob", WrittenAt: at},
-			}
-			p.PeopleNotes = []reporter.Entry{{Text: "重啟 db-3\n完成", Author: "alice", WrittenAt: at}, {Text: hostile, Author: hostile, WrittenAt: at}}
+			people(p, []reporter.Entry{
+				{Kind: reporter.EntryOwner, Text: "王小明", Author: "sre", WrittenAt: at},
+				{Kind: reporter.EntryImpact, Text: "結帳失敗 12 分鐘\n受影響訂單 340 筆\n\n無資料遺失", Author: "alice", WrittenAt: at},
+				{Kind: reporter.EntryCause, Text: hostile, Author: hostile, WrittenAt: at}, {Kind: reporter.EntryLessons, Author: "sre", WrittenAt: at},
+				{Kind: reporter.EntryActions, Text: "- rotate logs\n# not a heading\n    no code\n1. first | second", Author: "bob", WrittenAt: at},
+				{Kind: reporter.EntryNote, Text: "重啟 db-3\n完成", Author: "alice", WrittenAt: at}, {Kind: reporter.EntryNote, Text: hostile, Author: hostile, WrittenAt: at},
+			})
+		},
+		"acknowledged": func(p *reporter.Postmortem) {
+			at := func(minutes int) time.Time { return p.Incident.StartedAt.Add(time.Duration(minutes) * time.Minute) }
+			people(p, []reporter.Entry{
+				{Kind: reporter.EntryAcknowledgement, Text: reporter.EntryAcknowledged, Author: "王小明", WrittenAt: at(4)},
+				{Kind: reporter.EntryNote, Text: "looks like the pool", Author: "王小明", WrittenAt: at(6)},
+				{Kind: reporter.EntryNote, Text: "looks like the connection pool", Author: "王小明", WrittenAt: at(7), Supersedes: 2},
+				{Kind: reporter.EntryAcknowledgement, Author: "王小明", WrittenAt: at(30), Supersedes: 1},
+				{Kind: reporter.EntryAcknowledgement, Text: reporter.EntryAcknowledged, Author: hostile, WrittenAt: at(31), Supersedes: 4},
+				{Kind: reporter.EntryLessons, Text: "1\n2\n3\n4\n5", Author: "bob", WrittenAt: at(90)},
+			})
 		},
 		"sample": func(p *reporter.Postmortem) { p.Incident.Sample = true },
 		"updated": func(p *reporter.Postmortem) {
@@ -124,6 +145,60 @@ func TestPostmortemText(t *testing.T) {
 				golden(t, "postmortem_"+name+"."+locale+".md", md)
 			})
 		}
+	}
+}
+
+// However much people write, the message stays one of a few parts, with markup of ours alone; the Markdown has all of it.
+func TestPostmortemOfMuchText(t *testing.T) {
+	t.Parallel()
+	p := fullPostmortem(t)
+	at := p.Incident.EndedAt.Add(time.Hour)
+	long := strings.Repeat("<b>磁碟</b> & \u202e\x00👩‍👩‍👧‍👦 ", reporter.EntryMax/20)
+	var entries []reporter.Entry
+	for _, kind := range reporter.Sections() {
+		entries = append(entries, reporter.Entry{Kind: kind, Text: long, Author: long, WrittenAt: at})
+	}
+	entries[0].Text = strings.Repeat("x", reporter.EntryOwnerMax)
+	for n := range 40 {
+		at := at.Add(time.Duration(n) * time.Minute)
+		entries = append(entries, reporter.Entry{Kind: reporter.EntryNote, Text: fmt.Sprint("note ", n, " ", long), Author: long, WrittenAt: at})
+	}
+	people(&p, entries)
+	r := newRenderer(t)
+	m, err := r.Postmortem(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wellFormed(t, "text", m.HTML)
+	if err := markup.Validate(m.HTML); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(m.HTML, "<blockquote expandable>"); n != 4 {
+		t.Errorf("%d folded sections", n)
+	}
+	plain := markup.Text(m.HTML)
+	if n := utf8.RuneCountInString(plain); n > 2*4096 {
+		t.Errorf("the message has %d characters", n)
+	}
+	for _, s := range []string{"\u202e", "\x00", "note 29"} {
+		if strings.Contains(plain, s) {
+			t.Errorf("the message has %q", s)
+		}
+	}
+	if !strings.Contains(plain, "note 30") || !strings.Contains(plain, "note 39") || !strings.Contains(plain, "…") {
+		t.Errorf("the message has not the latest notes:\n%s", plain)
+	}
+	md, err := r.Markdown(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 40 {
+		if !strings.Contains(md, fmt.Sprint("note ", n, " ")) {
+			t.Errorf("the document has not note %d", n)
+		}
+	}
+	if strings.Contains(md, "<b>") || strings.ContainsAny(md, "\u202e\x00") {
+		t.Error("the document has markup, or control characters, of people")
 	}
 }
 

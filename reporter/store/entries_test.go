@@ -215,7 +215,7 @@ func TestAcknowledge(t *testing.T) {
 		expect("release again", who, changed, err, "bob", "", day.Add(3*time.Minute), false)
 		who, changed, err = s.Acknowledge(t.Context(), "I", bob, reporter.MessageRef{})
 		expect("acknowledge again", who, changed, err, "bob", reporter.EntryAcknowledged, now, true)
-		want := reporter.Acknowledgement{By: bob, Since: now.UTC(), First: day.Add(time.Minute).UTC()}
+		want := reporter.Acknowledgement{By: bob, Since: now.UTC(), First: day.Add(time.Minute).UTC(), FirstBy: reporter.Person{Kind: ann.Kind, ID: ann.ID, Name: "安 <b>"}}
 		if diff := cmp.Diff(want, acknowledgement()); diff != "" {
 			t.Error(diff)
 		}
@@ -360,9 +360,10 @@ func TestCountsOfAcknowledgements(t *testing.T) {
 		})
 		expect("a quiet one", 200, 260, map[string]string{"acknowledgements": "map[] map[acknowledged:0 never:0]", "acknowledgement_seconds": ""})
 		of, err := s.Acknowledgements(t.Context(), []string{"A", "NEVER", "none", "C"})
+		sre := reporter.Person{Kind: reporter.AuthorPage, Name: "sre"}
 		want := map[string]reporter.Acknowledgement{
-			"A": {By: reporter.Person{Kind: reporter.AuthorPage, Name: "sre"}, Since: day.Add(20 * time.Minute).UTC(), First: day.Add(2 * time.Minute).UTC()},
-			"C": {By: reporter.Person{Kind: reporter.AuthorPage, Name: "sre"}, Since: day.Add(time.Hour).UTC(), First: day.Add(time.Hour).UTC()},
+			"A": {By: sre, Since: day.Add(20 * time.Minute).UTC(), First: day.Add(2 * time.Minute).UTC(), FirstBy: sre},
+			"C": {By: sre, Since: day.Add(time.Hour).UTC(), First: day.Add(time.Hour).UTC(), FirstBy: sre},
 		}
 		if diff := cmp.Diff(want, of); diff != "" || err != nil {
 			t.Error(diff, err)
