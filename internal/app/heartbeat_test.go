@@ -42,16 +42,18 @@ func newHookProxy(t *testing.T) *hookProxy {
 	return p
 }
 
-// A real Alertmanager repeats an alert that always fires. Our own restart gives no message, its resolve one and its return
-// another, and so do the end of Alertmanager and its return; two processes on one database send each of them once.
+// A real Alertmanager repeats an alert that always fires, of a real Prometheus or raised by hand. Our own restart gives no message. A
+// stop of Prometheus, or the alert's resolve, gives one message and its return another, and so do the end of Alertmanager and its
+// return; two processes on one database send each of them once.
 func TestHeartbeatOfARealAlertmanager(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		processes int
-		state     func(t *testing.T) string
+		processes  int
+		prometheus bool
+		state      func(t *testing.T) string
 	}{
-		"sqlite":             {1, func(*testing.T) string { return "" }},
-		"postgres, replicas": {2, func(t *testing.T) string { return fmt.Sprintf("state: {dsn: %q}\n", database(t)) }},
+		"sqlite, Prometheus": {1, true, func(*testing.T) string { return "" }},
+		"postgres, replicas": {2, false, func(t *testing.T) string { return fmt.Sprintf("state: {dsn: %q}\n", database(t)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +104,29 @@ receivers:
 					t.Fatalf("alertmanager took the alert with %d", resp.StatusCode)
 				}
 			}
+			var prom *localstack.Prometheus
+			promDir := t.TempDir()
+			// fire and cease begin and end the alert at its source.
+			fire := func(am *localstack.Alertmanager, start time.Time) {
+				t.Helper()
+				if !tc.prometheus {
+					raise(am, start, start.Add(time.Hour))
+					return
+				}
+				// Prometheus says with each alert that it ends after four evaluations: no machine is so busy that they take 16 s.
+				prom = startPrometheus(t, localstack.PrometheusOptions{
+					Dir: promDir, ScrapeInterval: 4 * time.Second, AlertmanagerURL: am.URL(), Args: []string{"--rules.alert.resend-delay=4s"},
+					Rules: "groups: [{name: g, rules: [{alert: Watchdog, expr: vector(1), labels: {severity: none}}]}]\n",
+				})
+			}
+			cease := func(am *localstack.Alertmanager, start time.Time) {
+				t.Helper()
+				if !tc.prometheus {
+					raise(am, start, time.Now())
+				} else if err := prom.Stop(); err != nil {
+					t.Error(err)
+				}
+			}
 			heartbeat := func() (h reporter.Heartbeat) {
 				list, err := running[0].store.Heartbeats(t.Context())
 				if err == nil && len(list) == 1 {
@@ -117,8 +142,7 @@ receivers:
 			startAll()
 			first := alertmanager()
 			begin := time.Now()
-			forever := begin.Add(time.Hour)
-			raise(first, begin, forever)
+			fire(first, begin)
 			received("the first heartbeat", begin)
 
 			hook.targets.Store(&[]string{})
@@ -137,15 +161,15 @@ receivers:
 				t.Errorf("our restart sent %d messages:\n%s", len(got), got[0].Plain)
 			}
 
-			raise(first, begin, time.Now())
+			cease(first, begin)
 			messages(t, bot, 1)
-			raise(first, time.Now(), forever)
+			fire(first, time.Now())
 			messages(t, bot, 2)
 			if err := first.Stop(); err != nil {
 				t.Error(err)
 			}
 			messages(t, bot, 3)
-			raise(alertmanager(), time.Now(), forever)
+			raise(alertmanager(), time.Now(), time.Now().Add(time.Hour))
 			all := messages(t, bot, 4)
 			received("more heartbeats after the return", time.Now().Add(3*time.Second))
 			if got := bot.Messages(); len(got) != 4 {
