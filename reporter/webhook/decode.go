@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +48,7 @@ type decoder struct {
 	limits Limits
 	kept   int // bytes, by alertWeight
 	cutNow bool
+	lost   uint64            // a sum over the labels of the alert that were cut
 	names  map[string]string // those of fields and labels so far: the alerts of a group have the same ones
 }
 
@@ -308,7 +311,13 @@ func (d *decoder) pairs(limit, bytes int) (map[string]string, error) {
 			return err
 		}
 		name = identify(name, nameBytes)
-		if _, have := out[name]; !have && len(out) >= limit && !d.always(name) {
+		_, have := out[name]
+		full := !have && len(out) >= limit && !d.always(name)
+		if full || len(value) > bytes {
+			sum := sha256.Sum256([]byte(name + "\x00" + value))
+			d.lost += binary.BigEndian.Uint64(sum[:])
+		}
+		if full {
 			d.cutNow = true
 			return nil
 		}
@@ -404,8 +413,9 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 			err = text(&a.Status, 32)
 		case "labels":
 			var m map[string]string
+			d.lost = 0
 			m, err = d.pairs(d.limits.Labels, d.limits.LabelBytes)
-			a.Labels = m
+			a.Labels, a.lost = m, d.lost
 		case "annotations":
 			var m map[string]string
 			m, err = d.pairs(d.limits.Annotations, d.limits.AnnotationBytes)
@@ -484,7 +494,7 @@ func (out *decoded) build(m Message, alerts []alert, cluster string, now time.Ti
 			e.EndsAt = now
 		}
 		if e.Fingerprint == "" {
-			e.Fingerprint = fingerprint(a.Labels)
+			e.Fingerprint = fingerprint(a)
 		}
 		out.events = append(out.events, e)
 	}
@@ -497,11 +507,14 @@ func nonNil(m map[string]string) map[string]string {
 	return m
 }
 
-// fingerprint is Alertmanager's own, for senders that leave it out.
-func fingerprint(labels map[string]string) string {
-	set := make(model.LabelSet, len(labels))
-	for k, v := range maps.All(labels) {
+// fingerprint is Alertmanager's own, for senders that leave it out. Alerts that differ in what was cut of their labels stay distinct.
+func fingerprint(a alert) string {
+	set := make(model.LabelSet, len(a.Labels))
+	for k, v := range maps.All(a.Labels) {
 		set[model.LabelName(k)] = model.LabelValue(v)
+	}
+	if a.lost != 0 {
+		return fmt.Sprintf("%s-%016x", set.Fingerprint(), a.lost)
 	}
 	return set.Fingerprint().String()
 }

@@ -218,3 +218,30 @@ func TestJSONIsReadAsGoReadsIt(t *testing.T) {
 		}
 	}
 }
+
+// Senders that leave the fingerprint out have distinct alerts also where what tells them apart is cut.
+func TestAlertsThatAreCutStayDistinct(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", webhook.DefaultLimits.LabelBytes)
+	var many strings.Builder
+	for n := range webhook.DefaultLimits.Labels {
+		fmt.Fprintf(&many, `"a%d": "", `, n)
+	}
+	s := &sink{}
+	h, _, _ := door(t, webhook.Config{}, s)
+	same := `"labels": {` + many.String() + `"y": "2", "z": "1"}`
+	if w := post(h, hook(`"labels": {"a": "`+long+`1"}`, `"labels": {"a": "`+long+`2"}`, `"labels": {`+many.String()+`"z": "1", "y": "2"}`, same, same[:len(same)-3]+`3"}`)); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	var got []string
+	seen := map[string]int{}
+	for _, e := range s.events {
+		if _, have := seen[e.Fingerprint]; !have {
+			seen[e.Fingerprint] = len(seen)
+		}
+		got = append(got, fmt.Sprint(seen[e.Fingerprint]))
+	}
+	if diff := cmp.Diff("0 1 2 2 3", strings.Join(got, " ")); diff != "" {
+		t.Errorf("alerts by fingerprint (-want +got):\n%s", diff)
+	}
+}

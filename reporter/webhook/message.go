@@ -26,6 +26,8 @@ type Message struct {
 type alert struct {
 	template.Alert
 	silenceURL, dashboardURL, panelURL string
+
+	lost uint64 // stands for what was cut of its labels; 0 is nothing
 }
 
 func (a alert) links() (out []reporter.Link) {
