@@ -4,9 +4,10 @@ import "time"
 
 // JournalQuery says what an update of the incident journal has to know: the incidents of these keys that are open or ended
 // at or after a time, those that hold an episode of these alerts that is firing or ended at or after a time, those of these
-// IDs, and which of the names are in use.
+// groups that are open, those of these IDs, and which of the names are in use.
 type JournalQuery struct {
 	Keys      []JournalSince
+	Groups    []JournalGroup
 	Alerts    []JournalSince // by fingerprint, of their cluster, the default one, and what was the default one's
 	Incidents []string       // IDs
 	Names     []string       // IDs that a new incident might get
@@ -20,6 +21,17 @@ type JournalQuery struct {
 type JournalSince struct {
 	Of, Cluster string
 	Since       time.Time
+}
+
+// JournalGroup is a group of Alertmanager's, whose alerts may be in several incidents.
+type JournalGroup struct {
+	Cluster, Receiver, GroupKey string
+	Held                        bool // asks only for incidents that are held open
+}
+
+// Has says whether an incident is one of those that are asked for.
+func (g JournalGroup) Has(in Incident) bool {
+	return in.Cluster == g.Cluster && in.Receiver == g.Receiver && in.GroupKey == g.GroupKey && !in.Over() && (in.Held || !g.Held)
 }
 
 // JournalView is what is stored of what was asked. Each incident has at least its alerts that are firing, and those of the

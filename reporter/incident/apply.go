@@ -584,6 +584,13 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 	held := events[0].Truncated > 0 && (!events[0].GroupResolved || j.cfg.decides(events[0].Cluster))
 	var end time.Time
 	touched := map[*work]bool{}
+	for _, g := range j.cfg.groups(events[0]) {
+		for _, w := range j.works {
+			if g.Has(w.was) && !w.fresh {
+				w.touched, touched[w] = true, true
+			}
+		}
+	}
 	for _, e := range events {
 		end = later(end, e.EndsAt)
 		if r, ok := j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]; ok {
@@ -592,9 +599,9 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 	}
 	for w := range touched {
 		switch {
-		case held:
+		case held && j.cfg.By != ByAlert: // An alert that is an incident of its own is listed whole.
 			w.Held = w.fresh || !w.was.Over() || w.lasts()
-		case events[0].GroupResolved && w.Truncated > 0:
+		case events[0].GroupResolved && (w.Truncated > 0 || events[0].Truncated > 0):
 			for n := range w.Alerts {
 				if at, _ := w.Alerts[n].Ended(); at.IsZero() && !w.Alerts[n].StartsAt.After(end) {
 					w.Alerts[n].Resolves = resolved(w.Alerts[n].Resolves, end, events[0].ReceivedAt)

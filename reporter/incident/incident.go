@@ -115,6 +115,9 @@ func (c Config) query(b Batch) (q reporter.JournalQuery) {
 			q.Names = append(q.Names, names(c, e, key)...)
 		}
 	}
+	if len(b.Alerts) > 0 {
+		q.Groups = c.groups(b.Alerts[0])
+	}
 	if len(b.Alerts) > 0 && b.Alerts[0].Truncated > 0 && c.hasHeartbeats() {
 		e := b.Alerts[0]
 		q.HeartbeatGroups = append(q.HeartbeatGroups, reporter.HeartbeatGroup(e.Cluster, e.Receiver, e.GroupKey))
@@ -127,6 +130,20 @@ func (c Config) query(b Batch) (q reporter.JournalQuery) {
 		want(&q.Alerts, "alert ", v.Fingerprint, v.Cluster, v.StartsAt)
 	}
 	return q
+}
+
+// groups asks for the incidents of a webhook's group that it changes without listing an alert of theirs; e is any of its alerts.
+func (c Config) groups(e reporter.AlertEvent) []reporter.JournalGroup {
+	g := reporter.JournalGroup{Cluster: cmp.Or(e.Cluster, reporter.ClusterDefault), Receiver: e.Receiver, GroupKey: e.GroupKey}
+	switch {
+	case e.Truncated > 0 && (!e.GroupResolved || c.decides(g.Cluster)):
+		return nil
+	case e.Truncated == 0:
+		if g.Held = true; c.By == ByAlert {
+			return nil
+		}
+	}
+	return []reporter.JournalGroup{g}
 }
 
 // apply stores what the batch changes, and what time changes of the incidents of these IDs.

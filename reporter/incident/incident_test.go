@@ -117,7 +117,7 @@ func asked(q reporter.JournalQuery, in reporter.Incident) bool {
 			}
 		}
 	}
-	return slices.Contains(q.Incidents, in.ID)
+	return slices.Contains(q.Incidents, in.ID) || slices.ContainsFunc(q.Groups, func(g reporter.JournalGroup) bool { return g.Has(in) })
 }
 
 func (m *memory) sorted() []reporter.Incident {

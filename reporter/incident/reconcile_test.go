@@ -112,6 +112,50 @@ func TestGroupsThatAreNotListedWhole(t *testing.T) {
 	is(56, "0-30 (1)")
 }
 
+// A group whose alerts are several incidents: what a webhook says of all of the group holds for those of which it lists no alert.
+func TestGroupsOfSeveralIncidents(t *testing.T) {
+	t.Parallel()
+	matchers, err := incident.ParseMatchers(`fp="b"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byRoute, byAlert := config, config
+	byRoute.Routes = []incident.Route{{Name: "b", Matchers: matchers, Receivers: []string{"b"}}}
+	byAlert.By = incident.ByAlert
+	type hook = []reporter.AlertEvent
+	lists := func(e reporter.AlertEvent, leftOut uint64) hook {
+		e.Truncated = leftOut
+		return hook{e}
+	}
+	resolved := func(e reporter.AlertEvent, leftOut uint64) hook {
+		e.Truncated, e.GroupResolved = leftOut, true
+		return hook{e}
+	}
+	other := event("b", 1, 30)
+	other.GroupKey = "other"
+	a, b := event("a", 0, -1), event("b", 1, -1)
+	for name, tc := range map[string]struct {
+		cfg      incident.Config
+		webhooks []hook
+		want     string
+	}{
+		"an alert's own incident is not held":       {byAlert, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1)}, "0-30 1-… (1)"},
+		"held until the group is listed without it": {byRoute, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1), lists(b, 0)}, "0-30 1-… (1)"},
+		"held while the group is not":               {byRoute, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1), lists(b, 1)}, "0-… 1-… (0)"},
+		"routes of a group that is resolved":        {byRoute, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 1)}, "0-30 1-30 (2)"},
+		"alerts of a group that is resolved":        {byAlert, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 1)}, "0-30 1-30 (2)"},
+		"a group that is resolved and listed whole": {byAlert, []hook{lists(a, 0), lists(b, 0), resolved(event("b", 1, 30), 0)}, "0-… 1-30 (1)"},
+		"another group is resolved":                 {byAlert, []hook{lists(a, 1), resolved(other, 1)}, "0-… 1-30 (1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := summary(receive(t, tc.cfg, tc.webhooks...)); got != tc.want {
+				t.Errorf("%s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	down := errors.New("connection refused")

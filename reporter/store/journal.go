@@ -72,13 +72,20 @@ func newJournalTx(s *Store, tx tx) *journalTx {
 
 // load reads what the queries ask for, in a few statements for all of them.
 func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) error {
-	var keys, alerts, ids, names [][]any
+	var keys, alerts, ids, names, held, groups [][]any
 	for _, q := range queries {
 		for _, k := range q.Keys {
 			keys = append(keys, []any{k.Of, k.Since.UnixMicro()})
 		}
 		for _, a := range q.Alerts {
 			alerts = append(alerts, []any{a.Of, a.Since.UnixMicro(), a.Cluster})
+		}
+		for _, g := range q.Groups {
+			if row := []any{g.GroupKey, g.Receiver, g.Cluster}; g.Held {
+				held = append(held, row)
+			} else {
+				groups = append(groups, row)
+			}
 		}
 		for _, id := range q.Incidents {
 			ids = append(ids, []any{id})
@@ -87,8 +94,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 			names = append(names, []any{name})
 		}
 	}
-	args := make([]any, 4)
-	for n, list := range [][][]any{keys, alerts, ids, names} {
+	args := make([]any, 6)
+	for n, list := range [][][]any{keys, alerts, ids, held, groups, names} {
 		text, err := array(list)
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
@@ -99,6 +106,11 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	// A subquery, so that no planner begins with the incidents and reads all their alerts for each that is asked for.
 	ofCluster := ` AND (SELECT i.cluster IN (` + t.element(2) + `, '` + reporter.ClusterDefault + `') OR i.adopted
 		FROM incidents i WHERE i.id = a.incident_id)`
+	ofGroup := `i.ended_at IS NULL AND i.group_key = ` + t.element(0) + ` AND i.receiver = ` + t.element(1) + ` AND i.cluster = ` + t.element(2)
+	more, count := "", 4
+	if len(groups) > 0 { // seldom
+		more, count = ` UNION SELECT i.id FROM `+t.each(5)+` v JOIN incidents i ON `+ofGroup, 5
+	}
 	var whole, large [][]any
 	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
@@ -107,7 +119,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 			AND a.ends_at IS NULL`+ofCluster+`
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` 
 			AND a.ends_at >= `+t.integer(1)+ofCluster+`
-		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
+		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v
+		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.held AND `+ofGroup+more+`) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
 		l := &loaded{Incident: in, was: &in, stored: map[alertKey]storedAlert{}, extras: and}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
 			large = append(large, []any{in.ID})
@@ -115,7 +128,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 			whole = append(whole, []any{in.ID})
 		}
 		t.add(l)
-	}, args[:3]...)
+	}, args[:count]...)
 	if err != nil {
 		return err
 	}
@@ -128,7 +141,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	if len(names) == 0 {
 		return nil
 	}
-	rows, err := t.query(ctx, `SELECT id FROM incidents WHERE id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)`, args[3])
+	rows, err := t.query(ctx, `SELECT id FROM incidents WHERE id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)`, args[5])
 	if err != nil {
 		return fmt.Errorf("incidents: %w", err)
 	}
@@ -233,6 +246,13 @@ func (t *journalTx) view(q reporter.JournalQuery, now time.Time) reporter.Journa
 	for _, a := range q.Alerts {
 		for _, l := range t.byAlert[a.Of] {
 			if l.Cluster == a.Cluster || l.Cluster == reporter.ClusterDefault || l.Adopted {
+				found[l.ID] = l
+			}
+		}
+	}
+	for _, g := range q.Groups {
+		for _, l := range t.incidents {
+			if g.Has(l.Incident) {
 				found[l.ID] = l
 			}
 		}

@@ -207,7 +207,13 @@ func TestUpdateSeesWhatItAsksFor(t *testing.T) {
 		other.Key, other.Alerts[0].Fingerprint = "k2", "f2"
 		prod := incident("PROD", 0, -1)
 		prod.Key, prod.Cluster = "k3", "prod"
-		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1), other, prod)
+		held := incident("HELD", 0, -1)
+		held.Key, held.GroupKey, held.Alerts[0].Fingerprint, held.Held = "k4", "g4", "f4", true
+		held.Alerts[0].Firing, held.Alerts[0].EndsAt = false, day.Add(time.Minute)
+		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1), other, prod, held)
+		group := func(key string, held bool) reporter.JournalQuery {
+			return reporter.JournalQuery{Groups: []reporter.JournalGroup{{Cluster: "default", Receiver: "r", GroupKey: key, Held: held}}}
+		}
 		of := func(cluster string, list []reporter.JournalSince) []reporter.JournalSince {
 			list[0].Cluster = cluster
 			return list
@@ -227,6 +233,10 @@ func TestUpdateSeesWhatItAsksFor(t *testing.T) {
 			"by alert that ended before":    {reporter.JournalQuery{Alerts: at("f2", 31)}, ""},
 			"by alert of a cluster":         {reporter.JournalQuery{Alerts: of("prod", at("f", 31))}, "OPEN PROD"},
 			"by alert of another cluster":   {reporter.JournalQuery{Alerts: of("staging", at("f", 31))}, "OPEN"},
+			"open ones of a group":          {group("g", false), "OPEN"},
+			"held ones of a group":          {group("g", true), ""},
+			"held ones of another group":    {group("g4", true), "HELD"},
+			"open ones of another group":    {group("g4", false), "HELD"},
 			"by id":                         {reporter.JournalQuery{Incidents: []string{"OLD", "x"}}, "OLD"},
 			"all of that":                   {reporter.JournalQuery{Keys: at("k", 30), Alerts: at("f2", 0), Incidents: []string{"OLD"}}, "OPEN OLD OTHER RECENT"},
 		} {
