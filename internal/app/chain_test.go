@@ -482,9 +482,13 @@ groups:
 	number.Store(3)
 	all := messages(t, bot, 2)
 	notice, message := all[0], all[1]
-	if !strings.HasPrefix(notice.Plain, "🔥 ") || !strings.Contains(notice.Plain, "INC-42") {
-		t.Errorf("the notice of the firing says\n%s", notice.Plain)
+	if first := bot.Texts(notice.ID)[0]; !strings.Contains(first, "🔥 CRITICAL") || !strings.Contains(first, "INC-42") {
+		t.Errorf("the notice of the firing says\n%s", first)
 	}
+	eventually(t, "the notice to say that the incident is resolved", func() bool {
+		texts := bot.Texts(notice.ID)
+		return strings.Contains(texts[len(texts)-1], "✅ CRITICAL")
+	})
 	if message.ReplyTo != notice.ID {
 		t.Errorf("the postmortem answers message %d, want %d", message.ReplyTo, notice.ID)
 	}

@@ -16,7 +16,9 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
+	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 var updatePictures = flag.Bool("update-pictures", false, "make the pictures of the README anew; needs Chromium")
@@ -39,6 +41,7 @@ func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	acknowledgedPast(t, state.store, due)
 	own := []collector.NamedSource{state.journalSource()}
 	qs, err := queries(c, own, log)
 	if err != nil {
@@ -64,6 +67,32 @@ func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 		t.Fatal(err)
 	}
 	state.close()
+}
+
+// acknowledgedPast stores an incident of each day that a person acknowledged after five minutes.
+func acknowledgedPast(t *testing.T, st *store.Store, due time.Time) {
+	t.Helper()
+	for day := range pastDays {
+		start := due.Add(-time.Duration(day)*24*time.Hour - 12*time.Hour)
+		id := fmt.Sprintf("PAST-%02d", day)
+		err := st.Update(t.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges {
+			return reporter.JournalChanges{Incidents: []reporter.Incident{{
+				ID: id, Key: id, State: reporter.IncidentResolved, StartedAt: start, EndedAt: start.Add(time.Hour), FirstSeenAt: start,
+				LastSeenAt: start, CloseReason: reporter.ClosedResolved,
+				Alerts: []reporter.Alert{{Fingerprint: id, StartsAt: start, EndsAt: start.Add(time.Hour), Labels: map[string]string{"alertname": "Past"}}},
+			}}}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = st.Write(t.Context(), reporter.Entry{
+			Incident: id, Kind: reporter.EntryAcknowledgement, Text: reporter.EntryAcknowledged, AuthorKind: reporter.AuthorPage, Author: "Ann",
+			WrittenAt: start.Add(5 * time.Minute),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // The reports of a program that has lived for two weeks have every figure, every change and a trend without gaps; the weekly

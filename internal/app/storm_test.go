@@ -55,7 +55,7 @@ receivers:
 	perChat := map[string]int{}
 	for _, m := range bot.Messages() {
 		perChat[m.ChatID]++
-		for _, want := range []string{"60 件", "STORM-059", "另 40 筆"} {
+		for _, want := range []string{"60 份", "STORM-059", "另 40 筆"} {
 			if !strings.Contains(m.Plain+m.Text, want) {
 				t.Errorf("chat %s: the digest does not say %q:\n%s", m.ChatID, want, m.Plain)
 			}

@@ -78,7 +78,7 @@ func TestTeams(t *testing.T) {
 		pending, _, err := r.store.Pending(t.Context())
 		return err == nil && pending["db"]+pending["web"] == 0
 	})
-	count := regexp.MustCompile(`(\d+) 件`)
+	count := regexp.MustCompile(`(\d+) [起份]`)
 	got := map[string]int{}
 	for _, m := range bot.Messages() {
 		for _, team := range teams {
