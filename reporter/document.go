@@ -27,8 +27,21 @@ type IncidentDocument struct {
 	URL             string                     `json:"url,omitempty"` // of its page
 	RootCause       string                     `json:"root_cause,omitempty"`
 	Action          string                     `json:"action,omitempty"`
-	Written         map[EntryKind]TextDocument `json:"written,omitempty"` // what people wrote, by section
+	Written         map[EntryKind]TextDocument `json:"written,omitempty"`         // what people wrote, by section
+	Acknowledgement *AcknowledgementDocument   `json:"acknowledgement,omitempty"` // none where nobody ever took care of it
+	Notes           []TextDocument             `json:"notes,omitempty"`           // the latest ones of people
 }
+
+// AcknowledgementDocument says who takes care of an incident, and who did first.
+type AcknowledgementDocument struct {
+	By      string     `json:"by"` // "" where it was released
+	At      *time.Time `json:"at"` // null where it was released
+	FirstBy string     `json:"first_by"`
+	FirstAt time.Time  `json:"first_at"`
+}
+
+// documentNotes bounds how many notes a document has.
+const documentNotes = 50
 
 // TextDocument is the latest version of what a person wrote.
 type TextDocument struct {
@@ -54,7 +67,19 @@ func (r IncidentRow) Document(url string, entries []Entry) IncidentDocument {
 	}
 	if len(entries) > 0 {
 		sections, _ := Current(entries)
-		d.Written = written(sections)
+		d.Written, d.Acknowledgement = written(sections), AcknowledgementOf(entries).document()
+	}
+	return d
+}
+
+func (a Acknowledgement) document() *AcknowledgementDocument {
+	if a.First.IsZero() {
+		return nil
+	}
+	d := &AcknowledgementDocument{By: a.By.Name, FirstBy: a.FirstBy.Name, FirstAt: a.First.UTC()}
+	if a.Active() {
+		at := a.Since.UTC()
+		d.At = &at
 	}
 	return d
 }
@@ -68,7 +93,10 @@ func (p Postmortem) Document() IncidentDocument {
 			d.URL = l.URL
 		}
 	}
-	d.RootCause, d.Action, d.Written = p.RootCause, p.Action, written(p.Sections)
+	d.RootCause, d.Action, d.Written, d.Acknowledgement = p.RootCause, p.Action, written(p.Sections), p.Acknowledgement.document()
+	for _, e := range p.PeopleNotes[max(len(p.PeopleNotes)-documentNotes, 0):] {
+		d.Notes = append(d.Notes, TextDocument{e.Text, e.Author, e.WrittenAt.UTC()})
+	}
 	return d
 }
 

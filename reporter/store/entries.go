@@ -32,16 +32,14 @@ func (s *Store) EntriesOf(ctx context.Context, incidents []string) (map[string][
 		return nil, fmt.Errorf("entries: %w", err)
 	}
 	q := s.reading()
-	written, err := texts(ctx, q, `SELECT DISTINCT incident_id FROM entries
-		WHERE incident_id IN (SELECT `+q.element(0)+` FROM `+q.each(1)+` v)`, asked)
+	rows, err := q.query(ctx, entryColumns+` WHERE incident_id IN (SELECT `+q.element(0)+` FROM `+q.each(1)+` v) ORDER BY id`, asked)
+	all, err := readEntries(rows, err)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string][]reporter.Entry{}
-	for _, id := range written { // few, as people write about few of them
-		if out[id], err = s.Entries(ctx, id); err != nil {
-			return nil, err
-		}
+	for _, e := range all {
+		out[e.Incident] = append(out[e.Incident], e)
 	}
 	return out, nil
 }
@@ -201,10 +199,20 @@ func (s *Store) acknowledgeIn(
 	return written[0], true, nil
 }
 
-func queryEntries(ctx context.Context, q querier, where string, args ...any) (out []reporter.Entry, err error) {
+const entryColumns = `SELECT id, incident_id, kind, text, author_kind, author_id, author, receiver, message_id, written_at, supersedes
+	FROM entries`
+
+// queryEntries reads the latest entries of which a condition is true, in the order of ids.
+func queryEntries(ctx context.Context, q querier, where string, args ...any) ([]reporter.Entry, error) {
 	args = append(args, entriesAtMost)
-	rows, err := q.query(ctx, `SELECT id, incident_id, kind, text, author_kind, author_id, author, receiver, message_id, written_at, supersedes
-		FROM entries WHERE `+where+fmt.Sprintf(` ORDER BY id DESC LIMIT $%d`, len(args)), args...)
+	rows, err := q.query(ctx, entryColumns+` WHERE `+where+fmt.Sprintf(` ORDER BY id DESC LIMIT $%d`, len(args)), args...)
+	out, err := readEntries(rows, err)
+	slices.Reverse(out)
+	return out, err
+}
+
+// readEntries reads the rows of a query with entryColumns, or returns its error.
+func readEntries(rows *sql.Rows, err error) (out []reporter.Entry, _ error) {
 	if err != nil {
 		return nil, fmt.Errorf("entries: %w", err)
 	}
@@ -222,6 +230,5 @@ func queryEntries(ctx context.Context, q querier, where string, args ...any) (ou
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("entries: %w", err)
 	}
-	slices.Reverse(out)
 	return out, nil
 }

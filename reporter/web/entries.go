@@ -44,6 +44,8 @@ func (v *page) kindWord(kind reporter.EntryKind) string {
 		return v.T("lessons")
 	case reporter.EntryActions:
 		return v.T("actions")
+	case reporter.EntryAcknowledgement:
+		return v.T("acknowledgement")
 	case reporter.EntryNote:
 	}
 	return v.T("entry_note")
@@ -52,6 +54,13 @@ func (v *page) kindWord(kind reporter.EntryKind) string {
 func (v *page) writtenRows(entries ...reporter.Entry) []writtenRow {
 	var out []writtenRow
 	for _, e := range entries {
+		if e.Kind == reporter.EntryAcknowledgement { // whose text no person wrote
+			word := "acknowledged"
+			if e.Text == "" {
+				word = "released"
+			}
+			e.Text = v.T(word)
+		}
 		out = append(out, writtenRow{e, v, v.kindWord(e.Kind)})
 	}
 	return out
@@ -61,12 +70,17 @@ func (v *page) writtenRows(entries ...reporter.Entry) []writtenRow {
 type writtenBody struct {
 	Sections, Notes []writtenRow
 	Edit, History   string // addresses
+	Note            string // address that takes the form of a note
+	NoteMax         int
 	Versions        int
 }
 
 func (v *page) written(path string, entries []reporter.Entry) writtenBody {
 	sections, notes := reporter.Current(entries)
-	out := writtenBody{Edit: path + "/edit", History: path + "/history", Versions: len(entries), Notes: v.writtenRows(notes...)}
+	out := writtenBody{
+		Edit: path + "/edit", History: path + "/history", Note: path + "/note", NoteMax: reporter.EntryNote.Max(),
+		Versions: len(entries), Notes: v.writtenRows(notes...),
+	}
 	for _, kind := range reporter.Sections() {
 		if e := sections[kind]; e.Text != "" {
 			out.Sections = append(out.Sections, v.writtenRows(e)...)
@@ -138,11 +152,12 @@ type field struct {
 
 type editBody struct {
 	ID, Path, Fault string
+	Action          string // address that takes the form
 	Fields          []field
 }
 
 func (v *page) editBody(in reporter.Incident, sections map[reporter.EntryKind]reporter.Entry) editBody {
-	body := editBody{ID: in.ID, Path: v.IncidentPath(in.ID)}
+	body := editBody{ID: in.ID, Path: v.IncidentPath(in.ID), Action: v.IncidentPath(in.ID) + "/edit"}
 	for _, kind := range reporter.Sections() {
 		e := sections[kind]
 		f := field{
@@ -170,14 +185,7 @@ func (p *Pages) edit(w http.ResponseWriter, r *http.Request) {
 // save takes the form. A section that somebody else has changed meanwhile is a conflict: nothing is saved then, and the form
 // comes back with what was typed and what the other wrote.
 func (p *Pages) save(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
-	if err := r.ParseForm(); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			p.refuse(w, r, http.StatusRequestEntityTooLarge, "too_large")
-			return
-		}
-		p.refuse(w, r, http.StatusBadRequest, "bad_text", formBytes)
+	if !p.parseForm(w, r) {
 		return
 	}
 	for range 3 { // Each time but the last, a version of another process came between the reading and the writing.
@@ -223,6 +231,20 @@ func (p *Pages) save(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.fail(w, r, fmt.Errorf("edit: %w", reporter.ErrBusy))
+}
+
+// parseForm reads a form of people's texts; false where it was refused.
+func (p *Pages) parseForm(w http.ResponseWriter, r *http.Request) bool {
+	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
+	err := r.ParseForm()
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		p.refuse(w, r, http.StatusRequestEntityTooLarge, "too_large")
+	case err != nil:
+		p.refuse(w, r, http.StatusBadRequest, "bad_text", formBytes)
+	}
+	return err == nil
 }
 
 // typed compares the form with what is stored. It returns the form as it is to be shown again, with what is wrong, and the

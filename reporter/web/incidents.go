@@ -34,13 +34,14 @@ const (
 
 // incidentRow is one incident of a list.
 type incidentRow struct {
-	P        *page
-	In       reporter.Incident
-	Title    string
-	Severity reporter.Severity
-	Team     string
-	Labels   []string
-	Count    string
+	P            *page
+	Acknowledged string // by whom; "" while nobody takes care of it
+	In           reporter.Incident
+	Title        string
+	Severity     reporter.Severity
+	Team         string
+	Labels       []string
+	Count        string
 }
 
 func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
@@ -48,7 +49,7 @@ func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
 	for _, r := range rows {
 		out = append(out, incidentRow{
 			P: v, In: r.Incident, Title: cmp.Or(r.Title, r.Incident.ID), Severity: r.Severity, Team: r.Team,
-			Labels: rowLabels(r), Count: v.T("alert_count", r.Count),
+			Acknowledged: r.Acknowledgement.By.Name, Labels: rowLabels(r), Count: v.T("alert_count", r.Count),
 		})
 	}
 	return out
@@ -292,12 +293,14 @@ type incidentBody struct {
 	Markdown   string
 	Done       string // the words of what was just done; "" for nothing
 	Written    writtenBody
+	Taken      acknowledgementBody
 }
 
-// timelineRow is an event, or how many are left out.
+// timelineRow is an event of an alert or a person, or how many are left out.
 type timelineRow struct {
 	reporter.TimelineEvent
 	Skipped int
+	Person  string // what a person did, in words; "" for an alert
 }
 
 type alertRow struct {
@@ -360,7 +363,8 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	body.Written = v.written(path, entries)
+	body.Written, body.Timeline = v.written(path, entries), v.story(body.Timeline, entries)
+	body.Taken = v.acknowledgement(pm, path, body.Acting)
 	ds, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{
 		Kind: reporter.DeliveryPostmortem, Subject: in.ID, Limit: listed,
 	})
@@ -460,7 +464,7 @@ func timelineRows(events []reporter.TimelineEvent, omitted int) []timelineRow {
 		case left <= 1 || n < timelineEnds || n >= len(events)-timelineEnds:
 			out = append(out, timelineRow{TimelineEvent: e})
 		case n == timelineEnds:
-			out = append(out, timelineRow{Skipped: left})
+			out = append(out, timelineRow{TimelineEvent: reporter.TimelineEvent{At: events[n-1].At}, Skipped: left})
 		}
 	}
 	return out

@@ -56,6 +56,9 @@ type Writings interface {
 	// Write adds entries, all or none. reporter.ErrConflict: one supersedes a version that is not the latest any more.
 	// reporter.ErrTooMany: no more are taken.
 	Write(ctx context.Context, entries ...reporter.Entry) ([]reporter.Entry, error)
+	// Acknowledge and Release say whether they changed something. reporter.ErrResolved: the incident is resolved.
+	Acknowledge(ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef) (reporter.Entry, bool, error)
+	Release(ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef) (reporter.Entry, bool, error)
 }
 
 // Incidents is the journal.
@@ -188,6 +191,9 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	// The form asks for credentials too, so that a browser does before a person has typed anything.
 	mux.Handle("GET /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.limited(p.edit))))
 	mux.Handle("POST /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.save)))
+	mux.Handle("POST /incidents/{id}/acknowledge", p.cfg.Authenticate(p.timed(p.acknowledge)))
+	mux.Handle("POST /incidents/{id}/release", p.cfg.Authenticate(p.timed(p.release)))
+	mux.Handle("POST /incidents/{id}/note", p.cfg.Authenticate(p.timed(p.note)))
 }
 
 // timed bounds the time of a page.

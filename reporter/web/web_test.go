@@ -142,6 +142,32 @@ func (w world) Write(_ context.Context, entries ...reporter.Entry) ([]reporter.E
 	return entries, nil
 }
 
+func (w world) Acknowledge(_ context.Context, incident string, by reporter.Person, _ reporter.MessageRef) (reporter.Entry, bool, error) {
+	return w.takeOn(incident, by, reporter.EntryAcknowledged)
+}
+
+func (w world) Release(_ context.Context, incident string, by reporter.Person, _ reporter.MessageRef) (reporter.Entry, bool, error) {
+	return w.takeOn(incident, by, "")
+}
+
+// takeOn is the store's, for one incident.
+func (w world) takeOn(incident string, by reporter.Person, text string) (reporter.Entry, bool, error) {
+	if w.refusal != nil {
+		return reporter.Entry{}, false, w.refusal
+	}
+	current, _ := reporter.Current(*w.entries)
+	was := current[reporter.EntryAcknowledgement]
+	if was.Text == text {
+		return was, false, nil
+	}
+	e := reporter.Entry{
+		ID: int64(len(*w.entries) + 1), Incident: incident, Kind: reporter.EntryAcknowledgement, Text: text, AuthorKind: by.Kind, Author: by.Name,
+		WrittenAt: day.Add(4 * time.Minute), Supersedes: was.ID,
+	}
+	*w.entries = append(*w.entries, e)
+	return e, true, nil
+}
+
 func (w world) ListAlerts(ctx context.Context, f reporter.AlertFilter) (reporter.AlertPage, error) {
 	in, err := w.IncidentExtract(ctx, f.Incident)
 	from, to := 0, min(f.Limit, len(in.Alerts))
@@ -220,6 +246,10 @@ func (w world) Postmortem(_ context.Context, in reporter.Incident) (reporter.Pos
 	pm := reporter.Postmortem{Incident: in, Title: "The <i>disk</i>", Earlier: &reporter.Earlier{Days7: 2, Days30: 5}}
 	for n, a := range in.Alerts {
 		pm.Timeline = append(pm.Timeline, reporter.TimelineEvent{At: a.StartsAt, Firing: true, Alert: fmt.Sprint("<alert> ", n)})
+	}
+	if w.entries != nil {
+		pm.Entries, pm.Acknowledgement = *w.entries, reporter.AcknowledgementOf(*w.entries)
+		pm.Acknowledged = pm.Acknowledgement.First
 	}
 	return pm, reporter.Message{Title: in.ID, HTML: "<b>story</b>"}, w.err
 }
