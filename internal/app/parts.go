@@ -478,8 +478,13 @@ func (r reports) Due(ctx context.Context, of reporter.Subject, queued time.Time)
 
 // set is what messages are made with.
 func (r *reading) set(retries *report.Retries) compose.Set {
+	interactive := map[string]bool{}
+	for _, of := range r.cfg.Receivers {
+		interactive[of.Name] = r.cfg.Telegram.Listen && of.Telegram != nil
+	}
 	return compose.Set{
-		Reports: reports{r, retries}, Postmortems: r.postmortem, Writer: r.render, Locale: r.cfg.Locale, Zone: r.cfg.Zone,
+		Interactive: interactive,
+		Reports:     reports{r, retries}, Postmortems: r.postmortem, Writer: r.render, Locale: r.cfg.Locale, Zone: r.cfg.Zone,
 		GiveUpAfter:  r.cfg.Delivery.GiveUpAfter,
 		RouteLocales: r.locales,
 		Pictures: pictures{

@@ -58,8 +58,8 @@ type Queue interface {
 type Journal interface {
 	// ActionOf returns what a button's token names, or reporter.ErrNotFound.
 	ActionOf(ctx context.Context, token string) (incident, receiver string, err error)
-	// MessageOf returns what a message of ours in the chat of the receivers is about, or reporter.ErrNotFound.
-	MessageOf(ctx context.Context, receivers []string, message string) (reporter.ChatMessage, error)
+	// MessageOf returns what a message of the receivers is about, or reporter.ErrNotFound. Chat is the key of the chat's gate.
+	MessageOf(ctx context.Context, receivers []string, chat, message string) (reporter.ChatMessage, error)
 	// MayHaveSent says whether the receiver may have a message about the incident whose id is not known.
 	MayHaveSent(ctx context.Context, incident, receiver string) (bool, error)
 	// WasSentTo says whether one of the receivers has, or will have, a message about the incident.
@@ -212,6 +212,7 @@ func (l *Listener) Run(ctx context.Context) {
 type room struct {
 	cfg    *Config
 	places []Place
+	key    string // of the gate of the chat
 }
 
 // receivers are those of the chat.
@@ -285,12 +286,12 @@ func (r room) locale() string {
 
 // room returns the chat of an update; one without places is not configured.
 func (a *accountWork) room(ctx context.Context, u reporter.Update) (room, error) {
-	out := room{cfg: &a.cfg}
+	out := room{cfg: &a.cfg, key: reporter.ChatGate(a.account, u.Chat)}
 	keys := map[string]string{} // of gates, to addresses
 	for _, p := range a.places {
 		switch {
 		case p.Address == u.Chat || (u.ChatName != "" && strings.EqualFold(p.Address, u.ChatName)):
-			out.places = append(out.places, p)
+			out.places, out.key = append(out.places, p), reporter.ChatGate(a.account, p.Address)
 		default:
 			keys[reporter.ChatGate(p.Account, p.Address)] = p.Address
 		}

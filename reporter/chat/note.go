@@ -73,7 +73,7 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 			text = rest
 		}
 	} else {
-		m, err := a.l.state.MessageOf(ctx, here.receivers(), u.ReplyTo)
+		m, err := a.l.state.MessageOf(ctx, here.receivers(), here.key, u.ReplyTo)
 		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 			return nil, "", err
 		}
@@ -132,11 +132,6 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 // about finds the incident of a reply to a message, and the rest of its text. Of a message about several incidents the reply names one
 // first. Refusal is the key of what is wrong.
 func about(m reporter.ChatMessage, text string) (incident, rest, refusal string) {
-	if m.Kind == reporter.DeliveryAnswer {
-		if id, ok := strings.CutPrefix(m.Subject, reporter.AnswerIncident); ok {
-			return id, text, ""
-		}
-	}
 	switch len(m.Incidents) {
 	case 0:
 		return "", text, ""

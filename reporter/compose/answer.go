@@ -12,7 +12,7 @@ import (
 // answer makes what a person asked for in a chat, as it is now.
 func (t *Composer) answer(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
 	if id, ok := strings.CutPrefix(d.Subject, reporter.AnswerIncident); ok {
-		return t.incidentAnswer(ctx, id)
+		return t.incidentAnswer(ctx, d, id)
 	}
 	if text, ok := strings.CutPrefix(d.Subject, reporter.AnswerReport); ok {
 		of, err := reporter.ParseSubject(text)
@@ -28,7 +28,7 @@ func (t *Composer) answer(ctx context.Context, d reporter.Delivery) (reporter.Me
 }
 
 // incidentAnswer is the postmortem of an incident that is over, and else its notice.
-func (t *Composer) incidentAnswer(ctx context.Context, id string) (reporter.Message, error) {
+func (t *Composer) incidentAnswer(ctx context.Context, d reporter.Delivery, id string) (reporter.Message, error) {
 	in, err := t.store.IncidentExtract(ctx, id)
 	if errors.Is(err, reporter.ErrNotFound) {
 		err = reporter.ErrObsolete // It was deleted since.
@@ -36,17 +36,13 @@ func (t *Composer) incidentAnswer(ctx context.Context, id string) (reporter.Mess
 	if err != nil {
 		return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
 	}
+	if !in.Over() {
+		return t.firing(ctx, d, in)
+	}
 	r := t.set.Load()
 	p := r.Postmortems.Build(ctx, in)
-	write := r.Writer.Firing
-	if in.Over() {
-		write = r.Writer.Postmortem
-	}
-	msg, err := write(p)
-	if err != nil {
-		return msg, err
-	}
-	return t.about(msg, p.Document()), nil
+	msg, err := r.Writer.Postmortem(p)
+	return t.about(msg, p.Document()), err
 }
 
 // reportAnswer is a report as of the moment at which it was asked for. Without data it says so.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -203,8 +204,7 @@ func saveMessages(ctx context.Context, q querier, d reporter.Delivery) error {
 			continue
 		}
 		_, err := q.exec(ctx, `INSERT INTO sent_messages (receiver, message_id, chat, delivery_id) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (receiver, message_id, chat) DO UPDATE SET delivery_id = excluded.delivery_id`,
-			d.Receiver, p.MessageID, p.Chat, d.ID)
+			ON CONFLICT (receiver, message_id, chat) DO UPDATE SET delivery_id = excluded.delivery_id`, d.Receiver, p.MessageID, p.Chat, d.ID)
 		if err != nil {
 			return fmt.Errorf("messages of delivery %d: %w", d.ID, err)
 		}
@@ -212,27 +212,31 @@ func saveMessages(ctx context.Context, q querier, d reporter.Delivery) error {
 	return nil
 }
 
-// MessageOf returns what a message in the chat of the receivers is about. reporter.ErrNotFound: it is none of ours, or is no longer
-// known.
-func (s *Store) MessageOf(ctx context.Context, receivers []string, message string) (out reporter.ChatMessage, err error) {
+// MessageOf returns what a message of the receivers is about. Chat is the key of the gate of the chat that has the message.
+// reporter.ErrNotFound: it is none of ours, or is no longer known.
+func (s *Store) MessageOf(ctx context.Context, receivers []string, chat, message string) (out reporter.ChatMessage, err error) {
 	if len(receivers) == 0 || message == "" {
 		return out, fmt.Errorf("message: %w", reporter.ErrNotFound)
 	}
 	var id int64
 	err = s.reading().row(ctx, `SELECT d.id, d.kind, d.subject FROM sent_messages m JOIN deliveries d ON d.id = m.delivery_id
-		WHERE m.message_id = $1 AND m.receiver IN (`+placeholders(2, len(receivers))+`) ORDER BY d.id DESC LIMIT 1`,
-		append([]any{message}, anys(receivers)...)...).Scan(&id, &out.Kind, &out.Subject)
+		WHERE m.message_id = $1 AND m.chat IN ('', $2) AND m.receiver IN (`+placeholders(3, len(receivers))+`)
+		ORDER BY m.chat DESC, d.id DESC LIMIT 1`, append([]any{message, chat}, anys(receivers)...)...).Scan(&id, &out.Kind, &out.Subject)
 	if errors.Is(err, sql.ErrNoRows) {
-		return out, fmt.Errorf("message %s: %w", message, reporter.ErrNotFound)
+		return out, fmt.Errorf("message %.20s: %w", message, reporter.ErrNotFound)
 	}
 	if err != nil {
-		return out, fmt.Errorf("message %s: %w", message, err)
+		return out, fmt.Errorf("message %.20s: %w", message, err)
 	}
 	switch out.Kind {
 	case reporter.DeliveryFiring, reporter.DeliveryPostmortem:
 		out.Incidents = []string{out.Subject}
 	case reporter.DeliveryDigest, reporter.DeliveryFiringDigest:
 		out.Incidents, err = s.MergedInto(ctx, id)
+	case reporter.DeliveryAnswer:
+		if incident, ok := strings.CutPrefix(out.Subject, reporter.AnswerIncident); ok {
+			out.Incidents = []string{incident}
+		}
 	}
 	return out, err
 }
@@ -240,8 +244,8 @@ func (s *Store) MessageOf(ctx context.Context, receivers []string, message strin
 // MayHaveSent says whether a message about the incident to the receiver may be in the chat although its id is not known: the answer
 // to its send was lost, or has not come yet.
 func (s *Store) MayHaveSent(ctx context.Context, incident, receiver string) (bool, error) {
-	list, err := queryDeliveries(ctx, s.reading(), `WHERE receiver = $2 AND (subject = $1 OR id IN (
-		SELECT merged_into FROM deliveries WHERE subject = $1 AND receiver = $2)) ORDER BY id`, incident, receiver)
+	list, err := queryDeliveries(ctx, s.reading(), `WHERE receiver = $2 AND (subject IN ($1, $3) OR id IN (
+		SELECT merged_into FROM deliveries WHERE subject = $1 AND receiver = $2)) ORDER BY id`, incident, receiver, reporter.AnswerIncident+incident)
 	if err != nil {
 		return false, err
 	}
