@@ -74,7 +74,7 @@ faults: tools ## Kill processes and databases a thousand times, and count what i
 	go test -v -count 1 -timeout 60m ./internal/app -run 'TestSimulatedDay$$' -day.clusters 12 -day.groups 12 -day.seed 0
 	go test -v -count 1 ./internal/app -run 'TestTeams$$' -teams.alerts 10000
 	go test -v -count 1 ./internal/app -run 'TestFleet$$' -fleet.clusters 200 -fleet.alerts 1000
-	go test -v -count 1 -timeout 60m ./internal/faults -faults.kills 1000 -faults.replica-kills 100
+	go test -v -count 1 -timeout 60m ./internal/faults -faults.kills 1000 -faults.replica-kills 100 -faults.taps 500 -faults.replica-taps 20
 
 # Package and target of each fuzz test; TestEveryFuzzTargetRunsInCI keeps the list whole.
 FUZZ := internal/config.FuzzLoad internal/markup.FuzzMarkup internal/markup.FuzzSplit internal/promexpr.FuzzCheck \

@@ -654,3 +654,10 @@ func (b *BotAPI) react(params map[string]string) (string, error) {
 
 // botReactions are some of https://core.telegram.org/bots/api#reactiontypeemoji.
 var botReactions = []string{"👍", "👎", "❤", "🔥", "👌", "👀", "✍", "🙏", "🤔"}
+
+// LastSaid is the id of the latest message of a person.
+func (b *BotAPI) LastSaid() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.updates.lastID
+}
