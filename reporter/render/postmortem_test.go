@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
@@ -187,6 +188,19 @@ func TestPostmortemOfMuchText(t *testing.T) {
 	}
 	if !strings.Contains(plain, "note 30") || !strings.Contains(plain, "note 39") || !strings.Contains(plain, "…") {
 		t.Errorf("the message has not the latest notes:\n%s", plain)
+	}
+	// Small parts cut through the quotes: each is well-formed, and a quote goes on folded. Telegram takes all of them.
+	folded := 0
+	for _, limit := range []int{4096, 900, 300} {
+		for _, part := range markup.Split(m.HTML, markup.Limits{Chars: limit, Bytes: 1 << 20}) {
+			if text, err := localstack.ParseHTML(part); err != nil || utf8.RuneCountInString(text) > limit {
+				t.Errorf("a part of at most %d characters: %d, %v:\n%s", limit, utf8.RuneCountInString(text), err, part)
+			}
+			folded += strings.Count(part, "<blockquote expandable>")
+		}
+	}
+	if folded < 3*4+4 {
+		t.Errorf("%d folded quotes in parts", folded)
 	}
 	md, err := r.Markdown(p)
 	if err != nil {
