@@ -29,7 +29,7 @@ func (s *Store) acknowledgements(ctx context.Context, from, to int64) ([]Count, 
 	}
 	var acknowledged, never float64
 	err = s.reading().row(ctx, `SELECT (SELECT count(*) FROM `+firstAcknowledged+` AND e.written_at >= $1 AND e.written_at < $2),
-		(SELECT count(*) FROM incidents WHERE state = 'resolved' AND ended_at >= $1 AND ended_at < $2 AND id NOT IN
+		(SELECT count(*) FROM incidents WHERE ended_at >= $1 AND ended_at < $2 AND id NOT IN
 			(SELECT incident_id FROM entries WHERE kind = 'acknowledgement' AND supersedes = 0))`, from, to).Scan(&acknowledged, &never)
 	if err != nil {
 		return nil, fmt.Errorf("acknowledgements: %w", err)
