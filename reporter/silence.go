@@ -1,6 +1,9 @@
 package reporter
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // SilenceState is how far a silence is.
 type SilenceState string
@@ -20,16 +23,32 @@ type Silence struct {
 	Incident string
 	Cluster  string
 	By       Person
-	Matchers map[string]string // labels that a silenced alert has, each with this value
-	StartsAt time.Time         // when it was asked for
-	EndsAt   time.Time         // when it is to end
+	Matchers []SilenceMatcher // all of which a silenced alert matches
+	StartsAt time.Time        // when it was asked for
+	EndsAt   time.Time        // when it is to end
 	State    SilenceState
 	APIID    string    // the cluster's id; "" if it is not known
 	EndedAt  time.Time // zero until it has ended
 	EndedBy  string    // the name of who ended it here; "" where it expired, or was ended in the cluster
 	Error    string    // why it failed, or why the cluster could not be asked; never holds a secret
-	Attempts int       // in a row that failed
+	Attempts int       // to create it, or in a row to ask about it
 	NextAt   time.Time // when the cluster is to be asked next
+}
+
+// KnownSilence is a silence as its cluster has it.
+type KnownSilence struct {
+	ID      string
+	EndsAt  time.Time
+	Expired bool
+}
+
+// ErrRefused means that a server does not take what it was asked to.
+var ErrRefused = errors.New("refused")
+
+// SilenceMatcher is a label and its value, or a regular expression that matches it whole.
+type SilenceMatcher struct {
+	Name, Value string
+	Regex       bool
 }
 
 // Lasts says whether the silence is in the cluster, or is going to be, as far as is known.

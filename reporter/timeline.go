@@ -11,6 +11,7 @@ type TimelineEvent struct {
 	At     time.Time
 	Firing bool
 	Alert  string
+	About  bool // the end is presumed, and known to within the time between two questions to the Alertmanager
 }
 
 // PersonEvent is what a person did about an incident, as its timeline shows it.

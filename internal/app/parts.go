@@ -31,6 +31,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/silence"
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
 )
 
@@ -316,6 +317,27 @@ func members(c *config.Config) map[string][]config.Alertmanager {
 	return out
 }
 
+// silenceable says whether people may silence alerts of a cluster.
+func silenceable(c *config.Config) func(cluster string) bool {
+	return func(cluster string) bool {
+		return slices.ContainsFunc(c.Alertmanagers, func(a config.Alertmanager) bool {
+			return a.Silences && cmp.Or(a.Name, reporter.ClusterDefault) == cmp.Or(cluster, reporter.ClusterDefault)
+		})
+	}
+}
+
+// silenceConfig opens the APIs of the Alertmanagers that take silences from here.
+func silenceConfig(c *config.Config, clusters map[string]incident.API) silence.Config {
+	out := silence.Config{Clusters: map[string]silence.Cluster{}, ExternalURL: c.ExternalURL, Poll: c.Incidents.ReconcileInterval}
+	for _, a := range c.Alertmanagers {
+		name := cmp.Or(a.Name, reporter.ClusterDefault)
+		if api, ok := clusters[name].(*alertmanager.API); ok && a.Silences {
+			out.Clusters[name] = alertmanager.NewSilencer(api)
+		}
+	}
+	return out
+}
+
 // reconcileConfig opens the APIs of the configured Alertmanagers.
 func reconcileConfig(c *config.Config) (incident.ReconcileConfig, error) {
 	out := incident.ReconcileConfig{
@@ -487,6 +509,7 @@ func (r *reading) set(retries *report.Retries) compose.Set {
 		Reports:     reports{r, retries}, Postmortems: r.postmortem, Writer: r.render, Locale: r.cfg.Locale, Zone: r.cfg.Zone,
 		GiveUpAfter:  r.cfg.Delivery.GiveUpAfter,
 		RouteLocales: r.locales,
+		Silenceable:  silenceable(r.cfg),
 		Pictures: pictures{
 			render: r.render, postmortem: r.postmortem, locale: r.cfg.Locale, zone: r.cfg.Zone, graph: r.cfg.Incidents.Graph,
 		},

@@ -20,6 +20,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
+	"github.com/awoooi/awoooi-reporter/reporter/silence"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
@@ -40,6 +41,7 @@ type reporterPart struct {
 	figures   postmortem.Querier // where prometheus.url is not set
 	journal   *incident.Journal
 	reconcile *incident.Reconciler
+	silences  *silence.Silencer
 	watch     *incident.Watch
 	webhook   *webhook.Handler
 	outbox    *outbox.Outbox
@@ -66,10 +68,12 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	p := &reporterPart{
 		log: d.Log, now: d.Now, stdout: d.Stdout, registry: d.Registry, access: d.Access, store: d.Store, figures: d.Figures,
 	}
+	p.silences = silence.New(silence.Config{}, p.store, p.store, p.log)
 	s, err := p.build(c)
 	if err != nil {
 		return nil, err
 	}
+	p.silences.SetConfig(s.silence)
 	p.retries = report.NewRetries(p.log, p.now, p.registry)
 	p.reading.Store(s.reading)
 	p.texts = compose.New(p.store, s.reading.set(p.retries), p.now, p.log)
@@ -119,6 +123,7 @@ type reporterSettings struct {
 	outbox    outbox.Config
 	incident  incident.Config
 	reconcile incident.ReconcileConfig
+	silence   silence.Config
 	webhook   webhook.Config
 	chats     chat.Config
 }
@@ -132,6 +137,7 @@ func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
 	s.channels, err1 = channels(c, p.stdout, p.log)
 	s.reconcile, err2 = reconcileConfig(c)
 	s.reading, err3 = newReading(c, p.store, p.figures, p.log, p.now)
+	s.silence = silenceConfig(c, s.reconcile.Clusters)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		if err3 == nil {
 			s.reading.close()
@@ -143,6 +149,7 @@ func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
 		s.reading.close()
 		return reporterSettings{}, err
 	}
+	s.chats.Silencer = p.silences
 	return s, nil
 }
 
@@ -168,6 +175,7 @@ func (p *reporterPart) prepare(c *config.Config) (change, error) {
 			p.verifier.setChannels(s.channels)
 			p.journal.SetConfig(s.incident)
 			p.reconcile.SetConfig(s.reconcile)
+			p.silences.SetConfig(s.silence)
 			p.webhook.SetConfig(s.webhook)
 			p.chats.SetConfig(s.chats)
 			p.announce(c)
@@ -182,6 +190,7 @@ func (p *reporterPart) run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { p.scheduler.Run(ctx) })
 	tasks.Go(func() { p.reconcile.Run(ctx) })
+	tasks.Go(func() { p.silences.Run(ctx) })
 	tasks.Go(func() { p.watch.Run(ctx) })
 	tasks.Go(func() { p.verifier.run(ctx) })
 	tasks.Go(func() { p.chats.Run(ctx) })

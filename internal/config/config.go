@@ -160,6 +160,7 @@ type Alertmanager struct {
 	HTTPConfig      HTTPClient  `mapstructure:"http_config"`
 	BearerToken     secret.Text `mapstructure:"bearer_token"`
 	BearerTokenFile string      `mapstructure:"bearer_token_file"`
+	Silences        bool        `mapstructure:"silences"` // people may silence incidents, by this cluster's API
 }
 
 // Route is what becomes of the alerts that all its matchers match, in Alertmanager's syntax. Unset fields are those of incidents.

@@ -160,6 +160,8 @@ func (c *Config) validateAlertmanagers(p *Problems) {
 			checkURL(p, key+".url", "")
 		case name == reporter.ClusterDefault && !a.BearerToken.Empty():
 			p.Add(key+".bearer_token", "belongs to a cluster with a name", "set webhook.bearer_token, or give it a name")
+		case a.Silences && a.URL == "" && len(a.URLs) == 0:
+			p.Add(key+".silences", "needs the cluster's API", "write url or urls")
 		case !a.BearerToken.Empty() && !tokens[name].Empty() && tokens[name].Reveal() != a.BearerToken.Reveal():
 			p.Add(key+".bearer_token", "differs from that of another entry of this name", "remove one of them")
 		}

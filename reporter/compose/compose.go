@@ -101,6 +101,8 @@ type Set struct {
 	GiveUpAfter time.Duration  // how long a message is tried, for notices
 	// Interactive are the receivers in whose chats the bot hears what people do: their notices have buttons of actions.
 	Interactive map[string]bool
+	// Silenceable says whether alerts of a cluster can be silenced; nil is of none.
+	Silenceable func(cluster string) bool
 	// RouteLocales are the locales of routes by their names, of messages about heartbeats; one that is missing is Locale.
 	RouteLocales map[string]string
 }

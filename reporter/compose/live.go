@@ -53,8 +53,15 @@ func (s *Set) actions(d reporter.Delivery, p reporter.Postmortem) []reporter.Act
 	if !s.Interactive[d.Receiver] || p.Incident.Over() {
 		return nil
 	}
+	out := []reporter.ActionKind{reporter.ActionAcknowledge}
 	if p.Acknowledgement.Active() {
-		return []reporter.ActionKind{reporter.ActionRelease}
+		out[0] = reporter.ActionRelease
 	}
-	return []reporter.ActionKind{reporter.ActionAcknowledge}
+	if s.Silenceable == nil || !s.Silenceable(p.Incident.Cluster) {
+		return out
+	}
+	if _, lasts := reporter.LastingSilence(p.Silences); lasts {
+		return append(out, reporter.ActionUnsilence)
+	}
+	return append(out, reporter.ActionSilence1h, reporter.ActionSilence4h)
 }

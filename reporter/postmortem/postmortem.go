@@ -42,6 +42,8 @@ type History interface {
 	Alike(ctx context.Context, names []string, since, before time.Time, limit int) ([]reporter.Incident, error)
 	// Entries returns what people wrote about an incident, in order.
 	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
+	// Silences returns the silences that people asked for an incident, in the order in which they did.
+	Silences(ctx context.Context, incident string) ([]reporter.Silence, error)
 }
 
 // Querier evaluates PromQL. No samples and no error is an empty result.
@@ -129,6 +131,12 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 				}
 			}
 			p.Acknowledgement = reporter.AcknowledgementOf(entries)
+		}
+	}
+	if b.history != nil {
+		var err error
+		if p.Silences, err = b.history.Silences(ctx, in.ID); err != nil {
+			b.log.Warn("silences of the incident could not be read", "incident", in.ID, "err", err)
 		}
 	}
 	if p.Acknowledged.Before(in.StartedAt) { // What was acknowledged before this incident was another.
@@ -228,8 +236,8 @@ func timeline(in reporter.Incident) (_ []reporter.TimelineEvent, omitted int) {
 	for _, a := range in.Alerts {
 		name := alertName(a, common)
 		out = append(out, reporter.TimelineEvent{At: a.StartsAt, Firing: true, Alert: name})
-		if end, _ := a.Ended(); !end.IsZero() {
-			out = append(out, reporter.TimelineEvent{At: end, Alert: name})
+		if end, why := a.Ended(); !end.IsZero() {
+			out = append(out, reporter.TimelineEvent{At: end, Alert: name, About: why != reporter.ClosedResolved})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b reporter.TimelineEvent) int {

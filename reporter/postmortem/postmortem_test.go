@@ -30,6 +30,8 @@ func (h history) Earlier(_ context.Context, in reporter.Incident) (reporter.Earl
 
 func (history) Entries(context.Context, string) ([]reporter.Entry, error) { return nil, nil }
 
+func (history) Silences(context.Context, string) ([]reporter.Silence, error) { return nil, nil }
+
 func (history) Alike(context.Context, []string, time.Time, time.Time, int) ([]reporter.Incident, error) {
 	return nil, nil
 }

@@ -29,6 +29,8 @@ func (past) Earlier(context.Context, reporter.Incident) (reporter.Earlier, error
 
 func (past) Entries(context.Context, string) ([]reporter.Entry, error) { return nil, nil }
 
+func (past) Silences(context.Context, string) ([]reporter.Silence, error) { return nil, nil }
+
 func (p past) Alike(_ context.Context, names []string, since, before time.Time, limit int) (out []reporter.Incident, err error) {
 	for _, in := range p.incidents {
 		if slices.Contains(names, in.Alerts[0].Labels["alertname"]) && !in.StartedAt.Before(since) && in.StartedAt.Before(before) && len(out) < limit {

@@ -27,11 +27,7 @@ func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 	}
 	name := func(s string) string { return cut(clean(s), shortMax) }
 	if in.Over() {
-		end := at(in.EndedAt)
-		if in.CloseReason == reporter.ClosedReconciled || in.CloseReason == reporter.ClosedExpired {
-			end = "≈ " + end
-		}
-		lines = append(lines, l.T("live_resolved", end, l.Duration(in.Duration())))
+		lines = append(lines, l.T("live_resolved", about(presumed(in))+at(in.EndedAt), l.Duration(in.Duration())))
 	} else if in.State == reporter.IncidentChronic {
 		lines = append(lines, "⏳ "+l.T("live_chronic"))
 	}
@@ -47,10 +43,50 @@ func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 			word = "live_silencing"
 		}
 		lines = append(lines, "🔕 "+l.T(word, name(s.By.Name), at(s.EndsAt)))
-	} else if n := len(p.Silences); n > 0 && p.Silences[n-1].State == reporter.SilenceFailed {
-		lines = append(lines, "⚠️ "+l.T("live_silence_failed", cut(clean(p.Silences[n-1].Error), reasonMax)))
+	}
+	if n := len(p.Silences); n > 0 {
+		if s := p.Silences[n-1]; s.State == reporter.SilenceFailed || s.State == reporter.SilencePending && s.Error != "" {
+			lines = append(lines, "⚠️ "+l.T("live_silence_failed", cut(clean(s.Error), reasonMax)))
+		}
 	}
 	return lines
+}
+
+// about marks a time that is not known exactly.
+func about(is bool) string {
+	if is {
+		return "≈ "
+	}
+	return ""
+}
+
+// presumed says whether the end of an incident follows from what an Alertmanager no longer had when it was asked, or from nothing having
+// been received for long.
+func presumed(in reporter.Incident) bool {
+	return in.CloseReason == reporter.ClosedReconciled || in.CloseReason == reporter.ClosedExpired
+}
+
+// silenceEvents are the beginnings and the ends of silences, without their times in words.
+func silenceEvents(l language, p reporter.Postmortem, zone *time.Location) (out []Event) {
+	name := func(s string) string { return cut(clean(s), shortMax) }
+	for _, s := range p.Silences {
+		switch {
+		case s.State == reporter.SilenceFailed:
+			text := name(s.By.Name) + ": " + l.T("live_silence_failed", cut(clean(s.Error), reasonMax))
+			out = append(out, Event{Icon: "⚠️", Text: text, at: s.StartsAt})
+			continue
+		case s.APIID != "":
+			out = append(out, Event{Icon: "🔕", Text: l.T("live_silenced", name(s.By.Name), s.EndsAt.In(zone).Format(clockOfDate)), at: s.StartsAt})
+		}
+		switch {
+		case s.EndedAt.IsZero() || s.APIID == "":
+		case s.EndedBy != "":
+			out = append(out, Event{Icon: "🔔", Text: l.T("event_unsilenced", name(s.EndedBy)), at: s.EndedAt})
+		default:
+			out = append(out, Event{Icon: "🔔", Text: l.T("event_silence_ended"), at: s.EndedAt})
+		}
+	}
+	return out
 }
 
 // actionKeys are the keys of the words on the buttons of actions.

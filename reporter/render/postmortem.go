@@ -443,6 +443,10 @@ func (v *PostmortemView) events(l language, p reporter.Postmortem, zone *time.Lo
 	for _, e := range people {
 		times = append(times, e.At.In(zone))
 	}
+	silences := silenceEvents(l, p, zone)
+	for _, e := range silences {
+		times = append(times, e.at.In(zone))
+	}
 	layout := time.TimeOnly
 	for _, t := range times {
 		if t.Format(time.DateOnly) != times[0].Format(time.DateOnly) {
@@ -453,11 +457,16 @@ func (v *PostmortemView) events(l language, p reporter.Postmortem, zone *time.Lo
 		if p.TimelineOmitted > 0 && n == len(p.Timeline)/2 {
 			v.Timeline = append(v.Timeline, Event{Skipped: p.TimelineOmitted, at: p.Timeline[max(n-1, 0)].At})
 		}
-		v.Timeline = append(v.Timeline, Event{At: e.At.In(zone).Format(layout), Firing: e.Firing, Alert: clean(e.Alert), at: e.At})
+		at := about(e.About) + e.At.In(zone).Format(layout)
+		v.Timeline = append(v.Timeline, Event{At: at, Firing: e.Firing, Alert: clean(e.Alert), at: e.At})
 	}
 	for _, e := range people {
 		icon, text := personEvent(l, e)
 		v.people = append(v.people, Event{At: e.At.In(zone).Format(layout), Icon: icon, Text: text, at: e.At})
+	}
+	for _, e := range silences {
+		e.At = e.at.In(zone).Format(layout)
+		v.people = append(v.people, e)
 	}
 }
 
@@ -535,7 +544,7 @@ func period(in reporter.Incident, zone *time.Location) string {
 	if start.Format(time.DateOnly) == end.Format(time.DateOnly) {
 		layout = "15:04"
 	}
-	return start.Format(i18n.Minute) + " → " + end.Format(layout)
+	return start.Format(i18n.Minute) + " → " + about(presumed(in)) + end.Format(layout)
 }
 
 // newLink makes a link that can be clicked only of what chats take for an address: Telegram drops links to hosts

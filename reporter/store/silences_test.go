@@ -1,0 +1,86 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
+)
+
+func TestSilences(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		put(t, s, incident("I", 0, -1), incident("J", 0, 5))
+		if _, err := s.Enqueue(t.Context(), reporter.NewDelivery(reporter.DeliveryFiring, "I", "r", s.Now())); err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, reporter.DeliverySent, reporter.DeliveryFiring, "I")
+		silence := func(id, incident string, ends time.Duration) reporter.Silence {
+			return reporter.Silence{
+				ID: id, Incident: incident, Cluster: "default", By: reporter.Person{Kind: reporter.AuthorTelegram, ID: "7", Name: "王小明"},
+				Matchers: []reporter.SilenceMatcher{{Name: "a", Value: "b\"\\"}, {Name: "alertname", Value: "A|B", Regex: true}},
+				StartsAt: day, EndsAt: day.Add(ends), State: reporter.SilencePending, NextAt: day,
+			}
+		}
+		add := func(n reporter.Silence, added bool, want error) {
+			t.Helper()
+			if got, err := s.AddSilence(t.Context(), n); got != added || !errors.Is(err, want) {
+				t.Errorf("%s: %v, %v; want %v, %v", n.ID, got, err, added, want)
+			}
+		}
+		first, second := silence("1", "I", time.Hour), silence("2", "I", 4*time.Hour)
+		add(first, true, nil)
+		add(silence("x", "I", time.Hour), false, nil) // which lasts already
+		add(second, true, nil)
+		add(silence("x", "J", time.Hour), false, reporter.ErrResolved)
+		add(silence("x", "K", time.Hour), false, reporter.ErrNotFound)
+		stored, err := s.Silences(t.Context(), "I")
+		if diff := cmp.Diff([]reporter.Silence{first, second}, stored); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if got := due(t, s, time.Hour); len(got) != 1 || got[0] != "firing I v2" {
+			t.Errorf("the notice waits for %q", got)
+		}
+		active := first
+		active.State, active.APIID, active.Attempts, active.NextAt = reporter.SilenceActive, "api", 1, day.Add(time.Minute)
+		if saved, err := s.SaveSilence(t.Context(), active, reporter.SilencePending); !saved || err != nil {
+			t.Errorf("saved %v, %v", saved, err)
+		}
+		waiting, err := s.DueSilences(t.Context(), day, 10)
+		if err != nil || len(waiting) != 1 || waiting[0].ID != "2" {
+			t.Errorf("due: %+v, %v", waiting, err)
+		}
+		for _, want := range []int64{2, 0} {
+			if n, err := s.EndSilences(t.Context(), "I", "Bob", day); n != want || err != nil {
+				t.Errorf("%d silences are to end, %v; want %d", n, err, want)
+			}
+		}
+		if _, err := s.EndSilences(t.Context(), "K", "Bob", day); !errors.Is(err, reporter.ErrNotFound) {
+			t.Errorf("of no incident: %v", err)
+		}
+		// What an attempt finds out that began before the person ended it does not undo that; the cluster's id is kept.
+		late := second
+		late.State, late.APIID = reporter.SilenceActive, "late"
+		if saved, err := s.SaveSilence(t.Context(), late, reporter.SilencePending); saved || err != nil {
+			t.Errorf("saved %v, %v", saved, err)
+		}
+		stored, err = s.Silences(t.Context(), "I")
+		if err != nil || stored[0].State != reporter.SilenceEnding || stored[1].State != reporter.SilenceEnding || stored[1].APIID != "late" || stored[1].EndedBy != "Bob" {
+			t.Errorf("%+v, %v", stored, err)
+		}
+		if _, err := s.Prune(t.Context(), day.Add(1000*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, incident("I", 0, 5))
+		if _, err := s.Prune(t.Context(), day.Add(1000*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := s.Silences(t.Context(), "I"); len(left) > 0 || err != nil {
+			t.Errorf("silences of a deleted incident: %+v, %v", left, err)
+		}
+	})
+}
