@@ -306,6 +306,15 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
+// CopyDatabase makes a database with the content of another one, to which nobody may be connected.
+func (p *Postgres) CopyDatabase(ctx context.Context, from, name string) error {
+	sql := "CREATE DATABASE " + pgx.Identifier{name}.Sanitize() + " TEMPLATE " + pgx.Identifier{from}.Sanitize()
+	if err := p.exec(ctx, "postgres", sql); err != nil {
+		return fmt.Errorf("postgres: database %s: %w", name, err)
+	}
+	return nil
+}
+
 // Halt ends the server and keeps its data, so that Restart can follow.
 func (p *Postgres) Halt() error {
 	// SIGQUIT is PostgreSQL's immediate shutdown: it waits for no client, and takes its children along.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // crashDir is set in the processes that TestCompositionThatEndsTheProcess starts.
@@ -35,7 +36,7 @@ func TestCompositionThatEndsTheProcess(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	s := openStore(t, dir)
+	s := storetest.Open(t, dir)
 	var ds []reporter.Delivery
 	for _, subject := range []string{"before", "poison", "after"} {
 		ds = append(ds, pending(subject, "oncall"))
@@ -58,7 +59,7 @@ func TestCompositionThatEndsTheProcess(t *testing.T) {
 		if !errors.As(err, &exit) || exit.ExitCode() != 42 {
 			t.Fatalf("%v: %s", err, out)
 		}
-		s := openStore(t, dir)
+		s := storetest.Open(t, dir)
 		for _, d := range all(t, s) {
 			if d.Subject == "poison" && d.Attempts != crashes+1 {
 				t.Errorf("after %d crashes the attempts are %d", crashes+1, d.Attempts)
@@ -86,7 +87,7 @@ func TestCompositionThatEndsTheProcess(t *testing.T) {
 	if want := "after before minimal:poison"; strings.Join(got, " ") != want {
 		t.Errorf("sent %q, want %q", got, want)
 	}
-	for _, d := range all(t, openStore(t, dir)) {
+	for _, d := range all(t, storetest.Open(t, dir)) {
 		if d.Subject == "poison" && (d.State != reporter.DeliverySent || d.Attempts != 4) {
 			t.Errorf("the poison message is %s after %d attempts: %q", d.State, d.Attempts, d.LastError)
 		}
@@ -108,7 +109,7 @@ func sendUntilMinimal(t *testing.T, dir string) error {
 		}
 		return reporter.Message{HTML: d.Subject}, nil
 	})
-	o := outbox.New(openStore(t, dir), composer, map[string]outbox.Channel{"oncall": &file{w: sent, then: cancel}},
+	o := outbox.New(storetest.Open(t, dir), composer, map[string]outbox.Channel{"oncall": &file{w: sent, then: cancel}},
 		outbox.Config{BackoffMin: 200 * time.Millisecond, BackoffMax: 300 * time.Millisecond},
 		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err := o.Run(ctx); err != nil {

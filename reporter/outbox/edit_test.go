@@ -24,6 +24,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 	"github.com/awoooi/awoooi-reporter/reporter/telegram"
 )
 
@@ -500,7 +501,7 @@ func TestKilledDuringEdits(t *testing.T) {
 		return nil
 	}
 	change := func(state reporter.IncidentState) {
-		s := openStore(t, dir)
+		s := storetest.Open(t, dir)
 		put(t, s, state, "oncall", "I")
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -567,7 +568,7 @@ func (k killing) EndEdit(ctx context.Context, e reporter.Edit, d reporter.Delive
 func editUntilKilled(t *testing.T, dir string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	s := openStore(t, dir)
+	s := storetest.Open(t, dir)
 	k := killing{s, os.Getenv("AWOOOI_TEST_KILL_AT")}
 	channel, err := telegram.New(telegram.Config{
 		Token: secret.New(token), ChatID: "-100", APIURL: os.Getenv("AWOOOI_TEST_BOT"),

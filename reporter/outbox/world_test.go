@@ -17,6 +17,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // state is the real store, whose writes can be made to fail, and which can die: from then on nothing reaches it.
@@ -279,7 +280,7 @@ type world struct {
 // newState opens a state of its own.
 func newState(t *testing.T, ds ...reporter.Delivery) *state {
 	t.Helper()
-	s := &state{Store: openStore(t, t.TempDir())}
+	s := &state{Store: storetest.Open(t, t.TempDir())}
 	if _, err := s.Enqueue(t.Context(), ds...); err != nil {
 		t.Fatal(err)
 	}
@@ -318,16 +319,6 @@ func (w *world) delivery(subject string) reporter.Delivery {
 
 func pending(subject, receiver string) reporter.Delivery {
 	return reporter.NewDelivery(reporter.DeliveryPostmortem, subject, receiver, time.Now())
-}
-
-func openStore(t *testing.T, dir string) *store.Store {
-	t.Helper()
-	s, err := store.OpenSQLite(t.Context(), dir, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
 }
 
 func all(t *testing.T, s *store.Store) []reporter.Delivery {

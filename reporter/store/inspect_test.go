@@ -7,6 +7,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // Inspecting a state finds none, or its version, and leaves it as it is.
@@ -27,7 +28,7 @@ func TestInspect(t *testing.T) {
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
 		t.Errorf("%v were created: %v", files, err)
 	}
-	sqlite := open(t, dir)
+	sqlite := storetest.Open(t, dir)
 	openPostgres(t, dsn)
 	for name, of := range inspect {
 		if v, err := of(); err != nil || v.Have != v.Want || v.Err() != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	journal "github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // versionBefore is the one before the newest, and populated is what a journal of version 5 held, in microseconds: of each kind of
@@ -100,7 +101,7 @@ func TestUpgradeOfAPopulatedState(t *testing.T) {
 			dir := t.TempDir()
 			statements, version := before(t, "sqlite")
 			execFile(t, filepath.Join(dir, "state.db"), statements+fmt.Sprintf("; PRAGMA user_version = %d; PRAGMA application_id = %d", version, 0x41574f49))
-			return open(t, dir)
+			return storetest.Open(t, dir)
 		},
 		"postgres": func(t *testing.T) *store.Store {
 			dsn := database(t)

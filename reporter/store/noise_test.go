@@ -16,6 +16,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 var noiseEpisodes = flag.Int("store.episodes", 10_000, "how many episodes TestNoiseEqualsAnIndependentCount counts")
@@ -210,7 +211,7 @@ func TestNoiseEqualsAnIndependentCount(t *testing.T) {
 
 func sqliteWithDB(t *testing.T) (*store.Store, *sql.DB) {
 	dir := t.TempDir()
-	s := open(t, dir)
+	s := storetest.Open(t, dir)
 	return s, other(t, "sqlite", filepath.Join(dir, "state.db"))
 }
 
@@ -308,7 +309,7 @@ func BenchmarkNoise(b *testing.B) {
 	for _, clusters := range []int{1, 3} {
 		b.Run(fmt.Sprintf("clusters=%d", clusters), func(b *testing.B) {
 			dir := b.TempDir()
-			s := open(b, dir)
+			s := storetest.Open(b, dir)
 			seedEpisodes(b, other(b, "sqlite", filepath.Join(dir, "state.db")), 100_000, clusters, day)
 			for b.Loop() {
 				if _, err := s.Noise(context.Background(), day.Add(-reporter.NoiseWindow), day, hours, 20); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	journal "github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 func TestListIncidents(t *testing.T) {
@@ -383,7 +384,7 @@ func TestReportDeliveries(t *testing.T) {
 
 // A large journal: the list reads a page, counts, and looks for texts, and does not read all there is.
 func BenchmarkListIncidents(b *testing.B) {
-	for kind, s := range map[string]*store.Store{"sqlite": open(b, b.TempDir()), "postgres": openPostgres(b, database(b))} {
+	for kind, s := range map[string]*store.Store{"sqlite": storetest.Open(b, b.TempDir()), "postgres": openPostgres(b, database(b))} {
 		fill(b, s, 100_000)
 		for name, f := range map[string]reporter.IncidentFilter{
 			"all":               {},

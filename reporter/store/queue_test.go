@@ -16,6 +16,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	journal "github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // What is put into the state wakes the process, and is due in order of urgency and age; what an undone update put is not
@@ -312,7 +313,7 @@ func TestUpdatesShareACommit(t *testing.T) {
 func TestOneProcessRunsOnAFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	one, two := open(t, dir), open(t, dir)
+	one, two := storetest.Open(t, dir), storetest.Open(t, dir)
 	if err := one.Exclusive(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -435,5 +436,5 @@ func TestSharedCommitsGiveTheSameIncidents(t *testing.T) {
 
 func openSQLiteAlone(t *testing.T) *store.Store {
 	t.Helper()
-	return open(t, t.TempDir())
+	return storetest.Open(t, t.TempDir())
 }

@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // A state that cannot be written, or whose file is gone, is no state; one that has vanished since the last run is said to have.
 func TestAStateThatIsGoneIsNoticed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := open(t, dir)
+	s := storetest.Open(t, dir)
 	if err := s.Exclusive(dir); err != nil {
 		t.Fatal(err)
 	}

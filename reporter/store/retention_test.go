@@ -12,6 +12,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // soak lives through the days as the program does, each with the same load, and returns the size of the state at the end of
@@ -49,16 +50,16 @@ func soak(t *testing.T, s *store.Store, days int, size func() int64) []int64 {
 	return sizes
 }
 
-// plateau fails where the state of the second half is larger than that of the first, whose days were longer than what is
-// kept.
+// plateau fails where the state still grows in its last quarter. It is full long before, but PostgreSQL reuses pages of an index some
+// days after they were emptied.
 func plateau(t *testing.T, sizes []int64) {
 	t.Helper()
-	half, last := sizes[len(sizes)/2], sizes[len(sizes)-1]
-	t.Logf("state: %d KiB after %d days, %d KiB after %d", half>>10, len(sizes)/2+1, last>>10, len(sizes))
-	if last > half+half/10 {
+	late, last := sizes[len(sizes)*3/4], sizes[len(sizes)-1]
+	t.Logf("state: %d KiB after %d days, %d KiB after %d", late>>10, len(sizes)*3/4+1, last>>10, len(sizes))
+	if last > late+late/20 {
 		t.Errorf("the state grows: %v", sizes)
 	}
-	if sizes[5] > half || sizes[0] >= sizes[5] {
+	if sizes[5] > late || sizes[0] >= sizes[5] {
 		t.Errorf("the state of the first days did not grow, so nothing was shown: %v", sizes)
 	}
 }
@@ -68,7 +69,7 @@ func TestStateStopsGrowing(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		s := open(t, dir)
+		s := storetest.Open(t, dir)
 		db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "state.db")+"?mode=ro")
 		if err != nil {
 			t.Fatal(err)

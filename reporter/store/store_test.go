@@ -22,21 +22,12 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 var day = time.Date(2026, 4, 22, 0, 0, 0, 123456000, time.UTC)
 
-func open(tb testing.TB, dir string) *store.Store {
-	tb.Helper()
-	s, err := store.OpenSQLite(tb.Context(), dir, slog.New(slog.DiscardHandler))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { s.Close() })
-	return s
-}
-
-// onBoth runs the test on SQLite and on PostgreSQL: the two are to be told apart by their names only. Each call of open is
+// onBoth runs the test on SQLite and on PostgreSQL: the two are to differ by their names only. Each call of open is
 // another process on the same state.
 func onBoth(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 	t.Helper()
@@ -44,11 +35,11 @@ func onBoth(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		test(t, func() *store.Store { return open(t, dir) })
+		test(t, func() *store.Store { return storetest.Open(t, dir) })
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		dsn := database(t)
+		dsn := migrated(t)
 		test(t, func() *store.Store { return openPostgres(t, dsn) })
 	})
 }
@@ -66,6 +57,41 @@ func database(tb testing.TB) string {
 	}
 	name := fmt.Sprintf("state%d", databases.Add(1))
 	if err := pg.CreateDatabase(tb.Context(), name); err != nil {
+		tb.Fatal(err)
+	}
+	return pg.DSN(name)
+}
+
+// template is the name of a database with an empty state, which is made once: its migrations take long.
+var template = sync.OnceValues(func() (string, error) {
+	pg, err := server.Server()
+	if err != nil {
+		return "", err
+	}
+	const name = "state_template"
+	if err := pg.CreateDatabase(context.Background(), name); err != nil {
+		return "", err
+	}
+	s, err := store.OpenPostgres(context.Background(), secret.New(pg.DSN(name)), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	return name, s.Close()
+})
+
+// migrated makes a database with an empty state, and returns its DSN.
+func migrated(tb testing.TB) string {
+	tb.Helper()
+	from, err := template()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pg, err := server.Server()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name := fmt.Sprintf("state%d", databases.Add(1))
+	if err := pg.CopyDatabase(tb.Context(), from, name); err != nil {
 		tb.Fatal(err)
 	}
 	return pg.DSN(name)
@@ -575,7 +601,7 @@ func TestForeignAndDamagedFilesAreLeftAlone(t *testing.T) {
 			execFile(t, path, "CREATE TABLE x (y INT); PRAGMA application_id = 1096240969; PRAGMA user_version = 99")
 		}, "newer version"},
 		"damaged": {func(t *testing.T, path string) {
-			s := open(t, filepath.Dir(path))
+			s := storetest.Open(t, filepath.Dir(path))
 			for n := range 200 {
 				put(t, s, incident(fmt.Sprintf("I-%d", n), n, 1))
 			}
@@ -638,7 +664,7 @@ func execFile(t *testing.T, path, statements string) {
 func TestCrashKeepsWhatWasCommitted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := open(t, dir)
+	s := storetest.Open(t, dir)
 	for n := range 50 {
 		put(t, s, incident(fmt.Sprintf("I-%d", n), n, 1))
 	}
@@ -658,7 +684,7 @@ func TestCrashKeepsWhatWasCommitted(t *testing.T) {
 		from.Close()
 		to.Close()
 	}
-	all, err := open(t, crashed).Incidents(t.Context(), 1000)
+	all, err := storetest.Open(t, crashed).Incidents(t.Context(), 1000)
 	if err != nil || len(all) != 50 {
 		t.Errorf("%d of 50 incidents, %v", len(all), err)
 	}
@@ -667,7 +693,7 @@ func TestCrashKeepsWhatWasCommitted(t *testing.T) {
 func TestManyWritersAndReaders(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a dir?with#odd%20 name")
-	one, two := open(t, dir), open(t, dir)
+	one, two := storetest.Open(t, dir), storetest.Open(t, dir)
 	var wg sync.WaitGroup
 	for n := range 8 {
 		wg.Go(func() {
@@ -697,7 +723,7 @@ func TestManyWritersAndReaders(t *testing.T) {
 }
 
 func benchmarkUpdate(b *testing.B, writers int) {
-	s := open(b, b.TempDir())
+	s := storetest.Open(b, b.TempDir())
 	b.SetParallelism(max(1, writers/2))
 	var mu sync.Mutex
 	n := 0
