@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/go-openapi/runtime"
 	openapi "github.com/go-openapi/runtime/client"
 	"github.com/go-openapi/strfmt"
@@ -73,45 +74,77 @@ const mostAnswer = 512 << 20
 // would take hundreds of megabytes at once.
 func consume(body io.Reader, into any) error {
 	limited := &io.LimitedReader{R: body, N: mostAnswer}
-	in := json.NewDecoder(limited)
 	var err error
+	var syntax *jsontext.SyntacticError
 	if alerts, ok := into.(*models.GettableAlerts); ok {
-		err = fingerprints(in, alerts)
+		err = fingerprints(limited, alerts)
 	} else {
-		err = in.Decode(into)
+		err = json.NewDecoder(limited).Decode(into)
 	}
 	switch {
 	case err != nil && limited.N <= 0:
 		return errTooLarge
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return io.ErrUnexpectedEOF
 	case errors.Is(err, io.EOF): // which the client would take for an answer without alerts
 		return errNotAlertmanager
+	case errors.As(err, &syntax): // whose text has names of the answer
+		return fmt.Errorf("%w: syntax error at byte %d", errNotAlertmanager, syntax.ByteOffset)
 	}
 	return err
 }
 
-func fingerprints(in *json.Decoder, to *models.GettableAlerts) error {
-	begin, err := in.Token()
+// fingerprints reads an array of alerts.
+func fingerprints(body io.Reader, to *models.GettableAlerts) error {
+	in := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	begin, err := in.ReadToken()
 	if err != nil {
 		return err
 	}
-	if begin != json.Delim('[') {
+	if begin.Kind() != '[' {
 		return errNotAlertmanager
 	}
-	for in.More() {
-		var alert *models.GettableAlert
-		var one *struct {
-			Fingerprint *string `json:"fingerprint"`
-		}
-		if err := in.Decode(&one); err != nil {
+	for kind := in.PeekKind(); kind == '{' || kind == 'n'; kind = in.PeekKind() {
+		alert, err := fingerprint(in)
+		if err != nil {
 			return err
-		}
-		if one != nil {
-			alert = &models.GettableAlert{Fingerprint: one.Fingerprint}
 		}
 		*to = append(*to, alert)
 	}
-	_, err = in.Token()
+	end, err := in.ReadToken()
+	if err == nil && end.Kind() != ']' {
+		err = errNotAlertmanager
+	}
 	return err
+}
+
+// fingerprint reads an alert, of which it keeps only that; null is none.
+func fingerprint(in *jsontext.Decoder) (*models.GettableAlert, error) {
+	begin, err := in.ReadToken()
+	if err != nil || begin.Kind() == 'n' {
+		return nil, err
+	}
+	alert := &models.GettableAlert{}
+	for in.PeekKind() == '"' {
+		name, err := in.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		if name.String() != "fingerprint" || in.PeekKind() != '"' {
+			if err := in.SkipValue(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		value, err := in.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		text := value.String()
+		alert.Fingerprint = &text
+	}
+	_, err = in.ReadToken() // its end, or what is wrong
+	return alert, err
 }
 
 // Known returns the fingerprints of all alerts that any answering member of the cluster has, including silenced and inhibited
