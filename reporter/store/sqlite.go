@@ -24,6 +24,11 @@ const (
 	readers       = 4
 	// walLimit is what is left of the write-ahead log after a burst of writes has made it larger.
 	walLimit = 16 << 20
+	// checkpointPages is from how many pages on, of 4 KiB, the write-ahead log is copied into the file: one that was changed several
+	// times since is copied once.
+	checkpointPages = walLimit >> 12
+	// writerCache is how much of the file the writing connection keeps in memory, of which indices of a large one need most.
+	writerCache = 16 << 20
 )
 
 // OpenSQLite opens DIR/state.db, and makes both if they are not there. A file that is damaged, is not ours or was
@@ -48,7 +53,7 @@ func OpenSQLite(ctx context.Context, dir string, log *slog.Logger) (*Store, erro
 	if s.file, err = os.Stat(path); err != nil {
 		return nil, fmt.Errorf("state file: %w", err)
 	}
-	if s.write, err = openFile(path, 1); err != nil {
+	if s.write, err = openFile(path, 1, fmt.Sprintf("cache_size(-%d)", writerCache>>10)); err != nil {
 		return nil, err
 	}
 	if s.read, err = openFile(path, readers); err != nil {
@@ -88,7 +93,7 @@ func private(path string) error {
 	return f.Close()
 }
 
-func openFile(path string, connections int) (*sql.DB, error) {
+func openFile(path string, connections int, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{}
 	q.Set("_txlock", "immediate")
 	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()))
@@ -98,6 +103,10 @@ func openFile(path string, connections int) (*sql.DB, error) {
 	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
 	// What undoes a statement within its transaction is not written to a file: no crash needs it.
 	q.Add("_pragma", "temp_store(MEMORY)")
+	q.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages))
+	for _, p := range pragmas {
+		q.Add("_pragma", p)
+	}
 	return openDSN(path, q, connections)
 }
 
