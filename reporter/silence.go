@@ -42,6 +42,9 @@ type KnownSilence struct {
 	Expired bool
 }
 
+// ErrNothingInCommon means that alerts have no label in common by which they, and no others, could be silenced.
+var ErrNothingInCommon = errors.New("its alerts have no label in common, so that a silence would cover others too")
+
 // ErrRefused means that a server does not take what it was asked to.
 var ErrRefused = errors.New("refused")
 

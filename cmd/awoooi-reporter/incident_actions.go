@@ -29,7 +29,12 @@ func incidentActions(o *options) []*cobra.Command {
 					a.Person = userName()
 				}
 				var err error
-				if a.Text, err = noteText(cmd.InOrStdin(), args[1:]); err != nil {
+				if cmd.Name() == "silence" {
+					a.For, err = silenceTime(args[1])
+				} else {
+					a.Text, err = noteText(cmd.InOrStdin(), args[1:])
+				}
+				if err != nil {
 					return err
 				}
 				t, err := openTools(cmd, o, app.Needs{State: true})
@@ -72,6 +77,22 @@ func incidentActions(o *options) []*cobra.Command {
 				}
 				return nil
 			}),
+		act("silence ID DURATION", "Silence an incident's alerts in its Alertmanager, as for 1h or 4h", cobra.ExactArgs(2),
+			func(cmd *cobra.Command, t *app.Tools, a app.IncidentAction) error {
+				if err := t.Silence(cmd.Context(), a); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "a silence of incident %s for %s is asked for by %s\n", cell(a.ID), a.For, cell(a.Person))
+				return nil
+			}),
+		act("unsilence ID", "End the silences of an incident that people made here", cobra.ExactArgs(1),
+			func(cmd *cobra.Command, t *app.Tools, a app.IncidentAction) error {
+				if err := t.Unsilence(cmd.Context(), a); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "the end of the silences of incident %s is asked for by %s\n", cell(a.ID), cell(a.Person))
+				return nil
+			}),
 		act("note ID TEXT...", "Add a note to an incident; - reads its text from the standard input", cobra.MinimumNArgs(2),
 			func(cmd *cobra.Command, t *app.Tools, a app.IncidentAction) error {
 				if err := t.Note(cmd.Context(), a); err != nil {
@@ -81,6 +102,17 @@ func incidentActions(o *options) []*cobra.Command {
 				return nil
 			}),
 	}
+}
+
+// silenceLongest is the longest silence of an incident: a longer one is rather a change of the alert.
+const silenceLongest = 7 * 24 * time.Hour
+
+func silenceTime(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Minute || d > silenceLongest {
+		return 0, fmt.Errorf("silence: %q is no duration from 1m to %s, such as 1h or 4h", text, silenceLongest)
+	}
+	return d, nil
 }
 
 // by is who wrote an entry, and when.

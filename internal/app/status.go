@@ -26,6 +26,7 @@ const newestSample = "max(timestamp(awoooi_collector_window_end_timestamp_second
 func (p *reporterPart) pages(queries collectorStatus) *pages.Pages {
 	return pages.New(pages.Config{
 		Store: p.store, Texts: compose.Pages{Composer: p.texts}, Status: status{p, queries}, Settings: p.pageSettings,
+		Silencer:  p.silences,
 		Protected: p.access.protected, Authenticate: p.access.forActions, Registry: p.registry, Log: p.log, Now: p.now,
 	})
 }

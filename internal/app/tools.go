@@ -159,6 +159,7 @@ func operations() []controlled {
 	return []controlled{
 		reportZone, reportPreview, reportSend, postmortemMessage, postmortemText, incidentsList, deliveriesList, deliveryRetry,
 		deliveryCancel, incidentRemove, incidentAcknowledge, incidentRelease, incidentNote,
+		incidentSilence, incidentUnsilence,
 	}
 }
 

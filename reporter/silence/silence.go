@@ -159,8 +159,6 @@ func (s *Silencer) End(ctx context.Context, incident string, by reporter.Person)
 	return err
 }
 
-var errNothingInCommon = errors.New("its alerts have no label in common, so that a silence would cover others too")
-
 // Matchers are the narrowest that match the alerts of an incident that fire, and those of its kind that may come: the labels that they have
 // in common and, where their names differ, these.
 func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
@@ -188,7 +186,7 @@ func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errNothingInCommon
+		return nil, reporter.ErrNothingInCommon
 	}
 	if common["alertname"] == "" && !names[""] && len(names) <= namesMax {
 		var quoted []string

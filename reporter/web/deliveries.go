@@ -208,7 +208,7 @@ func (v *page) done(q url.Values) string {
 		return v.T("saved")
 	case "unchanged":
 		return v.T("nothing_changed")
-	case "acknowledged", "released", "acknowledged_before", "not_acknowledged", "note":
+	case "acknowledged", "released", "acknowledged_before", "not_acknowledged", "note", "silenced", "unsilenced":
 		return v.T("done_" + q.Get("done"))
 	case "retry_all":
 		n, err := strconv.Atoi(q.Get("count"))

@@ -291,6 +291,7 @@ type incidentBody struct {
 	Acting     acting
 	Similar    []incidentRow
 	Markdown   string
+	Silence    *silenceBody
 	Done       string // the words of what was just done; "" for nothing
 	Written    writtenBody
 	Taken      acknowledgementBody
@@ -363,8 +364,9 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	body.Written, body.Timeline = v.written(path, entries), v.story(body.Timeline, entries)
+	body.Written, body.Timeline = v.written(path, entries), v.story(append(body.Timeline, v.silenceRows(pm.Silences)...), entries)
 	body.Taken = v.acknowledgement(pm, path, body.Acting)
+	body.Silence = v.silences(pm, path, body.Acting, p.cfg.Silencer != nil && p.cfg.Silencer.Can(in.Cluster))
 	ds, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{
 		Kind: reporter.DeliveryPostmortem, Subject: in.ID, Limit: listed,
 	})

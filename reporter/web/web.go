@@ -122,6 +122,7 @@ type Config struct {
 	Store    Store
 	Texts    Texts
 	Status   Status
+	Silencer Silencer        // nil: nothing can be silenced
 	Settings func() Settings // asked at each request, since a reload may change it
 	// Protected says whether a request that is served had to be authenticated.
 	Protected func(r *http.Request) bool
@@ -193,6 +194,8 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.Handle("POST /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.save)))
 	mux.Handle("POST /incidents/{id}/acknowledge", p.cfg.Authenticate(p.timed(p.acknowledge)))
 	mux.Handle("POST /incidents/{id}/release", p.cfg.Authenticate(p.timed(p.release)))
+	mux.Handle("POST /incidents/{id}/silence", p.cfg.Authenticate(p.timed(p.silence)))
+	mux.Handle("POST /incidents/{id}/unsilence", p.cfg.Authenticate(p.timed(p.unsilence)))
 	mux.Handle("POST /incidents/{id}/note", p.cfg.Authenticate(p.timed(p.note)))
 }
 

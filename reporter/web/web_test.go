@@ -53,6 +53,8 @@ type world struct {
 	locale        string
 	external      string
 	protected     bool
+	silencer      *silencer
+	silences      []reporter.Silence
 }
 
 func (w world) ListIncidents(_ context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error) {
@@ -247,6 +249,7 @@ func (w world) Postmortem(_ context.Context, in reporter.Incident) (reporter.Pos
 	for n, a := range in.Alerts {
 		pm.Timeline = append(pm.Timeline, reporter.TimelineEvent{At: a.StartsAt, Firing: true, Alert: fmt.Sprint("<alert> ", n)})
 	}
+	pm.Silences = w.silences
 	if w.entries != nil {
 		pm.Entries, pm.Acknowledgement = *w.entries, reporter.AcknowledgementOf(*w.entries)
 		pm.Acknowledged = pm.Acknowledgement.First
@@ -319,8 +322,12 @@ func pagesOf(store web.Store, w world) http.Handler {
 func handler(store web.Store, w world, texts web.Texts, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	var calls atomic.Int32
+	var silencer web.Silencer
+	if w.silencer != nil {
+		silencer = w.silencer
+	}
 	web.New(web.Config{
-		Store: store, Texts: texts, Status: w,
+		Store: store, Texts: texts, Status: w, Silencer: silencer,
 		Settings: func() web.Settings {
 			return web.Settings{Zone: zone, Locale: cmp.Or(w.locale, "en"), Product: "ACME", ExternalURL: w.external, Version: "1.2.3"}
 		},
