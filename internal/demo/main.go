@@ -1,5 +1,6 @@
 // Command demo shows the whole chain on real parts: it starts a throw-away PostgreSQL with 30 seeded days, Prometheus,
-// Alertmanager and a fake Telegram around the given binary, and prints the report and the postmortem as Telegram got them.
+// Alertmanager and a fake Telegram around the given binary, lets a person act in the chat, and prints the report, the notice and the
+// postmortem as Telegram got them.
 package main
 
 import (
@@ -102,16 +103,16 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	conf := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(conf, []byte(programConfig(dir, dsn, "http://"+addr, svc.addr, bot.URL())), 0o600); err != nil {
-		return err
-	}
 	// Prometheus must know the program's address and the program Prometheus'; a file is read again, an address is not.
 	am, err := localstack.StartAlertmanager(ctx, localstack.AlertmanagerOptions{Config: alertmanagerConfig(addr)})
 	if err != nil {
 		return err
 	}
 	parts.add(am.Stop)
+	conf := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(conf, []byte(programConfig(dir, dsn, "http://"+addr, svc.addr, bot.URL(), am.URL())), 0o600); err != nil {
+		return err
+	}
 	prom, err := localstack.StartPrometheus(ctx, localstack.PrometheusOptions{
 		ScrapeInterval: time.Second, Targets: []string{addr, svc.addr}, Rules: rules, AlertmanagerURL: am.URL(),
 	})
@@ -136,7 +137,10 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	if err := until(ctx, "the incident to open", open); err != nil {
 		return errors.Join(err, program.said())
 	}
-	say("the incident is open; after a while the service is repaired")
+	if err := inTheChat(ctx, say, bot, am.URL()); err != nil {
+		return errors.Join(err, program.said())
+	}
+	say("after a while the service is repaired")
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -150,18 +154,80 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	if err := queue.Run(); err != nil {
 		return fmt.Errorf("report --send: %w", err)
 	}
-	if err := bot.Wait(ctx, 2); err != nil {
-		return errors.Join(fmt.Errorf("telegram did not get both messages: %w", err), program.said())
+	if err := bot.Wait(ctx, 3); err != nil {
+		return errors.Join(fmt.Errorf("telegram did not get all messages: %w", err), program.said())
+	}
+	resolved := func() bool { return strings.HasPrefix(bot.Messages()[0].Plain, "✅") }
+	if err := until(ctx, "the notice to say that the incident is resolved", resolved); err != nil {
+		return errors.Join(err, program.said())
 	}
 	for _, m := range bot.Messages() {
 		fmt.Fprintf(out, "\n──── Telegram got, in chat %s ────\n%s\n", m.ChatID, m.Plain)
 	}
 	fmt.Fprintln(out)
-	say("done: a row in PostgreSQL ended as a line of the report, an alert as a postmortem")
+	say("done: a row in PostgreSQL ended as a line of the report, an alert as a postmortem with what a person did in the chat")
 	return nil
 }
 
-func programConfig(dir, dsn, self, service, bot string) string {
+// alice is a member of the chat.
+var alice = localstack.BotUser{ID: 1001, Name: "王小明", Username: "ming"}
+
+// inTheChat lets a person acknowledge the incident, write about it, silence it and undo that, and shows what the notice says each time.
+func inTheChat(ctx context.Context, say func(string, ...any), bot *localstack.BotAPI, alertmanager string) error {
+	if err := bot.Wait(ctx, 1); err != nil {
+		return fmt.Errorf("telegram did not get the notice of the incident: %w", err)
+	}
+	notice := bot.Messages()[0].ID
+	bot.SetMember(chat, alice.ID, "member")
+	silences := func() bool {
+		body, ok := get(ctx, alertmanager+"/api/v2/silences?active=true")
+		return ok && strings.Contains(body, `"state":"active"`) && strings.Contains(body, alice.Name+" via awoooi-reporter")
+	}
+	for _, step := range []struct {
+		action, what string
+		is           func() bool // it is done
+	}{
+		{"ack", alice.Name + " taps ✋ in the chat", func() bool { return strings.Contains(bot.Messages()[0].Plain, "✋ "+alice.Name) }},
+		{"silence1h", alice.Name + " taps 🔕: Alertmanager has a silence of the incident's alerts", func() bool {
+			return silences() && strings.Contains(bot.Messages()[0].Plain, "🔕 "+alice.Name)
+		}},
+		{"unsilence", alice.Name + " undoes it: the silence has ended in Alertmanager", func() bool {
+			return !silences() && !strings.Contains(bot.Messages()[0].Plain, "🔕 "+alice.Name)
+		}},
+	} {
+		if err := tap(ctx, bot, notice, step.action); err != nil {
+			return err
+		}
+		if err := until(ctx, step.what, step.is); err != nil {
+			return err
+		}
+		status := strings.Split(bot.Messages()[0].Plain, "\n")
+		say("%s; the notice shows: %s", step.what, strings.Join(status[:min(3, len(status))], " / "))
+	}
+	note := bot.Reply(chat, notice, "#原因 部署 v2.3 後逾時設定遺失", alice)
+	if err := until(ctx, "the cause to be taken", func() bool { return bot.Reaction(chat, note) != "" }); err != nil {
+		return err
+	}
+	say("%s replies with #原因, which is the root cause in the postmortem", alice.Name)
+	return nil
+}
+
+// tap presses the button of an action, once the notice has it.
+func tap(ctx context.Context, bot *localstack.BotAPI, notice int, action string) error {
+	var err error
+	pressed := until(ctx, "the button of "+action, func() bool {
+		for n, b := range bot.Messages()[0].Buttons {
+			if strings.HasPrefix(b.Data, action+":") {
+				_, err = bot.Tap(chat, notice, n, alice)
+				return true
+			}
+		}
+		return false
+	})
+	return errors.Join(pressed, err)
+}
+
+func programConfig(dir, dsn, self, service, bot, alertmanager string) string {
 	return fmt.Sprintf(`
 external_url: %s
 state: {path: %s/data}
@@ -169,6 +235,8 @@ sources:
   - {name: awoooi, kind: postgres, dsn: %q}
   - {name: awoooi_api, kind: http, url: "http://%s"}
 prometheus: {url: "http://127.0.0.1:1"} # the environment says which
+alertmanagers: [{url: %q, silences: true}]
+telegram: {listen: true}
 incidents:
   min_duration: 10s # 10m in real life; nobody wants to wait that long for a demo
   digest_from: 0 # likewise, for the minute in which postmortems wait for others
@@ -176,7 +244,7 @@ incidents:
 receivers:
   - name: oncall
     telegram: {bot_token: %q, chat_id: %q, api_url: %q}
-`, self, dir, dsn, service, token, chat, bot)
+`, self, dir, dsn, service, alertmanager, token, chat, bot)
 }
 
 func alertmanagerConfig(addr string) string {
