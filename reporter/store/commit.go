@@ -146,7 +146,8 @@ func (s *Store) journalTurn(ctx context.Context, tx tx) (time.Time, error) {
 	var locked, plans string
 	var now int64
 	// The columns are evaluated in their order: the time is that after the lock was got.
-	if err := tx.row(ctx, `SELECT pg_advisory_xact_lock($1)::text, `+databaseNow+`, `+lookups, journalLock).Scan(&locked, &now, &plans); err != nil {
+	turn := tx.row(ctx, `SELECT pg_advisory_xact_lock($1)::text, `+databaseNow+`, `+lookups, journalLock)
+	if err := turn.Scan(&locked, &now, &plans); err != nil {
 		return time.Time{}, fmt.Errorf("journal lock: %w", err)
 	}
 	if s.now != nil {

@@ -106,7 +106,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	// A subquery, so that no planner begins with the incidents and reads all their alerts for each that is asked for.
 	ofCluster := ` AND (SELECT i.cluster IN (` + t.element(2) + `, '` + reporter.ClusterDefault + `') OR i.adopted
 		FROM incidents i WHERE i.id = a.incident_id)`
-	ofGroup := `i.ended_at IS NULL AND i.group_key = ` + t.element(0) + ` AND i.receiver = ` + t.element(1) + ` AND i.cluster = ` + t.element(2)
+	ofGroup := `i.ended_at IS NULL AND i.group_key = ` + t.element(0) + ` AND i.receiver = ` + t.element(1) +
+		` AND i.cluster = ` + t.element(2)
 	more, count := "", 4
 	if len(groups) > 0 { // seldom
 		more, count = ` UNION SELECT i.id FROM `+t.each(5)+` v JOIN incidents i ON `+ofGroup, 5
@@ -120,7 +121,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` 
 			AND a.ends_at >= `+t.integer(1)+ofCluster+`
 		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v
-		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.held AND `+ofGroup+more+`) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
+		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.held AND `+ofGroup+more+`
+		) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
 		l := &loaded{Incident: in, was: &in, stored: map[alertKey]storedAlert{}, extras: and}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
 			large = append(large, []any{in.ID})
