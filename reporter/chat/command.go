@@ -56,6 +56,9 @@ func (a *accountWork) text(ctx context.Context, u reporter.UpdateState) (effect,
 		return nil, "", err
 	}
 	w := a.words(here)
+	if u.From.Name == "" { // an administrator who writes in the name of the chat
+		u.From.Name = w.T("chat_administrator")
+	}
 	m := commandText.FindStringSubmatch(u.Text)
 	switch {
 	case m != nil && m[2] != "" && !strings.EqualFold(m[2], a.name):

@@ -114,7 +114,7 @@ func TestWhichRepliesAreTaken(t *testing.T) {
 		"of a stranger":            {func() int { return w.bot.Reply(group, notice, "i", stranger) }, "", "oncall Only members of this chat may do that."},
 		"in another chat of ours":  {func() int { return w.bot.Reply(other, notice, "j", ann) }, "", ""},
 		"in a foreign chat":        {func() int { return w.bot.Reply(foreign, notice, "k", ann) }, "", ""},
-		"in the name of the chat":  {func() int { return w.bot.SayAnonymously(group, notice, "l") }, "I-1 note : l", ""},
+		"in the name of the chat":  {func() int { return w.bot.SayAnonymously(group, notice, "l") }, "I-1 note Administrator: l", ""},
 		"too long":                 {func() int { return w.bot.Reply(group, notice, strings.Repeat("磁", 4096), ann) }, "", "oncall Not stored: at most 4000 characters"},
 		"a text that is no reply":  {func() int { return w.bot.Say(group, "m", ann) }, "", ""},
 		"nothing to read":          {func() int { return w.bot.Reply(group, notice, "", ann) }, "", ""},

@@ -54,6 +54,8 @@ type accountWork struct {
 	registered time.Time // when to register commands; zero: that is done
 	fault      string    // of polling, as it was logged
 	closed     bool      // the gate of listening has a reason
+	tried      int64     // the update that was tried last, and how often
+	triedTimes int
 }
 
 func newAccountWork(l *Listener, cfg Config, account string, bot Bot) *accountWork {

@@ -338,7 +338,7 @@ func TestReplicasNeverPollAtTheSameTime(t *testing.T) {
 			w.bot.Reply(group, 1, text, who)
 			want = append(want, "note "+who.Name+": "+text)
 		}
-		at := rand.IntN(2) //nolint:gosec // which one stops is no secret
+		at := rand.IntN(2)
 		stops[at]()
 		stops[at] = w.listen(stores[at])
 	}

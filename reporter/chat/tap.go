@@ -111,6 +111,18 @@ func acknowledged(
 	return w.T("chat_acknowledged_before", id, cut(who.Author, nameMax), w.at(who.WrittenAt)), nil
 }
 
+// silenceTries is how often a silence is asked for that is not taken, for a reason that may pass.
+const silenceTries = 10
+
+// tries counts how often this process has tried an update.
+func (a *accountWork) tries(u reporter.UpdateState) int {
+	if a.tried != u.Seq {
+		a.tried, a.triedTimes = u.Seq, 0
+	}
+	a.triedTimes++
+	return a.triedTimes
+}
+
 // silence asks for a silence, or for the end of those that people made here. That is stored before the tap is marked as applied, and may
 // be repeated.
 func (a *accountWork) silence(
@@ -133,7 +145,12 @@ func (a *accountWork) silence(
 	switch {
 	case errors.Is(err, reporter.ErrResolved):
 		return shown(u, w.T("chat_resolved", id)), resultRefused, nil
-	case errors.Is(err, reporter.ErrNotFound):
+	case errors.Is(err, reporter.ErrTooMany):
+		return shown(u, w.T("chat_too_many", id)), resultRefused, nil
+	case errors.Is(err, reporter.ErrNotFound), errors.Is(err, reporter.ErrNothingInCommon):
+		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
+	case err != nil && a.tries(u) >= silenceTries: // It must not hold back the others for ever.
+		a.log.Error("a silence was not taken", "incident", incident, "err", err)
 		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
 	case err != nil:
 		return nil, "", err

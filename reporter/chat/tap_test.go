@@ -272,7 +272,10 @@ func (s *silencer) End(_ context.Context, incident string, by reporter.Person) e
 func TestSilences(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s := &silencer{fail: []error{errors.New("the database is away"), reporter.ErrResolved}}
+	s := &silencer{fail: []error{errors.New("the database is away"), reporter.ErrResolved, reporter.ErrNothingInCommon, reporter.ErrTooMany}}
+	for range 10 {
+		s.fail = append(s.fail, errors.New("out of order"))
+	}
 	w.cfg.Silencer = s
 	w.incident("I-1", "", false)
 	notice := w.notice("I-1", "oncall")
@@ -283,6 +286,9 @@ func TestSilences(t *testing.T) {
 		want   string
 	}{
 		{reporter.ActionSilence1h, ann, "I-1: already resolved"}, // after it was tried again
+		{reporter.ActionSilence1h, ann, "I-1: cannot be silenced here"},
+		{reporter.ActionSilence1h, ann, "I-1: not stored, it has too many entries"},
+		{reporter.ActionSilence1h, ann, "I-1: cannot be silenced here"}, // after it was tried ten times
 		{reporter.ActionSilence1h, ann, "🔕 I-1: silence for 1h requested"},
 		{reporter.ActionSilence4h, bob, "🔕 I-1: silence for 4h requested"},
 		{reporter.ActionSilence4h, stranger, "Only members of this chat may do that."},

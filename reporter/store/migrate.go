@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -14,6 +15,9 @@ const migrationOfKeys = 6
 // migrationOfSummaries is the number of the migration since which lists need not read alerts.
 const migrationOfSummaries = 8
 
+// migrationOfMessages is the number of the migration since which messages are found with their deliveries.
+const migrationOfMessages = 13
+
 // afterMigration does what SQL cannot do in both databases alike, in the transaction of the migration of that number.
 func afterMigration(ctx context.Context, q querier, number int) error {
 	switch number {
@@ -21,6 +25,8 @@ func afterMigration(ctx context.Context, q querier, number int) error {
 		return hashKeys(ctx, q)
 	case migrationOfSummaries:
 		return summarizeAll(ctx, q)
+	case migrationOfMessages:
+		return findMessages(ctx, q)
 	}
 	return nil
 }
@@ -56,4 +62,51 @@ func hashKeys(ctx context.Context, q querier) error {
 		}
 	}
 	return nil
+}
+
+// messagesAtOnce is how many deliveries findMessages reads at once.
+const messagesAtOnce = 500
+
+// findMessages keeps which delivery each message that was sent is of. The parts may hold what PostgreSQL does not read as JSON.
+func findMessages(ctx context.Context, q querier) error {
+	for after := int64(0); ; {
+		batch, err := sentBatch(ctx, q, after)
+		if err != nil {
+			return err
+		}
+		for _, d := range batch {
+			if err := saveMessages(ctx, q, d); err != nil {
+				return err
+			}
+		}
+		if len(batch) < messagesAtOnce {
+			return nil
+		}
+		after = batch[len(batch)-1].ID
+	}
+}
+
+// sentBatch returns deliveries after that id with the ids of their messages, and nothing else.
+func sentBatch(ctx context.Context, q querier, after int64) (out []reporter.Delivery, err error) {
+	rows, err := q.query(ctx, `SELECT id, receiver, parts FROM deliveries WHERE id > $1 AND parts IS NOT NULL ORDER BY id LIMIT $2`,
+		after, messagesAtOnce)
+	if err != nil {
+		return nil, fmt.Errorf("messages: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d reporter.Delivery
+		var parts string
+		if err := rows.Scan(&d.ID, &d.Receiver, &parts); err != nil {
+			return nil, fmt.Errorf("messages: %w", err)
+		}
+		if json.Unmarshal([]byte(parts), &d.Parts) != nil {
+			d.Parts = nil // Replies to its messages are about nothing.
+		}
+		out = append(out, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("messages: %w", err)
+	}
+	return out, nil
 }

@@ -41,9 +41,10 @@ INSERT INTO alerts (incident_id, fingerprint, starts_at, ends_at, firing, seen_a
 	('MOVED', 'f4', %[1]d, NULL, TRUE, %[1]d, NULL, '', '{"alertname":"A"}', '{}', '', 'x', 'A'),
 	('MOVED', 'f4', %[2]d, NULL, TRUE, %[2]d, NULL, '', '{"alertname":"A"}', '{}', '', 'x', 'A'),
 	('PRESUMED', 'f5', %[1]d, NULL, TRUE, %[1]d, %[2]d, 'reconciled', '{"alertname":"A"}', '{}', '', 'x', 'A');
-INSERT INTO deliveries (key, kind, subject, receiver, state, attempts, last_error, created_at, next_attempt) VALUES
-	('postmortem/RESOLVED/oncall', 'postmortem', 'RESOLVED', 'oncall', 'sent', 1, '', %[2]d, %[2]d),
-	('postmortem/PRESUMED/oncall', 'postmortem', 'PRESUMED', 'oncall', 'pending', 0, '', %[2]d, %[2]d);
+INSERT INTO deliveries (key, kind, subject, receiver, state, parts, attempts, last_error, created_at, next_attempt) VALUES
+	('postmortem/RESOLVED/oncall', 'postmortem', 'RESOLVED', 'oncall', 'sent', '[{"HTML":"\u0000","MessageID":"41"},{"MessageID":""}]', 1, '',
+		%[2]d, %[2]d),
+	('postmortem/PRESUMED/oncall', 'postmortem', 'PRESUMED', 'oncall', 'pending', NULL, 0, '', %[2]d, %[2]d);
 INSERT INTO claims (report, due, claimed_at) VALUES ('daily', %[1]d, %[1]d);
 INSERT INTO deliveries (key, kind, subject, receiver, state, message, attempts, last_error, created_at, next_attempt) VALUES
 	('postmortem/WAITS/slow', 'postmortem', 'WAITS', 'slow', 'pending', '{}', 1, 'retry after 1h: 429', %[1]d, %[2]d);
@@ -180,6 +181,10 @@ func TestUpgradeOfAPopulatedState(t *testing.T) {
 			slices.Sort(got)
 			same(t, "deliveries", "BY-ALERT pending, MOVED pending, PRESUMED pending, RESOLVED sent, WAITS pending", strings.Join(got, ", "))
 			// What was known of a receiver is at its gate; the outbox moves the address to the gate of its chat.
+			// Replies to messages of the version before are about their incidents.
+			if m, err := s.MessageOf(t.Context(), []string{"oncall"}, "chat x", "41"); err != nil || m.Subject != "RESOLVED" {
+				t.Errorf("message 41 is about %+v, %v", m, err)
+			}
 			gates, err := s.Gates(t.Context(), reporter.ReceiverGate("oncall"), reporter.ReceiverGate("dead"), reporter.ReceiverGate("slow"))
 			if err != nil || gates[0].MovedTo != "-100" || gates[0].Reason != reporter.ReasonNone ||
 				gates[1].Reason != reporter.ReasonReceiver || gates[1].Detail != "401" || !gates[2].WaitUntil.Equal(hour) {

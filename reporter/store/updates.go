@@ -75,7 +75,7 @@ func (s *Store) StoreUpdates(ctx context.Context, account string, asked, next in
 func (s *Store) NextUpdate(ctx context.Context, account string) (out reporter.UpdateState, found bool, err error) {
 	var body, answer string
 	var stored, applied sql.NullInt64
-	err = s.writing().row(ctx, `SELECT seq, body, answer, stored_at, attempts, applied_at FROM updates
+	err = s.reading().row(ctx, `SELECT seq, body, answer, stored_at, attempts, applied_at FROM updates
 		WHERE account = $1 AND done_at IS NULL ORDER BY seq LIMIT 1`, account).
 		Scan(&out.Seq, &body, &answer, &stored, &out.Attempts, &applied)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -20,7 +20,7 @@ CREATE TABLE update_offsets (
 	next    BIGINT NOT NULL -- the first update to ask for
 );
 
--- Which delivery each message in a chat is of.
+-- Which delivery each message in a chat is of: the program fills it in.
 CREATE TABLE sent_messages (
 	receiver    TEXT COLLATE "C" NOT NULL,
 	message_id  TEXT COLLATE "C" NOT NULL, -- the channel's
@@ -29,10 +29,6 @@ CREATE TABLE sent_messages (
 	PRIMARY KEY (receiver, message_id, chat)
 );
 CREATE INDEX sent_messages_delivery ON sent_messages (delivery_id);
-INSERT INTO sent_messages (receiver, message_id, delivery_id)
-	SELECT d.receiver, p.value->>'MessageID', d.id FROM deliveries d, json_array_elements(d.parts::json) p
-	WHERE d.parts IS NOT NULL AND p.value->>'MessageID' != '' ORDER BY d.id DESC
-	ON CONFLICT DO NOTHING;
 
 -- What a delivery replies to, where that does not follow from its subject: the channel's id of a message.
 ALTER TABLE deliveries ADD COLUMN reply_to TEXT NOT NULL DEFAULT '';

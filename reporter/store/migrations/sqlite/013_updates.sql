@@ -20,7 +20,7 @@ CREATE TABLE update_offsets (
 	next    INTEGER NOT NULL -- the first update to ask for
 ) STRICT, WITHOUT ROWID;
 
--- Which delivery each message in a chat is of.
+-- Which delivery each message in a chat is of: the program fills it in.
 CREATE TABLE sent_messages (
 	receiver    TEXT NOT NULL,
 	message_id  TEXT NOT NULL, -- the channel's
@@ -29,9 +29,6 @@ CREATE TABLE sent_messages (
 	PRIMARY KEY (receiver, message_id, chat)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sent_messages_delivery ON sent_messages (delivery_id);
-INSERT OR IGNORE INTO sent_messages (receiver, message_id, delivery_id)
-	SELECT d.receiver, json_extract(p.value, '$.MessageID'), d.id FROM deliveries d, json_each(d.parts) p
-	WHERE d.parts IS NOT NULL AND json_extract(p.value, '$.MessageID') != '' ORDER BY d.id DESC;
 
 -- What a delivery replies to, where that does not follow from its subject: the channel's id of a message.
 ALTER TABLE deliveries ADD COLUMN reply_to TEXT NOT NULL DEFAULT '';
