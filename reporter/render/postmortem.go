@@ -468,6 +468,7 @@ func (v *PostmortemView) events(l language, p reporter.Postmortem, zone *time.Lo
 		e.At = e.at.In(zone).Format(layout)
 		v.people = append(v.people, e)
 	}
+	slices.SortStableFunc(v.people, func(a, b Event) int { return a.at.Compare(b.at) }) // shorten keeps the latest
 }
 
 // sectionWords are the keys of the words for the sections that people write.

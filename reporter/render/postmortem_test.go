@@ -165,6 +165,8 @@ func TestPostmortemOfMuchText(t *testing.T) {
 		entries = append(entries, reporter.Entry{Kind: reporter.EntryNote, Text: fmt.Sprint("note ", n, " ", long), Author: long, WrittenAt: at})
 	}
 	people(&p, entries)
+	// A silence of the time of the first notes is no event of the latest ones.
+	p.Silences = []reporter.Silence{{APIID: "1", By: reporter.Person{Name: "an early silence"}, StartsAt: at, EndsAt: at.Add(time.Hour), State: reporter.SilenceActive}}
 	r := newRenderer(t)
 	m, err := r.Postmortem(p)
 	if err != nil {
@@ -181,7 +183,7 @@ func TestPostmortemOfMuchText(t *testing.T) {
 	if n := utf8.RuneCountInString(plain); n > 2*4096 {
 		t.Errorf("the message has %d characters", n)
 	}
-	for _, s := range []string{"\u202e", "\x00", "note 29"} {
+	for _, s := range []string{"\u202e", "\x00", "note 29", "an early silence"} {
 		if strings.Contains(plain, s) {
 			t.Errorf("the message has %q", s)
 		}

@@ -181,6 +181,18 @@ func TestPeopleInTheTimeline(t *testing.T) {
 	}
 }
 
+// The end of an alert that is presumed is marked.
+func TestPresumedEndsInTheTimeline(t *testing.T) {
+	t.Parallel()
+	w := world{ends: []reporter.TimelineEvent{{At: day, Alert: "known"}, {At: day, Alert: "presumed", About: true}}}
+	page := serve(w, "/incidents/A").Body.String()
+	for _, s := range []string{`<li class="ends">≈ <time`, `<li class="ends"><time`} {
+		if strings.Count(page, s) != 1 {
+			t.Errorf("%q is not once in the timeline", s)
+		}
+	}
+}
+
 func TestListsShowWhoTakesCare(t *testing.T) {
 	t.Parallel()
 	r := row(*firing(), 1)

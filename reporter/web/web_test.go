@@ -47,6 +47,7 @@ type world struct {
 	noise     []reporter.NoiseRow
 	// acknowledging says that incidents were acknowledged, in the review of noise.
 	acknowledging bool
+	ends          []reporter.TimelineEvent // of alerts, in the timeline
 	reportErr     error
 	did           *[]string
 	refusal       error
@@ -250,6 +251,7 @@ func (w world) Postmortem(_ context.Context, in reporter.Incident) (reporter.Pos
 		pm.Timeline = append(pm.Timeline, reporter.TimelineEvent{At: a.StartsAt, Firing: true, Alert: fmt.Sprint("<alert> ", n)})
 	}
 	pm.Silences = w.silences
+	pm.Timeline = append(pm.Timeline, w.ends...)
 	if w.entries != nil {
 		pm.Entries, pm.Acknowledgement = *w.entries, reporter.AcknowledgementOf(*w.entries)
 		pm.Acknowledged = pm.Acknowledgement.First
