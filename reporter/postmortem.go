@@ -22,7 +22,7 @@ type Postmortem struct {
 	// TrueStart is when the condition began to hold, which is earlier than the first alert by the rule's "for"; zero where
 	// Prometheus does not know it.
 	TrueStart time.Time
-	// Acknowledged is when somebody took the incident on; zero where that is not known.
+	// Acknowledged is when somebody acknowledged the incident; zero where that is not known.
 	Acknowledged time.Time
 	// Acknowledgement is who takes care of it here, and Silences what people asked for, in the order in which they did.
 	Acknowledgement Acknowledgement
@@ -153,6 +153,6 @@ type Details struct {
 	Decision    string
 	Disposition Disposition
 	Retries     int
-	// Acknowledged is when somebody took the incident on.
+	// Acknowledged is when somebody acknowledged the incident.
 	Acknowledged time.Time
 }

@@ -64,7 +64,7 @@ type PostmortemView struct {
 	TimeFiring string
 	// TrueStart is when the condition began to hold, and Before how long before the first alert that was.
 	TrueStart, Before string
-	// Acknowledged is when somebody took the incident on, and ToAcknowledge how long that took.
+	// Acknowledged is when somebody acknowledged the incident, and ToAcknowledge how long that took.
 	Acknowledged, ToAcknowledge string
 	// AcknowledgedBy is the name of who did; "" where only the time is known.
 	AcknowledgedBy string

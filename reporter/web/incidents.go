@@ -273,28 +273,28 @@ func parseCursor(s string) (reporter.IncidentCursor, error) {
 }
 
 type incidentBody struct {
-	In         reporter.Incident
-	P          reporter.Postmortem
-	Severity   reporter.Severity
-	Firing     string // for how long its alerts fired, where that is less than its duration
-	Text       template.HTML
-	Picture    *drawn // nil is none
-	NoPicture  bool   // one could not be drawn
-	Timeline   []timelineRow
-	Alerts     []alertRow
-	Folded     []alertRow       // behind Alerts, on the first page
-	Common     []reporter.Label // labels of every alert; each alert's row has its own only
-	Count      int
-	From, To   int
-	Prev, Next string
-	Deliveries []deliveryRow
-	Acting     acting
-	Similar    []incidentRow
-	Markdown   string
-	Silence    *silenceBody
-	Done       string // the words of what was just done; "" for nothing
-	Written    writtenBody
-	Taken      acknowledgementBody
+	In              reporter.Incident
+	P               reporter.Postmortem
+	Severity        reporter.Severity
+	Firing          string // for how long its alerts fired, where that is less than its duration
+	Text            template.HTML
+	Picture         *drawn // nil is none
+	NoPicture       bool   // one could not be drawn
+	Timeline        []timelineRow
+	Alerts          []alertRow
+	Folded          []alertRow       // behind Alerts, on the first page
+	Common          []reporter.Label // labels of every alert; each alert's row has its own only
+	Count           int
+	From, To        int
+	Prev, Next      string
+	Deliveries      []deliveryRow
+	Acting          acting
+	Similar         []incidentRow
+	Markdown        string
+	Silence         *silenceBody
+	Done            string // the words of what was just done; "" for nothing
+	Written         writtenBody
+	Acknowledgement acknowledgementBody
 }
 
 // timelineRow is an event of an alert or a person, or how many are left out.
@@ -365,7 +365,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body.Written, body.Timeline = v.written(path, entries), v.story(append(body.Timeline, v.silenceRows(pm.Silences)...), entries)
-	body.Taken = v.acknowledgement(pm, path, body.Acting)
+	body.Acknowledgement = v.acknowledgement(pm, path, body.Acting)
 	body.Silence = v.silences(pm, path, body.Acting, p.cfg.Silencer != nil && p.cfg.Silencer.Can(in.Cluster))
 	ds, err := p.cfg.Store.ListDeliveries(r.Context(), reporter.DeliveryFilter{
 		Kind: reporter.DeliveryPostmortem, Subject: in.ID, Limit: listed,

@@ -16,17 +16,17 @@ const (
 	peopleText   = 200 // characters of a note in a timeline
 )
 
-// acknowledge takes an incident on in the name of the user, and release gives it back. Both run for authenticated requests only.
+// acknowledge and release act in the name of the user. Both run for authenticated requests only.
 func (p *Pages) acknowledge(w http.ResponseWriter, r *http.Request) {
-	p.takeOn(w, r, p.cfg.Store.Acknowledge, "acknowledged", "acknowledged_before")
+	p.setAcknowledged(w, r, p.cfg.Store.Acknowledge, "acknowledged", "acknowledged_before")
 }
 
 func (p *Pages) release(w http.ResponseWriter, r *http.Request) {
-	p.takeOn(w, r, p.cfg.Store.Release, "released", "not_acknowledged")
+	p.setAcknowledged(w, r, p.cfg.Store.Release, "released", "not_acknowledged")
 }
 
-// takeOn does either, and redirects to the page of the incident, which says what was done, or that it was so already.
-func (p *Pages) takeOn(w http.ResponseWriter, r *http.Request, do acknowledger, did, already string) {
+// setAcknowledged does either, and redirects to the page of the incident, which says what was done, or that it was so already.
+func (p *Pages) setAcknowledged(w http.ResponseWriter, r *http.Request, do acknowledger, did, already string) {
 	in, err := p.theIncident(r)
 	if err != nil {
 		p.fail(w, r, err)

@@ -146,15 +146,15 @@ func (w world) Write(_ context.Context, entries ...reporter.Entry) ([]reporter.E
 }
 
 func (w world) Acknowledge(_ context.Context, incident string, by reporter.Person, _ reporter.MessageRef) (reporter.Entry, bool, error) {
-	return w.takeOn(incident, by, reporter.EntryAcknowledged)
+	return w.setAcknowledged(incident, by, reporter.EntryAcknowledged)
 }
 
 func (w world) Release(_ context.Context, incident string, by reporter.Person, _ reporter.MessageRef) (reporter.Entry, bool, error) {
-	return w.takeOn(incident, by, "")
+	return w.setAcknowledged(incident, by, "")
 }
 
-// takeOn is the store's, for one incident.
-func (w world) takeOn(incident string, by reporter.Person, text string) (reporter.Entry, bool, error) {
+// setAcknowledged is the store's, for one incident.
+func (w world) setAcknowledged(incident string, by reporter.Person, text string) (reporter.Entry, bool, error) {
 	if w.refusal != nil {
 		return reporter.Entry{}, false, w.refusal
 	}
