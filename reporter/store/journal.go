@@ -72,7 +72,7 @@ func newJournalTx(s *Store, tx tx) *journalTx {
 
 // load reads what the queries ask for, in a few statements for all of them.
 func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) error {
-	var keys, alerts, ids, names, held, groups [][]any
+	var keys, alerts, ids, held, groups [][]any
 	for _, q := range queries {
 		for _, k := range q.Keys {
 			keys = append(keys, []any{k.Of, k.Since.UnixMicro()})
@@ -90,12 +90,12 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 		for _, id := range q.Incidents {
 			ids = append(ids, []any{id})
 		}
-		for _, name := range q.Names {
-			names = append(names, []any{name})
+		for _, name := range q.Names { // Seldom is one in use that is not an incident to be read anyway.
+			ids = append(ids, []any{name})
 		}
 	}
-	args := make([]any, 6)
-	for n, list := range [][][]any{keys, alerts, ids, held, groups, names} {
+	args := make([]any, 5)
+	for n, list := range [][][]any{keys, alerts, ids, held, groups} {
 		text, err := array(list)
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
@@ -137,25 +137,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	if err := t.loadAlerts(ctx, whole, large, args[1]); err != nil {
 		return err
 	}
-	if err := t.loadHeartbeats(ctx, queries); err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	rows, err := t.query(ctx, `SELECT id FROM incidents WHERE id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)`, args[5])
-	if err != nil {
-		return fmt.Errorf("incidents: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return fmt.Errorf("incidents: %w", err)
-		}
-		t.taken[id] = true
-	}
-	return errors.Join(rows.Err(), rows.Close())
+	return t.loadHeartbeats(ctx, queries)
 }
 
 // loadAlerts reads all alerts of some incidents, and of others those that are firing, in doubt, or asked for.
