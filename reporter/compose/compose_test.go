@@ -22,6 +22,7 @@ type parts struct {
 	incidents  map[string]reporter.Incident
 	merged     []string
 	entries    []reporter.Entry
+	silences   []reporter.Silence
 	failed     reporter.Delivery
 	outages    map[string]reporter.HeartbeatOutage
 }
@@ -38,7 +39,7 @@ func (p *parts) Due(ctx context.Context, of reporter.Subject, _ time.Time) (repo
 }
 
 func (p *parts) Build(_ context.Context, in reporter.Incident) reporter.Postmortem {
-	return reporter.Postmortem{Incident: in, Acknowledgement: reporter.AcknowledgementOf(p.entries)}
+	return reporter.Postmortem{Incident: in, Acknowledgement: reporter.AcknowledgementOf(p.entries), Silences: p.silences}
 }
 
 func (p *parts) Digest(ins []reporter.Incident) reporter.Digest {

@@ -50,17 +50,25 @@ func (t *Composer) firing(ctx context.Context, d reporter.Delivery, in reporter.
 
 // actions are what people can do to an incident as it is, with the buttons of a notice.
 func (s *Set) actions(d reporter.Delivery, p reporter.Postmortem) []reporter.ActionKind {
-	if !s.Interactive[d.Receiver] || p.Incident.Over() {
+	if !s.Interactive[d.Receiver] {
+		return nil
+	}
+	able := s.Silenceable != nil && s.Silenceable(p.Incident.Cluster)
+	_, silenced := reporter.LastingSilence(p.Silences)
+	switch {
+	case p.Incident.Over() && able && silenced: // It would hide the next incident.
+		return []reporter.ActionKind{reporter.ActionUnsilence}
+	case p.Incident.Over():
 		return nil
 	}
 	out := []reporter.ActionKind{reporter.ActionAcknowledge}
 	if p.Acknowledgement.Active() {
 		out[0] = reporter.ActionRelease
 	}
-	if s.Silenceable == nil || !s.Silenceable(p.Incident.Cluster) {
+	switch {
+	case !able:
 		return out
-	}
-	if _, lasts := reporter.LastingSilence(p.Silences); lasts {
+	case silenced:
 		return append(out, reporter.ActionUnsilence)
 	}
 	return append(out, reporter.ActionSilence1h, reporter.ActionSilence4h)

@@ -14,15 +14,20 @@ func TestRevise(t *testing.T) {
 	acknowledged := []reporter.Entry{{
 		Kind: reporter.EntryAcknowledgement, Text: reporter.EntryAcknowledged, Author: "Alice", WrittenAt: time.Unix(1, 0),
 	}}
+	lasting := []reporter.Silence{{State: reporter.SilenceEnded}, {State: reporter.SilenceActive}}
 	type delivery = reporter.Delivery
 	for name, tc := range map[string]struct {
-		d       delivery
-		entries []reporter.Entry
-		want    string
-		err     error
+		d        delivery
+		entries  []reporter.Entry
+		silences []reporter.Silence
+		want     string
+		err      error
 	}{
 		"a notice":                        {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "listens"}, want: "firing O [ack] O@listens"},
 		"a notice, acknowledged":          {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "listens"}, entries: acknowledged, want: "firing O [release] O@listens"},
+		"a notice that can be silenced":   {d: delivery{Kind: reporter.DeliveryFiring, Subject: "S", Receiver: "listens"}, want: "firing S [ack silence1h silence4h] S@listens"},
+		"a notice that is silenced":       {d: delivery{Kind: reporter.DeliveryFiring, Subject: "S", Receiver: "listens"}, silences: lasting, want: "firing S [ack unsilence] S@listens"},
+		"a silence that outlasts it":      {d: delivery{Kind: reporter.DeliveryFiring, Subject: "SI", Receiver: "listens"}, silences: lasting, want: "firing SI [unsilence] SI@listens"},
 		"a notice whose incident is over": {d: delivery{Kind: reporter.DeliveryFiring, Subject: "I", Receiver: "listens"}, want: "firing I"},
 		"a notice without updates":        {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "other"}, want: "firing O"},
 		"a notice of nothing":             {d: delivery{Kind: reporter.DeliveryFiring, Subject: "X"}, err: reporter.ErrNotFound},
@@ -35,8 +40,10 @@ func TestRevise(t *testing.T) {
 			t.Parallel()
 			p := &parts{picture: []byte("png"), merged: []string{"I", "X", "O"}, entries: tc.entries, incidents: map[string]reporter.Incident{
 				"I": {ID: "I", State: reporter.IncidentResolved}, "O": {ID: "O", State: reporter.IncidentOpen},
-			}}
+				"S": {ID: "S", State: reporter.IncidentOpen, Cluster: "able"}, "SI": {ID: "SI", State: reporter.IncidentResolved, Cluster: "able"},
+			}, silences: tc.silences}
 			c, set := composer(p), p.set("")
+			set.Silenceable = func(cluster string) bool { return cluster == "able" }
 			set.Interactive = map[string]bool{"listens": true}
 			c.Use(set)
 			msg, err := c.Revise(t.Context(), tc.d)

@@ -34,9 +34,7 @@ func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 	if a := p.Acknowledgement; a.Active() {
 		lines = append(lines, "✋ "+l.T("live_acknowledged", name(a.By.Name), at(a.Since)))
 	}
-	if in.Over() {
-		return lines
-	}
+	// One that outlasts its incident hides the next one.
 	if s, ok := reporter.LastingSilence(p.Silences); ok {
 		word := "live_silenced"
 		if s.State == reporter.SilencePending {
@@ -44,7 +42,7 @@ func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 		}
 		lines = append(lines, "🔕 "+l.T(word, name(s.By.Name), at(s.EndsAt)))
 	}
-	if n := len(p.Silences); n > 0 {
+	if n := len(p.Silences); n > 0 && !in.Over() {
 		if s := p.Silences[n-1]; s.State == reporter.SilenceFailed || s.State == reporter.SilencePending && s.Error != "" {
 			lines = append(lines, "⚠️ "+l.T("live_silence_failed", cut(clean(s.Error), reasonMax)))
 		}

@@ -262,6 +262,7 @@ func TestFiringAndDigestText(t *testing.T) {
 		"live_resolved": func(locale string) (reporter.Message, error) {
 			p := live(p, locale)
 			p.Incident.State, p.Incident.EndedAt, p.Incident.CloseReason = reporter.IncidentResolved, in.StartedAt.Add(72*time.Minute), reporter.ClosedReconciled
+			p.Silences = []reporter.Silence{{State: reporter.SilenceActive, By: reporter.Person{Name: "王小明"}, EndsAt: in.StartedAt.Add(4 * time.Hour)}}
 			return r.Firing(p)
 		},
 		"live_digest": func(locale string) (reporter.Message, error) {

@@ -402,10 +402,28 @@ func TestOnAlertmanager(t *testing.T) {
 			t.Errorf("the silence says %+v, want %q", all, want)
 		}
 	}
+	// The end of a silenced alert is never sent, but the API shows it: reconciliation asks for silenced ones too.
+	before, _, err := api.Known(t.Context())
+	if err != nil || len(before) != 3 {
+		t.Fatalf("known %v, %v", before, err)
+	}
+	ended := alertmanager.Alert{Labels: ours[0], StartsAt: time.Now().Add(-time.Minute), EndsAt: time.Now().Add(-time.Second)}
+	if err := api.Post(t.Context(), ended); err != nil {
+		t.Fatal(err)
+	}
+	after := before
+	for deadline := time.Now().Add(time.Minute); len(after) == 3 && time.Now().Before(deadline); {
+		if after, _, err = api.Known(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(after) != 2 {
+		t.Errorf("after the end of a silenced alert its cluster knows %v", after)
+	}
 	if err := silencer.End(t.Context(), "I <1>", reporter.Person{Name: "Bob"}); err != nil {
 		t.Fatal(err)
 	}
-	if n = pass(); n.State != reporter.SilenceEnded || n.EndedBy != "Bob" || silenced()["Disk"] {
+	if n = pass(); n.State != reporter.SilenceEnded || n.EndedBy != "Bob" || silenced()["Load.High"] {
 		t.Errorf("after its end: %+v, silenced %v", n, silenced())
 	}
 	request()

@@ -80,10 +80,12 @@ func (v *page) silences(pm reporter.Postmortem, path string, a acting, able bool
 	if !able && len(pm.Silences) == 0 {
 		return nil
 	}
-	out := &silenceBody{Can: able && a.Offered && !pm.Incident.Over(), Path: path, Asks: a.Asks}
-	if s, ok := reporter.LastingSilence(pm.Silences); ok {
+	out := &silenceBody{Path: path, Asks: a.Asks}
+	s, lasts := reporter.LastingSilence(pm.Silences)
+	if lasts {
 		out.By, out.Until, out.Waits = s.By.Name, v.At(s.EndsAt), s.State == reporter.SilencePending
 	}
+	out.Can = able && a.Offered && (lasts || !pm.Incident.Over()) // One that outlasts its incident hides the next one.
 	if n := len(pm.Silences); n > 0 {
 		if s := pm.Silences[n-1]; s.State == reporter.SilenceFailed || s.State == reporter.SilencePending {
 			out.Failed = s.Error
