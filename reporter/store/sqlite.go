@@ -27,8 +27,8 @@ const (
 	// checkpointPages is from how many pages on, of 4 KiB, the write-ahead log is copied into the file: one that was changed several
 	// times since is copied once.
 	checkpointPages = walLimit >> 12
-	// writerCache is how much of the file the writing connection keeps in memory, of which indices of a large one need most.
-	writerCache = 16 << 20
+	// writerCache is how much of the file the writing connection keeps in memory.
+	writerCache = 4 << 20
 )
 
 // OpenSQLite opens DIR/state.db, and makes both if they are not there. A file that is damaged, is not ours or was
