@@ -245,7 +245,8 @@ func (s *Store) MessageOf(ctx context.Context, receivers []string, chat, message
 // to its send was lost, or has not come yet.
 func (s *Store) MayHaveSent(ctx context.Context, incident, receiver string) (bool, error) {
 	list, err := queryDeliveries(ctx, s.reading(), `WHERE receiver = $2 AND (subject IN ($1, $3) OR id IN (
-		SELECT merged_into FROM deliveries WHERE subject = $1 AND receiver = $2)) ORDER BY id`, incident, receiver, reporter.AnswerIncident+incident)
+		SELECT merged_into FROM deliveries WHERE subject = $1 AND receiver = $2)) ORDER BY id`,
+		incident, receiver, reporter.AnswerIncident+incident)
 	if err != nil {
 		return false, err
 	}
