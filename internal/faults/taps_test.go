@@ -203,6 +203,23 @@ func (c *chats) books(kills, early int, open func() (*store.Store, error)) {
 	}
 }
 
+// ask sends a command, whose answer is a message as all are: it arrives as a reply.
+func (c *chats) ask() {
+	c.t.Helper()
+	who := localstack.BotUser{ID: 1, Name: "Q"}
+	id := c.bot.Say(tapChat(0), "/incident "+tapped, who)
+	deadline := time.Now().Add(tapPatience)
+	for !slices.ContainsFunc(c.bot.Messages(), func(m localstack.BotMessage) bool {
+		return m.ReplyTo == id && m.ChatID == tapChat(0) && strings.Contains(m.Plain, "Broken") && len(m.Buttons) > 0
+	}) {
+		if time.Now().After(deadline) {
+			c.t.Errorf("a command was not answered:\n%s", c.procs[0].log.String())
+			return
+		}
+		pause(20 * time.Millisecond)
+	}
+}
+
 // polled waits until another poll has begun.
 func (c *chats) polled(before int) {
 	c.t.Helper()
@@ -237,6 +254,7 @@ func TestKillsBetweenTapAndAnswer(t *testing.T) {
 		p.start()
 		c.polled(polls)
 	}
+	c.ask()
 	// The process that still runs has the lock of the state's file, which a reader does not need.
 	c.books(*taps, early, func() (*store.Store, error) {
 		return store.OpenSQLite(context.Background(), filepath.Join(c.dir, "data"), slog.New(slog.DiscardHandler))
