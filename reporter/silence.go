@@ -42,8 +42,8 @@ type KnownSilence struct {
 	Expired bool
 }
 
-// ErrNothingInCommon means that alerts have no label in common by which they, and no others, could be silenced.
-var ErrNothingInCommon = errors.New("its alerts have no label in common, so that a silence would cover others too")
+// ErrNothingInCommon means that alerts have not enough in common to be silenced without others.
+var ErrNothingInCommon = errors.New("no silence would cover its firing alerts and no others")
 
 // ErrRefused means that a server does not take what it was asked to.
 var ErrRefused = errors.New("refused")

@@ -147,7 +147,9 @@ func (a *accountWork) silence(
 		return shown(u, w.T("chat_resolved", id)), resultRefused, nil
 	case errors.Is(err, reporter.ErrTooMany):
 		return shown(u, w.T("chat_too_many", id)), resultRefused, nil
-	case errors.Is(err, reporter.ErrNotFound), errors.Is(err, reporter.ErrNothingInCommon):
+	case errors.Is(err, reporter.ErrNothingInCommon):
+		return shown(u, w.T("chat_silence_too_wide", id)), resultRefused, nil
+	case errors.Is(err, reporter.ErrNotFound):
 		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
 	case err != nil && a.tries(u) >= silenceTries: // It must not hold back the others for ever.
 		a.log.Error("a silence was not taken", "incident", incident, "err", err)

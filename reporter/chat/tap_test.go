@@ -286,7 +286,7 @@ func TestSilences(t *testing.T) {
 		want   string
 	}{
 		{reporter.ActionSilence1h, ann, "I-1: already resolved"}, // after it was tried again
-		{reporter.ActionSilence1h, ann, "I-1: cannot be silenced here"},
+		{reporter.ActionSilence1h, ann, "I-1: not silenced, for no silence would cover its firing alerts and no others"},
 		{reporter.ActionSilence1h, ann, "I-1: not stored, it has too many entries"},
 		{reporter.ActionSilence1h, ann, "I-1: cannot be silenced here"}, // after it was tried ten times
 		{reporter.ActionSilence1h, ann, "🔕 I-1: silence for 1h requested"},

@@ -73,6 +73,7 @@ const (
 	askTimeout = 10 * time.Second
 	atOnce     = 50
 	sweep      = 5 * time.Second
+	alertName  = "alertname"
 	namesMax   = 50  // alert names in one matcher
 	personMax  = 100 // characters of a name
 )
@@ -160,24 +161,27 @@ func (s *Silencer) End(ctx context.Context, incident string, by reporter.Person)
 }
 
 // Matchers are the narrowest that match the alerts of an incident that fire, and those of its kind that may come: the labels that they have
-// in common and, where their names differ, these.
+// in common, those of their group among them, and their names. reporter.ErrNothingInCommon where none fires, where one has no name, where
+// they have too many, or where their names are all that they could be matched by and differ.
 func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
-	common := in.CommonLabels()
-	names := map[string]bool{}
+	firing, common := in.Alerts, in.CommonLabels()
 	if in.Partial == nil {
-		firing := slices.DeleteFunc(slices.Clone(in.Alerts), func(a reporter.Alert) bool {
+		firing = slices.DeleteFunc(slices.Clone(in.Alerts), func(a reporter.Alert) bool {
 			end, _ := a.Ended()
 			return !end.IsZero()
 		})
-		if len(firing) > 0 {
-			common = reporter.CommonLabels(firing)
-		}
-		for _, a := range firing {
-			names[a.Labels["alertname"]] = true
-		}
-	} else {
-		for _, a := range in.Alerts {
-			names[a.Labels["alertname"]] = true
+		common = reporter.CommonLabels(firing)
+	}
+	if len(firing) == 0 {
+		return nil, reporter.ErrNothingInCommon
+	}
+	if common == nil {
+		common = map[string]string{}
+	}
+	for name, value := range in.GroupLabels {
+		other := func(a reporter.Alert) bool { return a.Labels[name] != "" }
+		if common[name] == "" && !slices.ContainsFunc(firing, other) {
+			common[name] = value
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(common)) {
@@ -185,17 +189,22 @@ func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
 			out = append(out, reporter.SilenceMatcher{Name: name, Value: common[name]})
 		}
 	}
-	if len(out) == 0 {
+	if common[alertName] != "" {
+		return out, nil
+	}
+	names := map[string]bool{}
+	for _, a := range firing {
+		names[a.Labels[alertName]] = true
+	}
+	// Without their names, what is left, such as a severity, may be that of all alerts of others.
+	if len(out) == 0 || names[""] || len(names) > namesMax {
 		return nil, reporter.ErrNothingInCommon
 	}
-	if common["alertname"] == "" && !names[""] && len(names) <= namesMax {
-		var quoted []string
-		for _, name := range slices.Sorted(maps.Keys(names)) {
-			quoted = append(quoted, regexp.QuoteMeta(name))
-		}
-		out = append(out, reporter.SilenceMatcher{Name: "alertname", Value: strings.Join(quoted, "|"), Regex: true})
+	var quoted []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		quoted = append(quoted, regexp.QuoteMeta(name))
 	}
-	return out, nil
+	return append(out, reporter.SilenceMatcher{Name: alertName, Value: strings.Join(quoted, "|"), Regex: true}), nil
 }
 
 // Run asks the clusters until ctx ends.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -308,19 +309,48 @@ func TestMatchers(t *testing.T) {
 	}
 	ended := alert("alertname", "Old", "job", "x")
 	ended.Firing, ended.EndsAt = false, time.Unix(1, 0)
+	many := func(n int) (in reporter.Incident) {
+		for i := range n {
+			in.Alerts = append(in.Alerts, alert("alertname", fmt.Sprintf("A%03d", i), "severity", "critical", "pod", strconv.Itoa(i)))
+		}
+		return in
+	}
+	var fifty []string
+	for _, a := range many(50).Alerts {
+		fifty = append(fifty, a.Labels["alertname"])
+	}
 	type m = reporter.SilenceMatcher
 	for name, tc := range map[string]struct {
 		in   reporter.Incident
 		want []m
 	}{
-		"one alert":      {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "A", "job", "x", "empty", "")}}, []m{{Name: "alertname", Value: "A"}, {Name: "job", Value: "x"}}},
-		"labels differ":  {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "A", "pod", "1"), alert("alertname", "A", "pod", "2")}}, []m{{Name: "alertname", Value: "A"}}},
-		"names differ":   {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "B.x", "job", "x"), alert("alertname", "A", "job", "x")}}, []m{{Name: "job", Value: "x"}, {Name: "alertname", Value: `A|B\.x`, Regex: true}}},
-		"ended alerts":   {reporter.Incident{Alerts: []reporter.Alert{ended, alert("alertname", "A", "job", "x")}}, []m{{Name: "alertname", Value: "A"}, {Name: "job", Value: "x"}}},
+		"one alert":     {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "A", "job", "x", "empty", "")}}, []m{{Name: "alertname", Value: "A"}, {Name: "job", Value: "x"}}},
+		"labels differ": {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "A", "pod", "1"), alert("alertname", "A", "pod", "2")}}, []m{{Name: "alertname", Value: "A"}}},
+		"names differ":  {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "B.x", "job", "x"), alert("alertname", "A", "job", "x")}}, []m{{Name: "job", Value: "x"}, {Name: "alertname", Value: `A|B\.x`, Regex: true}}},
+		"ended alerts":  {reporter.Incident{Alerts: []reporter.Alert{ended, alert("alertname", "A", "job", "x")}}, []m{{Name: "alertname", Value: "A"}, {Name: "job", Value: "x"}}},
+		"fifty names":   {many(50), []m{{Name: "severity", Value: "critical"}, {Name: "alertname", Value: strings.Join(fifty, "|"), Regex: true}}},
+		// Without a name, the severity would silence all critical alerts of others.
+		"more names":         {many(51), nil},
+		"one without a name": {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "A", "severity", "critical"), alert("severity", "critical")}}, nil},
+		"no names":           {reporter.Incident{Alerts: []reporter.Alert{alert("severity", "critical")}}, nil},
+		"names only":         {reporter.Incident{Alerts: []reporter.Alert{alert("alertname", "A"), alert("alertname", "B")}}, nil},
+		"none fires":         {reporter.Incident{Alerts: []reporter.Alert{ended}}, nil},
+		"no alerts":          {reporter.Incident{GroupLabels: map[string]string{"job": "x"}}, nil},
+		"labels of the group": {
+			reporter.Incident{GroupLabels: map[string]string{"cluster": "tpe", "job": "y"}, Alerts: []reporter.Alert{alert("alertname", "A", "job", "x")}},
+			[]m{{Name: "alertname", Value: "A"}, {Name: "cluster", Value: "tpe"}, {Name: "job", Value: "x"}},
+		},
+		"a part of its alerts": {
+			reporter.Incident{Partial: &reporter.Partial{CommonLabels: map[string]string{"job": "x"}}, Alerts: []reporter.Alert{alert("alertname", "B", "job", "x"), alert("alertname", "A", "job", "x")}},
+			[]m{{Name: "job", Value: "x"}, {Name: "alertname", Value: "A|B", Regex: true}},
+		},
+		"a part of its alerts, without names": {
+			reporter.Incident{Partial: &reporter.Partial{CommonLabels: map[string]string{"job": "x"}}, Alerts: []reporter.Alert{alert("job", "x")}}, nil,
+		},
 		"nothing common": {reporter.Incident{Alerts: []reporter.Alert{alert("a", "1"), alert("b", "1")}}, nil},
 	} {
 		got, err := silence.Matchers(tc.in)
-		if !reflect.DeepEqual(got, tc.want) || (err == nil) != (tc.want != nil) {
+		if !reflect.DeepEqual(got, tc.want) || errors.Is(err, reporter.ErrNothingInCommon) != (tc.want == nil) {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, tc.want)
 		}
 	}

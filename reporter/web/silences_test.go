@@ -53,7 +53,7 @@ func TestSilenceOnThePage(t *testing.T) {
 		"a week":           {user: "sre", path: "silence", duration: "168h", code: 400, says: "1h or 4h"},
 		"undo":             {user: "sre", path: "unsilence", code: 303, says: "done=unsilenced", asks: "A sre ends"},
 		"over":             {user: "sre", path: "silence", duration: "1h", err: reporter.ErrResolved, code: 409, says: "already resolved", asks: "A sre 1h0m0s"},
-		"nothing to match": {user: "sre", path: "silence", duration: "1h", err: reporter.ErrNothingInCommon, code: 409, says: "no label in common", asks: "A sre 1h0m0s"},
+		"nothing to match": {user: "sre", path: "silence", duration: "1h", err: reporter.ErrNothingInCommon, code: 409, says: "No silence would cover", asks: "A sre 1h0m0s"},
 	} {
 		asked.asked, asked.err = nil, tc.err
 		code, body := post(w, tc.user, "/incidents/A/"+tc.path, url.Values{"for": {tc.duration}})
