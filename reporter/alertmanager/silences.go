@@ -21,6 +21,9 @@ type Silencer struct{ api *API }
 // NewSilencer is that of the API's cluster.
 func NewSilencer(a *API) *Silencer { return &Silencer{a} }
 
+// memberTimeout bounds a request to one member, so that one that hangs leaves time to ask the others.
+const memberTimeout = 3 * time.Second
+
 // Create makes a silence and returns its id. Another member is asked only where the one before it could not be connected to: any other
 // fault leaves open whether the silence was made. reporter.ErrRefused: the cluster does not take it.
 func (s *Silencer) Create(ctx context.Context, n reporter.Silence, createdBy, comment string) (string, error) {
@@ -32,7 +35,9 @@ func (s *Silencer) Create(ctx context.Context, n reporter.Silence, createdBy, co
 	}
 	var errs []error
 	for _, m := range s.api.members {
-		answer, err := m.client.Silence.PostSilences(silence.NewPostSilencesParamsWithContext(ctx).WithSilence(posted))
+		asking, cancel := context.WithTimeout(ctx, memberTimeout)
+		answer, err := m.client.Silence.PostSilences(silence.NewPostSilencesParamsWithContext(asking).WithSilence(posted))
+		cancel()
 		var refused *silence.PostSilencesBadRequest
 		var dial *net.OpError
 		switch {
@@ -52,12 +57,14 @@ func (s *Silencer) Create(ctx context.Context, n reporter.Silence, createdBy, co
 	return "", errors.Join(errs...)
 }
 
-// Find returns the silence whose comment holds the mark, of any member that answers; false if none has it. It is an error if a member
+// Find returns the silence whose comment holds the mark, of the first member that has it; false if none has it. It is an error if a member
 // does not answer and none has it: that one may.
 func (s *Silencer) Find(ctx context.Context, mark string) (reporter.KnownSilence, bool, error) {
 	var errs []error
 	for _, m := range s.api.members {
-		answer, err := m.client.Silence.GetSilences(silence.NewGetSilencesParamsWithContext(ctx))
+		asking, cancel := context.WithTimeout(ctx, memberTimeout)
+		answer, err := m.client.Silence.GetSilences(silence.NewGetSilencesParamsWithContext(asking))
+		cancel()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("alertmanager %s: silences: %w", m.url, err))
 			continue
@@ -71,36 +78,45 @@ func (s *Silencer) Find(ctx context.Context, mark string) (reporter.KnownSilence
 	return reporter.KnownSilence{}, false, errors.Join(errs...)
 }
 
-// Get returns the silence of that id; reporter.ErrNotFound if a member that answers has none.
+// Get returns the silence of that id, of the first member that has it; reporter.ErrNotFound if no member that answers has it, and one does.
 func (s *Silencer) Get(ctx context.Context, id string) (reporter.KnownSilence, error) {
 	var errs []error
 	for _, m := range s.api.members {
-		answer, err := m.client.Silence.GetSilence(silence.NewGetSilenceParamsWithContext(ctx).WithSilenceID(strfmt.UUID(id)))
+		asking, cancel := context.WithTimeout(ctx, memberTimeout)
+		answer, err := m.client.Silence.GetSilence(silence.NewGetSilenceParamsWithContext(asking).WithSilenceID(strfmt.UUID(id)))
+		cancel()
 		var none *silence.GetSilenceNotFound
 		switch {
 		case errors.As(err, &none):
-			return reporter.KnownSilence{}, fmt.Errorf("silence %s: %w", id, reporter.ErrNotFound)
 		case err != nil:
 			errs = append(errs, fmt.Errorf("alertmanager %s: silence: %w", m.url, err))
-			continue
 		case answer.Payload == nil:
-			return reporter.KnownSilence{}, fmt.Errorf("alertmanager %s: silence: %w", m.url, errNotAlertmanager)
+			errs = append(errs, fmt.Errorf("alertmanager %s: silence: %w", m.url, errNotAlertmanager))
+		default:
+			return read(answer.Payload), nil
 		}
-		return read(answer.Payload), nil
+	}
+	if len(errs) < len(s.api.members) {
+		return reporter.KnownSilence{}, fmt.Errorf("silence %s: %w", id, reporter.ErrNotFound)
 	}
 	return reporter.KnownSilence{}, errors.Join(errs...)
 }
 
-// End ends a silence; one that has ended, or that the cluster does not have any more, is no error.
+// End ends a silence in the first member that has it, from which the others get that; one that has ended, or that no member has, is no
+// error. It is an error if a member does not answer and none has it: that one may.
 func (s *Silencer) End(ctx context.Context, id string) error {
 	var errs []error
 	for _, m := range s.api.members {
-		_, err := m.client.Silence.DeleteSilence(silence.NewDeleteSilenceParamsWithContext(ctx).WithSilenceID(strfmt.UUID(id)))
+		asking, cancel := context.WithTimeout(ctx, memberTimeout)
+		_, err := m.client.Silence.DeleteSilence(silence.NewDeleteSilenceParamsWithContext(asking).WithSilenceID(strfmt.UUID(id)))
+		cancel()
 		var none *silence.DeleteSilenceNotFound
-		if err == nil || errors.As(err, &none) {
+		switch {
+		case err == nil:
 			return nil
+		case !errors.As(err, &none):
+			errs = append(errs, fmt.Errorf("alertmanager %s: silence: %w", m.url, err))
 		}
-		errs = append(errs, fmt.Errorf("alertmanager %s: silence: %w", m.url, err))
 	}
 	return errors.Join(errs...)
 }
