@@ -21,7 +21,6 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/client"
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/general"
-	"github.com/prometheus/alertmanager/api/v2/models"
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
@@ -76,8 +75,8 @@ func consume(body io.Reader, into any) error {
 	limited := &io.LimitedReader{R: body, N: mostAnswer}
 	var err error
 	var syntax *jsontext.SyntacticError
-	if alerts, ok := into.(*models.GettableAlerts); ok {
-		err = fingerprints(limited, alerts)
+	if list, ok := into.(*[]string); ok {
+		*list, err = fingerprints(limited)
 	} else {
 		err = json.NewDecoder(limited).Decode(into)
 	}
@@ -94,57 +93,73 @@ func consume(body io.Reader, into any) error {
 	return err
 }
 
+// collect lets a request for alerts put their fingerprints into a list, and nothing into its result.
+func collect(list *[]string) alert.ClientOption {
+	return func(op *runtime.ClientOperation) {
+		other := op.Reader
+		op.Reader = runtime.ClientResponseReaderFunc(func(resp runtime.ClientResponse, c runtime.Consumer) (any, error) {
+			if resp.Code() != http.StatusOK {
+				return other.ReadResponse(resp, c)
+			}
+			return alert.NewGetAlertsOK(), c.Consume(resp.Body(), list)
+		})
+	}
+}
+
 // fingerprints reads an array of alerts.
-func fingerprints(body io.Reader, to *models.GettableAlerts) error {
+func fingerprints(body io.Reader) (list []string, err error) {
 	in := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	begin, err := in.ReadToken()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if begin.Kind() != '[' {
-		return errNotAlertmanager
+		return nil, errNotAlertmanager
 	}
-	for kind := in.PeekKind(); kind == '{' || kind == 'n'; kind = in.PeekKind() {
-		alert, err := fingerprint(in)
+	for in.PeekKind() == '{' {
+		one, err := fingerprint(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		*to = append(*to, alert)
+		list = append(list, one)
 	}
 	end, err := in.ReadToken()
 	if err == nil && end.Kind() != ']' {
 		err = errNotAlertmanager
 	}
-	return err
+	return list, err
 }
 
-// fingerprint reads an alert, of which it keeps only that; null is none.
-func fingerprint(in *jsontext.Decoder) (*models.GettableAlert, error) {
-	begin, err := in.ReadToken()
-	if err != nil || begin.Kind() == 'n' {
-		return nil, err
+// fingerprint reads an alert, of which it keeps only that.
+func fingerprint(in *jsontext.Decoder) (text string, err error) {
+	if _, err := in.ReadToken(); err != nil {
+		return "", err
 	}
-	alert := &models.GettableAlert{}
+	known := false
 	for in.PeekKind() == '"' {
 		name, err := in.ReadToken()
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		if name.String() != "fingerprint" || in.PeekKind() != '"' {
 			if err := in.SkipValue(); err != nil {
-				return nil, err
+				return "", err
 			}
 			continue
 		}
 		value, err := in.ReadToken()
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		text := value.String()
-		alert.Fingerprint = &text
+		text, known = value.String(), true
 	}
-	_, err = in.ReadToken() // its end, or what is wrong
-	return alert, err
+	if _, err := in.ReadToken(); err != nil { // its end, or what is wrong
+		return "", err
+	}
+	if !known {
+		return "", errNotAlertmanager
+	}
+	return text, nil
 }
 
 // Known returns the fingerprints of all alerts that any answering member of the cluster has, including silenced and inhibited
@@ -193,12 +208,14 @@ func (a *API) Listed(ctx context.Context, receiver string, group map[string]stri
 	}
 	var errs []error
 	for _, m := range a.members {
-		alerts, err := m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).WithReceiver(&receiver).WithFilter(filter))
+		var alerts []string
+		_, err := m.client.Alert.GetAlerts(
+			alert.NewGetAlertsParamsWithContext(ctx).WithReceiver(&receiver).WithFilter(filter), collect(&alerts))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err))
 			continue
 		}
-		most = max(most, len(alerts.Payload))
+		most = max(most, len(alerts))
 	}
 	if len(errs) == len(a.members) {
 		return 0, errors.Join(errs...)
@@ -216,16 +233,10 @@ func (m member) known(ctx context.Context) (fingerprints []string, since time.Ti
 		return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, errNotAlertmanager)
 	}
 	yes := true
-	alerts, err := m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).
-		WithActive(&yes).WithSilenced(&yes).WithInhibited(&yes).WithUnprocessed(&yes))
+	_, err = m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).
+		WithActive(&yes).WithSilenced(&yes).WithInhibited(&yes).WithUnprocessed(&yes), collect(&fingerprints))
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err)
-	}
-	for _, known := range alerts.Payload {
-		if known == nil || known.Fingerprint == nil {
-			return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, errNotAlertmanager)
-		}
-		fingerprints = append(fingerprints, *known.Fingerprint)
 	}
 	return fingerprints, time.Time(*status.Payload.Uptime), nil
 }
