@@ -63,14 +63,14 @@ type Delivery struct {
 	ComposingAt time.Time // when the composition that is under way, or ended with its process, began
 	Crashes     int       // compositions in a row that ended with their process
 	Reason      Reason    // why it was not sent, or waits
-	LastError   string    // in the words of whoever refused it; never holds a secret
+	LastError   string    // in the words of the server that refused it; never holds a secret
 	CreatedAt   time.Time
 	NextAttempt time.Time
 	FinishedAt  time.Time
-	MergedInto  int64  // the digest that it went out with; 0 is none
+	MergedInto  int64  // the digest that it went out with; 0 means none
 	ReplyTo     string // the channel's id of the message that it answers, where that does not follow from Subject
 	Replaced    bool   // its message was deleted in the chat, and it is sent once more
-	NoticeID    int64  // the notice that says that it was not sent, or waits for a suspended receiver; 0 is none
+	NoticeID    int64  // the notice that says that it was not sent, or waits for a suspended receiver; 0 means none
 }
 
 // DueDelivery is a pending delivery whose time has come, without its text.
@@ -110,13 +110,13 @@ type Part struct {
 	Ambiguous int    // sends whose answer was lost
 	// Uncertain was set by versions that did not send again after two lost answers.
 	Uncertain bool
-	// Interrupted counts sends that the process did not live to see the end of. Their outcome is unknown too.
+	// Interrupted counts sends that were under way when the process ended. Their outcome is unknown too.
 	Interrupted int
 	Plain       bool // sent without formatting, because the channel refused ours
 	NoReply     bool `json:",omitempty"` // sent without naming the message that it answers, because that does not exist any more
 	// Key names the part for channels that let the other side drop repeats: it is the same at each send, and no other part's.
 	Key     string `json:",omitempty"`
-	Dropped bool   `json:",omitempty"` // nothing but a picture that the channel refused; it is not sent
+	Dropped bool   `json:",omitempty"` // only a picture that the channel refused; it is not sent
 	// Chat is the key of the gate of the chat that it was sent to, in which MessageID is known; "" if an earlier version sent it.
 	Chat     string    `json:",omitempty"`
 	Caption  bool      `json:",omitempty"` // its text was sent as the caption of its picture
@@ -131,7 +131,7 @@ func (p Part) Unknown() bool { return p.Ambiguous+p.Interrupted > 0 }
 type SendOptions struct {
 	To      string // where the chat has moved to; "" is its configured address
 	Repeat  bool   // a send before may have arrived: mark this one visibly
-	ReplyTo string // the channel's id of the message that this one answers; "" is none
+	ReplyTo string // the channel's id of the message that this one answers; "" means none
 }
 
 // DueWork is who has something to do now.

@@ -11,8 +11,8 @@ import (
 type IncidentDocument struct {
 	ID              string                     `json:"id"`
 	Title           string                     `json:"title"`
-	Severity        Severity                   `json:"severity"` // "" is none
-	Team            string                     `json:"team"`     // "" is none
+	Severity        Severity                   `json:"severity"` // "" means none
+	Team            string                     `json:"team"`     // "" means none
 	State           IncidentState              `json:"state"`
 	Cluster         string                     `json:"cluster"`
 	Route           string                     `json:"route"` // "" is the default

@@ -58,13 +58,13 @@ type Entry struct {
 	AuthorKind AuthorKind
 	AuthorID   string // where the author is known; "" if there are names only
 	Author     string // the name, as it was then
-	Receiver   string // the chat of the message that it comes from; "" is none
+	Receiver   string // the chat of the message that it comes from; "" means none
 	MessageID  string // the channel's id of that message
 	WrittenAt  time.Time
-	Supersedes int64 // the version before it; 0 is none
+	Supersedes int64 // the version before it; 0 means none
 }
 
-// MessageRef names a message of a chat. The zero value is none.
+// MessageRef names a message of a chat. The zero value means none.
 type MessageRef struct {
 	Receiver  string // that the message was sent to
 	MessageID string // the channel's

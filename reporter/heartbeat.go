@@ -31,13 +31,13 @@ type Heartbeat struct {
 // Missing says whether the heartbeat is missing.
 func (h Heartbeat) Missing() bool { return h.Outage != "" }
 
-// DistinctLabels are the labels that tell the heartbeat from others of its name, as name=value, in order.
+// DistinctLabels are the labels that distinguish the heartbeat from others of its name, as name=value, in order.
 func (h Heartbeat) DistinctLabels() []string { return distinctLabels(h.Labels) }
 
 // Name is the heartbeat's alert name; a fingerprint where it has none.
 func (h Heartbeat) Name() string { return cmp.Or(h.Labels["alertname"], h.Fingerprint) }
 
-// HeartbeatResolve is the newest resolve that was received of a heartbeat; a zero At is none.
+// HeartbeatResolve is the newest resolve that was received of a heartbeat; a zero At means none.
 type HeartbeatResolve struct {
 	StartsAt, EndsAt time.Time
 	At               time.Time // when it was received first

@@ -13,7 +13,7 @@ type Message struct {
 	Title   string // one line of plain text, for notices, file names and pages
 	HTML    string
 	Summary string // HTML subset; stands for the text where the whole is too long for the channel
-	// Picture is a PNG that belongs to the text; nil is none. The text is whole without it.
+	// Picture is a PNG that belongs to the text; nil means none. The text is whole without it.
 	Picture []byte `json:",omitempty"`
 	// PictureText says what the picture shows, for those who do not see it.
 	PictureText string   `json:",omitempty"`
@@ -21,7 +21,7 @@ type Message struct {
 	// Grows says that the text is going to be edited to a longer one: it is not to be a caption, for which channels have little space.
 	Grows bool `json:",omitempty"`
 	// Kind and Subject are those of its delivery, and Data what it is about, as JSON, for channels to programs. Data is nil where
-	// there is nothing but the text.
+	// there is only the text.
 	Kind    DeliveryKind    `json:",omitempty"`
 	Subject string          `json:",omitempty"`
 	Data    json.RawMessage `json:",omitempty"`

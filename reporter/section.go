@@ -135,7 +135,7 @@ func (w Words) In(locale string) string {
 // DefaultFallbackLocale is the language of a text that is not there in another one.
 const DefaultFallbackLocale = "en"
 
-// Target is what a value should be. The zero value is none. As YAML it is a text such as ">= 0.2".
+// Target is what a value should be. The zero value means none. As YAML it is a text such as ">= 0.2".
 type Target struct {
 	Op    string // >=, <=, > or <
 	Value float64

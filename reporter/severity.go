@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Severity is an alert's label "severity", as the alert gives it; "" is none.
+// Severity is an alert's label "severity", as the alert gives it; "" means none.
 type Severity string
 
 // levels are the severities in order, the most severe first: those of Prometheus rules, syslog (RFC 5424), Zabbix, PagerDuty and

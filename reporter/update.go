@@ -31,12 +31,12 @@ type Update struct {
 	ID       int64      `json:"id"`      // the channel's; of two updates with the same one, the second is a copy
 	Kind     UpdateKind `json:"kind"`
 	Chat     string     `json:"chat"`                // address
-	ChatName string     `json:"chat_name,omitempty"` // public name as an address, such as "@team"; "" is none
+	ChatName string     `json:"chat_name,omitempty"` // public name as an address, such as "@team"; "" means none
 	Private  bool       `json:"private,omitempty"`   // the chat is with one person
 	Channel  bool       `json:"channel,omitempty"`   // only administrators write in the chat
-	Topic    int        `json:"topic,omitempty"`     // of a group; 0 is none
+	Topic    int        `json:"topic,omitempty"`     // of a group; 0 means none
 	Message  string     `json:"message,omitempty"`   // the channel's id: of the text, or of what was tapped
-	ReplyTo  string     `json:"reply_to,omitempty"`  // of a text: id of the message of ours that it answers; "" is none
+	ReplyTo  string     `json:"reply_to,omitempty"`  // of a text: id of the message of ours that it answers; "" means none
 	From     Person     `json:"from"`
 	// InName says that the author writes in the name of the chat, which only administrators can: From has no ID.
 	InName bool      `json:"in_name,omitempty"`

@@ -25,7 +25,7 @@ type realPair struct {
 // pairConfig sends alerts with a label "limited" one at a time, and all others by the route of that receiver.
 func pairConfig(url, receiver, groupBy string) string {
 	hook := func(more string) string {
-		return fmt.Sprintf("[{url: %q, send_resolved: true, http_config: {authorization: {credentials: %q}}%s}]", url, plantedDoor, more)
+		return fmt.Sprintf("[{url: %q, send_resolved: true, http_config: {authorization: {credentials: %q}}%s}]", url, plantedWebhookToken, more)
 	}
 	return fmt.Sprintf(`
 route:
@@ -44,7 +44,7 @@ receivers:
 func startPair(t *testing.T) *realPair {
 	t.Helper()
 	p := &realPair{t: t}
-	base := fmt.Sprintf("webhook: {bearer_token: %s}\nincidents: {reconcile_interval: 24h, reconcile_after: 2s}\nprometheus: {url: \"http://127.0.0.1:1\"}\n", plantedDoor)
+	base := fmt.Sprintf("webhook: {bearer_token: %s}\nincidents: {reconcile_interval: 24h, reconcile_after: 2s}\nprometheus: {url: \"http://127.0.0.1:1\"}\n", plantedWebhookToken)
 	p.r = startIn(t, t.TempDir(), base+"alertmanagers: [{name: prod}]\n", Options{Role: RoleReporter})
 	urls := make([]string, len(p.members))
 	for n := range p.members {

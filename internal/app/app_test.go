@@ -175,7 +175,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-func TestDoorsAndPages(t *testing.T) {
+func TestEndpointsAndPages(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
 	r := start(t, receiver(bot))
@@ -232,7 +232,7 @@ func TestExporterToolkitGuardsEverything(t *testing.T) {
 
 // A revoked token stops the receiver: readiness and metrics say so, the fallback gets the notice, and what waits is sent
 // once the token has been put right.
-func TestRevokedTokenIsToldToThePeople(t *testing.T) {
+func TestPeopleAreNotifiedOfARevokedToken(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
 	config := func(token string) string {
@@ -242,7 +242,7 @@ delivery: {fallback_receiver: backup}
 receivers:
   - {name: oncall, telegram: {bot_token: %q, chat_id: 1, api_url: %q}}
   - {name: backup, telegram: {bot_token: %q, chat_id: 2, api_url: %q}}
-`, plantedDoor, token, bot.URL(), plantedToken, bot.URL())
+`, plantedWebhookToken, token, bot.URL(), plantedToken, bot.URL())
 	}
 	r := start(t, config("1:revoked"))
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)

@@ -356,7 +356,7 @@ func TestAcceptedSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	r := startIn(t, dir, fmt.Sprintf("webhook: {bearer_token: %s}\nreceivers: [{name: oncall, telegram: {bot_token: %q, chat_id: 1, api_url: \"http://127.0.0.1:1\"}}]\n",
-		plantedDoor, plantedToken), Options{Role: RoleAll})
+		plantedWebhookToken, plantedToken), Options{Role: RoleAll})
 	if code := r.post(webhookBody("g", "KEPT", nil, began, began.Add(time.Hour))); code != 200 {
 		t.Fatalf("webhook: %d", code)
 	}
@@ -425,7 +425,7 @@ func TestFailedSourceReadsNoData(t *testing.T) {
 	}
 }
 
-// A rule of a real Prometheus fires and resolves, a real Alertmanager tells the program, and the postmortem arrives with
+// A rule of a real Prometheus fires and resolves, a real Alertmanager posts to the program, and the postmortem arrives with
 // what the operations database knows of the incident.
 func TestAlertOfARealPrometheusEndsAsAPostmortem(t *testing.T) {
 	t.Parallel()
@@ -448,7 +448,7 @@ route: {receiver: awoooi, group_by: [alertname], group_wait: 100ms, group_interv
 receivers:
   - name: awoooi
     webhook_configs: [{url: %q, send_resolved: true, http_config: {authorization: {credentials: %q}}}]
-`, r.url(webhookPath), plantedDoor)})
+`, r.url(webhookPath), plantedWebhookToken)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -525,7 +525,7 @@ route: {receiver: awoooi, group_by: [alertname], group_wait: 100ms, group_interv
 receivers:
   - name: awoooi
     webhook_configs: [{url: %q, send_resolved: true, http_config: {authorization: {credentials: %q}}}]
-`, r.url(webhookPath), plantedDoor)
+`, r.url(webhookPath), plantedWebhookToken)
 	alertmanager := func() *localstack.Alertmanager {
 		t.Helper()
 		am, err := localstack.StartAlertmanager(context.WithoutCancel(t.Context()), localstack.AlertmanagerOptions{Config: config})

@@ -68,7 +68,7 @@ incidents: {firing_notice: false}
 receivers:
   - {name: oncall, telegram: {bot_token: %q, chat_id: "-100123", api_url: %q}}
   - {name: broken, telegram: {bot_token: %q, chat_id: "-100124", api_url: "http://127.0.0.1:1"}}
-`, dsn, api, plantedDoor, plantedToken, bot.URL(), plantedToken))
+`, dsn, api, plantedWebhookToken, plantedToken, bot.URL(), plantedToken))
 	began := time.Now().Add(-time.Hour)
 	for _, end := range []time.Time{{}, began.Add(30 * time.Minute)} {
 		if code := r.post(webhookBody("g", "INC-1", nil, began, end)); code != 200 {

@@ -100,7 +100,7 @@ receivers:
   - {name: pager}
   - name: awoooi-reporter
     webhook_configs: [{url: 'http://%s/api/v1/alertmanager/webhook', http_config: {authorization: {credentials: %s}}}]
-`, r.Addr(), plantedDoor)})
+`, r.Addr(), plantedWebhookToken)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,7 @@ func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition
 	days := fmt.Sprintf("%d days", int((longest+24*time.Hour-1)/(24*time.Hour)))
 	keeps, err := q.Retention(ctx)
 	switch {
-	case errors.Is(err, promql.ErrNotTold):
+	case errors.Is(err, promql.ErrNotSupported):
 		return []Finding{ok(what, "the report %s looks back %s; the server does not say how long it keeps samples", name, days)}
 	case err != nil:
 		return []Finding{failed(what, err, "check prometheus.url")}

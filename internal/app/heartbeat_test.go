@@ -84,7 +84,7 @@ route: {receiver: awoooi, group_by: ['...'], group_wait: 0s, group_interval: 1s,
 receivers:
   - name: awoooi
     webhook_configs: [{url: %q, http_config: {authorization: {credentials: %q}}}]
-`, hook.URL+webhookPath, plantedDoor)})
+`, hook.URL+webhookPath, plantedWebhookToken)})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -233,7 +233,7 @@ func families(t *testing.T, r *running) map[string]*dto.MetricFamily {
 // journalKPIs are what a program without configuration exposes of its incidents, one of which is open and one over.
 func journalKPIs(t *testing.T) (out []*dto.MetricFamily) {
 	t.Helper()
-	r := start(t, "webhook: {bearer_token: "+plantedDoor+"}\n")
+	r := start(t, "webhook: {bearer_token: "+plantedWebhookToken+"}\n")
 	began := time.Now().Add(-time.Hour)
 	for id, end := range map[string]time.Time{"OPEN": {}, "OVER": began.Add(30 * time.Minute)} {
 		if code := r.post(webhookBody(id, id, nil, began, end)); code != 200 {

@@ -316,7 +316,7 @@ receivers:
   - {name: oncall, telegram: {bot_token: %q, chat_id: "-100123", api_url: %q}}
   - {name: backup, telegram: {bot_token: "1:revoked", chat_id: "-100456", api_url: %q}}
   - {name: quiet, telegram: {bot_token: %q, chat_id: "-100789", api_url: "http://127.0.0.1:1"}}
-`, siteName, plantedDoor, plantedUser, plantedPassword, plantedPassword, plantedToken, bot.URL(), bot.URL(), plantedToken))
+`, siteName, plantedWebhookToken, plantedUser, plantedPassword, plantedPassword, plantedToken, bot.URL(), bot.URL(), plantedToken))
 	began := time.Now().Add(-3 * time.Hour).Truncate(time.Second)
 	after := func(minutes int) time.Time { return began.Add(time.Duration(minutes) * time.Minute) }
 	var storm []map[string]any

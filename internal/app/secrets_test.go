@@ -80,7 +80,7 @@ receivers:
   - {name: oncall, telegram: {bot_token: "1:%[1]s-bot", chat_id: 1, api_url: %[2]q}}
   - {name: closed, telegram: {bot_token: "2:%[1]s-bot", chat_id: 2, api_url: "http://127.0.0.1:1"}}
   - {name: backup, telegram: {bot_token: "3:%[1]s-bot", chat_id: 3, api_url: %[2]q}}
-`, planted, url, plantedDoor, withPassword, filepath.Join(dir, "data"))
+`, planted, url, plantedWebhookToken, withPassword, filepath.Join(dir, "data"))
 			r := startIn(t, dir, yaml, Options{Role: RoleAll})
 			began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 			for _, body := range []string{

@@ -26,9 +26,9 @@ import (
 
 // Planted secrets: no log, page, metric or error may show them.
 const (
-	plantedToken    = "987654:planted-bot-token"
-	plantedDoor     = "planted-webhook-token"
-	plantedPassword = "planted-db-password"
+	plantedToken        = "987654:planted-bot-token"
+	plantedWebhookToken = "planted-webhook-token"
+	plantedPassword     = "planted-db-password"
 )
 
 var client = &http.Client{Timeout: time.Minute}
@@ -150,7 +150,7 @@ func startIn(t *testing.T, dir, yaml string, opts Options) *running {
 	}
 	t.Cleanup(func() {
 		r.stop()
-		for _, secret := range []string{plantedToken, plantedDoor, plantedPassword} {
+		for _, secret := range []string{plantedToken, plantedWebhookToken, plantedPassword} {
 			if strings.Contains(r.logs.String(), secret) || strings.Contains(r.stdout.String(), secret) {
 				t.Errorf("the output shows the secret %s", secret)
 			}
@@ -191,7 +191,7 @@ func (r *running) get(path string) (int, string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	for _, secret := range []string{plantedToken, plantedDoor, plantedPassword} {
+	for _, secret := range []string{plantedToken, plantedWebhookToken, plantedPassword} {
 		if strings.Contains(string(b), secret) {
 			r.t.Errorf("%s shows the secret %s", path, secret)
 		}
@@ -206,7 +206,7 @@ func (r *running) post(body string) int {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+plantedDoor)
+	req.Header.Set("Authorization", "Bearer "+plantedWebhookToken)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
@@ -249,7 +249,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
@@ -304,7 +304,7 @@ func messages(t *testing.T, bot *localstack.BotAPI, n int) []localstack.BotMessa
 // receiver is the configuration of a chat at the fake Telegram, and of the door.
 func receiver(bot *localstack.BotAPI) string {
 	return fmt.Sprintf("webhook: {bearer_token: %s}\nreceivers: [{name: oncall, telegram: {bot_token: %q, chat_id: \"-100123\", api_url: %q}}]\n",
-		plantedDoor, plantedToken, bot.URL())
+		plantedWebhookToken, plantedToken, bot.URL())
 }
 
 // playbooks is AWOOOI's API, answering a number that may be changed.

@@ -31,7 +31,7 @@ incidents: {digest_window: 2s}
 receivers:
   - {name: one, telegram: {bot_token: %q, chat_id: "-1001", api_url: %q}}
   - {name: two, telegram: {bot_token: %q, chat_id: "-1002", api_url: %q}}
-`, plantedDoor, plantedToken, bot.URL(), plantedToken, bot.URL()), Options{Role: RoleAll, Now: clock.now})
+`, plantedWebhookToken, plantedToken, bot.URL(), plantedToken, bot.URL()), Options{Role: RoleAll, Now: clock.now})
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	var posts sync.WaitGroup
 	const at = 25 // once

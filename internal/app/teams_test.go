@@ -24,7 +24,7 @@ func TestTeams(t *testing.T) {
 	teams := []string{"db", "web", "net"}
 	chats := map[string]string{"db": "-1001", "web": "-1002", "net": "-1003"}
 	var conf strings.Builder
-	fmt.Fprintf(&conf, "webhook: {bearer_token: %s}\nprometheus: {url: \"http://127.0.0.1:1\"}\nexternal_url: https://reporter.example.org\n", plantedDoor)
+	fmt.Fprintf(&conf, "webhook: {bearer_token: %s}\nprometheus: {url: \"http://127.0.0.1:1\"}\nexternal_url: https://reporter.example.org\n", plantedWebhookToken)
 	conf.WriteString("incidents: {digest_window: 15s, digest_from: 3}\nreports: [{name: daily, disabled: true}]\nreceivers:\n")
 	for _, team := range teams {
 		fmt.Fprintf(&conf, "  - {name: %s, telegram: {bot_token: %q, chat_id: %q, api_url: %q}}\n", team, plantedToken, chats[team], bot.URL())

@@ -167,7 +167,7 @@ func operations() []controlled {
 type ReportQuery struct {
 	Name     string
 	At       time.Time
-	Template string // text of a template to try instead of the configured one; "" is none
+	Template string // text of a template to try instead of the configured one; "" means none
 }
 
 // Queued is how many deliveries a command has added, of how many receivers.

@@ -129,7 +129,7 @@ type Embedded struct {
 	Retention      time.Duration `mapstructure:"retention"`
 }
 
-// Webhook is Alertmanager's door.
+// Webhook is the endpoint that Alertmanager posts to.
 type Webhook struct {
 	BearerToken     secret.Text `mapstructure:"bearer_token"`
 	BearerTokenFile string      `mapstructure:"bearer_token_file"`
@@ -219,7 +219,7 @@ type Graph struct {
 
 // Details is the optional lookup of an incident in a PostgreSQL source.
 type Details struct {
-	Source  string        `mapstructure:"source"` // empty: awoooi if it is one; "none" is none
+	Source  string        `mapstructure:"source"` // empty: awoooi if it is one; "none" means none
 	SQL     string        `mapstructure:"sql"`    // empty: the builtin for the AWOOOI tables
 	Timeout time.Duration `mapstructure:"timeout"`
 }
@@ -398,7 +398,7 @@ func defaults() map[string]any {
 
 // Options say what a configuration is made of, from the weakest to the strongest: defaults, the file, the environment, flags.
 type Options struct {
-	Path    string          // of the file; "" is none
+	Path    string          // of the file; "" means none
 	Environ []string        // NAME=value, as os.Environ gives them
 	Flags   map[string]Flag // by the dotted keys of the settings that they give
 	Checks  []Check         // what else must be right

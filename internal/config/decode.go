@@ -140,7 +140,7 @@ func (d *decoder) wrong(n *yaml.Node, path, text, remedy string) {
 	d.problems.unreadable(path, position{n.Line, n.Column}, text, remedy)
 }
 
-// value decodes n into v, and says whether there is a value. null is none.
+// value decodes n into v, and says whether there is a value. null means none.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) bool {
 	t := v.Type()
 	switch {

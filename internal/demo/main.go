@@ -131,7 +131,7 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 		return errors.Join(err, program.said())
 	}
 
-	say("the service breaks; Prometheus' rule fires, Alertmanager tells the program")
+	say("the service breaks; Prometheus' rule fires, Alertmanager posts to the program")
 	svc.broken.Store(true)
 	open := func() bool { return shows(ctx, "http://"+addr+"/incidents?state=open", `href="/incidents/`) }
 	if err := until(ctx, "the incident to open", open); err != nil {
@@ -355,7 +355,7 @@ func until(ctx context.Context, what string, is func() bool) error {
 	for !is() {
 		select {
 		case <-wait.Done():
-			return fmt.Errorf("waited in vain for %s", what)
+			return fmt.Errorf("timed out waiting for %s", what)
 		case <-tick.C:
 		}
 	}

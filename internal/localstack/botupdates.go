@@ -316,7 +316,7 @@ func (b *BotAPI) Commands() []BotCommands {
 	return slices.Clone(b.updates.commands)
 }
 
-// Reaction returns the bot's reaction to a message; "" is none.
+// Reaction returns the bot's reaction to a message; "" means none.
 func (b *BotAPI) Reaction(chat string, message int) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -59,7 +59,7 @@ type NoticeWriter interface {
 	Notice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error)
 	StopNotice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error)
 	Failures(f reporter.Failures, locale string, zone *time.Location) (reporter.Message, error)
-	// Minimal needs no template and asks nobody.
+	// Minimal needs no template and no query.
 	Minimal(d reporter.Delivery, locale string, zone *time.Location) reporter.Message
 }
 
@@ -167,7 +167,7 @@ func (t *Composer) compose(ctx context.Context, d reporter.Delivery) (reporter.M
 		if err != nil {
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, err)
 		}
-		if !in.Over() { // It fires again; its postmortem is queued anew at its end.
+		if !in.Over() { // It fires again; its postmortem is queued again at its end.
 			return reporter.Message{}, fmt.Errorf("incident %s: %w", d.Subject, reporter.ErrObsolete)
 		}
 		updates, err := t.store.Updates(ctx, d)
@@ -238,7 +238,7 @@ func (t *Composer) failures(ctx context.Context, d reporter.Delivery) (reporter.
 	return r.Writer.Failures(f, r.Locale, r.Zone)
 }
 
-// Minimal says what a delivery is about, of nothing but the delivery itself.
+// Minimal says what a delivery is about, from the delivery alone.
 func (t *Composer) Minimal(d reporter.Delivery) reporter.Message {
 	r := t.set.Load()
 	msg := r.Writer.Minimal(d, r.Locale, r.Zone)

@@ -93,6 +93,6 @@ func (c *recent[K, V]) evaluate(ctx context.Context, key K, r *result[V], evalua
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.results[key] == r {
-		r.at = time.Time{} // the next one evaluates anew
+		r.at = time.Time{} // the next one evaluates again
 	}
 }

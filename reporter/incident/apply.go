@@ -560,7 +560,7 @@ func endOf(a reporter.Alert) (end time.Time) {
 }
 
 // superseded says whether an episode that was never resolved was followed by another one of the same alert, o, and where it
-// ends then: Alertmanager dates an alert anew when Prometheus was restarted, or when the resolve was lost.
+// ends then: Alertmanager gives an alert a new start when Prometheus was restarted, or when the resolve was lost.
 func superseded(a, o reporter.Alert) (end time.Time, ok bool) {
 	informed := later(o.SeenAt, newestResolve(o))
 	if o.StartsAt.After(a.StartsAt) {

@@ -20,7 +20,7 @@ const (
 	passesWithin = 4
 	// countedAtMost is the most that one pass counts: a process that stood still longer was not up.
 	countedAtMost = 3 * passEvery
-	// forgottenAfter is how long a heartbeat is missing before it is forgotten: it was renamed, or is gone for good.
+	// forgottenAfter is how long a heartbeat is missing before it is forgotten: it was renamed, or was removed.
 	forgottenAfter = 7 * 24 * time.Hour
 	// mostHeartbeats bounds how many are kept.
 	mostHeartbeats = 1000

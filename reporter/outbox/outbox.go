@@ -98,7 +98,7 @@ type Composer interface {
 	// asks to be asked later, reporter.ErrNotFound means that what it is about is gone, reporter.ErrObsolete that it is not
 	// worth sending any more.
 	Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error)
-	// Minimal makes a short message that says what the delivery is about, of nothing but d and the configuration: it is
+	// Minimal makes a short message that says what the delivery is about, from d and the configuration alone: it is
 	// asked where composing has ended the process again and again.
 	Minimal(d reporter.Delivery) reporter.Message
 }

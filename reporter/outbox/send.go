@@ -49,7 +49,7 @@ func (w *worker) send(ctx context.Context, id int64) time.Duration {
 	return 0
 }
 
-// interrupted books the sends that the process did not live to see the end of: their outcome is unknown.
+// interrupted books the sends that were under way when the process ended: their outcome is unknown.
 func (w *worker) interrupted(d *reporter.Delivery) {
 	for n := range d.Parts {
 		if p := &d.Parts[n]; !p.SendingAt.IsZero() {
@@ -396,7 +396,7 @@ func (s *sending) works(ctx context.Context) {
 	}
 }
 
-// gate changes a gate, and logs where it cannot: the next send finds out anew.
+// gate changes a gate, and logs where it cannot: the next send finds out again.
 func (w *worker) gate(ctx context.Context, key string, change func(*reporter.Gate)) {
 	w.persist(ctx, 0, func(ctx context.Context) error { return w.state.UpdateGate(ctx, key, change) })
 }

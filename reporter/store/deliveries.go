@@ -132,7 +132,7 @@ func (s *Store) Deliveries(ctx context.Context, limit int) ([]reporter.Delivery,
 	return queryDeliveries(ctx, s.reading(), `ORDER BY id DESC LIMIT $1`, limit)
 }
 
-// RetryDelivery makes a delivery that was not sent due now, and its age begin anew, so that it is not given up at once.
+// RetryDelivery makes a delivery that was not sent due now, and its age start again, so that it is not given up at once.
 // Parts that may or may not have arrived are sent again, with the mark of a repeat.
 func (s *Store) RetryDelivery(ctx context.Context, id int64, now time.Time) error {
 	return s.tx(ctx, func(tx tx) error { return retryDelivery(ctx, tx, id, now) })
@@ -166,7 +166,7 @@ func retryDelivery(ctx context.Context, tx tx, id int64, now time.Time) error {
 }
 
 const (
-	// causesAtMost is how many causes are told apart.
+	// causesAtMost is how many causes are distinguished.
 	causesAtMost = 50
 	// retriedAtOnce is how many deliveries one transaction retries, and retriedAtMost how many one request does.
 	retriedAtOnce = 100
@@ -262,7 +262,7 @@ func (s *Store) Merge(
 		}
 		return n >= from && due.Valid && due.Int64 <= now.UnixMicro(), nil
 	}
-	// It is asked before each send, and nearly always in vain: the writers need not wait for that.
+	// It is asked before each send, and nearly always there is nothing to merge: writers need not wait for that.
 	if is, err := storm(s.reading()); !is || err != nil {
 		return 0, err
 	}

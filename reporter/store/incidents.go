@@ -275,7 +275,7 @@ func (s *Store) Earlier(ctx context.Context, in reporter.Incident) (reporter.Ear
 }
 
 const (
-	// alikeAlerts is how many alerts of each incident Alike returns: enough to tell what it was about.
+	// alikeAlerts is how many alerts of each incident Alike returns: enough to know what it was about.
 	alikeAlerts = 20
 	alikeNames  = 20
 )

@@ -20,7 +20,7 @@ const (
 	// keptEnded is how many ended alerts of one incident are kept one by one, and foldFrom when the others are folded.
 	keptEnded = 1000
 	foldFrom  = keptEnded + 100
-	// foldedNames is how many alert names are told apart among the folded ones.
+	// foldedNames is how many alert names are counted separately among the folded ones.
 	foldedNames = 100
 )
 
@@ -52,7 +52,7 @@ type storedAlert struct {
 	withAll bool // its SeenAt is that of the incident's extras
 }
 
-// alertKey tells the alerts of one incident apart.
+// alertKey identifies an alert within one incident.
 type alertKey struct {
 	fingerprint string
 	start       int64

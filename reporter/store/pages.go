@@ -21,7 +21,7 @@ const (
 	// countedIncidents is where the count of incidents stops, and countedFound where it stops for those that have a text.
 	countedIncidents = 100_000
 	countedFound     = 1000
-	// sampled is how many incidents tell whether a text is a frequent one, and frequent how many of these have it then.
+	// sampled is how many incidents are read to find whether a text is a frequent one, and frequent how many of these have it then.
 	sampled  = 1000
 	frequent = sampled / 4
 	// facetsAtMost is how many different values a facet lists.

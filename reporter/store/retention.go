@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// pruneAtOnce is how many rows one transaction deletes, so that pruning holds nobody up for long.
+// pruneAtOnce is how many rows one transaction deletes, so that pruning does not block others for long.
 const pruneAtOnce = 500
 
 // Pruned counts what was deleted.

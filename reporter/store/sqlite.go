@@ -98,7 +98,7 @@ func openFile(path string, connections int, pragmas ...string) (*sql.DB, error) 
 	q.Set("_txlock", "immediate")
 	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()))
 	q.Add("_pragma", "foreign_keys(1)")
-	// FULL: a commit that was told is on the disk, also when the power fails.
+	// FULL: a commit that was confirmed is on the disk, also when the power fails.
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
 	// What undoes a statement within its transaction is not written to a file: no crash needs it.
@@ -124,10 +124,10 @@ func openDSN(path string, q url.Values, connections int) (*sql.DB, error) {
 func (s *Store) prepare(ctx context.Context) error {
 	var app, have, tables int
 	if err := s.write.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app); err != nil {
-		return fmt.Errorf("cannot be read, move it away to start anew: %w", err)
+		return fmt.Errorf("cannot be read, move it away to start with a new one: %w", err)
 	}
 	if err := s.write.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
-		return fmt.Errorf("cannot be read, move it away to start anew: %w", err)
+		return fmt.Errorf("cannot be read, move it away to start with a new one: %w", err)
 	}
 	if app != applicationID && (app != 0 || tables != 0) {
 		return errors.New("belongs to another program")
@@ -145,7 +145,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if tables != 0 {
 		var fault string
 		if err := s.write.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&fault); err != nil || fault != "ok" {
-			return errors.Join(fmt.Errorf("is damaged (%s), restore it or move it away to start anew", fault), err)
+			return errors.Join(fmt.Errorf("is damaged (%s), restore it or move it away to start with a new one", fault), err)
 		}
 	}
 	if _, err := s.write.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {

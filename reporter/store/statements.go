@@ -12,7 +12,7 @@ const (
 	mostCounted  = 1024
 )
 
-// statements are what is run often on a SQLite file, prepared: its driver would compile each text anew.
+// statements are what is run often on a SQLite file, prepared: its driver would compile each text again.
 type statements struct {
 	mu    sync.Mutex
 	ready map[string]*sql.Stmt

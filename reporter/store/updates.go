@@ -15,7 +15,7 @@ import (
 
 const (
 	// updatesKept is for how long what is done is kept to recognize copies. It has to be below the week without updates after which
-	// Telegram's ids begin anew, anywhere: https://core.telegram.org/bots/api#update
+	// Telegram's ids start again at a random number: https://core.telegram.org/bots/api#update
 	updatesKept = 48 * time.Hour
 	// updatesPruned is how many of them one transaction deletes.
 	updatesPruned = 500

@@ -310,7 +310,7 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, backTo(r.PostFormValue("back"), action, d.ID), http.StatusSeeOther)
 }
 
-// notDone tells an action that is impossible in the delivery's state from trouble.
+// notDone distinguishes an action that is impossible in the delivery's state from a fault.
 func (p *Pages) notDone(w http.ResponseWriter, r *http.Request, action string, err error) {
 	if d, again := p.theDelivery(r); again == nil && !errors.Is(err, reporter.ErrNotFound) {
 		row := deliveryRow{D: d}

@@ -144,7 +144,7 @@ type field struct {
 	Kind  reporter.EntryKind
 	Word  string
 	Text  string // as it is to be edited
-	Base  int64  // the version that the text was made of; 0 is none
+	Base  int64  // the version that the text was made of; 0 means none
 	Line  bool   // of one line
 	Max   int
 	Other *writtenRow // what somebody else wrote meanwhile

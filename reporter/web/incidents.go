@@ -55,7 +55,7 @@ func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
 	return out
 }
 
-// rowLabels tell incidents of the same title apart: the labels of the group, and what else the first alerts have in common,
+// rowLabels distinguish incidents of the same title: the labels of the group, and what else the first alerts have in common,
 // or, where they have nothing more in common, what the first of them is about.
 func rowLabels(r reporter.IncidentRow) []string {
 	var out []string
@@ -278,7 +278,7 @@ type incidentBody struct {
 	Severity        reporter.Severity
 	Firing          string // for how long its alerts fired, where that is less than its duration
 	Text            template.HTML
-	Picture         *drawn // nil is none
+	Picture         *drawn // nil means none
 	NoPicture       bool   // one could not be drawn
 	Timeline        []timelineRow
 	Alerts          []alertRow

@@ -109,7 +109,7 @@ type reportBody struct {
 	Text       template.HTML
 	Same       bool   // as what was sent
 	Fault      string // why there is no text
-	Picture    *drawn // nil is none
+	Picture    *drawn // nil means none
 	NoPicture  bool   // one could not be drawn
 	NoData     []noData
 	Lost       int               // figures without data

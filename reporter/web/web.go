@@ -224,7 +224,7 @@ func (p *Pages) limited(h http.HandlerFunc) http.HandlerFunc {
 
 func (p *Pages) nowhere(w http.ResponseWriter, r *http.Request) { p.fail(w, r, reporter.ErrNotFound) }
 
-// SecureHeaders lets next's pages load nothing but themselves, and keeps them out of frames and caches.
+// SecureHeaders lets next's pages load only themselves, and keeps them out of frames and caches.
 func SecureHeaders(next http.Handler) http.Handler {
 	sum := sha256.Sum256([]byte(style))
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -233,7 +233,7 @@ func SecureHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		// With no-referrer a browser hides the origin of our own forms too, which tells them from those of others.
+		// With no-referrer a browser hides the origin of our own forms too, which distinguishes them from those of others.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
@@ -360,7 +360,7 @@ func picture(png []byte) template.URL {
 
 // drawn is a picture in a page.
 type drawn struct {
-	URL  template.URL // "" is none
+	URL  template.URL // "" means none
 	Text string       // what it shows
 }
 

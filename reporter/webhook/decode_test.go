@@ -219,7 +219,7 @@ func TestJSONIsReadAsGoReadsIt(t *testing.T) {
 	}
 }
 
-// Senders that leave the fingerprint out have distinct alerts also where what tells them apart is cut.
+// Senders that leave the fingerprint out have distinct alerts also where what distinguishes them is cut.
 func TestAlertsThatAreCutStayDistinct(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", webhook.DefaultLimits.LabelBytes)
