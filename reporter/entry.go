@@ -58,8 +58,9 @@ type Entry struct {
 	AuthorKind AuthorKind
 	AuthorID   string // where the author is known; "" if there are names only
 	Author     string // the name, as it was then
-	Receiver   string // the chat of the message that it comes from; "" means none
-	MessageID  string // the channel's id of that message
+	Receiver   string // of the chat of the message that it comes from; "" means none
+	Chat       string // the channel's id of that chat; "" means not known
+	MessageID  string // the channel's id of that message, which is unique in the chat only
 	WrittenAt  time.Time
 	Supersedes int64 // the version before it; 0 means none
 }

@@ -68,9 +68,9 @@ type Journal interface {
 	OpenOf(ctx context.Context, routes []string, limit int) ([]reporter.OpenIncident, map[reporter.IncidentState]int, error)
 	// IncidentExtract returns an incident, or reporter.ErrNotFound.
 	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
-	// Entries returns what people wrote about an incident, and EntriesOfMessage what came from a message.
+	// Entries returns what people wrote about an incident, and EntriesOfMessage what came, or may have come, from a message.
 	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
-	EntriesOfMessage(ctx context.Context, receiver, message string) ([]reporter.Entry, error)
+	EntriesOfMessage(ctx context.Context, receiver, chat, message string) ([]reporter.Entry, error)
 }
 
 // Coordination is how processes that share a state work together.

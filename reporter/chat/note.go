@@ -61,7 +61,11 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	if !ok {
 		return nil, resultIgnored, nil
 	}
-	before, err := a.writtenBefore(ctx, here, u.Message)
+	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.key, u.ReplyTo)
+	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
+		return nil, "", err
+	}
+	before, err := a.writtenBefore(ctx, u, here, m)
 	if err != nil {
 		return nil, "", err
 	}
@@ -73,10 +77,6 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 			text = rest
 		}
 	} else {
-		m, err := a.l.state.MessageOf(ctx, here.receivers(), here.key, u.ReplyTo)
-		if err != nil && !errors.Is(err, reporter.ErrNotFound) {
-			return nil, "", err
-		}
 		var refusal string
 		if incident, text, refusal = about(m, text); refusal != "" {
 			return a.say(u, receiver, w.T(refusal)), resultRefused, nil
@@ -149,16 +149,27 @@ func about(m reporter.ChatMessage, text string) (incident, rest, refusal string)
 	return "", text, "chat_name_one"
 }
 
-// writtenBefore returns what came from the message so far, whichever receiver of the chat it was stored with.
-func (a *accountWork) writtenBefore(ctx context.Context, here room, message string) (out []reporter.Entry, err error) {
+// writtenBefore returns what an edited reply wrote so far, whichever receiver of the chat it was stored with. A new reply has written
+// nothing, though its id may be that of another one: the ids of messages begin anew where a receiver gets another chat, or a group
+// becomes a supergroup.
+func (a *accountWork) writtenBefore(
+	ctx context.Context, u reporter.UpdateState, here room, to reporter.ChatMessage,
+) (out []reporter.Entry, err error) {
+	if u.Kind != reporter.UpdateEdit {
+		return nil, nil
+	}
 	for _, r := range here.receivers() {
-		of, err := a.l.state.EntriesOfMessage(ctx, r, message)
+		of, err := a.l.state.EntriesOfMessage(ctx, r, u.Chat, u.Message)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, of...)
 	}
-	return out, nil
+	return slices.DeleteFunc(out, func(e reporter.Entry) bool {
+		about := slices.Contains(to.Incidents, e.Incident)
+		known := e.Chat != "" && len(to.Incidents) == 0 // The message of ours that it replies to is no longer kept.
+		return e.AuthorKind != u.From.Kind || e.AuthorID != u.From.ID || (!about && !known)
+	}), nil
 }
 
 // versions makes the entries that a reply with these pieces adds. Of an edit they are the next versions of what the message wrote
@@ -183,7 +194,7 @@ func versions(
 		}
 		entry := reporter.Entry{
 			Incident: incident, Kind: kind, Text: text, AuthorKind: u.From.Kind, AuthorID: u.From.ID, Author: u.From.Name,
-			Receiver: receiver, MessageID: u.Message, WrittenAt: u.SentAt, Supersedes: mine.ID,
+			Receiver: receiver, Chat: u.Chat, MessageID: u.Message, WrittenAt: u.SentAt, Supersedes: mine.ID,
 		}
 		if mine.ID != 0 {
 			entry.Receiver = mine.Receiver

@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/chat"
 )
 
 func TestRepliesAreNotesAndSections(t *testing.T) {
@@ -166,5 +168,83 @@ func TestEditOfWhatSomebodyElseHasReplaced(t *testing.T) {
 	sections, _ := reporter.Current(all)
 	if sections[reporter.EntryCause].Text != "b" {
 		t.Errorf("the section is %+v", sections[reporter.EntryCause])
+	}
+}
+
+// The ids of messages begin anew where a receiver gets another chat, or a group becomes a supergroup: a reply whose id is that of an older
+// one, in another chat, belongs to the incident that it replies to, and changes nothing of what the older one wrote.
+func TestRepliesOfTheSameIDInAnotherChat(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		address string // of the receiver afterwards
+		chat    string // where the second reply is written
+		by      localstack.BotUser
+	}{
+		"another chat_id":             {other, other, bob},
+		"another chat_id, one person": {other, other, ann},
+		"a supergroup":                {group, other, bob},
+		"a supergroup, one person":    {group, other, ann},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.incident("I-1", "", true)
+			w.incident("I-2", "", true)
+			w.delivered(reporter.NewDelivery(reporter.DeliveryPostmortem, "I-1", "oncall", w.store.Now()), 1)
+			w.start()
+			w.received("message", group, 57, 1, "#cause disk was full", ann, nil)
+			w.settled()
+			w.stop()
+			w.cfg.Places = []chat.Place{chatPlace("oncall", tc.address)}
+			if tc.address != tc.chat {
+				err := w.store.UpdateGate(t.Context(), reporter.ChatGate(account, group), func(g *reporter.Gate) { g.MovedTo = tc.chat })
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.delivered(reporter.NewDelivery(reporter.DeliveryPostmortem, "I-2", "oncall", w.store.Now()), 50)
+			w.start()
+			w.received("message", tc.chat, 57, 50, "#cause network was down", tc.by, nil)
+			w.settled()
+			w.received("edited_message", tc.chat, 57, 50, "#cause network was slow", tc.by, nil)
+			w.settled()
+			if diff := cmp.Diff([]string{"cause Ann <b>: disk was full"}, w.history("I-1")); diff != "" {
+				t.Errorf("the incident of the older reply: %s", diff)
+			}
+			want := []string{"cause " + tc.by.Name + ": network was down", "cause " + tc.by.Name + ": network was slow"}
+			if diff := cmp.Diff(want, w.history("I-2")); diff != "" {
+				t.Errorf("the incident of the reply: %s", diff)
+			}
+		})
+	}
+}
+
+// An edit whose message has written nothing is a new reply, and does not change what another person wrote with that id.
+func TestEditOfAMessageOfTheSameIDInAnotherChat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", false)
+	notice := w.notice("I-1", "oncall")
+	if _, err := w.store.Write(t.Context(), reporter.Entry{ // as the version before stored it, which did not know the chat
+		Incident: "I-1", Kind: reporter.EntryNote, Text: "of Ann", AuthorKind: reporter.AuthorTelegram, AuthorID: "42", Author: "Ann",
+		Receiver: "oncall", MessageID: "57", WrittenAt: w.store.Now(),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.received("edited_message", group, 57, notice, "of Bob", bob, nil)
+	w.settled()
+	w.received("edited_message", group, 57, notice, "of Ann, edited", ann, nil)
+	w.settled()
+	all, err := w.store.Entries(t.Context(), "I-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range all {
+		got = append(got, fmt.Sprintf("%s after %d", e.Text, e.Supersedes))
+	}
+	if diff := cmp.Diff([]string{"of Ann after 0", "of Bob after 0", fmt.Sprintf("of Ann, edited after %d", all[0].ID)}, got); diff != "" {
+		t.Error(diff)
 	}
 }

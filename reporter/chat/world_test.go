@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -304,4 +305,22 @@ func (w *world) answers(message int) (out []string) {
 
 func chatPlace(receiver, address string) chat.Place {
 	return chat.Place{Receiver: receiver, Account: account, Address: address}
+}
+
+// received lets the bot receive a text as Telegram writes it, with that id and more fields.
+func (w *world) received(kind, chat string, message, replyTo int, text string, by localstack.BotUser, more map[string]any) {
+	w.t.Helper()
+	id, err := strconv.ParseInt(chat, 10, 64)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m := map[string]any{
+		"message_id": message, "date": time.Now().Unix(), "text": text, "chat": map[string]any{"id": id, "type": "supergroup"},
+		"from": map[string]any{"id": by.ID, "first_name": by.Name},
+	}
+	if replyTo != 0 {
+		m["reply_to_message"] = map[string]any{"message_id": replyTo, "from": map[string]any{"id": 12345, "is_bot": true}}
+	}
+	maps.Copy(m, more)
+	w.bot.Update(kind, m)
 }

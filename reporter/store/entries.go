@@ -44,9 +44,11 @@ func (s *Store) EntriesOf(ctx context.Context, incidents []string) (map[string][
 	return out, nil
 }
 
-// EntriesOfMessage returns the versions of what came from a message of a chat, in the order of ids.
-func (s *Store) EntriesOfMessage(ctx context.Context, receiver, message string) ([]reporter.Entry, error) {
-	return queryEntries(ctx, s.reading(), `receiver = $1 AND message_id = $2 AND message_id != ''`, receiver, message)
+// EntriesOfMessage returns the versions of what came from a message of a chat, in the order of ids, and what may have come from it
+// where the chat is not known.
+func (s *Store) EntriesOfMessage(ctx context.Context, receiver, chat, message string) ([]reporter.Entry, error) {
+	return queryEntries(ctx, s.reading(), `receiver = $1 AND message_id = $2 AND message_id != '' AND chat IN ('', $3)`,
+		receiver, message, chat)
 }
 
 // Write adds entries about one incident, all of them or none, and returns them with their ids. reporter.ErrConflict: one of
@@ -116,9 +118,9 @@ func insertEntries(ctx context.Context, q querier, entries []reporter.Entry) ([]
 			}
 		}
 		// The index allows one successor of each version, whatever process writes it.
-		err = q.row(ctx, `INSERT INTO entries (incident_id, kind, text, author_kind, author_id, author, receiver, message_id, written_at,
-			supersedes) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) ON CONFLICT DO NOTHING RETURNING id`,
-			e.Incident, string(e.Kind), e.Text, string(e.AuthorKind), e.AuthorID, e.Author, e.Receiver, e.MessageID,
+		err = q.row(ctx, `INSERT INTO entries (incident_id, kind, text, author_kind, author_id, author, receiver, chat, message_id,
+			written_at, supersedes) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) ON CONFLICT DO NOTHING RETURNING id`,
+			e.Incident, string(e.Kind), e.Text, string(e.AuthorKind), e.AuthorID, e.Author, e.Receiver, e.Chat, e.MessageID,
 			e.WrittenAt.UnixMicro(), e.Supersedes).Scan(&e.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fmt.Errorf("%s of incident %s: %w", e.Kind, e.Incident, reporter.ErrConflict)
@@ -199,7 +201,7 @@ func (s *Store) acknowledgeIn(
 	return written[0], true, nil
 }
 
-const entryColumns = `SELECT id, incident_id, kind, text, author_kind, author_id, author, receiver, message_id, written_at, supersedes
+const entryColumns = `SELECT id, incident_id, kind, text, author_kind, author_id, author, receiver, chat, message_id, written_at, supersedes
 	FROM entries`
 
 // queryEntries reads the latest entries of which a condition is true, in the order of ids.
@@ -220,7 +222,7 @@ func readEntries(rows *sql.Rows, err error) (out []reporter.Entry, _ error) {
 	for rows.Next() {
 		var e reporter.Entry
 		var written sql.NullInt64
-		if err := rows.Scan(&e.ID, &e.Incident, &e.Kind, &e.Text, &e.AuthorKind, &e.AuthorID, &e.Author, &e.Receiver, &e.MessageID,
+		if err := rows.Scan(&e.ID, &e.Incident, &e.Kind, &e.Text, &e.AuthorKind, &e.AuthorID, &e.Author, &e.Receiver, &e.Chat, &e.MessageID,
 			&written, &e.Supersedes); err != nil {
 			return nil, fmt.Errorf("entries: %w", err)
 		}

@@ -39,6 +39,7 @@ func TestEntries(t *testing.T) {
 		second := write(written(reporter.EntryCause, "the log was not rotated", first[0].ID))
 		note := written(reporter.EntryNote, "restarted", 0)
 		note.AuthorKind, note.AuthorID, note.Author, note.Receiver, note.MessageID = reporter.AuthorTelegram, "42", "王小明", "oncall", "7"
+		note.Chat = "-1"
 		notes := write(note, written(reporter.EntryNote, "another", 0))
 		edited := note
 		edited.Text, edited.Supersedes, edited.WrittenAt = "restarted twice", notes[0].ID, day.Add(time.Minute)
@@ -59,9 +60,12 @@ func TestEntries(t *testing.T) {
 		if err != nil || len(of) != 1 || len(of["I"]) != len(all) {
 			t.Errorf("of some incidents: %+v, %v", of, err)
 		}
-		versions, err := s.EntriesOfMessage(t.Context(), "oncall", "7")
+		versions, err := s.EntriesOfMessage(t.Context(), "oncall", "-1", "7")
 		if err != nil || len(versions) != 2 || versions[1].Text != "restarted twice" {
 			t.Errorf("of the message: %+v, %v", versions, err)
+		}
+		if versions, err := s.EntriesOfMessage(t.Context(), "oncall", "-2", "7"); err != nil || len(versions) != 0 {
+			t.Errorf("of the message of that id in another chat: %+v, %v", versions, err)
 		}
 		for name, tc := range map[string]struct {
 			e    reporter.Entry
