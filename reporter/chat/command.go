@@ -78,7 +78,7 @@ func (a *accountWork) text(ctx context.Context, u reporter.UpdateState) (effect,
 
 // elsewhere answers a command in a chat that is not configured: it is what people see who set the bot up.
 func (a *accountWork) elsewhere(u reporter.UpdateState, w words) (effect, string, error) {
-	if ok, warn := a.limits.take(u.Chat, u.From.ID, u.SentAt); !ok && !warn {
+	if ok, warn := a.within(u); !ok && !warn {
 		return nil, resultLimited, nil
 	}
 	return func(context.Context, reporter.UpdateWork) (reporter.UpdateAnswer, error) {
@@ -103,7 +103,7 @@ func (a *accountWork) command(ctx context.Context, u reporter.UpdateState, here 
 		}
 		n = len(list) - 1
 	}
-	if ok, warn := a.limits.take(u.Chat, u.From.ID, u.SentAt); !ok {
+	if ok, warn := a.within(u); !ok {
 		if !warn {
 			return nil, resultLimited, nil
 		}

@@ -1,8 +1,11 @@
 package chat_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -179,5 +182,49 @@ func TestCommandInAForeignChat(t *testing.T) {
 		if m.ChatID != chat || m.Text != "This chat is not configured. Its id is "+chat+"; set it as telegram.chat_id of a receiver." {
 			t.Errorf("%+v", m)
 		}
+	}
+}
+
+// withoutMembers is a bot whose first questions about members are answered 503.
+type withoutMembers struct {
+	chat.Bot
+	left atomic.Int64
+}
+
+func (b *withoutMembers) Member(ctx context.Context, chat, person string) (reporter.Membership, error) {
+	if b.left.Add(-1) >= 0 {
+		return reporter.MemberNone, &reporter.SendError{Verdict: reporter.VerdictRetry, Status: 503, Err: errors.New("503 Service Unavailable")}
+	}
+	return b.Bot.Member(ctx, chat, person)
+}
+
+// A text that is tried again is one text for the limits, however long the channel does not say who its author is.
+func TestTextsThatAreTriedAgainCountOnce(t *testing.T) {
+	t.Parallel()
+	for name, say := range map[string]func(w *world, notice int) int{
+		"a command": func(w *world, _ int) int { return w.bot.Say(group, "/ack I-1", ann) },
+		"a reply":   func(w *world, notice int) int { return w.bot.Reply(group, notice, "disk is full", ann) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.incident("I-1", "", false)
+			notice := w.notice("I-1", "oncall")
+			bot := &withoutMembers{Bot: w.newBot()}
+			bot.left.Store(50)
+			w.stop = w.listenAs(w.store, bot)
+			id := say(w, notice)
+			w.settled()
+			if got := w.history("I-1"); len(got) != 1 {
+				t.Errorf("wrote %q, answered %q", got, w.answers(id))
+			}
+			for range 9 {
+				id = w.bot.Say(group, "/help", ann)
+				w.settled()
+				if got := strings.Join(w.answers(id), ""); !strings.Contains(got, "/status") {
+					t.Errorf("the others of the minute: %q", got)
+				}
+			}
+		})
 	}
 }

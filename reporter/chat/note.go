@@ -91,7 +91,7 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	case p != permitted:
 		return a.say(u, receiver, w.refusal(p, u.From)), resultRefused, nil
 	}
-	if ok, warn := a.limits.take(u.Chat, u.From.ID, u.SentAt); !ok {
+	if ok, warn := a.within(u); !ok {
 		if !warn {
 			return nil, resultLimited, nil
 		}

@@ -116,6 +116,22 @@ func newLimits() *limits {
 	return &limits{of: map[string]*rate.Limiter{}, warned: map[string]time.Time{}}
 }
 
+// verdict is what the limits say of an update.
+type verdict struct {
+	seq      int64
+	ok, warn bool
+}
+
+// within says whether an update is within the limits of its person and chat; warn is set for the first one in a minute that is not. It is
+// counted once, however often it is decided anew.
+func (a *accountWork) within(u reporter.UpdateState) (ok, warn bool) {
+	if a.limited.seq != u.Seq {
+		a.limited.seq = u.Seq
+		a.limited.ok, a.limited.warn = a.limits.take(u.Chat, u.From.ID, u.SentAt)
+	}
+	return a.limited.ok, a.limited.warn
+}
+
 // take says whether one more text is within the limits; warn is set for the first one in a minute that is not.
 func (l *limits) take(chat, person string, at time.Time) (ok, warn bool) {
 	l.mu.Lock()

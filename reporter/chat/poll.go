@@ -56,6 +56,7 @@ type accountWork struct {
 	closed     bool      // the gate of listening has a reason
 	tried      int64     // the update that was tried last, and how often
 	triedTimes int
+	limited    verdict // of the update that was counted last
 }
 
 func newAccountWork(l *Listener, cfg Config, account string, bot Bot) *accountWork {

@@ -107,7 +107,13 @@ func (w *world) newBot() *telegram.Bot {
 // listen starts a listener on a store; it ends when the function is called.
 func (w *world) listen(st chat.State) (stop func()) {
 	w.t.Helper()
-	w.cfg.Bots = map[string]chat.Bot{account: w.newBot()}
+	return w.listenAs(st, w.newBot())
+}
+
+// listenAs is listen with a bot of the test.
+func (w *world) listenAs(st chat.State, bot chat.Bot) (stop func()) {
+	w.t.Helper()
+	w.cfg.Bots = map[string]chat.Bot{account: bot}
 	w.reg = prometheus.NewRegistry()
 	l, err := chat.New(st, w.cfg, slog.New(slog.NewTextHandler(w.log, nil)), w.reg)
 	if err != nil {
