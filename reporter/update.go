@@ -70,6 +70,9 @@ type UpdateWork interface {
 	Release(ctx context.Context, incident string, by Person, from MessageRef) (who Entry, changed bool, err error)
 	// Write adds entries. ErrConflict: one supersedes a version that is not the latest any more; nothing else can be done then.
 	Write(ctx context.Context, entries ...Entry) ([]Entry, error)
+	// AddSilence and EndSilences are those of the store, for whoever asks the clusters.
+	AddSilence(ctx context.Context, n Silence) (added bool, err error)
+	EndSilences(ctx context.Context, incident, by string, now time.Time) (ended int64, err error)
 	// Enqueue inserts deliveries.
 	Enqueue(ctx context.Context, ds ...Delivery) error
 	// UpdateGate changes a gate.

@@ -95,10 +95,12 @@ type State interface {
 	Coordination
 }
 
-// Silencer silences the alerts of an incident. Both of its methods may be repeated.
+// Silencer silences the alerts of incidents, as it is stored.
 type Silencer interface {
-	Request(ctx context.Context, incident string, by reporter.Person, d time.Duration) error
-	End(ctx context.Context, incident string, by reporter.Person) error
+	// Plan makes a silence that is not stored. reporter.ErrResolved, reporter.ErrNotFound, reporter.ErrNothingInCommon: there can be none.
+	Plan(ctx context.Context, incident string, by reporter.Person, d time.Duration) (reporter.Silence, error)
+	// Wake is called when something was stored.
+	Wake()
 }
 
 // Place is a receiver in a chat.

@@ -123,8 +123,8 @@ func (a *accountWork) tries(u reporter.UpdateState) int {
 	return a.triedTimes
 }
 
-// silence asks for a silence, or for the end of those that people made here. That is stored before the tap is marked as applied, and may
-// be repeated.
+// silence asks for a silence, or for the end of those that people made here, in the transaction that marks the tap as applied: a tap
+// makes one silence, and ends those of before it.
 func (a *accountWork) silence(
 	ctx context.Context, u reporter.UpdateState, incident string, action reporter.ActionKind, w words,
 ) (effect, string, error) {
@@ -132,34 +132,54 @@ func (a *accountWork) silence(
 	if a.cfg.Silencer == nil {
 		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
 	}
-	var text string
-	var err error
-	switch action {
-	case reporter.ActionUnsilence:
-		text, err = w.T("chat_unsilenced", id), a.cfg.Silencer.End(ctx, incident, u.From)
-	case reporter.ActionSilence4h:
-		text, err = w.T("chat_silenced", id, w.Duration(4*time.Hour)), a.cfg.Silencer.Request(ctx, incident, u.From, 4*time.Hour)
-	default:
-		text, err = w.T("chat_silenced", id, w.Duration(time.Hour)), a.cfg.Silencer.Request(ctx, incident, u.From, time.Hour)
+	var planned reporter.Silence
+	text := w.T("chat_unsilenced", id)
+	if action != reporter.ActionUnsilence {
+		lasts := time.Hour
+		if action == reporter.ActionSilence4h {
+			lasts = 4 * time.Hour
+		}
+		text = w.T("chat_silenced", id, w.Duration(lasts))
+		var err error
+		if planned, err = a.cfg.Silencer.Plan(ctx, incident, u.From, lasts); err != nil {
+			refusal := w.silenceRefusal(err, id)
+			if refusal == "" && a.tries(u) < silenceTries {
+				return nil, "", err
+			}
+			if refusal == "" { // It must not hold back the others for ever.
+				a.log.Error("a silence was not taken", "incident", incident, "err", err)
+				refusal = w.T("chat_no_silence", id)
+			}
+			return shown(u, refusal), resultRefused, nil
+		}
 	}
+	return func(ctx context.Context, work reporter.UpdateWork) (reporter.UpdateAnswer, error) {
+		var err error
+		if action == reporter.ActionUnsilence {
+			_, err = work.EndSilences(ctx, incident, u.From.Name, a.l.state.Now())
+		} else {
+			_, err = work.AddSilence(ctx, planned)
+		}
+		if refusal := w.silenceRefusal(err, id); refusal != "" {
+			return reporter.UpdateAnswer{Tap: u.Tap, Text: refusal, Alert: true}, nil
+		}
+		return reporter.UpdateAnswer{Tap: u.Tap, Text: text}, err
+	}, resultDone, nil
+}
+
+// silenceRefusal says why there can be no silence; "" is for errors that may pass.
+func (w words) silenceRefusal(err error, id string) string {
 	switch {
 	case errors.Is(err, reporter.ErrResolved):
-		return shown(u, w.T("chat_resolved", id)), resultRefused, nil
+		return w.T("chat_resolved", id)
 	case errors.Is(err, reporter.ErrTooMany):
-		return shown(u, w.T("chat_too_many", id)), resultRefused, nil
+		return w.T("chat_too_many", id)
 	case errors.Is(err, reporter.ErrNothingInCommon):
-		return shown(u, w.T("chat_silence_too_wide", id)), resultRefused, nil
+		return w.T("chat_silence_too_wide", id)
 	case errors.Is(err, reporter.ErrNotFound):
-		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
-	case err != nil && a.tries(u) >= silenceTries: // It must not hold back the others for ever.
-		a.log.Error("a silence was not taken", "incident", incident, "err", err)
-		return shown(u, w.T("chat_no_silence", id)), resultRefused, nil
-	case err != nil:
-		return nil, "", err
+		return w.T("chat_no_silence", id)
 	}
-	return func(context.Context, reporter.UpdateWork) (reporter.UpdateAnswer, error) {
-		return reporter.UpdateAnswer{Tap: u.Tap, Text: text}, nil
-	}, resultDone, nil
+	return ""
 }
 
 // refusal says why a person may not act.

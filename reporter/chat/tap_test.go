@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +15,8 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/silence"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 func TestTaps(t *testing.T) {
@@ -242,37 +246,55 @@ func TestButtonOfAMessageWhoseSendWasLostWorks(t *testing.T) {
 	}
 }
 
-// silencer notes what it is asked for, and fails as often as it is told to.
+// silencer plans silences, and fails as often as it is told to.
 type silencer struct {
+	*silence.Silencer
+
 	mu    sync.Mutex
 	fail  []error
-	asked []string
+	woken int
 }
 
-func (s *silencer) ask(text string) error {
+func (s *silencer) Plan(ctx context.Context, incident string, by reporter.Person, d time.Duration) (n reporter.Silence, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.fail) > 0 {
-		err := s.fail[0]
-		s.fail = s.fail[1:]
-		return err
+		err, s.fail = s.fail[0], s.fail[1:]
+		return n, err
 	}
-	s.asked = append(s.asked, text)
-	return nil
+	return s.Silencer.Plan(ctx, incident, by, d)
 }
 
-func (s *silencer) Request(_ context.Context, incident string, by reporter.Person, d time.Duration) error {
-	return s.ask(fmt.Sprint(incident, " ", by.Name, " ", d))
+func (s *silencer) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.woken++
 }
 
-func (s *silencer) End(_ context.Context, incident string, by reporter.Person) error {
-	return s.ask(fmt.Sprint(incident, " ", by.Name, " end"))
+// silences are those of an incident: who asked for them, for how long, how far they are and who has ended them.
+func (w *world) silences(incident string) (out []string) {
+	w.t.Helper()
+	list, err := w.store.Silences(w.t.Context(), incident)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, n := range list {
+		out = append(out, fmt.Sprint(n.By.Name, " ", n.EndsAt.Sub(n.StartsAt), " ", n.State, " ", n.EndedBy))
+	}
+	return out
+}
+
+// silencer is that of the program, whose cluster is never asked.
+func (w *world) silencer() *silence.Silencer {
+	cfg := silence.Config{Clusters: map[string]silence.Cluster{reporter.ClusterDefault: nil}}
+	return silence.New(cfg, w.store, w.store, slog.New(slog.DiscardHandler))
 }
 
 func TestSilences(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := &silencer{fail: []error{errors.New("the database is away"), reporter.ErrResolved, reporter.ErrNothingInCommon, reporter.ErrTooMany}}
+	s.Silencer = w.silencer()
 	for range 10 {
 		s.fail = append(s.fail, errors.New("out of order"))
 	}
@@ -298,7 +320,65 @@ func TestSilences(t *testing.T) {
 			t.Errorf("%s by %s: %q, want %q", tc.action, tc.by.Name, got, tc.want)
 		}
 	}
-	if diff := cmp.Diff([]string{"I-1 Ann <b> 1h0m0s", "I-1 Bob 4h0m0s", "I-1 Ann <b> end"}, s.asked); diff != "" {
+	want := []string{"Ann <b> 1h0m0s ending Ann <b>", "Bob 4h0m0s ending Ann <b>"}
+	if diff := cmp.Diff(want, w.silences("I-1")); diff != "" {
 		t.Error(diff)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.woken == 0 {
+		t.Error("whoever asks the clusters was not woken")
+	}
+}
+
+// dying is a state whose process ends just before the first commits of updates, and is started again minutes later.
+type dying struct {
+	*store.Store
+	left  atomic.Int64
+	later func()
+}
+
+func (d *dying) ApplyUpdate(
+	ctx context.Context, seq int64, do func(ctx context.Context, w reporter.UpdateWork) (reporter.UpdateAnswer, error),
+) error {
+	return d.Store.ApplyUpdate(ctx, seq, func(ctx context.Context, w reporter.UpdateWork) (reporter.UpdateAnswer, error) {
+		answer, err := do(ctx, w)
+		if err == nil && d.left.Add(-1) >= 0 {
+			d.later()
+			err = errors.New("killed")
+		}
+		return answer, err
+	})
+}
+
+// What a tap does is done once, wherever the process ends: one silence is made, and Undo ends none that was made after it.
+func TestTapsOfSilencesAreAppliedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Silencer = w.silencer()
+	w.incident("I-1", "", false)
+	notice := w.notice("I-1", "oncall")
+	var past atomic.Int64
+	w.store.SetClock(func() time.Time { return time.Now().Add(time.Duration(past.Load())) })
+	d := &dying{Store: w.store, later: func() { past.Add(int64(2 * time.Minute)) }}
+	d.left.Store(2)
+	w.stop = w.listen(d)
+	if got := w.tap(group, notice, reporter.ActionSilence1h, ann); got != "🔕 I-1: silence for 1h requested" {
+		t.Error(got)
+	}
+	if diff := cmp.Diff([]string{"Ann <b> 1h0m0s pending "}, w.silences("I-1")); diff != "" {
+		t.Errorf("after a tap: %s", diff)
+	}
+	d.left.Store(1)
+	var seen []string
+	d.later = func() { seen = w.silences("I-1") }
+	if got := w.tap(group, notice, reporter.ActionUnsilence, bob); got != "🔔 I-1: end of the silences requested" {
+		t.Error(got)
+	}
+	if diff := cmp.Diff([]string{"Ann <b> 1h0m0s pending "}, seen); diff != "" {
+		t.Errorf("what others see of Undo before it is stored: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"Ann <b> 1h0m0s ending Bob"}, w.silences("I-1")); diff != "" {
+		t.Errorf("after Undo: %s", diff)
 	}
 }

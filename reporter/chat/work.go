@@ -126,6 +126,9 @@ func (a *accountWork) apply(ctx context.Context, u reporter.UpdateState) (answer
 	if err != nil {
 		return reporter.UpdateAnswer{}, err
 	}
+	if u.Kind == reporter.UpdateTap && a.cfg.Silencer != nil {
+		a.cfg.Silencer.Wake()
+	}
 	a.l.metrics.updates.WithLabelValues(string(u.Kind), result).Inc()
 	return answer, nil
 }

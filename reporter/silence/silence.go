@@ -124,33 +124,46 @@ func (s *Silencer) Can(cluster string) bool {
 	return ok
 }
 
-// Request stores that a person wants the alerts of an incident to be silenced for so long, and lets the cluster be asked. It may be
-// repeated: where a silence lasts as long, nothing is added. reporter.ErrNotFound: there is no such incident, or its cluster takes no
-// silences. reporter.ErrResolved: it is over.
+// Request stores that a person wants the alerts of an incident to be silenced for so long, and lets the cluster be asked. Where a silence
+// lasts as long, nothing is added. Errors are those of Plan, and reporter.ErrTooMany.
 func (s *Silencer) Request(ctx context.Context, incident string, by reporter.Person, d time.Duration) error {
-	in, err := s.incidents.IncidentExtract(ctx, incident)
+	n, err := s.Plan(ctx, incident, by, d)
 	if err != nil {
-		return fmt.Errorf("silence: %w", err)
+		return err
 	}
-	if !s.Can(in.Cluster) {
-		return fmt.Errorf("silence: cluster %s takes no silences from here (silences: true of its alertmanagers): %w",
-			cmp.Or(in.Cluster, reporter.ClusterDefault), reporter.ErrNotFound)
-	}
-	if in.Over() {
-		return fmt.Errorf("silence: incident %s: %w", incident, reporter.ErrResolved)
-	}
-	matchers, err := Matchers(in)
-	if err != nil {
-		return fmt.Errorf("silence: incident %s: %w", incident, err)
-	}
-	now := s.incidents.Now().UTC()
-	_, err = s.state.AddSilence(ctx, reporter.Silence{
-		ID: rand.Text(), Incident: in.ID, Cluster: cmp.Or(in.Cluster, reporter.ClusterDefault), By: by, Matchers: matchers,
-		StartsAt: now, EndsAt: now.Add(d), State: reporter.SilencePending, NextAt: now,
-	})
+	_, err = s.state.AddSilence(ctx, n)
 	s.look()
 	return err
 }
+
+// Plan makes the silence by which a person silences the alerts of an incident for so long, for whoever stores it in a transaction of
+// their own, and calls Wake then. reporter.ErrNotFound: there is no such incident, or its cluster takes no silences.
+// reporter.ErrResolved: it is over. reporter.ErrNothingInCommon: no matchers are narrow enough.
+func (s *Silencer) Plan(ctx context.Context, incident string, by reporter.Person, d time.Duration) (n reporter.Silence, err error) {
+	in, err := s.incidents.IncidentExtract(ctx, incident)
+	if err != nil {
+		return n, fmt.Errorf("silence: %w", err)
+	}
+	if !s.Can(in.Cluster) {
+		return n, fmt.Errorf("silence: cluster %s takes no silences from here (silences: true of its alertmanagers): %w",
+			cmp.Or(in.Cluster, reporter.ClusterDefault), reporter.ErrNotFound)
+	}
+	if in.Over() {
+		return n, fmt.Errorf("silence: incident %s: %w", incident, reporter.ErrResolved)
+	}
+	matchers, err := Matchers(in)
+	if err != nil {
+		return n, fmt.Errorf("silence: incident %s: %w", incident, err)
+	}
+	now := s.incidents.Now().UTC()
+	return reporter.Silence{
+		ID: rand.Text(), Incident: in.ID, Cluster: cmp.Or(in.Cluster, reporter.ClusterDefault), By: by, Matchers: matchers,
+		StartsAt: now, EndsAt: now.Add(d), State: reporter.SilencePending, NextAt: now,
+	}, nil
+}
+
+// Wake lets Run look at what was stored without waiting for its next turn.
+func (s *Silencer) Wake() { s.look() }
 
 // End lets the silences of an incident end that people made here, in that person's name. It may be repeated. reporter.ErrNotFound: there is
 // no such incident.

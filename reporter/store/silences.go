@@ -24,73 +24,83 @@ const silenceColumns = `id, incident_id, cluster, author_kind, author_id, author
 // AddSilence stores a silence that a person asked for, before the cluster is asked; added is false where one that lasts as long is there.
 // reporter.ErrNotFound: there is no such incident. reporter.ErrResolved: it is over. reporter.ErrTooMany: no more of it are kept.
 func (s *Store) AddSilence(ctx context.Context, n reporter.Silence) (added bool, err error) {
+	err = s.tx(ctx, func(tx tx) error {
+		added, err = s.addSilence(ctx, tx, n)
+		return err
+	})
+	return added && err == nil, err
+}
+
+// addSilence is AddSilence within a transaction.
+func (s *Store) addSilence(ctx context.Context, tx tx, n reporter.Silence) (added bool, err error) {
 	matchers, err := json.Marshal(n.Matchers)
 	if err != nil {
 		return false, fmt.Errorf("silence: %w", err)
 	}
-	err = s.tx(ctx, func(tx tx) error {
-		added = false
-		if _, err := s.journalTurn(ctx, tx); err != nil {
-			return err
-		}
-		var state reporter.IncidentState
-		err := tx.row(ctx, `SELECT state FROM incidents WHERE id = $1`, n.Incident).Scan(&state)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return fmt.Errorf("incident %s: %w", n.Incident, reporter.ErrNotFound)
-		case err != nil:
-			return fmt.Errorf("incident %s: %w", n.Incident, err)
-		case state == reporter.IncidentResolved:
-			return fmt.Errorf("incident %s: %w", n.Incident, reporter.ErrResolved)
-		}
-		var have, enough int
-		err = tx.row(ctx, `SELECT count(*), count(*) FILTER (WHERE state IN ('pending', 'active') AND ends_at >= $2) FROM silences
-			WHERE incident_id = $1`, n.Incident, n.EndsAt.Add(-silenceSame).UnixMicro()).Scan(&have, &enough)
-		switch {
-		case err != nil:
-			return fmt.Errorf("silences of %s: %w", n.Incident, err)
-		case enough > 0:
-			return nil
-		case have >= silencesAtMost:
-			return fmt.Errorf("incident %s has %d silences: %w", n.Incident, have, reporter.ErrTooMany)
-		}
-		_, err = tx.exec(ctx, `INSERT INTO silences (id, incident_id, cluster, author_kind, author_id, author, matchers, starts_at, ends_at,
-			state, next_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)`, n.ID, n.Incident, n.Cluster, string(n.By.Kind), n.By.ID, n.By.Name,
-			string(matchers), n.StartsAt.UnixMicro(), n.EndsAt.UnixMicro(), string(n.State), n.NextAt.UnixMicro())
-		if err != nil {
-			return fmt.Errorf("silences of %s: %w", n.Incident, err)
-		}
-		added = true
-		return s.touchMessages(ctx, tx, touched{notices: true}, 0, n.Incident)
-	})
-	return added, err
+	if _, err := s.journalTurn(ctx, tx); err != nil {
+		return false, err
+	}
+	var state reporter.IncidentState
+	err = tx.row(ctx, `SELECT state FROM incidents WHERE id = $1`, n.Incident).Scan(&state)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, fmt.Errorf("incident %s: %w", n.Incident, reporter.ErrNotFound)
+	case err != nil:
+		return false, fmt.Errorf("incident %s: %w", n.Incident, err)
+	case state == reporter.IncidentResolved:
+		return false, fmt.Errorf("incident %s: %w", n.Incident, reporter.ErrResolved)
+	}
+	var have, enough int
+	err = tx.row(ctx, `SELECT count(*), count(*) FILTER (WHERE state IN ('pending', 'active') AND ends_at >= $2) FROM silences
+		WHERE incident_id = $1`, n.Incident, n.EndsAt.Add(-silenceSame).UnixMicro()).Scan(&have, &enough)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("silences of %s: %w", n.Incident, err)
+	case enough > 0:
+		return false, nil
+	case have >= silencesAtMost:
+		return false, fmt.Errorf("incident %s has %d silences: %w", n.Incident, have, reporter.ErrTooMany)
+	}
+	_, err = tx.exec(ctx, `INSERT INTO silences (id, incident_id, cluster, author_kind, author_id, author, matchers, starts_at, ends_at,
+		state, next_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)`, n.ID, n.Incident, n.Cluster, string(n.By.Kind), n.By.ID, n.By.Name,
+		string(matchers), n.StartsAt.UnixMicro(), n.EndsAt.UnixMicro(), string(n.State), n.NextAt.UnixMicro())
+	if err != nil {
+		return false, fmt.Errorf("silences of %s: %w", n.Incident, err)
+	}
+	return true, s.touchMessages(ctx, tx, touched{notices: true}, 0, n.Incident)
 }
 
 // EndSilences puts the silences of an incident down to be ended, in that person's name, and returns how many those are.
 // reporter.ErrNotFound: there is no such incident.
 func (s *Store) EndSilences(ctx context.Context, incident, by string, now time.Time) (ended int64, err error) {
 	err = s.tx(ctx, func(tx tx) error {
-		if _, err := s.journalTurn(ctx, tx); err != nil {
-			return err
-		}
-		var there int
-		if err := tx.row(ctx, `SELECT count(*) FROM incidents WHERE id = $1`, incident).Scan(&there); err != nil {
-			return fmt.Errorf("incident %s: %w", incident, err)
-		}
-		if there == 0 {
-			return fmt.Errorf("incident %s: %w", incident, reporter.ErrNotFound)
-		}
-		ended, err = tx.exec(ctx, `UPDATE silences SET state = 'ending', ended_by = $2, next_at = $3, error = ''
-			WHERE incident_id = $1 AND state IN ('pending', 'active')`, incident, by, now.UnixMicro())
-		if err != nil {
-			return fmt.Errorf("silences of %s: %w", incident, err)
-		}
-		if ended == 0 {
-			return nil
-		}
-		return s.touchMessages(ctx, tx, touched{notices: true}, 0, incident)
+		ended, err = s.endSilences(ctx, tx, incident, by, now)
+		return err
 	})
 	return ended, err
+}
+
+// endSilences is EndSilences within a transaction.
+func (s *Store) endSilences(ctx context.Context, tx tx, incident, by string, now time.Time) (ended int64, err error) {
+	if _, err := s.journalTurn(ctx, tx); err != nil {
+		return 0, err
+	}
+	var there int
+	if err := tx.row(ctx, `SELECT count(*) FROM incidents WHERE id = $1`, incident).Scan(&there); err != nil {
+		return 0, fmt.Errorf("incident %s: %w", incident, err)
+	}
+	if there == 0 {
+		return 0, fmt.Errorf("incident %s: %w", incident, reporter.ErrNotFound)
+	}
+	ended, err = tx.exec(ctx, `UPDATE silences SET state = 'ending', ended_by = $2, next_at = $3, error = ''
+		WHERE incident_id = $1 AND state IN ('pending', 'active')`, incident, by, now.UnixMicro())
+	if err != nil {
+		return 0, fmt.Errorf("silences of %s: %w", incident, err)
+	}
+	if ended == 0 {
+		return 0, nil
+	}
+	return ended, s.touchMessages(ctx, tx, touched{notices: true}, 0, incident)
 }
 
 // SaveSilence stores what became of a silence, unless its state is another than was: a person has ended it meanwhile, which counts. It

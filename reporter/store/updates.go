@@ -179,6 +179,14 @@ func (w updateWork) Write(ctx context.Context, entries ...reporter.Entry) ([]rep
 	return w.s.writeEntries(ctx, w.tx, entries)
 }
 
+func (w updateWork) AddSilence(ctx context.Context, n reporter.Silence) (bool, error) {
+	return w.s.addSilence(ctx, w.tx, n)
+}
+
+func (w updateWork) EndSilences(ctx context.Context, incident, by string, now time.Time) (int64, error) {
+	return w.s.endSilences(ctx, w.tx, incident, by, now)
+}
+
 func (w updateWork) Enqueue(ctx context.Context, ds ...reporter.Delivery) error {
 	for _, d := range ds {
 		if _, err := w.s.insertDelivery(ctx, w.tx, d); err != nil {
