@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -30,8 +32,10 @@ type State interface {
 	EndSilences(ctx context.Context, incident, by string, now time.Time) (int64, error)
 	// SaveSilence stores what became of one, unless its state is another than was by now.
 	SaveSilence(ctx context.Context, n reporter.Silence, was reporter.SilenceState) (saved bool, err error)
-	// DueSilences returns those about which their clusters are to be asked.
-	DueSilences(ctx context.Context, now time.Time, limit int) ([]reporter.Silence, error)
+	// ClustersDue returns the names of the clusters that are to be asked about silences.
+	ClustersDue(ctx context.Context, now time.Time) ([]string, error)
+	// DueSilences returns those about which the cluster is to be asked.
+	DueSilences(ctx context.Context, cluster string, now time.Time, limit int) ([]reporter.Silence, error)
 }
 
 // Incidents reads incidents, and is how processes that share a state work together.
@@ -70,8 +74,9 @@ const (
 	knownAfter = time.Hour
 	retryMin   = 5 * time.Second
 	retryMax   = time.Minute
-	askTimeout = 10 * time.Second
+	askTimeout = 30 * time.Second // all members of a cluster, and more than once
 	atOnce     = 50
+	together   = 5 // requests to a cluster at a time
 	sweep      = 5 * time.Second
 	alertName  = "alertname"
 	namesMax   = 50  // alert names in one matcher
@@ -84,14 +89,16 @@ type Silencer struct {
 	incidents Incidents
 	log       *slog.Logger
 	wake      chan struct{}
+	asking    sync.WaitGroup
 
-	mu  sync.Mutex
-	cfg Config
+	mu   sync.Mutex
+	cfg  Config
+	busy map[string]bool // clusters that are being asked
 }
 
 // New makes a silencer; Run does its work.
 func New(cfg Config, state State, incidents Incidents, log *slog.Logger) *Silencer {
-	s := &Silencer{state: state, incidents: incidents, log: log, wake: make(chan struct{}, 1)}
+	s := &Silencer{state: state, incidents: incidents, log: log, wake: make(chan struct{}, 1), busy: map[string]bool{}}
 	s.SetConfig(cfg)
 	return s
 }
@@ -222,14 +229,12 @@ func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
 
 // Run asks the clusters until ctx ends.
 func (s *Silencer) Run(ctx context.Context) {
+	defer s.asking.Wait()
 	for {
-		next := sweep
-		if more, err := s.Pass(ctx); err != nil && ctx.Err() == nil {
+		if err := s.begin(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("silences were not worked off", "err", err)
-		} else if more {
-			next = time.Millisecond
 		}
-		timer := time.NewTimer(next)
+		timer := time.NewTimer(sweep)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -241,37 +246,61 @@ func (s *Silencer) Run(ctx context.Context) {
 	}
 }
 
-// Pass asks the clusters about the silences that are due, once. More says that there may be more.
-func (s *Silencer) Pass(ctx context.Context) (more bool, err error) {
-	due, err := s.state.DueSilences(ctx, s.incidents.Now(), atOnce)
-	if err != nil || len(due) == 0 {
-		return false, err
+// Pass asks the clusters about the silences that are due, once, and returns when all have been asked.
+func (s *Silencer) Pass(ctx context.Context) error {
+	defer s.asking.Wait()
+	return s.begin(ctx)
+}
+
+// begin lets each cluster be asked that is to be, and is not being asked yet: one that does not answer delays no other.
+func (s *Silencer) begin(ctx context.Context) error {
+	due, err := s.state.ClustersDue(ctx, s.incidents.Now())
+	if err != nil {
+		return err
 	}
-	// One process at a time, so that none creates what another is about to.
-	leased, release, err := s.incidents.Lease(ctx, "silences")
-	if leased == nil || err != nil {
-		return false, err
-	}
-	defer release()
-	if due, err = s.state.DueSilences(leased, s.incidents.Now(), atOnce); err != nil {
-		return false, err
-	}
-	byCluster := map[string][]reporter.Silence{}
-	for _, n := range due {
-		byCluster[n.Cluster] = append(byCluster[n.Cluster], n)
-	}
-	var asking sync.WaitGroup
-	for _, list := range byCluster { // One that does not answer delays no other.
-		asking.Go(func() {
-			for _, n := range list {
-				if leased.Err() == nil {
-					s.one(leased, n)
-				}
+	for _, cluster := range due {
+		s.mu.Lock()
+		busy := s.busy[cluster]
+		s.busy[cluster] = true
+		s.mu.Unlock()
+		if busy {
+			continue
+		}
+		s.asking.Go(func() {
+			if err := s.ask(ctx, cluster); err != nil && ctx.Err() == nil {
+				s.log.Error("silences were not worked off", "cluster", cluster, "err", err)
 			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.busy, cluster)
 		})
 	}
-	asking.Wait()
-	return len(due) == atOnce, nil
+	return nil
+}
+
+// ask asks a cluster about its silences that are due, of which one that is not answered delays a few only.
+func (s *Silencer) ask(ctx context.Context, cluster string) error {
+	// One process at a time, so that none creates what another is about to.
+	leased, release, err := s.incidents.Lease(ctx, "silences/"+cluster)
+	if leased == nil || err != nil {
+		return err
+	}
+	defer release()
+	due, err := s.state.DueSilences(leased, cluster, s.incidents.Now(), atOnce)
+	if err != nil {
+		return err
+	}
+	var each errgroup.Group
+	each.SetLimit(together)
+	for _, n := range due {
+		each.Go(func() error {
+			if leased.Err() == nil {
+				s.one(leased, n)
+			}
+			return nil
+		})
+	}
+	return each.Wait()
 }
 
 // one does what is to be done about a silence.

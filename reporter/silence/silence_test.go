@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func build(t *testing.T) *world {
 func (w *world) passes(d, every time.Duration) {
 	w.t.Helper()
 	for ; d >= 0; d -= every {
-		if _, err := w.Pass(w.t.Context()); err != nil {
+		if err := w.Pass(w.t.Context()); err != nil {
 			w.t.Fatal(err)
 		}
 		w.clock.pass(every)
@@ -229,7 +230,7 @@ func TestSilences(t *testing.T) {
 			w := build(t)
 			w.api.fail, w.api.arrives = tc.fail, tc.arrives
 			w.request()
-			if _, err := w.Pass(t.Context()); err != nil {
+			if err := w.Pass(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if tc.act != nil && tc.after == 0 || name == "ended before the cluster answered" {
@@ -275,6 +276,79 @@ func (w *world) expire(after time.Duration) {
 	for id, n := range w.api.silences {
 		n.Expired = true
 		w.api.silences[id] = n
+	}
+}
+
+// hanging is a cluster whose first request is not answered before it is let go.
+type hanging struct {
+	fake
+	first  atomic.Bool
+	asked  chan struct{}
+	letGo  chan struct{}
+	others chan string
+}
+
+func (h *hanging) Create(ctx context.Context, n reporter.Silence, by, comment string) (string, error) {
+	if h.asked != nil && h.first.CompareAndSwap(false, true) {
+		close(h.asked)
+		<-h.letGo
+	}
+	id, err := h.fake.Create(ctx, n, by, comment)
+	h.others <- n.Incident
+	return id, err
+}
+
+// A request that is not answered delays neither other clusters nor the other silences of its own.
+func TestAClusterThatHangs(t *testing.T) {
+	t.Parallel()
+	slow := &hanging{asked: make(chan struct{}), letGo: make(chan struct{}), others: make(chan string, 9)}
+	fast := &hanging{others: make(chan string, 9)}
+	c := &clock{at: time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)}
+	s := open(t, t.TempDir(), c.now)
+	err := s.Update(t.Context(), reporter.JournalQuery{}, func(v reporter.JournalView) (out reporter.JournalChanges) {
+		for _, id := range []string{"slow-1", "slow-2", "fast-1"} {
+			out.Incidents = append(out.Incidents, reporter.Incident{
+				ID: id, Key: id, Cluster: id[:4], State: reporter.IncidentOpen, StartedAt: v.Now, FirstSeenAt: v.Now, LastSeenAt: v.Now, AlertsTotal: 1,
+				Alerts: []reporter.Alert{{Fingerprint: id, StartsAt: v.Now, Firing: true, Labels: map[string]string{"alertname": "A"}}},
+			})
+		}
+		return out
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	silencer := silence.New(silence.Config{Clusters: map[string]silence.Cluster{"slow": slow, "fast": fast}}, s, s, slog.New(slog.DiscardHandler))
+	request := func(incident string) {
+		if err := silencer.Request(t.Context(), incident, alice, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request("slow-1")
+	request("slow-2")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		silencer.Run(ctx)
+	}()
+	wait := func(what string, from <-chan string) {
+		t.Helper()
+		select {
+		case <-from:
+		case <-time.After(2 * time.Minute):
+			t.Errorf("%s waits for a request that is not answered", what)
+		}
+	}
+	<-slow.asked
+	wait("the other silence of the cluster", slow.others)
+	request("fast-1") // while the first cluster is being asked
+	wait("another cluster", fast.others)
+	close(slow.letGo)
+	wait("nothing", slow.others)
+	cancel()
+	<-done
+	if slow.created != 2 || fast.created != 1 {
+		t.Errorf("created %d and %d", slow.created, fast.created)
 	}
 }
 
@@ -391,7 +465,7 @@ func TestOnAlertmanager(t *testing.T) {
 	}, s, s, slog.New(slog.DiscardHandler))
 	pass := func() reporter.Silence {
 		t.Helper()
-		if _, err := silencer.Pass(t.Context()); err != nil {
+		if err := silencer.Pass(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		list, err := s.Silences(t.Context(), "I <1>")
@@ -515,7 +589,7 @@ func TestKilledBeforeASilenceIsStored(t *testing.T) {
 		if err := silencer.Request(t.Context(), "I", alice, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = silencer.Pass(t.Context())
+		_ = silencer.Pass(t.Context())
 		t.Fatal("the process lives")
 	}
 	url, api := startAlertmanager(t)
@@ -536,7 +610,7 @@ func TestKilledBeforeASilenceIsStored(t *testing.T) {
 	s = open(t, dir, c.now)
 	silencer := silence.New(silence.Config{Clusters: map[string]silence.Cluster{reporter.ClusterDefault: alertmanager.NewSilencer(api)}},
 		s, s, slog.New(slog.DiscardHandler))
-	if _, err := silencer.Pass(t.Context()); err != nil {
+	if err := silencer.Pass(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	list, err := s.Silences(t.Context(), "I")

@@ -128,10 +128,31 @@ func (s *Store) SaveSilence(ctx context.Context, n reporter.Silence, was reporte
 	return saved, err
 }
 
-// DueSilences returns the silences about which their clusters are to be asked, the first ones first, at most limit.
-func (s *Store) DueSilences(ctx context.Context, now time.Time, limit int) ([]reporter.Silence, error) {
-	return querySilences(ctx, s.reading(), `state IN ('pending', 'active', 'ending') AND next_at <= $1 ORDER BY next_at, id LIMIT $2`,
-		now.UnixMicro(), limit)
+// ClustersDue returns the names of the clusters that are to be asked about silences.
+func (s *Store) ClustersDue(ctx context.Context, now time.Time) (clusters []string, err error) {
+	rows, err := s.reading().query(ctx, `SELECT DISTINCT cluster FROM silences WHERE state IN ('pending', 'active', 'ending')
+		AND next_at <= $1 ORDER BY cluster`, now.UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("silences: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var cluster string
+		if err := rows.Scan(&cluster); err != nil {
+			return nil, fmt.Errorf("silences: %w", err)
+		}
+		clusters = append(clusters, cluster)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("silences: %w", err)
+	}
+	return clusters, nil
+}
+
+// DueSilences returns the silences about which the cluster is to be asked, the first ones first, at most limit.
+func (s *Store) DueSilences(ctx context.Context, cluster string, now time.Time, limit int) ([]reporter.Silence, error) {
+	return querySilences(ctx, s.reading(), `state IN ('pending', 'active', 'ending') AND next_at <= $1 AND cluster = $2
+		ORDER BY next_at, id LIMIT $3`, now.UnixMicro(), cluster, limit)
 }
 
 // Silences returns the silences that people asked for an incident, in the order in which they did.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,9 +51,20 @@ func TestSilences(t *testing.T) {
 		if saved, err := s.SaveSilence(t.Context(), active, reporter.SilencePending); !saved || err != nil {
 			t.Errorf("saved %v, %v", saved, err)
 		}
-		waiting, err := s.DueSilences(t.Context(), day, 10)
+		waiting, err := s.DueSilences(t.Context(), "default", day, 10)
 		if err != nil || len(waiting) != 1 || waiting[0].ID != "2" {
 			t.Errorf("due: %+v, %v", waiting, err)
+		}
+		if other, err := s.DueSilences(t.Context(), "other", day, 10); err != nil || len(other) != 0 {
+			t.Errorf("due of another cluster: %+v, %v", other, err)
+		}
+		for _, want := range []struct {
+			at       time.Time
+			clusters []string
+		}{{day.Add(-time.Second), nil}, {day, []string{"default"}}} {
+			if got, err := s.ClustersDue(t.Context(), want.at); err != nil || !slices.Equal(got, want.clusters) {
+				t.Errorf("clusters to be asked at %v: %q, %v; want %q", want.at, got, err, want.clusters)
+			}
 		}
 		for _, want := range []int64{2, 0} {
 			if n, err := s.EndSilences(t.Context(), "I", "Bob", day); n != want || err != nil {
