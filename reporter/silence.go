@@ -54,15 +54,17 @@ type SilenceMatcher struct {
 	Regex       bool
 }
 
-// Lasts says whether the silence is in the cluster, or is going to be, as far as is known.
+// Lasts says whether the silence is in the cluster, or is going to be, as far as is known: also one that a person has ended lasts until the
+// cluster says so.
 func (s Silence) Lasts() bool {
-	return s.State == SilencePending || s.State == SilenceActive
+	return s.State == SilencePending || s.State == SilenceActive || s.State == SilenceEnding
 }
 
-// LastingSilence is the one of these that ends last; false where none lasts.
+// LastingSilence is the one of these that ends last; one that a person has ended only where no other lasts. False where none lasts.
 func LastingSilence(silences []Silence) (last Silence, ok bool) {
 	for _, s := range silences {
-		if s.Lasts() && (!ok || s.EndsAt.After(last.EndsAt)) {
+		ending, before := s.State == SilenceEnding, last.State == SilenceEnding
+		if s.Lasts() && (!ok || before && !ending || before == ending && s.EndsAt.After(last.EndsAt)) {
 			last, ok = s, true
 		}
 	}

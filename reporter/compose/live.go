@@ -54,9 +54,10 @@ func (s *Set) actions(d reporter.Delivery, p reporter.Postmortem) []reporter.Act
 		return nil
 	}
 	able := s.Silenceable != nil && s.Silenceable(p.Incident.Cluster)
-	_, silenced := reporter.LastingSilence(p.Silences)
+	silence, silenced := reporter.LastingSilence(p.Silences)
+	ending := silenced && silence.State == reporter.SilenceEnding // No button does more than what was asked for already.
 	switch {
-	case p.Incident.Over() && able && silenced: // It would hide the next incident.
+	case p.Incident.Over() && able && silenced && !ending: // It would hide the next incident.
 		return []reporter.ActionKind{reporter.ActionUnsilence}
 	case p.Incident.Over():
 		return nil
@@ -66,7 +67,7 @@ func (s *Set) actions(d reporter.Delivery, p reporter.Postmortem) []reporter.Act
 		out[0] = reporter.ActionRelease
 	}
 	switch {
-	case !able:
+	case !able, ending:
 		return out
 	case silenced:
 		return append(out, reporter.ActionUnsilence)

@@ -15,6 +15,7 @@ func TestRevise(t *testing.T) {
 		Kind: reporter.EntryAcknowledgement, Text: reporter.EntryAcknowledged, Author: "Alice", WrittenAt: time.Unix(1, 0),
 	}}
 	lasting := []reporter.Silence{{State: reporter.SilenceEnded}, {State: reporter.SilenceActive}}
+	ending := []reporter.Silence{{State: reporter.SilenceEnded}, {State: reporter.SilenceEnding}}
 	type delivery = reporter.Delivery
 	for name, tc := range map[string]struct {
 		d        delivery
@@ -23,18 +24,20 @@ func TestRevise(t *testing.T) {
 		want     string
 		err      error
 	}{
-		"a notice":                        {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "listens"}, want: "firing O [ack] O@listens"},
-		"a notice, acknowledged":          {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "listens"}, entries: acknowledged, want: "firing O [release] O@listens"},
-		"a notice that can be silenced":   {d: delivery{Kind: reporter.DeliveryFiring, Subject: "S", Receiver: "listens"}, want: "firing S [ack silence1h silence4h] S@listens"},
-		"a notice that is silenced":       {d: delivery{Kind: reporter.DeliveryFiring, Subject: "S", Receiver: "listens"}, silences: lasting, want: "firing S [ack unsilence] S@listens"},
-		"a silence that outlasts it":      {d: delivery{Kind: reporter.DeliveryFiring, Subject: "SI", Receiver: "listens"}, silences: lasting, want: "firing SI [unsilence] SI@listens"},
-		"a notice whose incident is over": {d: delivery{Kind: reporter.DeliveryFiring, Subject: "I", Receiver: "listens"}, want: "firing I"},
-		"a notice without updates":        {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "other"}, want: "firing O"},
-		"a notice of nothing":             {d: delivery{Kind: reporter.DeliveryFiring, Subject: "X"}, err: reporter.ErrNotFound},
-		"a digest":                        {d: delivery{Kind: reporter.DeliveryFiringDigest}, entries: acknowledged, want: "firing digest IresolvedAlice OopenAlice"},
-		"a postmortem":                    {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "I"}, want: "postmortem I"},
-		"a postmortem that fires again":   {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "O"}, err: reporter.ErrObsolete},
-		"a report":                        {d: delivery{Kind: reporter.DeliveryReport}, err: reporter.ErrObsolete},
+		"a notice":                                            {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "listens"}, want: "firing O [ack] O@listens"},
+		"a notice, acknowledged":                              {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "listens"}, entries: acknowledged, want: "firing O [release] O@listens"},
+		"a notice that can be silenced":                       {d: delivery{Kind: reporter.DeliveryFiring, Subject: "S", Receiver: "listens"}, want: "firing S [ack silence1h silence4h] S@listens"},
+		"a notice that is silenced":                           {d: delivery{Kind: reporter.DeliveryFiring, Subject: "S", Receiver: "listens"}, silences: lasting, want: "firing S [ack unsilence] S@listens"},
+		"a silence that is being ended":                       {d: delivery{Kind: reporter.DeliveryFiring, Subject: "S", Receiver: "listens"}, silences: ending, want: "firing S [ack] S@listens"},
+		"one that is over, and a silence that is being ended": {d: delivery{Kind: reporter.DeliveryFiring, Subject: "SI", Receiver: "listens"}, silences: ending, want: "firing SI"},
+		"a silence that outlasts it":                          {d: delivery{Kind: reporter.DeliveryFiring, Subject: "SI", Receiver: "listens"}, silences: lasting, want: "firing SI [unsilence] SI@listens"},
+		"a notice whose incident is over":                     {d: delivery{Kind: reporter.DeliveryFiring, Subject: "I", Receiver: "listens"}, want: "firing I"},
+		"a notice without updates":                            {d: delivery{Kind: reporter.DeliveryFiring, Subject: "O", Receiver: "other"}, want: "firing O"},
+		"a notice of nothing":                                 {d: delivery{Kind: reporter.DeliveryFiring, Subject: "X"}, err: reporter.ErrNotFound},
+		"a digest":                                            {d: delivery{Kind: reporter.DeliveryFiringDigest}, entries: acknowledged, want: "firing digest IresolvedAlice OopenAlice"},
+		"a postmortem":                                        {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "I"}, want: "postmortem I"},
+		"a postmortem that fires again":                       {d: delivery{Kind: reporter.DeliveryPostmortem, Subject: "O"}, err: reporter.ErrObsolete},
+		"a report":                                            {d: delivery{Kind: reporter.DeliveryReport}, err: reporter.ErrObsolete},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

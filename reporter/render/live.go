@@ -36,11 +36,18 @@ func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 	}
 	// One that outlasts its incident hides the next one.
 	if s, ok := reporter.LastingSilence(p.Silences); ok {
-		word := "live_silenced"
-		if s.State == reporter.SilencePending {
+		word, who := "live_silenced", s.By.Name
+		switch s.State {
+		case reporter.SilencePending:
 			word = "live_silencing"
+		case reporter.SilenceEnding:
+			word, who = "live_unsilencing", s.EndedBy
+		case reporter.SilenceActive, reporter.SilenceEnded, reporter.SilenceFailed:
 		}
-		lines = append(lines, "🔕 "+l.T(word, name(s.By.Name), at(s.EndsAt)))
+		lines = append(lines, "🔕 "+l.T(word, name(who), at(s.EndsAt)))
+		if s.State == reporter.SilenceEnding && s.Error != "" {
+			lines = append(lines, "⚠️ "+l.T("live_unsilence_failed", cut(clean(s.Error), reasonMax)))
+		}
 	}
 	if n := len(p.Silences); n > 0 && !in.Over() {
 		if s := p.Silences[n-1]; s.State == reporter.SilenceFailed || s.State == reporter.SilencePending && s.Error != "" {

@@ -253,6 +253,13 @@ func TestFiringAndDigestText(t *testing.T) {
 			}
 			return r.Firing(p)
 		},
+		"live_unsilencing": func(locale string) (reporter.Message, error) {
+			p := live(p, locale)
+			p.Silences = []reporter.Silence{{
+				State: reporter.SilenceEnding, APIID: "1", By: reporter.Person{Name: "王小明"}, EndedBy: "<Bob>", EndsAt: in.StartedAt.Add(time.Hour), Error: "503 <html>",
+			}}
+			return r.Firing(p)
+		},
 		"live_chronic": func(locale string) (reporter.Message, error) {
 			p := live(p, locale)
 			p.Incident.State, p.Silences = reporter.IncidentChronic, []reporter.Silence{{State: reporter.SilenceFailed, Error: "503 <html>"}}
@@ -340,7 +347,7 @@ func TestFiringAndDigestText(t *testing.T) {
 				}
 			}
 			if want := map[string]int{
-				"firing": 1, "digest_storm": 1, "digest_firing": 1, "live_acknowledged": 3, "live_chronic": 1, "live_resolved": 1, "live_digest": 1,
+				"firing": 1, "digest_storm": 1, "digest_firing": 1, "live_acknowledged": 3, "live_unsilencing": 1, "live_chronic": 1, "live_resolved": 1, "live_digest": 1,
 			}[name]; len(m.Buttons) != want {
 				t.Errorf("%s has %d buttons, want %d", name, len(m.Buttons), want)
 			}

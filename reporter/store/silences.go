@@ -120,7 +120,7 @@ func (s *Store) SaveSilence(ctx context.Context, n reporter.Silence, was reporte
 			_, err := tx.exec(ctx, `UPDATE silences SET api_id = $1, attempts = $2 WHERE id = $3 AND api_id = ''`, n.APIID, n.Attempts, n.ID)
 			return err
 		}
-		if n.State == was && (was != reporter.SilencePending || n.Error == "") {
+		if n.State == was && (was == reporter.SilenceActive || n.Error == "") {
 			return nil
 		}
 		return s.touchMessages(ctx, tx, touched{notices: true, postmortems: n.State != was}, 0, n.Incident)

@@ -84,6 +84,20 @@ func TestSilences(t *testing.T) {
 		if err != nil || stored[0].State != reporter.SilenceEnding || stored[1].State != reporter.SilenceEnding || stored[1].APIID != "late" || stored[1].EndedBy != "Bob" {
 			t.Errorf("%+v, %v", stored, err)
 		}
+		before := due(t, s, time.Hour)
+		stuck := stored[1]
+		stuck.Error = "504"
+		for _, state := range []reporter.SilenceState{reporter.SilenceEnding, reporter.SilenceEnded} { // The notice shows both.
+			stuck.State = state
+			if saved, err := s.SaveSilence(t.Context(), stuck, reporter.SilenceEnding); !saved || err != nil {
+				t.Errorf("saved %v, %v", saved, err)
+			}
+			after := due(t, s, time.Hour)
+			if slices.Equal(before, after) {
+				t.Errorf("%s: the notice does not wait for another edit: %q", state, after)
+			}
+			before = after
+		}
 		if _, err := s.Prune(t.Context(), day.Add(1000*time.Hour)); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -66,13 +67,14 @@ func (p *Pages) silenced(w http.ResponseWriter, r *http.Request, did string, do 
 
 // silenceBody is what is known of silences of an incident, on its page.
 type silenceBody struct {
-	By     string // who asked for the one that lasts; "" where none does
-	Until  *stamp
-	Waits  bool   // the cluster is not known to have it
-	Failed string // why the last one was not created
-	Can    bool   // one can be asked for, or ended, now
-	Path   string // of the incident
-	Asks   bool   // for credentials
+	By      string // who asked for the one that lasts; "" where none does
+	Until   *stamp
+	Waits   bool   // the cluster is not known to have it
+	EndedBy string // who ended it, where the cluster is not known to know
+	Failed  string // why the last one was not created, or that one not ended
+	Can     bool   // one can be asked for, or ended, now
+	Path    string // of the incident
+	Asks    bool   // for credentials
 }
 
 // silences is nil where there is nothing to say of them.
@@ -85,8 +87,11 @@ func (v *page) silences(pm reporter.Postmortem, path string, a acting, able bool
 	if lasts {
 		out.By, out.Until, out.Waits = s.By.Name, v.At(s.EndsAt), s.State == reporter.SilencePending
 	}
-	out.Can = able && a.Offered && (lasts || !pm.Incident.Over()) // One that outlasts its incident hides the next one.
-	if n := len(pm.Silences); n > 0 {
+	ending := lasts && s.State == reporter.SilenceEnding
+	out.Can = able && a.Offered && !ending && (lasts || !pm.Incident.Over()) // One that outlasts its incident hides the next one.
+	if ending {
+		out.EndedBy, out.Failed = cmp.Or(s.EndedBy, s.By.Name), s.Error
+	} else if n := len(pm.Silences); n > 0 {
 		if s := pm.Silences[n-1]; s.State == reporter.SilenceFailed || s.State == reporter.SilencePending {
 			out.Failed = s.Error
 		}
@@ -102,6 +107,9 @@ func (v *page) silenceRows(silences []reporter.Silence) (out []timelineRow) {
 	for _, s := range silences {
 		if s.State == reporter.SilenceFailed {
 			add(s.StartsAt, v.T("event_silence_failed", s.By.Name, s.Error))
+			continue
+		}
+		if s.APIID == "" { // It is not known to have been in the cluster.
 			continue
 		}
 		add(s.StartsAt, v.T("event_silenced", s.By.Name))

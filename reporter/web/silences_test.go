@@ -62,13 +62,25 @@ func TestSilenceOnThePage(t *testing.T) {
 		}
 	}
 	w.silences = []reporter.Silence{
-		{State: reporter.SilenceEnded, By: reporter.Person{Name: "Ann"}, StartsAt: day, EndedAt: day.Add(time.Hour), EndedBy: "<Bob>"},
-		{State: reporter.SilenceEnded, By: reporter.Person{Name: "Ann"}, StartsAt: day, EndedAt: day.Add(time.Hour)},
-		{State: reporter.SilenceActive, By: reporter.Person{Name: "<Cy>"}, StartsAt: day, EndsAt: day.Add(2 * time.Hour)},
+		{State: reporter.SilenceEnded, APIID: "1", By: reporter.Person{Name: "Ann"}, StartsAt: day, EndedAt: day.Add(time.Hour), EndedBy: "<Bob>"},
+		{State: reporter.SilenceEnded, APIID: "1", By: reporter.Person{Name: "Ann"}, StartsAt: day, EndedAt: day.Add(time.Hour)},
+		{State: reporter.SilenceActive, APIID: "2", By: reporter.Person{Name: "<Cy>"}, StartsAt: day, EndsAt: day.Add(2 * time.Hour)},
 	}
 	shows("while one lasts", undo, silence)
 	for _, text := range []string{"🔕 &lt;Cy&gt;, until", "&lt;Bob&gt; ended the silence", "the silence ended", "Ann silenced the alerts"} {
 		shows("while one lasts", text, "<Cy>")
+	}
+	w.silences = []reporter.Silence{
+		{State: reporter.SilenceEnding, APIID: "1", By: reporter.Person{Name: "Ann"}, StartsAt: day, EndsAt: day.Add(time.Hour), EndedBy: "<Bob>", Error: "<504>"},
+	}
+	for _, text := range []string{"🔕 Ann, until", "&lt;Bob&gt; ended it (not confirmed", "The silence was not ended yet: &lt;504&gt;"} {
+		shows("while it is being ended", text, silence)
+		shows("while it is being ended", text, undo)
+	}
+	for _, state := range []reporter.SilenceState{reporter.SilencePending, reporter.SilenceEnding, reporter.SilenceEnded} { // not in the cluster
+		w.silences = []reporter.Silence{{State: state, By: reporter.Person{Name: "Ann"}, StartsAt: day, EndsAt: day.Add(time.Hour), EndedBy: "Bob"}}
+		shows("before it is in the cluster", "🔕", "Ann silenced the alerts")
+		shows("before it is in the cluster", "🔕", "Bob ended the silence")
 	}
 	w.silences = []reporter.Silence{{State: reporter.SilenceFailed, By: reporter.Person{Name: "Ann"}, Error: "<503>"}}
 	shows("after a failure", "The silence was not created: &lt;503&gt;", "<503>")
