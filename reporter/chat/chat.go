@@ -58,8 +58,8 @@ type Queue interface {
 type Journal interface {
 	// ActionOf returns what a button's token names, or reporter.ErrNotFound.
 	ActionOf(ctx context.Context, token string) (incident, receiver string, err error)
-	// MessageOf returns what a message of the receivers is about, or reporter.ErrNotFound. Chat is the key of the chat's gate.
-	MessageOf(ctx context.Context, receivers []string, chat, message string) (reporter.ChatMessage, error)
+	// MessageOf returns what a message of the receivers is about, or reporter.ErrNotFound. Chats are the keys of the chat's gates.
+	MessageOf(ctx context.Context, receivers, chats []string, message string) (reporter.ChatMessage, error)
 	// MayHaveSent says whether the receiver may have a message about the incident whose id is not known.
 	MayHaveSent(ctx context.Context, incident, receiver string) (bool, error)
 	// WasSentTo says whether one of the receivers has, or will have, a message about the incident.
@@ -214,7 +214,7 @@ func (l *Listener) Run(ctx context.Context) {
 type room struct {
 	cfg    *Config
 	places []Place
-	key    string // of the gate of the chat
+	keys   []string // of the gates of the chat, one for each address that it is or was configured by
 }
 
 // receivers are those of the chat.
@@ -286,19 +286,14 @@ func (r room) locale() string {
 	return locale
 }
 
-// room returns the chat of an update; one without places is not configured.
+// room returns the chat of an update; one without places is not configured. Receivers may address one chat by its name, by its id, or by
+// the id of before it moved.
 func (a *accountWork) room(ctx context.Context, u reporter.Update) (room, error) {
-	out := room{cfg: &a.cfg, key: reporter.ChatGate(a.account, u.Chat)}
-	keys := map[string]string{} // of gates, to addresses
-	for _, p := range a.places {
-		switch {
-		case p.Address == u.Chat || (u.ChatName != "" && strings.EqualFold(p.Address, u.ChatName)):
-			out.places, out.key = append(out.places, p), reporter.ChatGate(a.account, p.Address)
-		default:
-			keys[reporter.ChatGate(p.Account, p.Address)] = p.Address
-		}
+	out := room{cfg: &a.cfg, keys: []string{reporter.ChatGate(a.account, u.Chat)}}
+	if u.ChatName != "" {
+		out.keys = append(out.keys, reporter.ChatGate(a.account, u.ChatName))
 	}
-	if len(out.places) > 0 || len(keys) == 0 {
+	if len(a.places) == 0 {
 		return out, nil
 	}
 	moved, err := a.movedTo(ctx, u.Chat)
@@ -306,8 +301,12 @@ func (a *accountWork) room(ctx context.Context, u reporter.Update) (room, error)
 		return out, err
 	}
 	for _, p := range a.places {
-		if slices.Contains(moved, p.Address) {
-			out.places = append(out.places, p)
+		if p.Address != u.Chat && (u.ChatName == "" || !strings.EqualFold(p.Address, u.ChatName)) && !slices.Contains(moved, p.Address) {
+			continue
+		}
+		out.places = append(out.places, p)
+		if key := reporter.ChatGate(a.account, p.Address); !slices.Contains(out.keys, key) {
+			out.keys = append(out.keys, key)
 		}
 	}
 	return out, nil

@@ -272,7 +272,7 @@ func (a *accountWork) named(ctx context.Context, q question) (string, error) {
 	if q.args != "" || q.u.ReplyTo == "" {
 		return q.args, nil
 	}
-	m, err := a.l.state.MessageOf(ctx, q.here.receivers(), q.here.key, q.u.ReplyTo)
+	m, err := a.l.state.MessageOf(ctx, q.here.receivers(), q.here.keys, q.u.ReplyTo)
 	if errors.Is(err, reporter.ErrNotFound) {
 		return "", nil
 	}

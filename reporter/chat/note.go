@@ -61,7 +61,7 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	if !ok {
 		return nil, resultIgnored, nil
 	}
-	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.key, u.ReplyTo)
+	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, u.ReplyTo)
 	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 		return nil, "", err
 	}

@@ -61,7 +61,7 @@ func (a *accountWork) tapped(ctx context.Context, u reporter.Update, here room) 
 	if !here.has([]string{receiver}) { // A forwarded message, or a token that was copied from another chat.
 		return "", "", reporter.ErrNotFound
 	}
-	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.key, u.Message)
+	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, u.Message)
 	if err == nil && slices.Contains(m.Incidents, incident) {
 		return incident, receiver, nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/chat"
 	"github.com/awoooi/awoooi-reporter/reporter/silence"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
@@ -380,5 +381,57 @@ func TestTapsOfSilencesAreAppliedOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"Ann <b> 1h0m0s ending Bob"}, w.silences("I-1")); diff != "" {
 		t.Errorf("after Undo: %s", diff)
+	}
+}
+
+// Receivers may address one chat by its name and by its id, or change from one to the other: the buttons of all of their messages work, and
+// replies to them are notes.
+func TestChatOfSeveralAddresses(t *testing.T) {
+	t.Parallel()
+	const name, id = "@Team", group
+	for what, tc := range map[string]struct {
+		sent   string // the address to which the message was sent
+		places []chat.Place
+	}{
+		"by its name, beside its id":    {name, []chat.Place{chatPlace("named", name), chatPlace("oncall", id)}},
+		"by its name, after its id":     {name, []chat.Place{chatPlace("oncall", id), chatPlace("named", name)}},
+		"by its id, beside its name":    {id, []chat.Place{chatPlace("oncall", id), chatPlace("named", name)}},
+		"by its name, before the id":    {name, []chat.Place{chatPlace("named", id)}},
+		"by its id, before its name":    {id, []chat.Place{chatPlace("oncall", name)}},
+		"by the id of before it moved":  {"-77", []chat.Place{chatPlace("old", "-77"), chatPlace("oncall", id)}},
+		"by its id, beside one of once": {id, []chat.Place{chatPlace("old", "-77"), chatPlace("oncall", id)}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.cfg.Places = tc.places
+			receiver := map[string]string{name: "named", id: "oncall", "-77": "old"}[tc.sent]
+			err := w.store.UpdateGate(t.Context(), reporter.ChatGate(account, "-77"), func(g *reporter.Gate) { g.MovedTo = id })
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.incident("I-1", "", false)
+			token, err := w.store.ActionToken(t.Context(), "I-1", receiver)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := w.delivered(reporter.NewDelivery(reporter.DeliveryFiring, "I-1", receiver, w.store.Now()))
+			d.Parts = []reporter.Part{{MessageID: "70", SentAt: w.store.Now(), Chat: reporter.ChatGate(account, tc.sent)}}
+			if err := w.store.Save(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			w.start()
+			where := map[string]any{"id": -1001, "type": "supergroup", "username": "team"}
+			w.bot.Update("callback_query", map[string]any{
+				"id": "q", "data": "ack:" + token, "from": map[string]any{"id": ann.ID, "first_name": "Ann"},
+				"message": map[string]any{"message_id": 70, "date": 1, "chat": where},
+			})
+			w.received("message", group, 80, 70, "a note", ann, map[string]any{"chat": where})
+			w.settled()
+			want := []string{"acknowledgement Ann: acknowledged", "note Ann <b>: a note"}
+			if diff := cmp.Diff(want, w.history("I-1")); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -188,10 +190,16 @@ func (a *accountWork) moved(ctx context.Context, u reporter.UpdateState) (effect
 	if err != nil || len(here.places) == 0 {
 		return nil, resultIgnored, err
 	}
-	address := here.places[0].Address
-	return func(ctx context.Context, w reporter.UpdateWork) (reporter.UpdateAnswer, error) {
-		a.log.Warn("the chat has moved; set its new id in the configuration", "from", address, "to", u.To)
-		return reporter.UpdateAnswer{}, w.UpdateGate(ctx, reporter.ChatGate(a.account, address), func(g *reporter.Gate) { g.MovedTo = u.To })
+	addresses := map[string]bool{}
+	for _, p := range here.places {
+		addresses[p.Address] = true
+	}
+	return func(ctx context.Context, w reporter.UpdateWork) (answer reporter.UpdateAnswer, err error) {
+		for _, address := range slices.Sorted(maps.Keys(addresses)) {
+			a.log.Warn("the chat has moved; set its new id in the configuration", "from", address, "to", u.To)
+			err = errors.Join(err, w.UpdateGate(ctx, reporter.ChatGate(a.account, address), func(g *reporter.Gate) { g.MovedTo = u.To }))
+		}
+		return answer, err
 	}, resultDone, nil
 }
 

@@ -182,7 +182,7 @@ func TestUpgradeOfAPopulatedState(t *testing.T) {
 			same(t, "deliveries", "BY-ALERT pending, MOVED pending, PRESUMED pending, RESOLVED sent, WAITS pending", strings.Join(got, ", "))
 			// What was known of a receiver is at its gate; the outbox moves the address to the gate of its chat.
 			// Replies to messages of the version before are about their incidents.
-			if m, err := s.MessageOf(t.Context(), []string{"oncall"}, "chat x", "41"); err != nil || m.Subject != "RESOLVED" {
+			if m, err := s.MessageOf(t.Context(), []string{"oncall"}, []string{"chat x"}, "41"); err != nil || m.Subject != "RESOLVED" {
 				t.Errorf("message 41 is about %+v, %v", m, err)
 			}
 			gates, err := s.Gates(t.Context(), reporter.ReceiverGate("oncall"), reporter.ReceiverGate("dead"), reporter.ReceiverGate("slow"))

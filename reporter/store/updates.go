@@ -220,16 +220,22 @@ func saveMessages(ctx context.Context, q querier, d reporter.Delivery) error {
 	return nil
 }
 
-// MessageOf returns what a message of the receivers is about. Chat is the key of the gate of the chat that has the message.
+// MessageOf returns what a message of the receivers is about. Chats are the keys of the gates of the chat that has the message, of which
+// names, which come with the case in which they were configured, match in any case.
 // reporter.ErrNotFound: it is none of ours, or is no longer known.
-func (s *Store) MessageOf(ctx context.Context, receivers []string, chat, message string) (out reporter.ChatMessage, err error) {
-	if len(receivers) == 0 || message == "" {
+func (s *Store) MessageOf(ctx context.Context, receivers, chats []string, message string) (out reporter.ChatMessage, err error) {
+	if len(receivers) == 0 || len(chats) == 0 || message == "" {
 		return out, fmt.Errorf("message: %w", reporter.ErrNotFound)
+	}
+	args := append([]any{message}, anys(receivers)...)
+	for _, key := range chats {
+		args = append(args, strings.ToLower(key))
 	}
 	var id int64
 	err = s.reading().row(ctx, `SELECT d.id, d.kind, d.subject FROM sent_messages m JOIN deliveries d ON d.id = m.delivery_id
-		WHERE m.message_id = $1 AND m.chat IN ('', $2) AND m.receiver IN (`+placeholders(3, len(receivers))+`)
-		ORDER BY m.chat DESC, d.id DESC LIMIT 1`, append([]any{message, chat}, anys(receivers)...)...).Scan(&id, &out.Kind, &out.Subject)
+		WHERE m.message_id = $1 AND m.receiver IN (`+placeholders(2, len(receivers))+`)
+		AND (m.chat = '' OR lower(m.chat) IN (`+placeholders(2+len(receivers), len(chats))+`))
+		ORDER BY m.chat = '', d.id DESC LIMIT 1`, args...).Scan(&id, &out.Kind, &out.Subject)
 	if errors.Is(err, sql.ErrNoRows) {
 		return out, fmt.Errorf("message %.20s: %w", message, reporter.ErrNotFound)
 	}

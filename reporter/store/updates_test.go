@@ -187,6 +187,7 @@ func TestMessagesAreFoundWithWhatTheyAreAbout(t *testing.T) {
 		send(reporter.DeliveryFiring, "A", "r1", reporter.Part{MessageID: "1"}, reporter.Part{MessageID: "2"})
 		send(reporter.DeliveryFiring, "B", "r4", reporter.Part{MessageID: "1", Chat: "chat b"})
 		send(reporter.DeliveryAnswer, reporter.AnswerIncident+"A", "r4", reporter.Part{MessageID: "1", Chat: "chat a"})
+		send(reporter.DeliveryFiring, "A", "r5", reporter.Part{MessageID: "1", Chat: "chat @Team"})
 		send(reporter.DeliveryReport, "daily@2026-04-22T00:00:00Z", "r1", reporter.Part{MessageID: "3"})
 		send(reporter.DeliveryFiring, "B", "r2", reporter.Part{MessageID: "1"}, reporter.Part{SendingAt: day})
 		for _, id := range []string{"A", "B"} {
@@ -216,11 +217,12 @@ func TestMessagesAreFoundWithWhatTheyAreAbout(t *testing.T) {
 			"report":           {[]string{"r1"}, "3", "report []"},
 			"digest":           {[]string{"r3"}, "8", "digest [A B]"},
 			"answer":           {[]string{"r4"}, "1", "answer [A]"}, // and not what the group had before it became another one
+			"chat by its name": {[]string{"r5"}, "1", "firing [A]"},
 			"no such message":  {[]string{"r1"}, "8", "not found"},
 			"no receiver":      {nil, "1", "not found"},
 			"hostile receiver": {[]string{"r1' OR '1'='1"}, "1", "not found"},
 		} {
-			m, err := s.MessageOf(t.Context(), tc.receivers, "chat a", tc.message)
+			m, err := s.MessageOf(t.Context(), tc.receivers, []string{"chat A", "chat @team"}, tc.message)
 			got := fmt.Sprint(m.Kind, " ", m.Incidents)
 			if errors.Is(err, reporter.ErrNotFound) {
 				got, err = "not found", nil
@@ -301,10 +303,10 @@ func TestMessagesOfAnIncidentThatLastsAreKept(t *testing.T) {
 		if _, err := s.Prune(t.Context(), day.Add(200*24*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := s.MessageOf(t.Context(), []string{"r"}, "", "lasts"); err != nil || m.Subject != "lasts" {
+		if m, err := s.MessageOf(t.Context(), []string{"r"}, []string{"chat"}, "lasts"); err != nil || m.Subject != "lasts" {
 			t.Errorf("the message of the incident that lasts: %+v, %v", m, err)
 		}
-		if m, err := s.MessageOf(t.Context(), []string{"r"}, "", "over"); !errors.Is(err, reporter.ErrNotFound) {
+		if m, err := s.MessageOf(t.Context(), []string{"r"}, []string{"chat"}, "over"); !errors.Is(err, reporter.ErrNotFound) {
 			t.Errorf("the message of the incident that is over: %+v, %v", m, err)
 		}
 	})
