@@ -178,11 +178,11 @@ func BenchmarkIntakeOfARepeat(b *testing.B) {
 				start := began.Add(time.Duration(n*1000+m) * 13 * time.Second)
 				alerts = append(alerts, alert(1+n*1000+m, "resolved", start, start.Add(time.Minute)))
 			}
-			postTo(b, http.DefaultClient, url, body(alerts...))
+			postTo(b, client, url, body(alerts...))
 		}
 		again := body(firing)
 		for b.Loop() {
-			postTo(b, http.DefaultClient, url, again)
+			postTo(b, client, url, again)
 		}
 	})
 }

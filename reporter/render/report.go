@@ -176,7 +176,7 @@ func (r *Renderer) GraphWords(locale, alert, kpi string) (GraphWords, error) {
 	return out, nil
 }
 
-// GraphText says in one line what a graph shows, as names and values: of each series, by its name, the lowest, the highest and the last value.
+// GraphText says in one line what a graph shows: of each series, by its name, the lowest, the highest and the last value.
 func (r *Renderer) GraphText(locale string, zone *time.Location, g reporter.Graph, names []string) (string, error) {
 	l, err := r.language(locale)
 	if err != nil {

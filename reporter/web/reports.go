@@ -232,7 +232,9 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 	}
 	body.Text = markup(msg.Whole())
 	body.Same = slices.ContainsFunc(body.Sent, func(s sentText) bool { return s.Text == body.Text })
-	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) (reporter.Picture, error) { return d.ReportPicture(r.Context(), body.Name, body.At) })
+	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) (reporter.Picture, error) {
+		return d.ReportPicture(r.Context(), body.Name, body.At)
+	})
 	for _, key := range slices.Sorted(maps.Keys(rep.Figures)) {
 		f := rep.Figures[key]
 		value, ok := f.Value()

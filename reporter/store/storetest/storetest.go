@@ -21,7 +21,7 @@ var empty = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	s, err := store.OpenSQLite(context.Background(), dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
@@ -61,6 +61,10 @@ func Open(tb testing.TB, dir string) *store.Store {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { s.Close() })
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
 	return s
 }
