@@ -248,3 +248,20 @@ func TestEditOfAMessageOfTheSameIDInAnotherChat(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A reply is stored whole or not at all.
+func TestReplyWithASectionThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", true)
+	w.delivered(reporter.NewDelivery(reporter.DeliveryPostmortem, "I-1", "oncall", w.store.Now()), 1)
+	w.start()
+	id := w.bot.Reply(group, 1, "#impact x\n#cause "+strings.Repeat("y", reporter.EntryMax+1), ann)
+	w.settled()
+	if got := w.history("I-1"); len(got) != 0 {
+		t.Errorf("stored %d entries", len(got))
+	}
+	if got := strings.Join(w.answers(id), "|"); got != "oncall Not stored: at most 4000 characters" || w.bot.Reaction(group, id) != "" {
+		t.Errorf("answered %q, marked %q", got, w.bot.Reaction(group, id))
+	}
+}

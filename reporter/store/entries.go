@@ -88,37 +88,52 @@ func (s *Store) writeEntries(ctx context.Context, tx tx, entries []reporter.Entr
 	return out, s.touchMessages(ctx, tx, what, 0, slices.Sorted(maps.Keys(of))...)
 }
 
+// checkEntry says why an entry cannot be added after more others of its incident.
+func checkEntry(ctx context.Context, q querier, e reporter.Entry, more int) error {
+	if n := utf8.RuneCountInString(e.Text); n > e.Kind.Max() {
+		return fmt.Errorf("%s of incident %s: %d characters, at most %d: %w", e.Kind, e.Incident, n, e.Kind.Max(), reporter.ErrTooLong)
+	}
+	var there, have int
+	err := q.row(ctx, `SELECT (SELECT count(*) FROM incidents WHERE id = $1), (SELECT count(*) FROM entries WHERE incident_id = $1)`,
+		e.Incident).Scan(&there, &have)
+	switch {
+	case err != nil:
+		return fmt.Errorf("entries of %s: %w", e.Incident, err)
+	case there == 0:
+		return fmt.Errorf("incident %s: %w", e.Incident, reporter.ErrNotFound)
+	case have+more >= entriesAtMost:
+		return fmt.Errorf("incident %s has %d entries: %w", e.Incident, have, reporter.ErrTooMany)
+	}
+	if e.Supersedes != 0 {
+		var same int
+		err := q.row(ctx, `SELECT count(*) FROM entries WHERE id = $1 AND incident_id = $2 AND kind = $3`,
+			e.Supersedes, e.Incident, string(e.Kind)).Scan(&same)
+		if err != nil {
+			return fmt.Errorf("entries of %s: %w", e.Incident, err)
+		}
+		if same == 0 {
+			return fmt.Errorf("entry %d: %w", e.Supersedes, reporter.ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// insertEntries checks all entries before it inserts the first, so that whoever answers a refusal in the same transaction stores none.
 func insertEntries(ctx context.Context, q querier, entries []reporter.Entry) ([]reporter.Entry, error) {
-	var out []reporter.Entry
+	checked := make([]reporter.Entry, 0, len(entries))
+	of := map[string]int{}
 	for _, e := range entries {
 		e.Text, e.Author = e.Kind.Tidy(e.Text), safetext.Line(e.Author, reporter.EntryOwnerMax)
-		if n := utf8.RuneCountInString(e.Text); n > e.Kind.Max() {
-			return nil, fmt.Errorf("%s of incident %s: %d characters, at most %d: %w", e.Kind, e.Incident, n, e.Kind.Max(), reporter.ErrTooLong)
+		if err := checkEntry(ctx, q, e, of[e.Incident]); err != nil {
+			return nil, err
 		}
-		var there, have int
-		err := q.row(ctx, `SELECT (SELECT count(*) FROM incidents WHERE id = $1), (SELECT count(*) FROM entries WHERE incident_id = $1)`,
-			e.Incident).Scan(&there, &have)
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("entries of %s: %w", e.Incident, err)
-		case there == 0:
-			return nil, fmt.Errorf("incident %s: %w", e.Incident, reporter.ErrNotFound)
-		case have >= entriesAtMost:
-			return nil, fmt.Errorf("incident %s has %d entries: %w", e.Incident, have, reporter.ErrTooMany)
-		}
-		if e.Supersedes != 0 {
-			var same int
-			err := q.row(ctx, `SELECT count(*) FROM entries WHERE id = $1 AND incident_id = $2 AND kind = $3`,
-				e.Supersedes, e.Incident, string(e.Kind)).Scan(&same)
-			if err != nil {
-				return nil, fmt.Errorf("entries of %s: %w", e.Incident, err)
-			}
-			if same == 0 {
-				return nil, fmt.Errorf("entry %d: %w", e.Supersedes, reporter.ErrNotFound)
-			}
-		}
+		of[e.Incident]++
+		checked = append(checked, e)
+	}
+	var out []reporter.Entry
+	for _, e := range checked {
 		// The index allows one successor of each version, whatever process writes it.
-		err = q.row(ctx, `INSERT INTO entries (incident_id, kind, text, author_kind, author_id, author, receiver, chat, message_id,
+		err := q.row(ctx, `INSERT INTO entries (incident_id, kind, text, author_kind, author_id, author, receiver, chat, message_id,
 			written_at, supersedes) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) ON CONFLICT DO NOTHING RETURNING id`,
 			e.Incident, string(e.Kind), e.Text, string(e.AuthorKind), e.AuthorID, e.Author, e.Receiver, e.Chat, e.MessageID,
 			e.WrittenAt.UnixMicro(), e.Supersedes).Scan(&e.ID)
