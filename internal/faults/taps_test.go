@@ -153,7 +153,7 @@ func (c *chats) books(kills, early int, open func() (*store.Store, error)) {
 	}
 	defer st.Close()
 	for waiting := 1; waiting > 0 && time.Now().Before(deadline); pause(50 * time.Millisecond) {
-		if waiting, err = st.WaitingUpdates(c.t.Context()); err != nil {
+		if waiting, err = st.WaitingUpdates(c.t.Context(), "telegram:12345"); err != nil {
 			c.t.Fatal(err)
 		}
 	}

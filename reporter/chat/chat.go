@@ -43,7 +43,8 @@ type Queue interface {
 	StoreUpdates(ctx context.Context, account string, asked, next int64, updates []reporter.Update) (added int, err error)
 	// NextUpdate returns the oldest update that is not done.
 	NextUpdate(ctx context.Context, account string) (u reporter.UpdateState, found bool, err error)
-	WaitingUpdates(ctx context.Context) (int, error)
+	// WaitingUpdates counts the updates of the account that are not done.
+	WaitingUpdates(ctx context.Context, account string) (int, error)
 	// TryUpdate stores how many attempts of an update may have ended the process.
 	TryUpdate(ctx context.Context, seq int64, attempts int) error
 	// ApplyUpdate does work and marks the update as applied, with the answer that is left to be given, in one commit.

@@ -76,10 +76,15 @@ func (w *waiting) Describe(ch chan<- *prometheus.Desc) { ch <- waitingDesc }
 func (w *waiting) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	n, err := w.listener.state.WaitingUpdates(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(waitingDesc, err) // absent, rather than a made-up 0
-		return
+	n := 0
+	cfg, _ := w.listener.config()
+	for account := range cfg.Bots {
+		waiting, err := w.listener.state.WaitingUpdates(ctx, account)
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(waitingDesc, err) // absent, rather than a made-up 0
+			return
+		}
+		n += waiting
 	}
 	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(n))
 }

@@ -152,7 +152,7 @@ func (a *accountWork) held(ctx context.Context) (time.Duration, error) {
 	if wait := gates[1].WaitUntil.Sub(now); wait > 0 {
 		return min(wait, a.pace.max), nil
 	}
-	n, err := a.l.state.WaitingUpdates(ctx)
+	n, err := a.l.state.WaitingUpdates(ctx, a.account)
 	if err == nil && n >= waitingMost {
 		a.wakeUp()
 		return a.pace.min, nil

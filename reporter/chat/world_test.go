@@ -154,7 +154,7 @@ func until(t *testing.T, what string, happened func() bool, log *localstack.Buff
 func (w *world) settled() {
 	w.t.Helper()
 	w.until("that everything is worked off", func() bool {
-		n, err := w.store.WaitingUpdates(w.t.Context())
+		n, err := w.store.WaitingUpdates(w.t.Context(), account)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -17,6 +17,8 @@ const (
 	// updatesKept is for how long what is done is kept to recognize copies. It has to be below the week without updates after which
 	// Telegram's ids start again at a random number: https://core.telegram.org/bots/api#update
 	updatesKept = 48 * time.Hour
+	// updatesWait is for how long updates wait to be worked off, as those of a bot that is no longer configured do.
+	updatesWait = 7 * 24 * time.Hour
 	// updatesPruned is how many of them one transaction deletes.
 	updatesPruned = 500
 	// updateBytes is more than the texts of an update have.
@@ -32,7 +34,8 @@ func (s *Store) UpdateOffset(ctx context.Context, account string) (next int64, e
 	return next, nil
 }
 
-// StoreUpdates stores updates in one transaction with the offset after them, and returns how many were new. reporter.ErrOvertaken: the
+// StoreUpdates stores updates in one transaction with the offset after them, and returns how many were new. What is too old is deleted,
+// whichever account it is of. reporter.ErrOvertaken: the
 // offset is not the one that they were asked for with.
 func (s *Store) StoreUpdates(ctx context.Context, account string, asked, next int64, updates []reporter.Update) (added int, err error) {
 	err = s.tx(ctx, func(tx tx) error {
@@ -48,6 +51,12 @@ func (s *Store) StoreUpdates(ctx context.Context, account string, asked, next in
 			return reporter.ErrOvertaken
 		}
 		now := s.Now()
+		_, err = tx.exec(ctx, `DELETE FROM updates WHERE seq IN (
+			SELECT seq FROM updates WHERE done_at < $1 OR stored_at < $2 LIMIT $3)`,
+			now.Add(-updatesKept).UnixMicro(), now.Add(-updatesWait).UnixMicro(), updatesPruned)
+		if err != nil {
+			return fmt.Errorf("updates: %w", err)
+		}
 		for _, u := range updates {
 			u.Text, u.Data, u.From.Name = storable(u.Text, updateBytes), storable(u.Data, updateBytes), storable(u.From.Name, updateBytes)
 			body, err := json.Marshal(u)
@@ -60,11 +69,6 @@ func (s *Store) StoreUpdates(ctx context.Context, account string, asked, next in
 				return fmt.Errorf("update %d: %w", u.ID, err)
 			}
 			added += int(n)
-		}
-		_, err = tx.exec(ctx, `DELETE FROM updates WHERE seq IN (SELECT seq FROM updates WHERE done_at < $1 LIMIT $2)`,
-			now.Add(-updatesKept).UnixMicro(), updatesPruned)
-		if err != nil {
-			return fmt.Errorf("updates: %w", err)
 		}
 		return nil
 	})
@@ -94,10 +98,11 @@ func (s *Store) NextUpdate(ctx context.Context, account string) (out reporter.Up
 	return out, true, nil
 }
 
-// WaitingUpdates counts the updates that are not done, of all accounts.
-func (s *Store) WaitingUpdates(ctx context.Context) (n int, err error) {
-	if err := s.reading().row(ctx, `SELECT count(*) FROM updates WHERE done_at IS NULL`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("updates: %w", err)
+// WaitingUpdates counts the updates of the account that are not done.
+func (s *Store) WaitingUpdates(ctx context.Context, account string) (n int, err error) {
+	err = s.reading().row(ctx, `SELECT count(*) FROM updates WHERE account = $1 AND done_at IS NULL`, account).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("updates of %s: %w", account, err)
 	}
 	return n, nil
 }

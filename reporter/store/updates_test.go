@@ -70,13 +70,43 @@ func TestUpdatesAreStoredWithTheirOffset(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n, err := s.WaitingUpdates(t.Context()); err != nil || n != 0 {
+		if n, err := s.WaitingUpdates(t.Context(), account); err != nil || n != 0 {
 			t.Errorf("%d wait, %v", n, err)
 		}
 		// After a week without updates, Telegram's ids begin anew anywhere: what came before does not hide what comes.
 		now = day.Add(8 * 24 * time.Hour)
 		add(13, 4, 1, tap(3))
 		add(4, 12, 1, tap(11))
+	})
+}
+
+// What a bot that is no longer configured has received does not count for the others, and is deleted after a week.
+func TestUpdatesOfARemovedBot(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		now := day
+		s.SetClock(func() time.Time { return now })
+		if _, err := s.StoreUpdates(t.Context(), "telegram:9", 0, 2, []reporter.Update{tap(1)}); err != nil {
+			t.Fatal(err)
+		}
+		waiting := func(want map[string]int) {
+			t.Helper()
+			for of, n := range want {
+				if got, err := s.WaitingUpdates(t.Context(), of); err != nil || got != n {
+					t.Errorf("%d of %s wait, want %d: %v", got, of, n, err)
+				}
+			}
+		}
+		now = day.Add(6 * 24 * time.Hour)
+		if _, err := s.StoreUpdates(t.Context(), account, 0, 2, []reporter.Update{tap(1)}); err != nil {
+			t.Fatal(err)
+		}
+		waiting(map[string]int{"telegram:9": 1, account: 1})
+		now = day.Add(8 * 24 * time.Hour)
+		if _, err := s.StoreUpdates(t.Context(), account, 2, 3, nil); err != nil {
+			t.Fatal(err)
+		}
+		waiting(map[string]int{"telegram:9": 0, account: 1})
 	})
 }
 
