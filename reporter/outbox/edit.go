@@ -306,7 +306,7 @@ func (s *sending) editRefused(ctx context.Context, e reporter.Edit, r revision, 
 		part := &r.parts[n]
 		switch {
 		case answer.Verdict == reporter.VerdictButtons && len(part.Buttons) > 0:
-			part.Buttons = nil
+			part.Buttons = fewer(part.Buttons, answer.URL)
 		case !part.Plain:
 			part.Plain = true
 		default:

@@ -363,6 +363,59 @@ func TestVerdictsOfEdits(t *testing.T) {
 	}
 }
 
+// buttoned composes messages with two links and an action.
+type buttoned struct{ live }
+
+func (b buttoned) Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	msg, err := b.live.Compose(ctx, d)
+	return b.with(msg), err
+}
+
+func (b buttoned) Revise(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+	msg, err := b.live.Revise(ctx, d)
+	return b.with(msg), err
+}
+
+func (buttoned) with(msg reporter.Message) reporter.Message {
+	msg.Buttons = append(msg.Buttons, reporter.Button{Text: "bad", URL: "http://bad.example/"}, reporter.Button{Text: "ack", Action: reporter.ActionAcknowledge})
+	return msg
+}
+
+// A link that is refused costs a message, when it is edited as when it is sent, that link; its actions go only if they are refused too.
+func TestRefusedButtons(t *testing.T) {
+	t.Parallel()
+	named := answer(reporter.VerdictButtons)
+	named.URL = "http://BAD.example/"
+	unnamed := answer(reporter.VerdictButtons)
+	for name, tc := range map[string]struct {
+		refused []error
+		buttons string
+	}{
+		"the link that is named": {[]error{named}, " [page] [ack]"},
+		"all links":              {[]error{unnamed}, " [ack]"},
+		"named, and others":      {[]error{named, unnamed}, " [ack]"},
+		"all buttons":            {[]error{unnamed, unnamed}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, s := &editable{chat: chat{script: slices.Clone(tc.refused)}, edits: slices.Clone(tc.refused)}, newState(t)
+				w := build(t, s, buttoned{live{store: s.Store}}, outbox.Config{}, map[string]outbox.Channel{"oncall": c})
+				put(t, s.Store, reporter.IncidentOpen, "oncall", "I")
+				w.run(time.Second)
+				put(t, s.Store, reporter.IncidentResolved, "oncall", "I")
+				w.run(time.Minute)
+				if want := "I open" + tc.buttons; c.text() != want {
+					t.Errorf("sent %q, want %q", c.text(), want)
+				}
+				if want := "I resolved" + tc.buttons; c.shows["1"] != want {
+					t.Errorf("edited to %q, want %q", c.shows["1"], want)
+				}
+			})
+		})
+	}
+}
+
 // acknowledgeEnd changes an incident that is over so that its notice is to be edited: it fires again and ends.
 func acknowledgeEnd(t testing.TB, s *store.Store, id string) {
 	t.Helper()

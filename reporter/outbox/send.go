@@ -326,13 +326,7 @@ func (s *sending) simpler(part *reporter.Part, verdict reporter.Verdict, answer 
 			part.Dropped, part.SentAt = true, s.state.Now().UTC()
 		}
 	case verdict == reporter.VerdictButtons && len(part.Buttons) > 0:
-		left := slices.DeleteFunc(slices.Clone(part.Buttons), func(b reporter.Button) bool {
-			return answer.URL != "" && strings.EqualFold(b.URL, answer.URL)
-		})
-		if len(left) == len(part.Buttons) {
-			left = nil
-		}
-		part.Buttons = left
+		part.Buttons = fewer(part.Buttons, answer.URL)
 	case verdict == reporter.VerdictReply && !part.NoReply:
 		part.NoReply = true
 	case !part.Plain && part.Document == "":
@@ -345,6 +339,20 @@ func (s *sending) simpler(part *reporter.Part, verdict reporter.Verdict, answer 
 		return false
 	}
 	return true
+}
+
+// fewer returns buttons without the one whose address was refused; where that is not known, first without all addresses, and then none.
+func fewer(buttons []reporter.Button, refused string) []reporter.Button {
+	left := slices.DeleteFunc(slices.Clone(buttons), func(b reporter.Button) bool {
+		return refused != "" && strings.EqualFold(b.URL, refused)
+	})
+	if len(left) == len(buttons) {
+		left = slices.DeleteFunc(left, func(b reporter.Button) bool { return b.URL != "" })
+	}
+	if len(left) == 0 || len(left) == len(buttons) {
+		return nil
+	}
+	return left
 }
 
 // suspend closes the gate of the account or the receiver until a person has changed something. What is addressed to it
