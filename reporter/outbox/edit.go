@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +51,8 @@ type Reviser interface {
 const (
 	// crashesToStay is after how many compositions in a row that ended the process a message stays as it is.
 	crashesToStay = 3
+	// attemptsToGiveUp is how often in a row an edit fails before its age counts: one that waited for long is tried nevertheless.
+	attemptsToGiveUp = 8
 	// editsApart is how long edits wait that cannot be sent now, such as to a suspended receiver.
 	editsApart = time.Minute
 	// editTimeout bounds an edit: the messages of its chat wait for it.
@@ -83,10 +84,10 @@ func (w *worker) edit(ctx context.Context, h hold) (wait time.Duration) {
 		}
 		switch {
 		case h.receivers[e.Receiver] || slices.Contains(h.suspended, e.Receiver):
-			w.postpone(ctx, []string{e.Receiver}, w.state.Now().Add(editsApart))
+			w.wait(ctx, e)
 			continue
-		case w.state.Now().Sub(e.CreatedAt) >= w.config().GiveUpAfter:
-			w.dropEdit(ctx, e, givenUp, errors.New(cmp.Or(e.LastError, "its turn did not come in time")))
+		case e.Attempts >= attemptsToGiveUp && w.state.Now().Sub(e.CreatedAt) >= w.config().GiveUpAfter:
+			w.dropEdit(ctx, e, givenUp, errors.New(e.LastError))
 			continue
 		}
 		next, done := w.editOne(ctx, e)
@@ -95,6 +96,17 @@ func (w *worker) edit(ctx context.Context, h hold) (wait time.Duration) {
 		}
 	}
 	return wait
+}
+
+// wait lets the edits of a receiver wait that cannot be sent now. What was tried before counts no more: it shows once the receiver works
+// again, however long that takes, for a message that is not edited shows what is no longer so, such as an incident that fires.
+func (w *worker) wait(ctx context.Context, e reporter.Edit) {
+	until := w.state.Now().Add(editsApart)
+	if e.Attempts > 0 {
+		e.Attempts, e.NextAttempt = 0, until
+		w.saved(ctx, func(ctx context.Context) error { return w.state.SaveEdit(ctx, e) })
+	}
+	w.postpone(ctx, []string{e.Receiver}, until)
 }
 
 // editOne goes on with an edit. Done says that something was sent, or that nothing can be sent before the wait is over; otherwise the

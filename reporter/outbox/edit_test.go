@@ -363,6 +363,51 @@ func TestVerdictsOfEdits(t *testing.T) {
 	}
 }
 
+// A message that could not be edited for longer than messages are tried shows what has changed, once its receiver works again or a process
+// runs again.
+func TestEditsOutlastASuspension(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		edits    []error // before the suspension
+		suspends reporter.Verdict
+	}{
+		"of the receiver":                        {suspends: reporter.VerdictReceiver},
+		"of the account":                         {suspends: reporter.VerdictAccount},
+		"of the receiver, which an edit noticed": {edits: slices.Repeat([]error{answer(reporter.VerdictReceiver)}, 1000), suspends: reporter.VerdictReceiver},
+		"no process":                             {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, s := &editable{}, newState(t)
+				w := build(t, s, live{store: s.Store}, outbox.Config{}, map[string]outbox.Channel{"oncall": c})
+				put(t, s.Store, reporter.IncidentOpen, "oncall", "I")
+				w.run(time.Second)
+				c.set(func() { c.edits = tc.edits })
+				put(t, s.Store, reporter.IncidentResolved, "oncall", "I")
+				if tc.suspends != reporter.VerdictRetry {
+					if tc.edits != nil {
+						w.run(9 * time.Hour)
+					}
+					c.set(func() { c.refuses = answer(tc.suspends) })
+					put(t, s.Store, reporter.IncidentOpen, "oncall", "J")
+					w.run(60 * time.Hour)
+				} else {
+					time.Sleep(60 * time.Hour)
+				}
+				if c.shows["1"] != "I open [page]" {
+					t.Fatalf("the message shows %q while it cannot be edited", c.shows["1"])
+				}
+				c.set(func() { c.refuses, c.edits = nil, nil })
+				w.run(3 * time.Hour)
+				if c.shows["1"] != "I resolved [page]" || len(edits(t, s.Store, "oncall")) > 0 {
+					t.Errorf("the message shows %q", c.shows["1"])
+				}
+			})
+		})
+	}
+}
+
 // buttoned composes messages with two links and an action.
 type buttoned struct{ live }
 
@@ -432,7 +477,14 @@ func TestWhatIsNotEdited(t *testing.T) {
 	}{
 		"a channel that cannot":                          {channel: func(c *editable) outbox.Channel { return &c.chat }},
 		"a message in a chat that was configured before": {before: func(_ *state, c *editable) { c.address = "43" }},
-		"a message of another bot":                       {before: func(_ *state, c *editable) { c.account = "2" }},
+		"a message in a chat that was configured by its name": {
+			channel: func(c *editable) outbox.Channel {
+				c.address = "@oncall"
+				return c
+			},
+			before: func(_ *state, c *editable) { c.address = "-1001" },
+		},
+		"a message of another bot": {before: func(_ *state, c *editable) { c.account = "2" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
