@@ -12,6 +12,45 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
+// A silence that outlasts its incident can be ended, and the notice shows that it is being ended, and that it has.
+func TestASilenceOutlastsItsIncident(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		put(t, s, incident("I", 0, -1))
+		if _, err := s.Enqueue(t.Context(), reporter.NewDelivery(reporter.DeliveryFiring, "I", "r", s.Now())); err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, reporter.DeliverySent, reporter.DeliveryFiring, "I")
+		n := reporter.Silence{ID: "1", Incident: "I", Cluster: "default", StartsAt: day, EndsAt: day.Add(time.Hour), State: reporter.SilencePending, NextAt: day}
+		if added, err := s.AddSilence(t.Context(), n); !added || err != nil {
+			t.Fatal(added, err)
+		}
+		n.State, n.APIID = reporter.SilenceActive, "api"
+		if saved, err := s.SaveSilence(t.Context(), n, reporter.SilencePending); !saved || err != nil {
+			t.Fatal(saved, err)
+		}
+		put(t, s, incident("I", 0, 5))
+		before := due(t, s, time.Hour)
+		edited := func(when string) {
+			t.Helper()
+			after := due(t, s, time.Hour)
+			if slices.Equal(before, after) {
+				t.Errorf("%s the notice does not wait for another edit: %q", when, after)
+			}
+			before = after
+		}
+		if ending, err := s.EndSilences(t.Context(), "I", "Bob", day); ending != 1 || err != nil {
+			t.Errorf("%d silences are to end, %v", ending, err)
+		}
+		edited("once it is being ended,")
+		n.State, n.EndedAt = reporter.SilenceEnded, day
+		if saved, err := s.SaveSilence(t.Context(), n, reporter.SilenceEnding); !saved || err != nil {
+			t.Fatal(saved, err)
+		}
+		edited("once it has ended,")
+	})
+}
+
 func TestSilences(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()

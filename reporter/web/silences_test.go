@@ -84,6 +84,15 @@ func TestSilenceOnThePage(t *testing.T) {
 	}
 	w.silences = []reporter.Silence{{State: reporter.SilenceFailed, By: reporter.Person{Name: "Ann"}, Error: "<503>"}}
 	shows("after a failure", "The silence was not created: &lt;503&gt;", "<503>")
+	w.incident.State, w.incident.EndedAt = reporter.IncidentResolved, day.Add(time.Minute)
+	w.silences = []reporter.Silence{{State: reporter.SilenceActive, APIID: "1", By: reporter.Person{Name: "Ann"}, StartsAt: day, EndsAt: day.Add(time.Hour)}}
+	shows("while a silence outlasts the incident", undo, silence)
+	shows("while a silence outlasts the incident", "🔕 Ann, until", "")
+	w.silences[0].State, w.silences[0].EndedAt = reporter.SilenceEnded, day.Add(time.Hour)
+	shows("after a silence that outlasted the incident", "the silence ended", undo)
+	shows("after a silence that outlasted the incident", "the silence ended", silence)
+	w.incident = firing()
+	w.silences = []reporter.Silence{{State: reporter.SilenceFailed, By: reporter.Person{Name: "Ann"}, Error: "<503>"}}
 	w.incident.Cluster = "tpe-2"
 	shows("of a cluster without silences", "&lt;503&gt;", silence)
 	if code, body := post(w, "sre", "/incidents/A/silence", url.Values{"for": {"1h"}}); code != 409 || !strings.Contains(body, "takes no silences") {
