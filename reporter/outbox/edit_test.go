@@ -393,7 +393,7 @@ func TestEditsOutlastASuspension(t *testing.T) {
 					put(t, s.Store, reporter.IncidentOpen, "oncall", "J")
 					w.run(60 * time.Hour)
 				} else {
-					time.Sleep(60 * time.Hour)
+					<-time.After(60 * time.Hour)
 				}
 				if c.shows["1"] != "I open [page]" {
 					t.Fatalf("the message shows %q while it cannot be edited", c.shows["1"])
