@@ -269,6 +269,10 @@ type (
 			From *rawUser `json:"from"`
 		} `json:"reply_to_message"`
 		MigrateTo whole `json:"migrate_to_chat_id"`
+		// Of a forward: what a person wrote elsewhere, or a post of the linked channel.
+		ForwardOrigin json.RawMessage `json:"forward_origin"`
+		ForwardDate   whole           `json:"forward_date"` // of Bot API servers before 7.0
+		AutoForward   bool            `json:"is_automatic_forward"`
 	}
 	rawTap struct {
 		ID      string      `json:"id"`
@@ -375,11 +379,11 @@ func (t rawTap) decode(now time.Time) (reporter.Update, bool) {
 	return out, true
 }
 
-// decode keeps commands, and replies to messages of the bot.
+// decode keeps commands, and replies to messages of the bot. A forward is neither: whoever forwards it did not write it.
 func (m rawMessage) decode(kind reporter.UpdateKind, bot int64) (reporter.Update, bool) {
 	out := m.Chat.update(kind)
 	out.Message, out.SentAt = id(m.ID), moment(max(m.Date, m.EditDate))
-	if out.Chat == "" || out.Message == "" {
+	if out.Chat == "" || out.Message == "" || m.AutoForward || m.ForwardDate != 0 || len(m.ForwardOrigin) > 0 {
 		return out, false
 	}
 	if m.MigrateTo != 0 {
@@ -401,7 +405,9 @@ func (m rawMessage) decode(kind reporter.UpdateKind, bot int64) (reporter.Update
 	case m.InName != nil && m.InName.ID == m.Chat.ID:
 		out.InName = true
 		out.From = reporter.Person{Kind: reporter.AuthorTelegram, Name: safetext.Line(m.Signature, nameMax)}
-	case m.From == nil || m.From.ID <= 0 || m.From.IsBot: // a channel that writes in a group is one
+	case m.InName != nil: // another chat, such as the linked channel
+		return out, false
+	case m.From == nil || m.From.ID <= 0 || m.From.IsBot:
 		return out, false
 	default:
 		out.From = m.From.person()
