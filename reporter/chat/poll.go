@@ -16,6 +16,7 @@ type pace struct {
 	lease     time.Duration // between looks whether it may receive the updates of an account that another process receives
 	look      time.Duration // between looks for updates to be worked off that it has not stored itself
 	min, max  time.Duration // after a poll, or an update, that failed
+	empty     time.Duration // after a poll that was answered at once, with nothing: the server does not wait for updates
 	elsewhere time.Duration // after the first poll that another program has ended
 	longest   time.Duration // where that goes on
 	register  time.Duration // before commands are registered again that could not be
@@ -23,8 +24,8 @@ type pace struct {
 
 func defaultPace() pace {
 	return pace{
-		lease: 5 * time.Second, look: 5 * time.Second, min: time.Second, max: time.Minute, elsewhere: 10 * time.Second,
-		longest: 15 * time.Minute, register: 10 * time.Minute,
+		lease: 5 * time.Second, look: 5 * time.Second, min: time.Second, max: time.Minute, empty: time.Second,
+		elsewhere: 10 * time.Second, longest: 15 * time.Minute, register: 10 * time.Minute,
 	}
 }
 
@@ -121,17 +122,17 @@ func (a *accountWork) serve(ctx context.Context) {
 				continue
 			}
 		}
+		before := wait
 		if err == nil {
-			offset, err = a.poll(ctx, offset)
+			offset, wait, err = a.poll(ctx, offset)
 		}
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
-			wait = 0
 			a.well(ctx)
 		default:
 			var over bool
-			if wait, over = a.failed(ctx, wait, err); over {
+			if wait, over = a.failed(ctx, before, err); over {
 				return
 			}
 		}
@@ -160,36 +161,40 @@ func (a *accountWork) held(ctx context.Context) (time.Duration, error) {
 	return 0, err
 }
 
-// poll receives once, and returns the offset for the next time.
-func (a *accountWork) poll(ctx context.Context, offset int64) (int64, error) {
+// poll receives once, and returns the offset for the next time, and how long to wait before it.
+func (a *accountWork) poll(ctx context.Context, offset int64) (next int64, wait time.Duration, err error) {
 	if a.name == "" {
 		name, _, err := a.bot.Me(ctx)
 		if err != nil {
-			return offset, err
+			return offset, 0, err
 		}
 		a.name = name
 	}
 	if !a.registered.After(a.l.state.Now()) {
 		a.register(ctx)
 	}
+	begun := time.Now()
 	got, err := a.bot.Poll(ctx, offset)
 	if err != nil {
-		return offset, err
+		return offset, 0, err
 	}
 	a.l.metrics.polls.WithLabelValues(a.account, "ok").Inc()
 	a.l.metrics.lastPoll.WithLabelValues(a.account).Set(float64(a.l.state.Now().Unix()))
 	a.l.metrics.updates.WithLabelValues("other", "skipped").Add(float64(got.Skipped))
 	if got.Next == offset && len(got.List) == 0 {
-		return offset, nil
+		if time.Since(begun) < a.pace.empty {
+			wait = a.pace.empty
+		}
+		return offset, wait, nil
 	}
 	added, err := a.l.state.StoreUpdates(ctx, a.account, offset, got.Next, got.List)
 	if err != nil {
-		return offset, err
+		return offset, 0, err
 	}
 	if added > 0 {
 		a.wakeUp()
 	}
-	return got.Next, nil
+	return got.Next, 0, nil
 }
 
 func (a *accountWork) wakeUp() {

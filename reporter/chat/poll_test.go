@@ -353,3 +353,33 @@ func TestReplicasNeverPollAtTheSameTime(t *testing.T) {
 		t.Errorf("%d polls met another one", n)
 	}
 }
+
+// atOnce is a bot whose server answers polls at once, with nothing.
+type atOnce struct {
+	chat.Bot
+	polls chan time.Time
+}
+
+func (b *atOnce) Poll(ctx context.Context, from int64) (reporter.Updates, error) {
+	select {
+	case b.polls <- time.Now():
+	case <-ctx.Done():
+	}
+	return reporter.Updates{Next: from}, ctx.Err()
+}
+
+// A server that does not wait for updates, such as a proxy in front of it, is not asked without a pause.
+func TestEmptyPollsThatAreAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bot := &atOnce{w.newBot(), make(chan time.Time)}
+	w.stop = w.listenAs(w.store, bot)
+	last := <-bot.polls
+	for range 3 {
+		next := <-bot.polls
+		if apart := next.Sub(last); apart < chat.HurriedEmpty {
+			t.Errorf("polled again after %s", apart)
+		}
+		last = next
+	}
+}
