@@ -265,3 +265,21 @@ func TestReplyWithASectionThatIsTooLong(t *testing.T) {
 		t.Errorf("answered %q, marked %q", got, w.bot.Reaction(group, id))
 	}
 }
+
+// Where the people who may act are listed, an administrator who writes in the name of the chat is not one of them, and has no id to be listed.
+func TestAnonymousAdministratorsWherePeopleAreListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Users = []string{"42"}
+	w.incident("I-1", "", false)
+	notice := w.notice("I-1", "oncall")
+	w.start()
+	for _, text := range []string{"a note", "/ack I-1"} {
+		id := w.bot.SayAnonymously(group, notice, text)
+		w.settled()
+		got := strings.Join(w.answers(id), "|")
+		if !strings.Contains(got, "An anonymous administrator has no id") || strings.Contains(got, "Your id is") || len(w.history("I-1")) != 0 {
+			t.Errorf("%q: answered %q, wrote %q", text, got, w.history("I-1"))
+		}
+	}
+}

@@ -20,7 +20,8 @@ const (
 	permitted permission = iota
 	notMember
 	notListed
-	notKnown // the channel does not say
+	anonymous // and so not one of the persons who are listed
+	notKnown  // the channel does not say
 )
 
 const (
@@ -37,6 +38,9 @@ func (a *accountWork) may(ctx context.Context, u reporter.Update) (permission, e
 	case len(a.cfg.Users) > 0:
 		if u.From.ID != "" && slices.Contains(a.cfg.Users, u.From.ID) {
 			return permitted, nil
+		}
+		if u.From.ID == "" {
+			return anonymous, nil
 		}
 		return notListed, nil
 	case u.InName, u.Private && u.From.ID == u.Chat:

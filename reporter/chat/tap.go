@@ -187,6 +187,8 @@ func (w words) refusal(p permission, of reporter.Person) string {
 	switch p {
 	case notListed:
 		return w.T("chat_not_listed", of.ID)
+	case anonymous:
+		return w.T("chat_anonymous")
 	case notKnown:
 		return w.T("chat_not_known")
 	case permitted, notMember:
