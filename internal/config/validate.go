@@ -525,9 +525,38 @@ func (t *Telegram) validate(p *Problems, key string) {
 	}
 }
 
+// oneWayToEachBot reports receivers of one bot with different ways to it: its updates are received by one of them.
+func (c *Config) oneWayToEachBot(p *Problems) {
+	apiURL := func(r Receiver) string {
+		return cmp.Or(strings.TrimRight(r.Telegram.APIURL, "/"), "https://api.telegram.org")
+	}
+	first := map[string]int{} // by token
+	for n, r := range c.Receivers {
+		if r.Telegram == nil || r.Telegram.BotToken.Reveal() == "" {
+			continue
+		}
+		m, ok := first[r.Telegram.BotToken.Reveal()]
+		if !ok {
+			first[r.Telegram.BotToken.Reveal()] = n
+			continue
+		}
+		key, other := fmt.Sprintf("receivers[%d].telegram.", n), c.Receivers[m]
+		const remedy = "give both the same, or remove telegram.listen, which receives the updates of a bot in one way"
+		if apiURL(r) != apiURL(other) {
+			p.Add(key+"api_url", "is another one than that of receiver "+safetext.Quote(other.Name, 60)+" with the same bot", remedy)
+		}
+		if !reflect.DeepEqual(r.Telegram.HTTPConfig.Value(), other.Telegram.HTTPConfig.Value()) {
+			p.Add(key+"http_config", "is another one than that of receiver "+safetext.Quote(other.Name, 60)+" with the same bot", remedy)
+		}
+	}
+}
+
 func (c *Config) validateChats(p *Problems) {
 	if c.Telegram.Listen && !p.Broken("receivers") && !slices.ContainsFunc(c.Receivers, func(r Receiver) bool { return r.Telegram != nil }) {
 		p.Add("telegram.listen", "no receiver is in Telegram", "add a receiver with telegram:, or remove this")
+	}
+	if c.Telegram.Listen && !p.Broken("receivers") {
+		c.oneWayToEachBot(p)
 	}
 	for n, u := range c.Telegram.Users {
 		key := fmt.Sprintf("telegram.users[%d]", n)

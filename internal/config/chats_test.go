@@ -1,0 +1,36 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// The updates of a bot are received in one way: receivers that share it agree on that.
+func TestReceiversOfOneBotAgreeOnTheWayToIt(t *testing.T) {
+	t.Parallel()
+	const remedy = ` with the same bot; give both the same, or remove telegram.listen, which receives the updates of a bot in one way`
+	for name, tc := range map[string]struct {
+		first, second string // what else is said of the two
+		token         string // of the second
+		listen        bool
+		want          string
+	}{
+		"the same":            {"", "", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},
+		"the default":         {"", "api_url: https://api.telegram.org/", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},
+		"another api_url":     {"", "api_url: http://127.0.0.1:1", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, `receivers[1].telegram.api_url: is another one than that of receiver "a"` + remedy},
+		"a proxy":             {"", "http_config: {proxy_url: http://127.0.0.1:1}", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, `receivers[1].telegram.http_config: is another one than that of receiver "a"` + remedy},
+		"the same proxy":      {"http_config: {proxy_url: http://127.0.0.1:1}", "http_config: {proxy_url: http://127.0.0.1:1}", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},
+		"without listen":      {"", "api_url: http://127.0.0.1:1", "1:aaaaaaaaaaaaaaaaaaaaaaaa", false, ""},
+		"another bot's proxy": {"", "http_config: {proxy_url: http://127.0.0.1:1}", "2:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},
+	} {
+		text := "receivers:\n  - {name: a, telegram: {bot_token: '1:aaaaaaaaaaaaaaaaaaaaaaaa', chat_id: '-1', " + tc.first +
+			"}}\n  - {name: b, telegram: {bot_token: '" + tc.token + "', chat_id: '-2', " + tc.second + "}}\n"
+		if tc.listen {
+			text += "telegram: {listen: true}\n"
+		}
+		got := problems(t, text)
+		if tc.want == "" && got != "" || !strings.HasSuffix(got, tc.want) {
+			t.Errorf("%s: %s\nwant: %s", name, got, tc.want)
+		}
+	}
+}
