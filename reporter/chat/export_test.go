@@ -5,8 +5,16 @@ import "time"
 // HurriedEmpty is how long a hurried listener waits after an empty poll.
 const HurriedEmpty = 50 * time.Millisecond
 
+// HurriedMin and HurriedMax are how long a hurried listener waits after polls that fail.
+const (
+	HurriedMin = 20 * time.Millisecond
+	HurriedMax = 80 * time.Millisecond
+)
+
 // Hurry shortens all waits, for tests.
 func (l *Listener) Hurry() {
-	const short = 20 * time.Millisecond
-	l.pace = pace{lease: short, look: short, min: short, max: short, empty: HurriedEmpty, elsewhere: short, longest: short, register: short}
+	const short = HurriedMin
+	l.pace = pace{
+		lease: short, look: short, min: short, max: HurriedMax, empty: HurriedEmpty, elsewhere: short, longest: short, register: short,
+	}
 }

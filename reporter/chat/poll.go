@@ -106,7 +106,8 @@ func (a *accountWork) serve(ctx context.Context) {
 	})
 	defer cancel()
 	offset, known := int64(0), false
-	for wait := time.Duration(0); ctx.Err() == nil; pause(ctx, wait) {
+	var wait, grown time.Duration // grown is the wait after polls that failed one after the other
+	for ; ctx.Err() == nil; pause(ctx, wait) {
 		var err error
 		if !known {
 			if offset, err = a.l.state.UpdateOffset(ctx, a.account); err == nil {
@@ -122,19 +123,20 @@ func (a *accountWork) serve(ctx context.Context) {
 				continue
 			}
 		}
-		before := wait
 		if err == nil {
 			offset, wait, err = a.poll(ctx, offset)
 		}
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
+			grown = 0
 			a.well(ctx)
 		default:
 			var over bool
-			if wait, over = a.failed(ctx, before, err); over {
+			if grown, over = a.failed(ctx, grown, err); over {
 				return
 			}
+			wait = grown
 		}
 	}
 }

@@ -383,3 +383,32 @@ func TestEmptyPollsThatAreAnsweredAtOnce(t *testing.T) {
 		last = next
 	}
 }
+
+// failing fails all polls.
+type failing struct {
+	chat.Bot
+	polls chan time.Time
+}
+
+func (b *failing) Poll(ctx context.Context, _ int64) (reporter.Updates, error) {
+	select {
+	case b.polls <- time.Now():
+	case <-ctx.Done():
+	}
+	return reporter.Updates{}, errors.New("connection refused")
+}
+
+func TestPollsThatFailAreRepeatedLessAndLessOften(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bot := &failing{w.newBot(), make(chan time.Time)}
+	w.stop = w.listenAs(w.store, bot)
+	last := <-bot.polls
+	for _, least := range []time.Duration{chat.HurriedMin, 2 * chat.HurriedMin, chat.HurriedMax, chat.HurriedMax} {
+		next := <-bot.polls
+		if apart := next.Sub(last); apart < least {
+			t.Errorf("polled again after %s, want at least %s", apart, least)
+		}
+		last = next
+	}
+}
