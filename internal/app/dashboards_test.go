@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
@@ -40,6 +42,7 @@ var ofProcess = []string{
 func busy(t *testing.T) *running {
 	t.Helper()
 	dsn, bot := database(t), botAPI(t)
+	bot.SetChat("-100124", &localstack.BotFault{Status: http.StatusBadGateway, Proxy: true})
 	api, _ := playbooks(t)
 	conn := connect(t, dsn)
 	_, err := conn.Exec(t.Context(), `
@@ -67,8 +70,8 @@ telegram: {listen: true}
 incidents: {firing_notice: false}
 receivers:
   - {name: oncall, telegram: {bot_token: %q, chat_id: "-100123", api_url: %q}}
-  - {name: broken, telegram: {bot_token: %q, chat_id: "-100124", api_url: "http://127.0.0.1:1"}}
-`, dsn, api, plantedWebhookToken, plantedToken, bot.URL(), plantedToken))
+  - {name: broken, telegram: {bot_token: %q, chat_id: "-100124", api_url: %q}}
+`, dsn, api, plantedWebhookToken, plantedToken, bot.URL(), plantedToken, bot.URL()))
 	began := time.Now().Add(-time.Hour)
 	for _, end := range []time.Time{{}, began.Add(30 * time.Minute)} {
 		if code := r.post(webhookBody("g", "INC-1", nil, began, end)); code != 200 {

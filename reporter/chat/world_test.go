@@ -150,15 +150,18 @@ func until(t *testing.T, what string, happened func() bool, log *localstack.Buff
 	}
 }
 
-// settled waits until all updates are worked off.
+// settled waits until all updates are worked off. What is no longer queued is stored, so the queue is looked at first.
 func (w *world) settled() {
 	w.t.Helper()
 	w.until("that everything is worked off", func() bool {
+		if w.bot.Queued() > 0 {
+			return false
+		}
 		n, err := w.store.WaitingUpdates(w.t.Context(), account)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		return n == 0 && w.bot.Queued() == 0
+		return n == 0
 	})
 }
 
