@@ -302,13 +302,14 @@ func TestReplicasNeverPollAtTheSameTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pg.CreateDatabase(t.Context(), "replicas"); err != nil {
+	name := fmt.Sprint("replicas", time.Now().UnixNano()) // the test may be repeated
+	if err := pg.CreateDatabase(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(t)
 	shared := func() *store.Store {
 		t.Helper()
-		st, err := store.OpenPostgres(t.Context(), secret.New(pg.DSN("replicas")), slog.New(slog.DiscardHandler))
+		st, err := store.OpenPostgres(t.Context(), secret.New(pg.DSN(name)), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
