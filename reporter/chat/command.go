@@ -280,36 +280,40 @@ func (a *accountWork) named(ctx context.Context, q question) (string, error) {
 	return id, err
 }
 
-func (a *accountWork) incident(ctx context.Context, q question) (effect, string, error) {
+// asked finds the incident that a command is about. A refusal says why there is none.
+func (a *accountWork) asked(ctx context.Context, q question, name string) (in reporter.Incident, refusal string, err error) {
 	id, err := a.named(ctx, q)
-	if err != nil {
-		return nil, "", err
-	}
-	in, err := a.find(ctx, q.here, id)
 	switch {
+	case err != nil:
+		return in, "", err
 	case id == "":
-		return a.say(q.u, q.receiver, q.w.T("chat_which", "/incident")), resultRefused, nil
-	case errors.Is(err, reporter.ErrNotFound):
-		return a.say(q.u, q.receiver, q.w.T("chat_incident_unknown", cut(id, idMax))), resultRefused, nil
+		return in, q.w.T("chat_which", name), nil
+	}
+	in, err = a.find(ctx, q.here, id)
+	if errors.Is(err, reporter.ErrNotFound) {
+		return in, q.w.T("chat_incident_unknown", cut(id, idMax)), nil
+	}
+	return in, "", err
+}
+
+func (a *accountWork) incident(ctx context.Context, q question) (effect, string, error) {
+	in, refusal, err := a.asked(ctx, q, "/incident")
+	switch {
 	case err != nil:
 		return nil, "", err
+	case refusal != "":
+		return a.say(q.u, q.receiver, refusal), resultRefused, nil
 	}
 	return a.send(a.delivery(q.u, q.receiver, reporter.AnswerIncident+in.ID)), resultDone, nil
 }
 
 func (a *accountWork) ack(ctx context.Context, q question) (effect, string, error) {
-	id, err := a.named(ctx, q)
-	if err != nil {
-		return nil, "", err
-	}
-	in, err := a.find(ctx, q.here, id)
+	in, refusal, err := a.asked(ctx, q, "/ack")
 	switch {
-	case id == "":
-		return a.say(q.u, q.receiver, q.w.T("chat_which", "/ack")), resultRefused, nil
-	case errors.Is(err, reporter.ErrNotFound):
-		return a.say(q.u, q.receiver, q.w.T("chat_incident_unknown", cut(id, idMax))), resultRefused, nil
 	case err != nil:
 		return nil, "", err
+	case refusal != "":
+		return a.say(q.u, q.receiver, refusal), resultRefused, nil
 	}
 	switch p, err := a.may(ctx, q.u.Update); {
 	case err != nil:

@@ -150,7 +150,7 @@ func about(m reporter.ChatMessage, text string) (incident, rest, refusal string)
 }
 
 // writtenBefore returns what an edited reply wrote so far, whichever receiver of the chat it was stored with. A new reply has written
-// nothing, though its id may be that of another one: the ids of messages begin anew where a receiver gets another chat, or a group
+// nothing, though its id may be that of another one: the ids of messages start again where a receiver gets another chat, or a group
 // becomes a supergroup.
 func (a *accountWork) writtenBefore(
 	ctx context.Context, u reporter.UpdateState, here room, to reporter.ChatMessage,

@@ -127,7 +127,7 @@ type verdict struct {
 }
 
 // within says whether an update is within the limits of its person and chat; warn is set for the first one in a minute that is not. It is
-// counted once, however often it is decided anew.
+// counted once, however often it is decided again.
 func (a *accountWork) within(u reporter.UpdateState) (ok, warn bool) {
 	if a.limited.seq != u.Seq {
 		a.limited.seq = u.Seq

@@ -247,7 +247,7 @@ func TestButtonOfAMessageWhoseSendWasLostWorks(t *testing.T) {
 	}
 }
 
-// silencer plans silences, and fails as often as it is told to.
+// silencer plans silences, and fails as often as a test sets.
 type silencer struct {
 	*silence.Silencer
 

@@ -678,7 +678,7 @@ func TestStopDoesNotWaitForBackoff(t *testing.T) {
 	}
 }
 
-// Edits replace texts, captions and buttons of what was sent; what Telegram says of a message that it cannot edit is told apart from all
+// Edits replace texts, captions and buttons of what was sent; what Telegram says of a message that it cannot edit is distinguished from all
 // else, and what changes nothing is no error.
 func TestEdit(t *testing.T) {
 	t.Parallel()

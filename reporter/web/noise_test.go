@@ -67,7 +67,7 @@ func TestNoiseOfAcknowledgedAlerts(t *testing.T) {
 	}}
 	for _, path := range []string{"/noise", "/noise?sort=acknowledged", "/noise?sort=mtta"} {
 		if page := serve(w, path).Body.String(); strings.Contains(page, "MTTA") || strings.Contains(page, "50.0%") || strings.Contains(page, "Acknowledged") {
-			t.Errorf("%s speaks of acknowledgements where there are none", path)
+			t.Errorf("%s mentions acknowledgements although no incident was acknowledged", path)
 		}
 	}
 	w.acknowledging = true
