@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -145,12 +144,7 @@ func peerConfig(dsn string) (config []byte, queries int, err error) {
 
 // start runs a program that serves /metrics, until stop.
 func start(ctx context.Context, binary string, args []string) (addr string, stop func(), err error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	addr = l.Addr().String()
-	if err := l.Close(); err != nil {
+	if addr, err = localstack.FreeAddress(ctx); err != nil {
 		return "", nil, err
 	}
 	cmd := exec.CommandContext(ctx, binary, append(args, "--web.listen-address="+addr)...) //nolint:gosec // the binaries are given by the user

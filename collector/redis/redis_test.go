@@ -102,11 +102,10 @@ func TestOnlyReadingCommandsAreAllowed(t *testing.T) {
 func TestServerThatIsDownHealsAndShowsNoPassword(t *testing.T) {
 	t.Parallel()
 	m := miniredis.NewMiniRedis()
-	if err := m.Start(); err != nil {
+	addr, err := localstack.FreeAddress(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	addr := m.Addr()
-	m.Close()
 	s := open(t, "redis://user:"+planted+"@"+addr)
 	r := read(t, s, query("DBSIZE"))
 	if r.Err == nil || strings.Contains(r.Err.Error(), planted) || strings.Contains(r.Err.Error(), addr) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
 // built is the program as `make build` makes it, which is what people run.
@@ -44,12 +45,11 @@ func startProcess(b *testing.B, role, dir string, args ...string) *process {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := localstack.FreeAddress(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := &process{b: b, addr: l.Addr().String(), client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
-	l.Close()
+	p := &process{b: b, addr: addr, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	p.cmd = exec.Command(bin, append([]string{"run", "--role", role, "--web.listen-address", p.addr}, args...)...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.output, &p.output
 	p.cmd.Env = append(os.Environ(), "AWOOOI_REPORTER_STATE_PATH="+filepath.Join(dir, "data"))

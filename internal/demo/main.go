@@ -99,7 +99,7 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	parts.add(svc.server.Close)
 
 	say("the program itself")
-	addr, err := freeAddress(ctx)
+	addr, err := localstack.FreeAddress(ctx)
 	if err != nil {
 		return err
 	}
@@ -299,15 +299,6 @@ func startService(ctx context.Context) (*service, error) {
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // program is the binary under demonstration.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -96,12 +95,11 @@ type process struct {
 }
 
 func (w *world) newProcess() *process {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := localstack.FreeAddress(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer l.Close()
-	return &process{w: w, addr: l.Addr().String()}
+	return &process{w: w, addr: addr}
 }
 
 func (p *process) start() {

@@ -55,7 +55,7 @@ func (d *daemon) start(
 	ctx context.Context, as *syscall.Credential, command func(dir, host, port string) (*exec.Cmd, error),
 ) error {
 	var err error
-	if d.addr, err = freeToolAddr(ctx); err != nil {
+	if d.addr, err = FreeAddress(ctx); err != nil {
 		return fmt.Errorf("%s: free port: %w", d.name, err)
 	}
 	host, port, err := net.SplitHostPort(d.addr)

@@ -210,7 +210,7 @@ func (p *Postgres) start(ctx context.Context) error {
 	var err error
 	for range toolAttempts {
 		if p.port == 0 {
-			addr, err := freeToolAddr(ctx)
+			addr, err := FreeAddress(ctx)
 			if err != nil {
 				return fmt.Errorf("postgres: free port: %w", err)
 			}

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -168,7 +167,7 @@ func startTool(ctx context.Context, spec toolSpec) (*toolServer, error) {
 }
 
 func launchTool(ctx context.Context, spec toolSpec) (*toolServer, error) {
-	addr, err := freeToolAddr(ctx)
+	addr, err := FreeAddress(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: free port: %w", spec.name, err)
 	}
@@ -291,15 +290,6 @@ func toolDir(dir, name string) (path string, remove func(), err error) {
 		return "", nil, err
 	}
 	return path, func() {}, os.MkdirAll(path, 0o700)
-}
-
-func freeToolAddr(ctx context.Context) (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // tailBuffer keeps the last bytes written to it.

@@ -37,7 +37,7 @@ func StartRedis(ctx context.Context, o RedisOptions) (_ *Redis, err error) {
 		d, err := startDaemon(ctx, "redis", nil, func(dir, host, port string) (*exec.Cmd, error) {
 			args := []string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"}
 			if o.Masters > 0 {
-				bus, err := freeToolAddr(ctx)
+				bus, err := FreeAddress(ctx)
 				if err != nil {
 					return nil, err
 				}

@@ -145,9 +145,7 @@ func TestHTTPErrorsHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	bearer := promconfig.DefaultHTTPClientConfig
 	bearer.Authorization = &promconfig.Authorization{Credentials: secretPart}
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
-	host := strings.TrimPrefix(closed.URL, "http://")
+	const host = "127.0.0.1:1" // where nothing listens
 	tests := map[string]struct {
 		url string
 		hc  promconfig.HTTPClientConfig
@@ -329,8 +327,6 @@ func TestAlertRulesOfARealPrometheus(t *testing.T) {
 func TestFaultsThatMayPass(t *testing.T) {
 	t.Parallel()
 	const refusal = `{"status":"error","errorType":"%s","error":"no"}`
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
 	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	t.Cleanup(cut.Close)
 	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -342,7 +338,7 @@ func TestFaultsThatMayPass(t *testing.T) {
 		url   string
 		later bool
 	}{
-		"connection refused": {gone.URL, true},
+		"connection refused": {"http://127.0.0.1:1", true},
 		"connection cut":     {cut.URL, true},
 		"no answer":          {slow.URL, true},
 		"429":                {answering(t, 429, "slow down"), true},
