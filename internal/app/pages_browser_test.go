@@ -71,6 +71,7 @@ func startChromium(t *testing.T) *chromium {
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.UserDataDir(t.TempDir()),
+		chromedp.WSURLReadTimeout(stepTime),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("host-resolver-rules", "MAP "+siteName+" 127.0.0.1"), chromedp.Flag("lang", "zh-TW"),
@@ -380,6 +381,7 @@ receivers:
 }
 
 func TestPagesInABrowser(t *testing.T) {
+	t.Parallel()
 	b := startChromium(t)
 	r := pagesWorld(t)
 	_, b.port, _ = strings.Cut(r.Addr(), ":")
@@ -588,6 +590,7 @@ func (b *chromium) download(selector string) (name, text string) {
 // Without configured credentials the pages are open to this machine under its own names only, and actions ask for the
 // generated ones.
 func TestPagesWithoutALoginInABrowser(t *testing.T) {
+	t.Parallel()
 	b := startChromium(t)
 	bot, err := localstack.NewBotAPI(localstack.BotAPIOptions{Token: plantedToken})
 	if err != nil {
