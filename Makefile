@@ -51,9 +51,10 @@ test: tools ## Run all tests on real servers, with the race detector.
 	go vet ./...
 	@# Some tests build the program themselves, which the cache of results does not know. Many wait for servers: more than one
 	@# for each processor may run at a time.
+	@# Programs of tests have no tables for debuggers, which are a third of the time that linking takes.
 	@# Files of tests are in memory where that is large enough, since databases sync them thousands of times.
 	@tmp=$$(.ci/tmp) && trap 'rm -rf "$$tmp"' EXIT && TMPDIR="$$tmp" \
-		go test -vet=off -p 4 -parallel 4 $(RACE) -count 1 -timeout 30m $(TESTFLAGS) ./...
+		go test -vet=off -p 4 -parallel 4 $(RACE) -ldflags=-w -count 1 -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: race
 race: tools ## Run all tests three times in random order, to find races.
