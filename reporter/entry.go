@@ -80,6 +80,14 @@ func (k EntryKind) Tidy(text string) string {
 	return strings.TrimSpace(safetext.Text(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)))
 }
 
+// Word is the key of the kind's word in the catalogues.
+func (k EntryKind) Word() string {
+	if k == EntryCause {
+		return "root_cause"
+	}
+	return string(k)
+}
+
 // Max is how many characters a text of the kind has at most.
 func (k EntryKind) Max() int {
 	if k == EntryOwner {

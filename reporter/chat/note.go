@@ -103,7 +103,7 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	}
 	entries, conflict := versions(u, incident, receiver, pieces(text), before, all)
 	if conflict != nil {
-		text := w.T("chat_conflict", w.kind(conflict.Kind), cut(conflict.Author, nameMax), w.at(conflict.WrittenAt))
+		text := w.T("chat_conflict", w.T(conflict.Kind.Word()), cut(conflict.Author, nameMax), w.at(conflict.WrittenAt))
 		return a.say(u, receiver, text), resultRefused, nil
 	}
 	if len(entries) == 0 {

@@ -37,23 +37,6 @@ func (a *accountWork) words(r room) words {
 
 func (w words) at(t time.Time) string { return t.In(w.zone).Format(i18n.Minute) }
 
-// kind is the word for a section.
-func (w words) kind(k reporter.EntryKind) string {
-	switch k {
-	case reporter.EntryOwner:
-		return w.T("owner")
-	case reporter.EntryImpact:
-		return w.T("impact")
-	case reporter.EntryCause:
-		return w.T("root_cause")
-	case reporter.EntryLessons:
-		return w.T("lessons")
-	case reporter.EntryActions:
-		return w.T("actions")
-	}
-	return w.T("chat_note")
-}
-
 // esc is text of others in a message.
 func esc(s string, limit int) string { return html.EscapeString(cut(s, limit)) }
 

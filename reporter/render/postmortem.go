@@ -471,12 +471,6 @@ func (v *PostmortemView) events(l language, p reporter.Postmortem, zone *time.Lo
 	slices.SortStableFunc(v.people, func(a, b Event) int { return a.at.Compare(b.at) }) // shorten keeps the latest
 }
 
-// sectionWords are the keys of the words for the sections that people write.
-var sectionWords = map[reporter.EntryKind]string{
-	reporter.EntryOwner: "owner", reporter.EntryImpact: "impact", reporter.EntryCause: "root_cause",
-	reporter.EntryLessons: "lessons", reporter.EntryActions: "actions",
-}
-
 // personEvent says in words what a person did.
 func personEvent(l language, e reporter.PersonEvent) (icon, text string) {
 	name := cut(clean(e.Entry.Author), personMax)
@@ -492,7 +486,7 @@ func personEvent(l language, e reporter.PersonEvent) (icon, text string) {
 		}
 		return "📝", text
 	}
-	return "✏️", l.T("event_edited", name, l.T(sectionWords[e.Entry.Kind]))
+	return "✏️", l.T("event_edited", name, l.T(e.Entry.Kind.Word()))
 }
 
 // mergeEvents makes Events of the timeline, which may have been shortened, and of what people did.

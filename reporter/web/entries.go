@@ -31,26 +31,6 @@ func (w writtenRow) By() string {
 	return w.Author
 }
 
-// kindWord is the word for a kind of entry.
-func (v *page) kindWord(kind reporter.EntryKind) string {
-	switch kind {
-	case reporter.EntryOwner:
-		return v.T("owner")
-	case reporter.EntryImpact:
-		return v.T("impact")
-	case reporter.EntryCause:
-		return v.T("root_cause")
-	case reporter.EntryLessons:
-		return v.T("lessons")
-	case reporter.EntryActions:
-		return v.T("actions")
-	case reporter.EntryAcknowledgement:
-		return v.T("acknowledgement")
-	case reporter.EntryNote:
-	}
-	return v.T("entry_note")
-}
-
 func (v *page) writtenRows(entries ...reporter.Entry) []writtenRow {
 	var out []writtenRow
 	for _, e := range entries {
@@ -61,7 +41,7 @@ func (v *page) writtenRows(entries ...reporter.Entry) []writtenRow {
 			}
 			e.Text = v.T(word)
 		}
-		out = append(out, writtenRow{e, v, v.kindWord(e.Kind)})
+		out = append(out, writtenRow{e, v, v.T(e.Kind.Word())})
 	}
 	return out
 }
@@ -161,7 +141,7 @@ func (v *page) editBody(in reporter.Incident, sections map[reporter.EntryKind]re
 	for _, kind := range reporter.Sections() {
 		e := sections[kind]
 		f := field{
-			Kind: kind, Word: v.kindWord(kind), Text: e.Text, Base: e.ID, Line: kind == reporter.EntryOwner, Max: kind.Max(),
+			Kind: kind, Word: v.T(kind.Word()), Text: e.Text, Base: e.ID, Line: kind == reporter.EntryOwner, Max: kind.Max(),
 		}
 		body.Fields = append(body.Fields, f)
 	}

@@ -76,7 +76,7 @@ func (p *Pages) note(w http.ResponseWriter, r *http.Request) {
 	path, text := v.IncidentPath(in.ID), reporter.EntryNote.Tidy(given)
 	refuse := func(fault string) {
 		v.Body = editBody{ID: in.ID, Path: path, Action: path + "/note", Fault: fault, Fields: []field{{
-			Kind: reporter.EntryNote, Word: v.kindWord(reporter.EntryNote), Text: text, Max: reporter.EntryNote.Max(),
+			Kind: reporter.EntryNote, Word: v.T(reporter.EntryNote.Word()), Text: text, Max: reporter.EntryNote.Max(),
 		}}}
 		p.write(w, r, http.StatusConflict, "edit.html", v)
 	}
@@ -85,7 +85,7 @@ func (p *Pages) note(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, path+"?done=unchanged#written", http.StatusSeeOther)
 		return
 	case utf8.RuneCountInString(text) > reporter.EntryNote.Max():
-		refuse(v.T("too_long", v.kindWord(reporter.EntryNote), reporter.EntryNote.Max()))
+		refuse(v.T("too_long", v.T(reporter.EntryNote.Word()), reporter.EntryNote.Max()))
 		return
 	}
 	_, err = p.cfg.Store.Write(r.Context(), reporter.Entry{
@@ -141,7 +141,7 @@ func (v *page) personEvent(e reporter.PersonEvent) string {
 		}
 		return text
 	}
-	return v.T("event_edited", e.Entry.Author, v.kindWord(e.Entry.Kind))
+	return v.T("event_edited", e.Entry.Author, v.T(e.Entry.Kind.Word()))
 }
 
 // story is the timeline with what people did: all that alerts did, which may be shortened, and the latest of people.
