@@ -56,7 +56,7 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	if o.Err != nil {
 		out.CompareFault = o.Err.Error()
 	}
-	var errs [4]error
+	var errs [5]error
 	out.Pending, out.Oldest, errs[0] = s.store.Pending(ctx)
 	suspended, err := s.outbox.Suspended(ctx)
 	errs[1], out.Stopped = err, map[string]string{}
@@ -74,6 +74,11 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 		}
 	}
 	out.Heartbeats, errs[3] = s.store.Heartbeats(ctx)
+	faults, err := s.chats.Faults(ctx)
+	errs[4], out.NotPolled = err, map[string]string{}
+	for account, gate := range faults {
+		out.NotPolled[account] = gate.Detail
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		out.Fault = err.Error()
 	}

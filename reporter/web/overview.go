@@ -102,6 +102,9 @@ func (v *page) troubles(s Parts) []trouble {
 			add("/sources#receivers", "trouble_receiver", name, fault)
 		}
 	}
+	for _, account := range slices.Sorted(maps.Keys(s.NotPolled)) {
+		add("/sources#receivers", "trouble_not_polled", account, s.NotPolled[account])
+	}
 	if !s.Oldest.IsZero() && v.now.Sub(s.Oldest) > waitsLong {
 		add("/deliveries?state=pending", "trouble_waits", v.Dur(v.now.Sub(s.Oldest)))
 	}

@@ -46,6 +46,7 @@ type Parts struct {
 	Oldest          time.Time         // of the pending ones
 	Stopped         map[string]string // receivers that refuse everything, with the reason
 	Fault           string            // why the state could not be read
+	NotPolled       map[string]string // accounts whose chats cannot be listened to, with the reason
 	// Verified are receivers that were asked whether they work; one that is missing has not been asked yet.
 	Verified map[string]Verification
 }

@@ -395,7 +395,7 @@ func TestPages(t *testing.T) {
 		listed: []reporter.Delivery{waiting, sent(2, "daily@2026-04-21T00:00:00Z", "<b>old</b>")},
 	}
 	trouble := world{listed: []reporter.Delivery{given}, parts: web.Parts{
-		Collector: true, Oldest: day.Add(-time.Hour), Stopped: map[string]string{"oncall": "Unauthorized <b>"}, Pending: map[string]int{"oncall": 3, "former": 1},
+		Collector: true, Oldest: day.Add(-time.Hour), Stopped: map[string]string{"oncall": "Unauthorized <b>"}, NotPolled: map[string]string{"telegram:1": "Conflict <b>"}, Pending: map[string]int{"oncall": 3, "former": 1},
 		Queries: []web.Query{
 			{Source: "db", Kind: "postgres", Name: "good", At: day, LastSuccess: day, Duration: 12 * time.Millisecond, Dropped: 2, Up: true},
 			{Source: "db", Kind: "postgres", Name: "bad", At: day, LastSuccess: day.Add(-time.Hour), Up: true, Fault: "column <x> is NULL"},
@@ -441,7 +441,8 @@ func TestPages(t *testing.T) {
 		"overview, an empty database of figures": {world{}, "/", 200, []string{"has no recent samples"}, "All good"},
 		"overview, just started":                 {world{young: true}, "/", 200, []string{"No samples yet", "Not verified yet"}, "Needs attention"},
 		"overview, troubles": {trouble, "/", 200, []string{
-			"Needs attention: 7", "Heartbeat Dog &lt;1&gt; of cluster prod is missing: last received 2h ago", "Receiver oncall is suspended: the bot token is invalid or revoked (Unauthorized &lt;b&gt;)", "waiting for 1h", "Source db: failed queries: 1",
+			"Needs attention: 8", "Heartbeat Dog &lt;1&gt; of cluster prod is missing: last received 2h ago", "Receiver oncall is suspended: the bot token is invalid or revoked (Unauthorized &lt;b&gt;)", "waiting for 1h", "Source db: failed queries: 1",
+			"chats of telegram:1 are not received: Conflict &lt;b&gt;",
 			"latest figures are 1h old", "not compared with Alertmanager: connection refused", "was not delivered to oncall", "<b>4</b>",
 			"Source api has not been queried yet",
 		}, "All good"},
@@ -535,7 +536,7 @@ func TestPages(t *testing.T) {
 		"delivery of no id":       {w, "/deliveries/1", 404, []string{"not found."}, ""},
 		"delivery of no number":   {w, "/deliveries/x", 404, []string{"not found."}, ""},
 
-		"sources": {trouble, "/sources", 200, []string{"column &lt;x&gt; is NULL", "12 ms", "not queried yet", "http://prom:9090", "http://am:9093", "connection refused",
+		"sources": {trouble, "/sources", 200, []string{"chats of telegram:1 are not received: Conflict &lt;b&gt;", "column &lt;x&gt; is NULL", "12 ms", "not queried yet", "http://prom:9090", "http://am:9093", "connection refused",
 			"Unauthorized &lt;b&gt;", "waiting: 3", "former", "not configured", "0 8 * * *", "2h ago", "up", "Dog &lt;1&gt;", "prometheus=k8s", "missing since", "Dog2", "received<"}, "down<"},
 		"cluster": {world{incidents: rows, parts: web.Parts{Clusters: []web.Cluster{{Name: "tpe-2", Members: []string{"http://am:9093"}, Asked: day, Fault: "refused <b>"}}}}, "/clusters/tpe-2", 200,
 			[]string{"Cluster tpe-2", "http://am:9093", "refused &lt;b&gt;", "/api/v1/alertmanager/tpe-2/webhook", "open: 2", "/incidents?cluster=tpe-2&amp;state=open", "db-3 &lt;full&gt;"}, ""},
