@@ -18,6 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/fault"
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/matcher"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/details"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
@@ -209,7 +210,7 @@ func RouteOf(c *config.Config, set string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	matchers, err := incident.ParseMatchers(set)
+	matchers, err := matcher.Parse(set)
 	if err != nil {
 		return "", fmt.Errorf("route: %w", err)
 	}

@@ -573,7 +573,7 @@ func (c *Config) complete(p *Problems) {
 	for n := range c.Queries {
 		c.Queries[n] = c.Queries[n].WithDefaults()
 	}
-	if len(c.KPISets) == 0 {
+	if len(c.KPISets) == 0 && !p.emptied["kpi_sets"] {
 		c.KPISets = []string{"journal"}
 		for _, s := range c.Sources {
 			if s.Name == awoooiSource {

@@ -246,6 +246,20 @@ func TestSecretsComeFromFilesBesideTheConfig(t *testing.T) {
 	}
 }
 
+func TestEmptyListOfKPISetsLoadsNone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte("kpi_sets: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.KPISets) != 0 {
+		t.Errorf("[] loads %v", c.KPISets)
+	}
+}
+
 func TestEnvironmentOverrides(t *testing.T) {
 	t.Setenv("AWOOOI_REPORTER_PROMETHEUS_URL", "http://prom.example:9090")
 	t.Setenv("AWOOOI_REPORTER_INCIDENTS_MIN_DURATION", "7m")

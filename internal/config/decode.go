@@ -119,6 +119,8 @@ func (d *decoder) unknown(key *yaml.Node, path string, names []string, present m
 		remedy = "it belongs at " + strings.Join(elsewhere, " or ")
 	case len(near) > 0:
 		remedy = "did you mean " + strings.Join(near, " or ") + "?"
+	case len(names) == 0:
+		remedy = "nothing can be set here; write {}"
 	case len(names) <= 16:
 		remedy = "have " + strings.Join(names, ", ")
 	default:
@@ -153,7 +155,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) bool {
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		v.Set(reflect.New(t.Elem()))
+		over := reflect.New(t.Elem())
+		if !v.IsNil() { // of a block that is decoded over another, which keeps its own
+			over.Elem().Set(v.Elem())
+		}
+		v.Set(over)
 		if n.Kind == yaml.ScalarNode && n.Tag == "!!bool" && n.Value == "true" && t.Elem().NumField() == 0 {
 			return true // "terminal: true" is "terminal: {}"
 		}
@@ -214,6 +220,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 		d.wrong(n, path, "is "+kindOf(n)+", want a list", remedy)
 		return false
 	}
+	d.problems.emptied[path] = len(n.Content) == 0
 	var base []reflect.Value // what is there before, of a block that is decoded over another
 	for i := range v.Len() {
 		base = append(base, v.Index(i))

@@ -112,7 +112,11 @@ func (c *Config) readSecrets(ctx context.Context, e *env, p *Problems) {
 			return
 		}
 		if !into.Empty() {
-			p.Add(key+"_file", "is set beside "+key[strings.LastIndex(key, ".")+1:], "keep one of them")
+			other := key[strings.LastIndex(key, ".")+1:]
+			if from := p.from[key]; from != "" {
+				other = from
+			}
+			p.Add(key+"_file", "is set beside "+other, "keep one of them")
 			return
 		}
 		b, err := readFile(ctx, file, maxSecret)

@@ -70,6 +70,8 @@ type Problems struct {
 	list   []Problem
 	broken map[string]bool // keys whose value could not be read, so that nothing else is said about them
 	given  map[string]bool // keys with a problem of their own
+	// emptied are lists that the file sets to [], which may mean something else than a list that is not set.
+	emptied map[string]bool
 }
 
 type position struct{ line, column int }
@@ -77,7 +79,7 @@ type position struct{ line, column int }
 func newProblems(file string) *Problems {
 	return &Problems{
 		file: file, at: map[string]position{}, named: map[string]string{}, from: map[string]string{},
-		broken: map[string]bool{}, given: map[string]bool{},
+		broken: map[string]bool{}, given: map[string]bool{}, emptied: map[string]bool{},
 	}
 }
 

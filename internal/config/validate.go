@@ -466,6 +466,9 @@ func (c *Config) validateReceivers(p *Problems) {
 		}
 	})
 	names := func(key string, list []string) {
+		if p.emptied[key] {
+			p.Add(key, "is empty, which would not mean nobody", "name receivers, or remove it for the default")
+		}
 		for n, name := range list {
 			entry := fmt.Sprintf("%s[%d]", key, n)
 			if p.from[key] != "" {
@@ -617,10 +620,15 @@ func checkName(p *Problems, entry, name, what string, seen map[string]bool) {
 	checkEntry(p, key, name, what, seen)
 }
 
-// checkZone reports a zone that is not an IANA zone with a name; "Local" would be another on each machine.
+// notZones are names that some machines have among their zones, and that are another zone on each, or none. The zones below right/
+// count leap seconds, which no clock here does.
+var notZones = []string{"Local", "localtime", "posixrules", "Factory"}
+
+// checkZone reports a zone that is not an IANA zone with a name.
 func checkZone(p *Problems, key, name string) *time.Location {
 	zone, err := time.LoadLocation(name)
-	if err != nil || name == "" || strings.EqualFold(name, "local") {
+	if err != nil || name == "" || slices.ContainsFunc(notZones, func(s string) bool { return strings.EqualFold(s, name) }) ||
+		strings.HasPrefix(name, "right/") || strings.HasPrefix(name, "posix/") {
 		p.Add(key, safetext.Quote(name, 60)+" is not an IANA time zone", "write one such as Asia/Taipei or UTC")
 		return time.UTC
 	}
@@ -646,6 +654,8 @@ func checkURL(p *Problems, key, raw string) {
 		p.Add(key, "is not an http or https URL", "begin it with http:// or https://")
 	case u.Hostname() == "":
 		p.Add(key, "has no host", "write it as http://host:port")
+	case strings.HasSuffix(u.Host, ":"):
+		p.Add(key, "has a colon and no port behind the host", "write it as http://host:port")
 	case port != "" && (portErr != nil || n == 0):
 		p.Add(key, "has a port outside 1..65535", "")
 	}

@@ -8,11 +8,15 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 // Limits of a configuration file. They are far above any real one, and keep a hostile or broken file from using time or memory.
@@ -23,8 +27,18 @@ const (
 	maxSecret = 64 << 10
 )
 
+// pipeTimeout is how long a file that is a pipe may take to be written, as a shell's <(command) is.
+const pipeTimeout = 10 * time.Second
+
+var errPipe = fmt.Errorf("nothing was written to it within %v", pipeTimeout)
+
 // readFile reads at most limit bytes of a file, and ends with ctx even if the file is a pipe that nothing is written to.
 func readFile(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, pipeTimeout, errPipe)
+		defer cancel()
+	}
 	type read struct {
 		b   []byte
 		err error
@@ -143,6 +157,10 @@ type expander struct {
 	at       position
 }
 
+// knownTags are those that YAML itself gives a meaning. Others, such as !env or !vault, ask a program for the value, and the text
+// behind them is not it.
+var knownTags = []string{"!", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!binary", "!!timestamp", "!!merge"}
+
 func (x *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 	at := position{n.Line, n.Column}
 	for n.Kind == yaml.AliasNode {
@@ -158,6 +176,9 @@ func (x *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 	case depth > maxDepth:
 		x.refused, x.at = fmt.Sprintf("mappings and lists are nested deeper than %d", maxDepth), at
 		return n
+	}
+	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains(knownTags, n.ShortTag()) {
+		x.problems.unreadable(safetext.Line(n.Tag, 60), at, "is a tag that has no meaning here", "write the value itself, or name a file by a secret's _file key")
 	}
 	out := *n
 	out.Content, out.Anchor = nil, ""

@@ -3,6 +3,8 @@ package matcher
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -20,6 +22,30 @@ func Parse(texts ...string) (labels.Matchers, error) {
 				return nil, fmt.Errorf("matcher %q: %w", text, err)
 			}
 			some = classic
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// ParseStrict is Parse for matchers of our own configuration. It refuses what Alertmanager takes and cannot be meant: a text without a
+// matcher, which would match every alert, and a value in single quotes, which are a part of it.
+func ParseStrict(texts ...string) (labels.Matchers, error) {
+	var out labels.Matchers
+	for _, text := range texts {
+		some, err := Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		if len(some) == 0 {
+			return nil, fmt.Errorf("matcher %q is empty, and would match every alert; write name=\"value\"", text)
+		}
+		for _, one := range some {
+			rest, opened := strings.CutPrefix(one.Value, "'")
+			inner, closed := strings.CutSuffix(rest, "'")
+			if opened && closed && !strings.Contains(text, strconv.Quote(one.Value)) {
+				return nil, fmt.Errorf("matcher %q: single quotes are a part of the value; write %s%s%q", text, one.Name, one.Type, inner)
+			}
 		}
 		out = append(out, some...)
 	}

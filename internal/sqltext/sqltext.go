@@ -66,8 +66,11 @@ var writing = []string{
 	"analyse", "cluster", "reindex", "refresh", "notify", "listen", "unlisten", "prepare", "execute", "deallocate", "declare", "fetch",
 }
 
-// Reads fails for a statement that is plainly no SELECT.
+// Reads fails for a statement that is plainly no SELECT, as one of comments only.
 func (s Statement) Reads() error {
+	if len(s.identifiers) == 0 {
+		return errors.New("holds no statement, want one SELECT")
+	}
 	if len(s.identifiers) > 0 && slices.Contains(writing, s.identifiers[0]) {
 		return fmt.Errorf("begins with %s, want one SELECT", strings.ToUpper(s.identifiers[0]))
 	}

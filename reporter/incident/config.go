@@ -115,5 +115,5 @@ func (c Config) key(e reporter.AlertEvent, r Route) string {
 	return reporter.IncidentKey(e.Cluster, r.Name, e.Receiver, e.GroupKey)
 }
 
-// ParseMatchers reads matchers in Alertmanager's syntax. All of them have to match.
-func ParseMatchers(texts ...string) (labels.Matchers, error) { return matcher.Parse(texts...) }
+// ParseMatchers reads the matchers of a route, in Alertmanager's syntax. All of them have to match.
+func ParseMatchers(texts ...string) (labels.Matchers, error) { return matcher.ParseStrict(texts...) }

@@ -403,7 +403,7 @@ func (d Definition) validateSections(wrong func(key, format string, a ...any), k
 		}
 		sections[s.Name] = true
 		if s.Title.Empty() {
-			wrong(at+".title", "section %q has no title", s.Name)
+			wrong(at+".title", "there is no section %q (have %s), and a new one needs a title", s.Name, strings.Join(d.titled(), ", "))
 		}
 		if len(s.Lines) == 0 && !s.Hide {
 			wrong(at+".figures", "section %q has no figures", s.Name)
@@ -449,6 +449,17 @@ func (d Definition) validateSections(wrong func(key, format string, a ...any), k
 			}
 		}
 	}
+}
+
+// titled names the sections that have a title.
+func (d Definition) titled() []string {
+	var names []string
+	for _, s := range d.Sections {
+		if !s.Title.Empty() {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 func (d Definition) trend() TrendDefinition {

@@ -31,7 +31,8 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 	}
 	parsed, err := parser.Parse(expr)
 	if err != nil {
-		return Schedule{}, fmt.Errorf("schedule %q: %w", expr, err)
+		return Schedule{}, fmt.Errorf("schedule %q: %w; write minute, hour, day of the month, month and day of the week as numbers, lists or ranges",
+			expr, plainly(err))
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
@@ -44,6 +45,16 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 		return Schedule{}, fmt.Errorf("schedule %q: %w", expr, errNever)
 	}
 	return out, nil
+}
+
+var errField = errors.New("a field cannot be read")
+
+// plainly replaces errors of the cron library that speak of Go: of its own options, and of strconv.
+func plainly(err error) error {
+	if text := err.Error(); strings.Contains(text, "option") || strings.Contains(text, "strconv.") {
+		return errField
+	}
+	return err
 }
 
 var errNever = errors.New("is never due")
