@@ -178,7 +178,8 @@ func (x *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 		return n
 	}
 	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains(knownTags, n.ShortTag()) {
-		x.problems.unreadable(safetext.Line(n.Tag, 60), at, "is a tag that has no meaning here", "write the value itself, or name a file by a secret's _file key")
+		x.problems.unreadable(safetext.Line(n.Tag, 60), at, "is a tag that has no meaning here",
+			"write the value itself, or name a file by a secret's _file key")
 	}
 	out := *n
 	out.Content, out.Anchor = nil, ""

@@ -2,8 +2,10 @@ package render
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"os"
 	"path"
@@ -143,9 +145,15 @@ func (l language) execute(name string, view any) (string, error) {
 	return strings.TrimSpace(b.String()), nil
 }
 
+// Limits of a template file of the user's: one that repeats something for ever must not take the memory, or the time, of all else.
+const (
+	maxTemplate = 1 << 20 // bytes of the file, and of the text that it gives; a message has 4096 characters
+	maxExecute  = 20 * time.Second
+)
+
 // executeFile runs a template file of the user's. Errors name the file and the line.
 func (l language) executeFile(file string, view any) (string, error) {
-	b, err := os.ReadFile(file)
+	b, err := readTemplate(file)
 	if err != nil {
 		return "", fmt.Errorf("template: %w", err)
 	}
@@ -157,13 +165,64 @@ func (l language) executeFile(file string, view any) (string, error) {
 	if err != nil {
 		return "", err // html/template begins with "template: FILE:LINE".
 	}
-	var out strings.Builder
-	if err := t.Execute(&out, view); err != nil {
+	text, err := executeWithin(maxExecute, t, view)
+	switch {
+	case errors.Is(err, errTooMuch):
+		return "", fmt.Errorf("template: %s: %w", file, err)
+	case err != nil:
 		return "", err
 	}
-	text := strings.ToValidUTF8(strings.TrimSpace(out.String()), "\uFFFD")
+	text = strings.ToValidUTF8(strings.TrimSpace(text), "\uFFFD")
 	if err := markup.Validate(text); err != nil {
 		return "", fmt.Errorf("template: %s: its text, at %w", file, err)
 	}
 	return text, nil
+}
+
+func readTemplate(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxTemplate+1))
+	if err == nil && len(b) > maxTemplate {
+		return nil, fmt.Errorf("%s: is longer than %d bytes", file, maxTemplate)
+	}
+	return b, err
+}
+
+// executeWithin runs a template within a time and within maxTemplate bytes. One that takes longer is left behind: Go has no way to end
+// it, but no message waits for it.
+func executeWithin(limit time.Duration, t *template.Template, view any) (string, error) {
+	type result struct {
+		text string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var out boundedText
+		err := t.Execute(&out, view)
+		done <- result{out.String(), err}
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-timer.C:
+		return "", fmt.Errorf("template: %s: is not done after %v; look for a range that does not end", t.Name(), limit)
+	}
+}
+
+var errTooMuch = fmt.Errorf("its text is longer than %d bytes", maxTemplate)
+
+// boundedText ends the execution of a template that writes too much.
+type boundedText struct{ strings.Builder }
+
+func (b *boundedText) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxTemplate {
+		return 0, errTooMuch
+	}
+	return b.Builder.Write(p)
 }

@@ -31,8 +31,8 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 	}
 	parsed, err := parser.Parse(expr)
 	if err != nil {
-		return Schedule{}, fmt.Errorf("schedule %q: %w; write minute, hour, day of the month, month and day of the week as numbers, lists or ranges",
-			expr, plainly(err))
+		return Schedule{}, fmt.Errorf("schedule %q: %w; write minute, hour, day of the month, month and day of the week"+
+			" as numbers, lists or ranges", expr, plainly(err))
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
