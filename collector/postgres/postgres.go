@@ -50,6 +50,7 @@ type Source struct {
 	statementMode atomic.Bool  // a pooler stands in between that allows no transaction
 	alone         atomic.Bool  // the server exports no snapshots
 	plain         atomic.Bool  // the server does not know what prepared statements need
+	ending        atomic.Int64 // sessions that have answered, and whose transaction is being ended
 	joinAfter     atomic.Int64 // when further sessions may be tried, in ns since 1970
 
 	mu       sync.Mutex
@@ -133,7 +134,8 @@ func (s *Source) Close() { s.pool.Close() }
 // Connections counts the pool's connections by state.
 func (s *Source) Connections() map[string]float64 {
 	st := s.pool.Stat()
-	return map[string]float64{"in_use": float64(st.AcquiredConns()), "idle": float64(st.IdleConns()), "max": float64(st.MaxConns())}
+	used := max(0, float64(st.AcquiredConns())-float64(s.ending.Load()))
+	return map[string]float64{"in_use": used, "idle": float64(st.TotalConns()) - used, "max": float64(st.MaxConns())}
 }
 
 // compile reads a query's SQL, once.

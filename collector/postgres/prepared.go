@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,8 +20,10 @@ import (
 type link struct {
 	known  bool              // whether its first transaction has begun
 	direct bool              // its server process is the one that it was opened to
-	check  string            // the prepared zone check
+	own    limits            // that its last transaction began with
 	named  map[string]string // names of prepared statements by their SQL; "" is one that cannot be prepared
+	// sending are the statements that are being prepared.
+	sending []string
 }
 
 // customLink is the key of a connection's link.
@@ -46,30 +49,52 @@ func statementName(sql string) string {
 // a table.
 var customPlan = pg.Setting{Name: "plan_cache_mode", Value: "force_custom_plan"}
 
+// noWorkers keeps a query to its own connection. The queries of a scrape run side by side already: workers of their own would
+// compete with them, and with those whom the database is for.
+var noWorkers = pg.Setting{Name: "max_parallel_workers_per_gather", Value: "0"}
+
 // prepares says whether statements may stay prepared on a connection. The setting customPlan is there since PostgreSQL 12.
 func (s *Source) prepares(pgc *pgconn.PgConn, l *link) bool {
-	major, _, _ := strings.Cut(pgc.ParameterStatus("server_version"), ".")
-	n, err := strconv.Atoi(major)
-	return l.direct && err == nil && n >= 12 && !s.plain.Load()
+	return l.direct && serverMajor(pgc) >= 12 && !s.plain.Load()
 }
 
-// zoneCheck returns the statements of the zone check, prepared where that is possible.
-func (l *link) zoneCheck(check string, prepares bool) string {
-	switch {
-	case !prepares:
-		return check
-	case l.check == check:
-		return "EXECUTE " + statementName(check)
+// serverMajor is the server's version as far as it is known, else 0.
+func serverMajor(pgc *pgconn.PgConn) int {
+	major, _, _ := strings.Cut(pgc.ParameterStatus("server_version"), ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return 0
 	}
-	name := statementName(check)
-	return fmt.Sprintf("PREPARE %s AS %s; EXECUTE %s", name, check, name)
+	return n
+}
+
+// send sends a statement, which is prepared when it is sent for the first time, and returns how many answers that gives.
+func (l *link) send(p *pgconn.Pipeline, sql string, params [][]byte) (answers int) {
+	name, known := l.named[sql]
+	if !known {
+		name, answers = statementName(sql), 1
+		p.SendPrepare(name, sql, nil)
+		l.sending = append(l.sending, sql)
+	}
+	p.SendQueryPrepared(name, params, nil, nil)
+	return answers + 1
+}
+
+// sent notes that all that send has sent is prepared.
+func (l *link) sent() {
+	for _, sql := range l.sending {
+		l.named[sql] = statementName(sql)
+	}
+	l.sending = nil
 }
 
 // prepareFails says whether an error is that of a server that does not know what prepared statements need here.
 func prepareFails(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "42883" || e.Code == "42704" || e.Code == "0A000") &&
-		(strings.Contains(e.Message, "pg_backend_pid") || strings.Contains(e.Message, customPlan.Name))
+		slices.ContainsFunc([]string{"pg_backend_pid", customPlan.Name, noWorkers.Name}, func(name string) bool {
+			return strings.Contains(e.Message, name)
+		})
 }
 
 // misplaced says whether an error is that of a prepared statement that somebody has discarded, or that is there already: the

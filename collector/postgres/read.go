@@ -41,6 +41,8 @@ type read struct {
 	started  []time.Time
 	answered []bool
 	starting map[int]net.Conn // further connections whose first statement has no answer yet
+	leading  int              // further connections that have taken a query, and whose start has no answer yet
+	led      sync.Cond        // leading has become smaller
 	working  sync.WaitGroup   // connections that take queries
 	closed   bool             // no further connection may take any
 }
@@ -53,6 +55,7 @@ func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query,
 		s: s, ctx: ctx, until: until, queries: queries, give: give, begun: time.Now(), sql: make([]compiled, len(queries)),
 		started: make([]time.Time, len(queries)), answered: make([]bool, len(queries)),
 	}
+	r.led.L = &r.mu
 	for n, q := range queries {
 		if r.sql[n] = s.compile(q); r.sql[n].err != nil {
 			r.answer(n, collector.Result{Err: fmt.Errorf("postgres: %w", r.sql[n].err)})
@@ -95,13 +98,27 @@ func (r *read) order() {
 	})
 }
 
+// taken is a query that a connection has taken, and those that wait behind it.
+type taken struct {
+	n       int
+	waiting []int
+	last    bool // the transaction can end with it
+}
+
 // round works through the queries from one snapshot. Queries are left when all of its connections were lost; the next
 // round's snapshot is milliseconds younger, which is better than no figures.
 func (r *read) round() error {
-	first, err := r.s.begin(r.ctx, r.zoneCheck())
+	var lead *taken
+	first, err := r.s.begin(r.ctx, r.zoneCheck(), func() (*question, error) {
+		if lead == nil {
+			lead = r.next(true)
+		}
+		return r.question(lead), nil
+	})
 	if err != nil {
 		return err
 	}
+	defer first.finish(r.ctx) // others may still have to join its snapshot until then
 	for n, fault := range r.zoneFaults(first.naive) {
 		r.answer(n, collector.Result{Err: fault})
 	}
@@ -109,7 +126,11 @@ func (r *read) round() error {
 	defer stop()
 	r.mu.Lock()
 	r.closed, r.starting = false, map[int]net.Conn{}
-	more := min(r.s.max, len(r.todo)) - 1
+	more := len(r.todo)
+	if lead == nil {
+		more-- // first takes one
+	}
+	more = min(r.s.max-1, more)
 	r.mu.Unlock()
 	if first.snapshot == "" && !first.statementMode || !r.s.joins() {
 		more = 0
@@ -117,7 +138,7 @@ func (r *read) round() error {
 	for n := range more {
 		go r.join(joining, n, first.snapshot)
 	}
-	r.work(first)
+	r.work(first, lead, true)
 	r.mu.Lock()
 	r.closed = true
 	for _, c := range r.starting {
@@ -127,14 +148,16 @@ func (r *read) round() error {
 		r.s.joinLater()
 	}
 	r.mu.Unlock()
-	stop()
 	r.working.Wait()
 	return nil
 }
 
+var errNotNeeded = errors.New("all queries are taken")
+
 // join lets a further connection take queries. One that cannot be had is done without, and one that waits in a pooler's
 // queue is not waited for.
 func (r *read) join(ctx context.Context, n int, snapshot string) {
+	var lead *taken
 	c, err := r.s.join(ctx, snapshot, func(c net.Conn) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -143,17 +166,60 @@ func (r *read) join(ctx context.Context, n int, snapshot string) {
 		} else {
 			r.starting[n] = c
 		}
+	}, func() (*question, error) {
+		if lead == nil {
+			lead = r.take()
+		}
+		if lead == nil {
+			return nil, errNotNeeded
+		}
+		return r.question(lead), nil
 	})
-	entered := r.enter(n, err)
-	if err != nil {
-		return
+	if lead != nil {
+		r.joined(n, lead, err)
 	}
-	if !entered {
-		c.end(ctx)
+	if lead == nil && !r.enter(n, err) {
+		if err == nil {
+			c.end(ctx)
+		}
 		return
 	}
 	defer r.working.Done()
-	r.work(c)
+	if err == nil {
+		r.work(c, lead, false)
+		c.finish(r.ctx)
+	}
+}
+
+// take gives a further connection its first query, before the connection has started.
+func (r *read) take() *taken {
+	if !r.enter(-1, nil) {
+		return nil
+	}
+	t := r.next(false)
+	if t == nil {
+		r.working.Done()
+		return nil
+	}
+	r.mu.Lock()
+	r.leading++
+	r.mu.Unlock()
+	return t
+}
+
+// joined says that the connection to which take gave a query has started, or why not. The query is left to the others then.
+func (r *read) joined(n int, t *taken, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		delete(r.starting, n)
+	}
+	if err != nil {
+		r.todo = slices.Insert(r.todo, 0, t.n)
+		r.started[t.n] = time.Time{}
+	}
+	r.leading--
+	r.led.Broadcast()
 }
 
 // enter says whether a further connection, which has started unless err says why not, may take queries.
@@ -170,47 +236,69 @@ func (r *read) enter(n int, err error) bool {
 	return true
 }
 
-// work takes queries until all are taken, or the connection is lost.
-func (r *read) work(c *session) {
-	defer c.end(r.ctx)
-	for {
-		n, waiting, ok := r.next()
-		if !ok {
-			return
+// work takes queries until all are taken, or the connection is lost. t may have been taken before. The first connection, whose
+// snapshot the others join, waits until they have joined.
+func (r *read) work(c *session, t *taken, first bool) {
+	for ; ; t = nil {
+		if t == nil {
+			if t = r.next(first); t == nil {
+				return
+			}
 		}
-		statement, lock := r.limits(n, waiting)
-		if statement <= 0 {
-			r.answer(n, collector.Result{Err: fmt.Errorf("postgres: %w", errNotStarted)})
+		q := r.question(t)
+		if c.sent != nil {
+			q = &c.sent.question
+		}
+		if q == nil {
+			r.answer(t.n, collector.Result{Err: fmt.Errorf("postgres: %w", errNotStarted)})
 			continue
 		}
 		start := time.Now()
-		rows, err := c.ask(r.ctx, question{
-			compiled: r.sql[n], since: r.until.Add(-r.queries[n].Window()), until: r.until,
-			statement: statement, lock: lock, last: len(waiting) == 0,
-		})
+		rows, err := c.ask(r.ctx, *q)
 		took := time.Since(start)
 		if r.ctx.Err() == nil {
-			r.s.remember(r.queries[n].Name, asked{took, err != nil})
+			r.s.remember(r.queries[t.n].Name, asked{took, err != nil})
 		}
-		r.answer(n, collector.Result{Rows: rows, Err: err, Duration: took})
+		r.answer(t.n, collector.Result{Rows: rows, Err: err, Duration: took})
 		if c.lost() {
 			return
 		}
 	}
 }
 
-// next returns a query and those that wait behind it.
-func (r *read) next() (n int, waiting []int, ok bool) {
+// next takes a query, or returns nil when none is left for this connection.
+func (r *read) next(first bool) *taken {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.todo) > 0 {
-		n, r.todo = r.todo[0], r.todo[1:]
-		if !r.answered[n] {
-			r.started[n] = time.Now()
-			return n, slices.Clone(r.todo), true
+	for {
+		for len(r.todo) > 0 {
+			n := r.todo[0]
+			r.todo = r.todo[1:]
+			if !r.answered[n] {
+				r.started[n] = time.Now()
+				return &taken{n, slices.Clone(r.todo), len(r.todo) == 0 && (!first || r.leading == 0)}
+			}
 		}
+		if !first || r.leading == 0 {
+			return nil
+		}
+		r.led.Wait()
 	}
-	return 0, nil, false
+}
+
+// question is a query with its limits, or nil where no time is left for it.
+func (r *read) question(t *taken) *question {
+	if t == nil {
+		return nil
+	}
+	statement, lock := r.limits(t.n, t.waiting)
+	if statement <= 0 {
+		return nil
+	}
+	return &question{
+		compiled: r.sql[t.n], since: r.until.Add(-r.queries[t.n].Window()), until: r.until,
+		statement: statement, lock: lock, last: t.last,
+	}
 }
 
 func (r *read) more() bool {

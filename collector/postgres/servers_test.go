@@ -389,6 +389,8 @@ func TestSettingsOfTheDSN(t *testing.T) {
 		"options":           {"options=-c%20search_path%3Dacme%20--work-mem%3D7MB", "SELECT n || current_setting('work_mem') AS l, 1 AS value FROM here", "77MB"},
 		"a shorter timeout": {"options=-c%20statement_timeout%3D900%20-clock_timeout%3D300ms", "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout') AS l, 1 AS value", "900ms 300ms"},
 		"a longer timeout":  {"statement_timeout=1min", "SELECT current_setting('statement_timeout') AS l, 1 AS value", "5s"},
+		"no workers":        {"", "SELECT current_setting('max_parallel_workers_per_gather') AS l, 1 AS value", "0"},
+		"its own workers":   {"max_parallel_workers_per_gather=3", "SELECT current_setting('max_parallel_workers_per_gather') AS l, 1 AS value", "3"},
 		"its own styles":    {"datestyle=German&intervalstyle=iso_8601&extra_float_digits=0", "SELECT date '2026-04-22' || ' ' || interval '90 s' || ' ' || 0.1::float8 AS l, 1 AS value", "2026-04-22 00:01:30 0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {

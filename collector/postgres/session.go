@@ -32,24 +32,40 @@ type session struct {
 	link          *link
 	prepared      bool     // whether statements may stay prepared on it
 	naive         []column // columns without time zone that the zone check found
-	// The limits that the session has without ours, 0 for none; ours are never longer.
-	ownStatement, ownLock time.Duration
-	// The limits that are set now, 0 for none of ours.
-	statement, lock time.Duration
+	own           limits   // that the session has without ours; ours are never longer
+	set           limits   // of ours that are set now
+	atSavepoint   limits   // of ours that a return to the savepoint leaves
+	sent          *sent    // the query whose answer is next to be read, if one was sent
 }
+
+// limits are time limits on the server, 0 for none.
+type limits struct{ statement, lock time.Duration }
+
+// sent is a query that is on its way.
+type sent struct {
+	question question
+	pipeline *pgconn.Pipeline
+	before   int             // statements that came before the query
+	ctx      context.Context //nolint:containedctx // it lives as long as the query
+	cancel   context.CancelFunc
+}
+
+// lead gives the query that is sent together with the start of a session, or nil for none. It is asked where statements
+// stay prepared only; an error is why the session need not be started.
+type lead func() (*question, error)
 
 // column is a column of a table.
 type column struct{ table, name string }
 
 // begin opens a session on a new snapshot, which it exports. check is a further SELECT of tables and columns.
-func (s *Source) begin(ctx context.Context, check string) (*session, error) {
-	return s.open(ctx, &session{s: s}, check, func(net.Conn) {})
+func (s *Source) begin(ctx context.Context, check string, first lead) (*session, error) {
+	return s.open(ctx, &session{s: s}, check, func(net.Conn) {}, first)
 }
 
 // join opens a further session on a snapshot. The first statement may wait in a pooler for as long as other sessions live:
 // starting takes its connection, which can be closed then. It is not cancelled.
-func (s *Source) join(ctx context.Context, snapshot string, starting func(net.Conn)) (*session, error) {
-	return s.open(ctx, &session{s: s, snapshot: snapshot}, "", starting)
+func (s *Source) join(ctx context.Context, snapshot string, starting func(net.Conn), first lead) (*session, error) {
+	return s.open(ctx, &session{s: s, snapshot: snapshot}, "", starting, first)
 }
 
 // joinPause is how long no further sessions are tried where they had to wait until the first was done: a pooler may have
@@ -63,19 +79,34 @@ func (s *Source) joinLater() { s.joinAfter.Store(time.Now().Add(joinPause).UnixN
 
 // open takes a connection and starts c on it. The pool may hold connections that died with the server since; each of them
 // is tried once.
-func (s *Source) open(ctx context.Context, c *session, check string, starting func(net.Conn)) (*session, error) {
-	snapshot, start := c.snapshot, ctx
-	if snapshot != "" {
-		start = context.WithoutCancel(ctx)
-	}
+func (s *Source) open(ctx context.Context, c *session, check string, starting func(net.Conn), first lead) (*session, error) {
+	snapshot := c.snapshot
 	for attempt := 0; ; attempt++ {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return nil, s.connecting(ctx, err)
 		}
-		*c = session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load(), link: linkOf(conn.Conn().PgConn())}
-		starting(conn.Conn().PgConn().Conn())
-		if err = c.start(start, check); err == nil {
+		pgc := conn.Conn().PgConn()
+		*c = session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load(), link: linkOf(pgc)}
+		c.prepared = !c.statementMode && s.prepares(pgc, c.link)
+		var q *question
+		if c.prepared {
+			if q, err = first(); err != nil {
+				conn.Release()
+				return nil, err
+			}
+		}
+		switch start := ctx; {
+		case q != nil:
+			err = c.startWith(ctx, check, *q)
+		default:
+			if snapshot != "" {
+				start = context.WithoutCancel(ctx)
+			}
+			starting(pgc.Conn())
+			err = c.start(start, check)
+		}
+		if err == nil {
 			return c, nil
 		}
 		dead := c.lost()
@@ -99,60 +130,159 @@ func exportFails(err error) bool {
 		strings.Contains(e.Message, "snapshot")
 }
 
+const savepoint = "SAVEPOINT q"
+
+// ownLimits are the limits that a session has before ours are set.
+const ownLimits = "current_setting('statement_timeout'), current_setting('lock_timeout')"
+
 // start begins the transaction, with a savepoint that every failed query goes back to.
 func (c *session) start(ctx context.Context, check string) error {
 	var b strings.Builder
-	pgc, settings := c.conn.Conn().PgConn(), c.s.settings
-	c.prepared = !c.statementMode && c.s.prepares(pgc, c.link)
-	if c.prepared && !slices.ContainsFunc(settings, func(s pg.Setting) bool { return s.Name == customPlan.Name }) {
-		settings = append(slices.Clone(settings), customPlan)
-	}
-	limits := "current_setting('statement_timeout'), current_setting('lock_timeout')"
+	pgc, settings := c.conn.Conn().PgConn(), c.settings()
 	if c.statementMode { // one message is one transaction
-		fmt.Fprintf(&b, "SET TRANSACTION %s; %s, %s; %s", readOnly, pg.Statement(settings...), limits, check)
+		fmt.Fprintf(&b, "SET TRANSACTION %s; %s, %s; %s", readOnly, pg.Statement(settings...), ownLimits, check)
 	} else {
 		fmt.Fprintf(&b, "BEGIN %s; ", readOnly)
-		pid := "0"
-		if !c.link.known && !c.s.plain.Load() {
-			pid = "pg_backend_pid()"
+		more := ownLimits
+		if c.link.known || c.s.plain.Load() {
+			more += ", 0"
+		} else {
+			more += ", pg_backend_pid()"
 		}
-		limits += ", " + pid
-		if c.snapshot != "" { // the server's own word: hexadecimal digits and dashes
-			fmt.Fprintf(&b, "SET TRANSACTION SNAPSHOT '%s'; ", c.snapshot)
+		if c.snapshot != "" {
+			b.WriteString(c.takeSnapshot() + "; ")
 		} else if !c.s.alone.Load() {
-			limits += ", pg_export_snapshot()"
+			more += ", pg_export_snapshot()"
 		}
-		fmt.Fprintf(&b, "%s, %s; ", pg.Statement(settings...), limits)
+		fmt.Fprintf(&b, "%s, %s; ", pg.Statement(settings...), more)
 		if check != "" {
-			b.WriteString(c.link.zoneCheck(check, c.prepared) + "; ")
+			b.WriteString(check + "; ")
 		}
-		b.WriteString("SAVEPOINT q")
+		b.WriteString(savepoint)
 	}
 	results, err := pgc.Exec(ctx, b.String()).ReadAll()
 	if err != nil {
 		return err
 	}
-	if c.prepared && check != "" {
-		c.link.check = check
-	}
 	for _, r := range results {
 		switch {
 		case len(r.Rows) == 1 && len(r.Rows[0]) > len(settings):
 			own := r.Rows[0][len(settings):]
-			c.ownStatement, c.ownLock = parseLimit(string(own[0])), parseLimit(string(own[1]))
 			if !c.statementMode && !c.link.known {
 				c.link.known, c.link.direct = true, string(own[2]) == strconv.FormatUint(uint64(pgc.PID()), 10)
 			}
+			c.began(own[0], own[1])
 			if len(own) > 3 {
 				c.snapshot = string(own[3])
 			}
 		case len(r.FieldDescriptions) == 2 && r.FieldDescriptions[0].Name == checkTable:
-			for _, row := range r.Rows {
-				c.naive = append(c.naive, column{string(row[0]), string(row[1])})
-			}
+			c.checked(r.Rows)
 		}
 	}
 	return nil
+}
+
+// startWith does the same as start with prepared statements, and sends the first query behind them, so that it does not wait
+// for their answer. Where one of them fails, the server skips the query too.
+func (c *session) startWith(ctx context.Context, check string, q question) error {
+	c.own = c.link.own // as it was in the transaction before; what it is now is known when the query is on its way
+	c.set = c.limits(q)
+	c.atSavepoint = c.set
+	qctx, cancel := context.WithTimeout(ctx, q.statement+time.Second)
+	p := c.conn.Conn().PgConn().StartPipeline(qctx)
+	c.sent = &sent{question: q, pipeline: p, ctx: qctx, cancel: cancel}
+	settings := c.settings()
+	list := pg.Statement(settings...) + ", " + ownLimits
+	var params [][]byte
+	for n, limit := range c.set.settings() {
+		list += fmt.Sprintf(", set_config('%s', $%d, true)", limit.Name, n+1)
+		params = append(params, []byte(limit.Value))
+	}
+	exports := c.snapshot == "" && c.s.max > 1 && !c.s.alone.Load()
+	if exports {
+		list += ", pg_export_snapshot()"
+	}
+	results := c.link.send(p, "BEGIN "+readOnly, nil)
+	if c.snapshot != "" {
+		p.SendQueryParams(c.takeSnapshot(), nil, nil, nil, nil)
+		results++
+	}
+	results += c.link.send(p, list, params)
+	if check != "" {
+		results += c.link.send(p, check, nil)
+	}
+	results += c.link.send(p, savepoint, nil)
+	p.SendFlushRequest() // what has come so far is answered at once
+	c.sendQuery(p, q)
+	err := p.Sync()
+	for n := 0; n < results && err == nil; n++ {
+		err = c.receiveStart(p, len(settings), exports)
+	}
+	switch {
+	case err == nil:
+		c.link.sent()
+	case len(c.link.sending) > 0: // which of them are prepared now is not known
+		c.conn.Conn().Close(qctx)
+	}
+	return err
+}
+
+// receiveStart reads one answer to what startWith has sent before the query.
+func (c *session) receiveStart(p *pgconn.Pipeline, settings int, exports bool) error {
+	result, err := p.GetResults()
+	rr, rows := result.(*pgconn.ResultReader)
+	if err != nil || !rows {
+		return err
+	}
+	r := rr.Read()
+	switch {
+	case r.Err != nil:
+		return r.Err
+	case len(r.FieldDescriptions) == 2 && r.FieldDescriptions[0].Name == checkTable:
+		c.checked(r.Rows)
+	case len(r.Rows) == 1 && len(r.Rows[0]) > settings:
+		row := r.Rows[0]
+		c.began(row[settings], row[settings+1])
+		if exports {
+			c.snapshot = string(row[len(row)-1])
+		}
+	}
+	return nil
+}
+
+// settings are what the transaction sets for itself; those of the DSN come first.
+func (c *session) settings() []pg.Setting {
+	settings := slices.Clone(c.s.settings)
+	add := func(extra pg.Setting) {
+		if !slices.ContainsFunc(settings, func(s pg.Setting) bool { return s.Name == extra.Name }) {
+			settings = append(settings, extra)
+		}
+	}
+	if c.prepared {
+		add(customPlan)
+	}
+	if !c.s.plain.Load() && serverMajor(c.conn.Conn().PgConn()) >= 10 {
+		add(noWorkers)
+	}
+	return settings
+}
+
+// takeSnapshot is the statement that joins c.snapshot, the server's own word: hexadecimal digits and dashes.
+func (c *session) takeSnapshot() string {
+	return fmt.Sprintf("SET TRANSACTION SNAPSHOT '%s'", c.snapshot)
+}
+
+// began notes the limits that the session has without ours.
+func (c *session) began(statement, lock []byte) {
+	c.own = limits{parseLimit(string(statement)), parseLimit(string(lock))}
+	c.link.own = c.own
+}
+
+// checked notes what the zone check found.
+func (c *session) checked(rows [][][]byte) {
+	for _, row := range rows {
+		c.naive = append(c.naive, column{string(row[0]), string(row[1])})
+	}
 }
 
 // parseLimit reads a setting with the server's units, such as 500ms, 5s or 1min; 0 means none.
@@ -173,6 +303,10 @@ func (c *session) lost() bool { return c.conn.Conn().IsClosed() }
 // end finishes the transaction, also of a scrape that was cut, and gives the connection back.
 func (c *session) end(ctx context.Context) {
 	defer c.conn.Release() // a closed or dirty connection is destroyed by the pool
+	if c.sent != nil {
+		_ = c.sent.pipeline.Close() // why it failed was returned
+		c.sent.cancel()
+	}
 	pgc := c.conn.Conn().PgConn()
 	if c.lost() || pgc.IsBusy() || pgc.TxStatus() == 'I' {
 		return
@@ -182,6 +316,19 @@ func (c *session) end(ctx context.Context) {
 	if _, err := pgc.Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
 		c.conn.Conn().Close(ctx)
 	}
+}
+
+// finish ends the session without waiting for the server, if the transaction has not ended.
+func (c *session) finish(ctx context.Context) {
+	if c.lost() || c.conn.Conn().PgConn().TxStatus() == 'I' {
+		c.end(ctx)
+		return
+	}
+	c.s.ending.Add(1)
+	go func() {
+		defer c.s.ending.Add(-1)
+		c.end(ctx)
+	}()
 }
 
 // question is one query with the limits that it has now.
@@ -197,33 +344,17 @@ var timestamptz = []uint32{pgtype.TimestamptzOID, pgtype.TimestamptzOID}
 // instant is the text of a timestamptz, the same in every zone and style.
 func instant(t time.Time) []byte { return t.UTC().AppendFormat(nil, "2006-01-02 15:04:05.000000+00") }
 
-// ask runs one query, all in one round trip; a failure rolls back to the savepoint, so that the next query finds the
-// transaction sound.
+// ask runs one query, all in one round trip, unless it was sent with the start; a failure rolls back to the savepoint, so
+// that the next query finds the transaction sound.
 func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
-	// The server ends the query at its timeout; the client's own deadline is for a server that does not answer at all.
-	qctx, cancel := context.WithTimeout(ctx, q.statement+time.Second)
-	defer cancel()
-	pgc := c.conn.Conn().PgConn()
-	batch := &pgconn.Batch{}
-	before := c.prepare(batch, q)
-	var params [][]byte
-	for _, name := range q.names {
-		params = append(params, instant(map[string]time.Time{kpi.Since: q.since, kpi.Until: q.until}[name]))
+	sent := c.sent
+	if c.sent = nil; sent == nil {
+		sent = c.send(ctx, q)
 	}
-	name := ""
-	if c.prepared {
-		name = c.link.named[q.sql]
-	}
-	if name != "" {
-		batch.ExecPrepared(name, params, nil, nil)
-	} else {
-		batch.ExecParams(q.sql, params, timestamptz[:len(params)], nil, nil)
-	}
-	if q.last && !c.statementMode {
-		batch.ExecParams("ROLLBACK", nil, nil, nil, nil)
-	}
+	defer sent.cancel()
+	qctx, pgc, prepared := sent.ctx, c.conn.Conn().PgConn(), c.name(q) != ""
 	start := time.Now()
-	rows, err := c.receive(pgc.ExecBatch(qctx, batch), before)
+	rows, err := c.receive(sent)
 	if !c.lost() && !c.statementMode && !q.last && pgc.TxStatus() == 'I' {
 		// What came after it would be neither of the snapshot nor kept from writing.
 		err = errNoSelect
@@ -234,7 +365,7 @@ func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
 		return rows, nil
 	}
 	took := time.Since(start)
-	retry := name != "" && (misplaced(err) || outdated(err))
+	retry := prepared && (misplaced(err) || outdated(err))
 	if !c.lost() && ctx.Err() == nil && pgc.TxStatus() != 'I' && (!q.last || retry) {
 		c.back(ctx)
 		if retry && !c.lost() {
@@ -243,6 +374,41 @@ func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
 		}
 	}
 	return collector.Rows{}, c.explain(qctx, err, q, took)
+}
+
+// send sends a query, and what must come before it.
+func (c *session) send(ctx context.Context, q question) *sent {
+	// The server ends the query at its timeout; the client's own deadline is for a server that does not answer at all.
+	qctx, cancel := context.WithTimeout(ctx, q.statement+time.Second)
+	p := c.conn.Conn().PgConn().StartPipeline(qctx)
+	out := &sent{question: q, pipeline: p, before: c.prepare(p, q), ctx: qctx, cancel: cancel}
+	c.sendQuery(p, q)
+	_ = p.Sync() // its error is the answer too
+	return out
+}
+
+// sendQuery sends a query, and the end of the transaction behind the last one.
+func (c *session) sendQuery(p *pgconn.Pipeline, q question) {
+	var params [][]byte
+	for _, name := range q.names {
+		params = append(params, instant(map[string]time.Time{kpi.Since: q.since, kpi.Until: q.until}[name]))
+	}
+	if name := c.name(q); name != "" {
+		p.SendQueryPrepared(name, params, nil, nil)
+	} else {
+		p.SendQueryParams(q.sql, params, timestamptz[:len(params)], nil, nil)
+	}
+	if q.last && !c.statementMode {
+		p.SendQueryParams("ROLLBACK", nil, nil, nil, nil)
+	}
+}
+
+// name is that of the prepared statement of a query, or "".
+func (c *session) name(q question) string {
+	if !c.prepared {
+		return ""
+	}
+	return c.link.named[q.sql]
 }
 
 // discard leaves a prepared statement that failed.
@@ -263,27 +429,35 @@ func (c *session) back(ctx context.Context) {
 	if _, err := c.conn.Conn().PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT q").ReadAll(); err != nil {
 		c.conn.Conn().Close(ctx) // nothing more can be asked in this transaction
 	}
-	c.statement, c.lock = 0, 0 // what was set after the savepoint is undone
+	c.set = c.atSavepoint
 }
 
-// prepare puts what must come before the query into the batch, and returns how many statements that are.
-func (c *session) prepare(batch *pgconn.Batch, q question) int {
-	statement, lock := shorter(q.statement, c.ownStatement), shorter(q.lock, c.ownLock)
-	limits := []pg.Setting{
-		{Name: "statement_timeout", Value: strconv.FormatInt(max(1, statement.Milliseconds()), 10)},
-		{Name: "lock_timeout", Value: strconv.FormatInt(max(1, lock.Milliseconds()), 10)},
-	}
+// prepare sends what must come before the query, and returns how many statements that are.
+func (c *session) prepare(p *pgconn.Pipeline, q question) int {
+	now := c.limits(q)
 	switch {
 	case c.statementMode:
-		batch.ExecParams("SET TRANSACTION "+readOnly, nil, nil, nil, nil)
-		batch.ExecParams(pg.Statement(append(limits, c.s.settings...)...), nil, nil, nil, nil)
+		p.SendQueryParams("SET TRANSACTION "+readOnly, nil, nil, nil, nil)
+		p.SendQueryParams(pg.Statement(append(now.settings(), c.settings()...)...), nil, nil, nil, nil)
 		return 2
-	case statement == c.statement && lock == c.lock:
+	case now == c.set:
 		return 0
 	}
-	batch.ExecParams(pg.Statement(limits...), nil, nil, nil, nil)
-	c.statement, c.lock = statement, lock
+	p.SendQueryParams(pg.Statement(now.settings()...), nil, nil, nil, nil)
+	c.set = now
 	return 1
+}
+
+// limits are those of a query in this session.
+func (c *session) limits(q question) limits {
+	return limits{shorter(q.statement, c.own.statement), shorter(q.lock, c.own.lock)}
+}
+
+func (l limits) settings() []pg.Setting {
+	return []pg.Setting{
+		{Name: "statement_timeout", Value: strconv.FormatInt(max(1, l.statement.Milliseconds()), 10)},
+		{Name: "lock_timeout", Value: strconv.FormatInt(max(1, l.lock.Milliseconds()), 10)},
+	}
 }
 
 // shorter returns the shorter of two limits, where 0 means none.
@@ -294,23 +468,25 @@ func shorter(ours, own time.Duration) time.Duration {
 	return ours
 }
 
-// receive reads the answers to ask's batch; the query's own is the one after the first before.
-func (c *session) receive(mrr *pgconn.MultiResultReader, before int) (rows collector.Rows, err error) {
-	for n := 0; mrr.NextResult(); n++ {
-		if n != before {
-			_, _ = mrr.ResultReader().Close() // mrr.Close returns its error
-			continue
-		}
-		if rows, err = c.read(mrr.ResultReader()); err != nil {
+// receive reads the answers to what was sent; the query's own is the one after the first before.
+func (c *session) receive(s *sent) (rows collector.Rows, err error) {
+	for n := 0; err == nil; n++ {
+		var result any
+		if result, err = s.pipeline.GetResults(); err != nil {
 			break
 		}
+		rr, more := result.(*pgconn.ResultReader)
+		if !more { // the end
+			break
+		}
+		if n == s.before {
+			rows, err = c.read(rr)
+		} else {
+			_, err = rr.Close()
+		}
 	}
-	if err != nil && !errors.As(err, new(*pgconn.PgError)) { // an error of ours, in the midst of the rows
-		_ = mrr.Close()
-		return rows, err
-	}
-	if closing := mrr.Close(); closing != nil {
-		return rows, closing
+	if closing := s.pipeline.Close(); err == nil {
+		err = closing
 	}
 	return rows, err
 }
@@ -367,16 +543,16 @@ func (c *session) explain(ctx context.Context, err error, q question, took time.
 	if !errors.As(err, &e) {
 		return c.s.safe(ctx, err)
 	}
-	statement, lock := shorter(q.statement, c.ownStatement), shorter(q.lock, c.ownLock)
+	limit := c.limits(q)
 	switch cause := pg.Message(e, c.s.hide...); {
 	case ctx.Err() != nil && cause == pg.Cancelled:
 		return fmt.Errorf("postgres: %s: %w", pg.Cancelled, context.Cause(ctx))
 	// A server that speaks another language does not say which limit it was.
-	case cause == pg.StatementTimeout, cause == pg.Cancelled && took >= statement:
-		return fmt.Errorf("postgres: %s: the query took longer than %v", pg.StatementTimeout, statement.Round(time.Millisecond))
+	case cause == pg.StatementTimeout, cause == pg.Cancelled && took >= limit.statement:
+		return fmt.Errorf("postgres: %s: the query took longer than %v", pg.StatementTimeout, limit.statement.Round(time.Millisecond))
 	case cause == pg.LockTimeout:
 		return fmt.Errorf("postgres: %s: the query waited longer than %v for a lock that another session holds",
-			pg.LockTimeout, lock.Round(time.Millisecond))
+			pg.LockTimeout, limit.lock.Round(time.Millisecond))
 	default:
 		return fmt.Errorf("postgres: %s", cause)
 	}
