@@ -92,6 +92,72 @@ func TestReplicasShareTheLimitOfAGroup(t *testing.T) {
 	})
 }
 
+// Sends and edits of two replicas together keep the limits of the chat, and each message ends with what became of its incident,
+// edited once for each state, also when the replica that edits stops on the way.
+func TestReplicasShareEdits(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	synctest.Test(t, func(t *testing.T) {
+		const incidents = 15
+		c := &editable{chat: chat{limits: []reporter.Limit{{Account: true, N: 28, Per: time.Second}, {N: 1, Per: time.Second}, {N: 20, Per: time.Minute}}}}
+		var ids []string
+		for n := range incidents {
+			ids = append(ids, fmt.Sprint("I", n))
+		}
+		var replicas sync.WaitGroup
+		var states [2]*store.Store
+		var stops [2]func()
+		for n := range states {
+			s, err := store.OpenPostgres(t.Context(), secret.New(dsn), slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			s.SetClock(time.Now) // the bubble's
+			ctx, stop := context.WithCancel(t.Context())
+			states[n], stops[n] = s, stop
+			o := outbox.New(s, live{store: s}, map[string]outbox.Channel{"oncall": c}, outbox.Config{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			replicas.Go(func() {
+				if err := o.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait := func(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the bubble's clock, which does not wait
+		put(t, states[0], reporter.IncidentOpen, "oncall", ids...)
+		wait(2 * time.Minute)
+		for n, id := range ids {
+			acknowledge(t, states[n%2], id)
+		}
+		wait(20 * time.Second) // some are edited
+		stops[0]()
+		wait(2 * time.Minute)
+		put(t, states[1], reporter.IncidentResolved, "oncall", ids...)
+		wait(5 * time.Minute)
+		stops[1]()
+		replicas.Wait()
+
+		calls := append(slices.Clone(c.at), c.when...)
+		slices.SortFunc(calls, time.Time.Compare)
+		for n, at := range calls {
+			if n > 0 && at.Sub(calls[n-1]) < time.Second || n >= 20 && at.Sub(calls[n-20]) < time.Minute {
+				t.Errorf("call %d is too early", n)
+			}
+		}
+		if len(c.at) != incidents || len(c.when) != 2*incidents {
+			t.Errorf("%d sends and %d edits of %d incidents, want one and two of each", len(c.at), len(c.when), incidents)
+		}
+		for _, d := range all(t, states[1]) {
+			if got := c.shows[d.Parts[0].MessageID]; got != d.Subject+" resolved by Alice [page]" {
+				t.Errorf("%s shows %q", d.Subject, got)
+			}
+		}
+		if left := edits(t, states[1], "oncall"); len(left) > 0 {
+			t.Errorf("%d edits are left: %+v", len(left), left[0])
+		}
+	})
+}
+
 // judge checks sends to one group against its limits: 1 a second, 20 a minute, and not slower than that.
 func judge(t *testing.T, at []time.Time, start time.Time, want int) {
 	t.Helper()
