@@ -26,10 +26,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := rootCommand()
+	explainArguments(root)
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &output{to: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil && cmd.Name() != "run" { // whose terminal receivers treat a failed write as one of a chat
+		err = out.err
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "error:", safetext.Text(err.Error()))
 		return 1
 	}
@@ -62,4 +68,36 @@ func rootCommand() *cobra.Command {
 		versionCommand(),
 	)
 	return root
+}
+
+// output remembers the first write that failed: a report in a file on a full disk is not there.
+type output struct {
+	to  io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.to.Write(p)
+	if err != nil && o.err == nil {
+		o.err = fmt.Errorf("output: %w", err)
+	}
+	return n, err
+}
+
+// explainArguments lets errors about the arguments and flags of each command say what it takes.
+func explainArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w; usage: %s", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %s --help lists them", err, cmd.CommandPath())
+	})
+	for _, sub := range cmd.Commands() {
+		explainArguments(sub)
+	}
 }

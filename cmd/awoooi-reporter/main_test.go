@@ -83,13 +83,26 @@ func TestCommands(t *testing.T) {
 		"check-config":            {[]string{"check-config"}, 0, "configuration is good"},
 		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, "bad.yaml:1:1: timezon: unknown key; did you mean timezone?"},
 		"unknown role":            {[]string{"run", "--role", "x"}, 1, "--role"},
-		"unknown flag":            {[]string{"run", "--x"}, 1, "unknown flag"},
+		"unknown flag":            {[]string{"run", "--x"}, 1, "unknown flag: --x; awoooi-reporter run --help lists them"},
+		"missing argument":        {[]string{"postmortem"}, 1, "received 0; usage: awoooi-reporter postmortem ID"},
 	} {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), tc.args, &out, &errs)
 		if code != tc.code || !strings.Contains(out.String()+errs.String(), tc.want) {
 			t.Errorf("%s: exit %d, want %d and %q:\n%s%s", name, code, tc.code, tc.want, out.String(), errs.String())
 		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestOutputThatIsNotWrittenIsAnError(t *testing.T) {
+	t.Parallel()
+	var errs bytes.Buffer
+	if code := run(t.Context(), []string{"version"}, fullDisk{}, &errs); code != 1 || !strings.Contains(errs.String(), "output: no space left on device") {
+		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }
 

@@ -22,7 +22,7 @@ func postmortemCommand(o *options) *cobra.Command {
 				return err
 			}
 			defer t.Close()
-			if format == "markdown" {
+			if format == formatMarkdown {
 				text, err := t.PostmortemMarkdown(cmd.Context(), args[0])
 				if err != nil {
 					return err
@@ -37,6 +37,6 @@ func postmortemCommand(o *options) *cobra.Command {
 			return printMessage(cmd, msg, format)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, html (as sent) or markdown (to be filled in by people)")
+	cmd.Flags().StringVar(&format, "format", formatText, "text, html (as sent) or markdown (to be filled in by people)")
 	return cmd
 }

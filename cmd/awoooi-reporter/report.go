@@ -34,6 +34,9 @@ func reportCommand(o *options) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: o.complete(func(_ *cobra.Command, c *config.Config) []string { return app.ReportNames(c) }),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != formatText && format != formatHTML {
+				return fmt.Errorf("--format: is %q, want %s or %s", format, formatText, formatHTML)
+			}
 			t, err := openTools(cmd, o, app.Needs{State: send, Figures: !send})
 			if err != nil {
 				return err
@@ -44,8 +47,12 @@ func reportCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if q.At, err = moment(at, zone); err != nil {
+			now := time.Now().Truncate(time.Second)
+			if q.At, err = moment(at, zone, now); err != nil {
 				return fmt.Errorf("--at: %w", err)
+			}
+			if send && q.At.After(now.Add(futureFrom)) {
+				return fmt.Errorf("--at: %s is in the future, of which there are no figures to send", q.At.Format(time.RFC3339))
 			}
 			if send {
 				n, err := t.SendReport(cmd.Context(), q)
@@ -74,7 +81,7 @@ func reportCommand(o *options) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&at, "at", "", "moment to evaluate at, RFC 3339 or \"2006-01-02 15:04\" in the report's zone (default now)")
-	f.StringVar(&format, "format", "text", "text or html (as sent)")
+	f.StringVar(&format, "format", formatText, "text or html (as sent)")
 	f.StringVar(&template, "template", "", "template file to try instead of the configured one")
 	f.BoolVar(&send, "send", false, "queue it for the report's receivers, to be sent by the running process")
 	return cmd
@@ -92,30 +99,42 @@ func queued(n app.Queued, running bool) string {
 	return text
 }
 
-// moment reads a time as people write it.
-func moment(s string, zone *time.Location) (time.Time, error) {
+// futureFrom is how far ahead of this machine's clock a report that is sent may lie: the clock may be wrong by so much.
+const futureFrom = time.Minute
+
+// moment reads a time as people write it; "" is now.
+func moment(s string, zone *time.Location, now time.Time) (time.Time, error) {
 	if s == "" {
-		return time.Now().Truncate(time.Second), nil
+		return now, nil
 	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
-	}
-	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04"} {
-		if t, err := time.ParseInLocation(layout, s, zone); err == nil {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04"} {
+		t, err := time.ParseInLocation(layout, s, zone)
+		switch {
+		case err != nil:
+		case t.Unix() < 0:
+			return time.Time{}, fmt.Errorf("%q is before 1970", s)
+		default:
 			return t, nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-04-22T08:00:00+08:00", s)
 }
 
+// How a message is printed.
+const (
+	formatText     = "text"
+	formatHTML     = "html"
+	formatMarkdown = "markdown" // of postmortems
+)
+
 func printMessage(cmd *cobra.Command, msg reporter.Message, format string) error {
 	switch format {
-	case "text":
+	case formatText:
 		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(markup.Plain(msg.Whole())))
-	case "html":
+	case formatHTML:
 		fmt.Fprintln(cmd.OutOrStdout(), safetext.Text(msg.Whole()))
 	default:
-		return fmt.Errorf("--format: is %q", format)
+		return fmt.Errorf("--format: is %q, want %s, %s or %s", format, formatText, formatHTML, formatMarkdown)
 	}
 	return nil
 }

@@ -471,7 +471,11 @@ func (r *reading) definition(name string) (report.Definition, error) {
 			return d, nil
 		}
 	}
-	return report.Definition{}, fmt.Errorf("report %q: %w", name, reporter.ErrNotFound)
+	var have []string
+	for _, d := range r.definitions {
+		have = append(have, d.Name)
+	}
+	return report.Definition{}, fmt.Errorf("report %q: %w (have %s)", name, reporter.ErrNotFound, cmp.Or(strings.Join(have, ", "), "none"))
 }
 
 // reports builds the reports of a configuration.
