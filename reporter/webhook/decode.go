@@ -397,16 +397,16 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 		*to = d.clip(s, limit)
 		return err
 	}
-	moment := func(to *time.Time) error {
+	moment := func(to *time.Time, unreadable *bool) error {
 		s, err := d.value()
 		if err != nil || s == "" {
 			return err
 		}
-		if *to, err = time.Parse(time.RFC3339, s[:min(len(s), 64)]); err != nil || len(s) > 64 {
-			reason = skipTime
-		}
+		t, timeErr := time.Parse(time.RFC3339, s[:min(len(s), 64)])
+		*to, *unreadable = t, timeErr != nil || len(s) > 64
 		return nil
 	}
+	var noStart, noEnd bool
 	err = d.fields(func(field string) (err error) {
 		switch field {
 		case "status":
@@ -421,9 +421,9 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 			m, err = d.pairs(d.limits.Annotations, d.limits.AnnotationBytes)
 			a.Annotations = m
 		case "startsAt":
-			err = moment(&a.StartsAt)
+			err = moment(&a.StartsAt, &noStart)
 		case "endsAt":
-			err = moment(&a.EndsAt)
+			err = moment(&a.EndsAt, &noEnd)
 		case "fingerprint":
 			var s string
 			s, err = d.value()
@@ -444,6 +444,12 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 		}
 		return err
 	})
+	if noEnd && statusOf(a.Status) == model.AlertFiring { // whose end means nothing
+		noEnd = false
+	}
+	if reason == "" && (noStart || noEnd) {
+		reason = skipTime
+	}
 	return a, reason, err
 }
 

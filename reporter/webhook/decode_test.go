@@ -66,6 +66,18 @@ func TestBadAlertsAreSkippedAlone(t *testing.T) {
 	}
 }
 
+// The end of a firing alert means nothing, whatever it is.
+func TestFiringAlertsAreTakenWithAnyEnd(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{`"never"`, `""`, `null`, `"2199-01-01T00:00:00Z"`, `"2026-04-22T00:00:00"`} {
+		s := &sink{}
+		h, _, _ := door(t, webhook.Config{}, s)
+		if w := post(h, hook(`"fingerprint": "a", "endsAt": `+end)); w.Code != 200 || len(s.events) != 1 || !s.events[0].EndsAt.IsZero() {
+			t.Errorf("an end of %s: %d %s, events %+v", end, w.Code, w.Body, s.events)
+		}
+	}
+}
+
 // What exceeds a limit of an alert is cut between characters, and what identifies an alert stays distinct.
 func TestLimitsCut(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -193,6 +194,9 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, now time.Time) er
 	// send it, with or without a charset.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return &refusal{http.StatusUnsupportedMediaType, "want Content-Type: application/json"}
+	}
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return &refusal{http.StatusUnsupportedMediaType, "want a body without Content-Encoding"}
 	}
 	if r.ContentLength > cfg.MaxBody {
 		return tooLarge(cfg.MaxBody)

@@ -130,6 +130,8 @@ func TestAnswers(t *testing.T) {
 		"plain text":          {good, contentType("text/plain; application/json"), 415, "application/json", true},
 		"another JSON type":   {good, contentType("application/jsonp"), 415, "application/json", true},
 		"no type at all":      {good, contentType(";"), 415, "application/json", true},
+		"compressed":          {good, func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, 415, "without Content-Encoding", true},
+		"not compressed":      {good, func(r *http.Request) { r.Header.Set("Content-Encoding", "identity") }, 200, "accepted", false},
 		"too large":           {good + strings.Repeat(" ", 5000), nil, 413, "larger than 4000 bytes", true},
 	} {
 		t.Run(name, func(t *testing.T) {
