@@ -182,7 +182,7 @@ func TestEndpointsAndPages(t *testing.T) {
 	for path, want := range map[string]int{
 		"/": 200, "/metrics": 200, "/-/healthy": 200, "/-/ready": 200, "/incidents": 200, "/deliveries": 200,
 		"/reports/daily": 200, "/reports/nothing": 404, "/incidents/nothing": 404, "/reports/daily?at=yesterday": 400, "/nowhere": 404,
-		webhookPath: 405, "/-/reload": 405,
+		webhookPath: 405, webhookPath + "/": 405, "/-/reload": 405,
 	} {
 		if code, body := r.get(path); code != want {
 			t.Errorf("GET %s: %d, want %d: %s", path, code, want, body)

@@ -213,8 +213,10 @@ func (p *reporterPart) register(mux *http.ServeMux, queries collectorStatus) {
 	people := http.NewServeMux()
 	p.pages(queries).Register(people)
 	mux.Handle("/", p.access.forPages(pages.SecureHeaders(people)))
-	mux.Handle(webhookPath, p.access.forWebhook(p.webhook))
-	mux.Handle(clusterPath, p.access.forWebhook(p.webhook))
+	for _, path := range []string{webhookPath, clusterPath} {
+		mux.Handle(path, p.access.forWebhook(p.webhook))
+		mux.Handle(path+"/{$}", p.access.forWebhook(p.webhook)) // as people write URLs
+	}
 	p.access.announce()
 }
 

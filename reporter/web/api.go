@@ -49,6 +49,9 @@ type badQuery struct{ text string }
 
 func (e *badQuery) Error() string { return e.text }
 
+// apiPaths are the lists of incidents, reports and deliveries.
+var apiPaths = []string{"/api/v1/incidents", "/api/v1/reports", "/api/v1/deliveries"}
+
 // apiError answers with an error as JSON, in English: programs read it.
 func apiError(w http.ResponseWriter, code int, text string) {
 	b, err := json.Marshal(map[string]string{"error": text})
@@ -164,6 +167,11 @@ func (p *Pages) refuseList(w http.ResponseWriter, r *http.Request, err error) {
 		p.cfg.Log.Error("list failed", "path", r.URL.Path, "err", err)
 		apiError(w, http.StatusInternalServerError, "failed, see the log")
 	}
+}
+
+// apiNowhere answers programs that ask for a path that is none.
+func apiNowhere(w http.ResponseWriter, _ *http.Request) {
+	apiError(w, http.StatusNotFound, "there is no such path; have "+strings.Join(apiPaths, ", "))
 }
 
 // said is why a request makes no sense, in English.

@@ -100,6 +100,15 @@ func TestAPI(t *testing.T) {
 }
 
 // Answer by answer, of any size, everything comes once and in the same order.
+func TestAPIOfNoSuchPath(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/api/", "/api/v1/incident", "/api/v1/incidents/", "/api/v2/incidents"} {
+		if code, a := ask(t, world{}, path); code != 404 || !strings.Contains(a.Error, "have /api/v1/incidents, ") {
+			t.Errorf("%s: %d %q", path, code, a.Error)
+		}
+	}
+}
+
 func TestAPICursors(t *testing.T) {
 	t.Parallel()
 	var sought reporter.IncidentFilter

@@ -184,9 +184,10 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	} {
 		mux.Handle(pattern, p.timed(p.limited(h)))
 	}
-	mux.HandleFunc("GET /api/v1/incidents", p.apiIncidents)
-	mux.HandleFunc("GET /api/v1/reports", p.apiReports)
-	mux.HandleFunc("GET /api/v1/deliveries", p.apiDeliveries)
+	mux.HandleFunc("GET /api/", apiNowhere)
+	for n, h := range []http.HandlerFunc{p.apiIncidents, p.apiReports, p.apiDeliveries} {
+		mux.HandleFunc("GET "+apiPaths[n], h)
+	}
 	mux.Handle("POST /deliveries/{id}/{action}", p.cfg.Authenticate(p.timed(p.act)))
 	mux.Handle("POST /deliveries/retry", p.cfg.Authenticate(p.timed(p.retryCause)))
 	// The form asks for credentials too, so that a browser does before a person has typed anything.
