@@ -112,7 +112,8 @@ func (c Config) query(b Batch) (q reporter.JournalQuery) {
 		key := c.key(e, route)
 		want(&q.Keys, "key ", key, "", since)
 		if len(q.Names) < mostNames {
-			q.Names = append(q.Names, names(c, e, key)...)
+			tried := names(c, e, key)
+			q.Names = append(q.Names, tried[:len(tried)-1]...) // The last is taken anyway.
 		}
 	}
 	if len(b.Alerts) > 0 {

@@ -72,36 +72,29 @@ func newJournalTx(s *Store, tx tx) *journalTx {
 
 // load reads what the queries ask for, in a few statements for all of them.
 func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) error {
-	var keys, alerts, ids, held, groups [][]any
+	var keys, alerts, ids, held, groups jsonRows
 	for _, q := range queries {
 		for _, k := range q.Keys {
-			keys = append(keys, []any{k.Of, k.Since.UnixMicro()})
+			keys.row().text(k.Of).integer(k.Since.UnixMicro())
 		}
 		for _, a := range q.Alerts {
-			alerts = append(alerts, []any{a.Of, a.Since.UnixMicro(), a.Cluster})
+			alerts.row().text(a.Of).integer(a.Since.UnixMicro()).text(a.Cluster)
 		}
 		for _, g := range q.Groups {
-			if row := []any{g.GroupKey, g.Receiver, g.Cluster}; g.Held {
-				held = append(held, row)
-			} else {
-				groups = append(groups, row)
+			to := &groups
+			if g.Held {
+				to = &held
 			}
+			to.row().text(g.GroupKey).text(g.Receiver).text(g.Cluster)
 		}
 		for _, id := range q.Incidents {
-			ids = append(ids, []any{id})
+			ids.row().text(id)
 		}
 		for _, name := range q.Names { // Seldom is one in use that is not an incident to be read anyway.
-			ids = append(ids, []any{name})
+			ids.row().text(name)
 		}
 	}
-	args := make([]any, 5)
-	for n, list := range [][][]any{keys, alerts, ids, held, groups} {
-		text, err := array(list)
-		if err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-		args[n] = text
-	}
+	args := []any{keys.String(), alerts.String(), ids.String(), held.String(), groups.String()}
 	// The alerts of many clusters may have the same fingerprints.
 	// A subquery, so that no planner begins with the incidents and reads all their alerts for each that is asked for.
 	ofCluster := ` AND (SELECT i.cluster IN (` + t.element(2) + `, '` + reporter.ClusterDefault + `') OR i.adopted
@@ -109,7 +102,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	ofGroup := `i.ended_at IS NULL AND i.group_key = ` + t.element(0) + ` AND i.receiver = ` + t.element(1) +
 		` AND i.cluster = ` + t.element(2)
 	more, count := "", 4
-	if len(groups) > 0 { // seldom
+	if !groups.empty() { // seldom
 		more, count = ` UNION SELECT i.id FROM `+t.each(5)+` v JOIN incidents i ON `+ofGroup, 5
 	}
 	var whole, large [][]any
@@ -363,7 +356,7 @@ func (t *journalTx) putPostmortem(ctx context.Context, p reporter.PostmortemDue,
 
 // flush writes the incidents that changed, and those of their alerts that differ from what is stored.
 func (t *journalTx) flush(ctx context.Context) error {
-	w := t.writers()
+	w := t.store.writers.within(t.querier)
 	var changed, counted []string // of those that are known
 	for _, id := range slices.Sorted(maps.Keys(t.incidents)) {
 		l := t.incidents[id]
@@ -483,12 +476,24 @@ type journalWriters struct {
 	texts                                    *rowWriter
 }
 
-func (t *journalTx) writers() journalWriters {
+func newJournalWriters(q querier) journalWriters {
 	return journalWriters{
-		incidents: t.upsert(incidentTable), incidentsSeen: t.update(incidentSeen), incidentStates: t.update(incidentState),
-		alerts: t.upsert(alertTable), alertsSeen: t.update(alertSeen), alertStates: t.update(alertState),
-		texts: t.upsert(textTable),
+		incidents: q.upsert(incidentTable), incidentsSeen: q.update(incidentSeen), incidentStates: q.update(incidentState),
+		alerts: q.upsert(alertTable), alertsSeen: q.update(alertSeen), alertStates: q.update(alertState),
+		texts: q.upsert(textTable),
 	}
+}
+
+// within are the same writers in a transaction: their statements are put together once.
+func (w journalWriters) within(q querier) journalWriters {
+	for _, to := range []**rowWriter{
+		&w.incidents, &w.incidentsSeen, &w.incidentStates, &w.alerts, &w.alertsSeen, &w.alertStates, &w.texts,
+	} {
+		own := **to
+		own.querier = q
+		*to = &own
+	}
+	return w
 }
 
 func (w journalWriters) end(ctx context.Context, of ...*rowWriter) error {

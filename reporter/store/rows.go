@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -247,4 +248,46 @@ func array(rows [][]any) (string, error) {
 	}
 	b, err := json.Marshal(rows)
 	return string(b), err
+}
+
+// jsonRows writes the JSON of rows, for each, where there are many of them: it takes no memory for a single one.
+type jsonRows struct{ json []byte }
+
+// row begins a row, of which text and integer write the elements.
+func (r *jsonRows) row() *jsonRows {
+	if r.empty() {
+		r.json = append(r.json, "[["...)
+	} else {
+		r.json = append(r.json, "],["...)
+	}
+	return r
+}
+
+func (r *jsonRows) text(s string) *jsonRows {
+	r.next()
+	// The error says that s was not valid UTF-8, and has been written as the database stores it.
+	r.json, _ = jsontext.AppendQuote(r.json, s)
+	return r
+}
+
+func (r *jsonRows) integer(n int64) *jsonRows {
+	r.next()
+	r.json = strconv.AppendInt(r.json, n, 10)
+	return r
+}
+
+// next separates an element from the one before it.
+func (r *jsonRows) next() {
+	if r.json[len(r.json)-1] != '[' {
+		r.json = append(r.json, ',')
+	}
+}
+
+func (r *jsonRows) empty() bool { return len(r.json) == 0 }
+
+func (r *jsonRows) String() string {
+	if r.empty() {
+		return "[]"
+	}
+	return string(r.json) + "]]"
 }

@@ -50,6 +50,8 @@ type Store struct {
 	extracts   singleflight.Group // of incidents that are read in part
 	now        func() time.Time   // of tests; nil is the real clock, of PostgreSQL the database's
 
+	writers journalWriters // of the journal, outside any transaction
+
 	updates chan *update // to the committer
 	closing chan struct{}
 	close   sync.Once
@@ -59,6 +61,7 @@ type Store struct {
 // start begins the work that every open store does.
 func (s *Store) start() {
 	s.holder = rand.Text()
+	s.writers = newJournalWriters(querier{sqlite: !s.postgres()})
 	s.updates, s.closing, s.wake = make(chan *update), make(chan struct{}), make(chan struct{}, 1)
 	s.stopped.Go(s.commitLoop)
 	if s.postgres() {

@@ -49,10 +49,22 @@ type decoder struct {
 	kept   int // bytes, by alertWeight
 	cutNow bool
 	lost   uint64            // a sum over the labels of the alert that were cut
-	names  map[string]string // those of fields and labels so far: the alerts of a group have the same ones
+	names  map[string]string // those of labels and rare fields so far: the alerts of a group have the same ones
 }
 
-// mostNames is how many names are remembered.
+// commonNames are those of fields that every webhook has: a body that has no others but a few labels takes little memory for names.
+var commonNames = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range []string{
+		"alerts", "annotations", "commonAnnotations", "commonLabels", "endsAt", "externalURL", "fingerprint", "generatorURL", "groupKey",
+		"groupLabels", "labels", "receiver", "startsAt", "status", "truncatedAlerts", "version",
+	} {
+		names[name] = name
+	}
+	return names
+}()
+
+// mostNames is how many other names are remembered.
 const mostNames = 256
 
 // newDecoder takes what encoding/json takes: of equal names the last counts, and bytes that are not UTF-8 become U+FFFD.
@@ -161,6 +173,9 @@ func (d *decoder) name() (string, error) {
 	t, err := d.json.ReadToken()
 	if err != nil {
 		return "", err
+	}
+	if common, ok := commonNames[t.String()]; ok {
+		return common, nil
 	}
 	if known, ok := d.names[t.String()]; ok {
 		return known, nil
