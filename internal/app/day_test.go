@@ -197,15 +197,15 @@ func (d *day) stop(downtime time.Duration) {
 func (d *day) running() bool { return d.store != nil }
 
 // Known is the API of the cluster's Alertmanagers, which is away now and then.
-func (c *dayCluster) Known(context.Context) (map[string]bool, time.Time, error) {
+func (c *dayCluster) Known(context.Context) (*reporter.Fingerprints, time.Time, error) {
 	if c.away {
 		return nil, time.Time{}, errors.New("connection refused")
 	}
-	out := map[string]bool{}
+	out := &reporter.Fingerprints{}
 	for _, g := range c.groups {
 		for _, a := range g.alerts {
 			if s, _ := a.firing(c.day.now); s != nil {
-				out[a.fingerprint] = true
+				out.Add(a.fingerprint)
 			}
 		}
 	}

@@ -124,8 +124,8 @@ receivers:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if known, _, err := api.Known(t.Context()); err != nil || len(known) != 0 {
-		t.Errorf("without yes it posted: %v, %v", known, err)
+	if known, _, err := api.Known(t.Context()); err != nil || known.Len() != 0 {
+		t.Errorf("without yes it posted: %v, %v", known.Len(), err)
 	}
 	got, good = endToEndOf(t, r, EndToEndOptions{ThroughAlertmanager: true, Yes: true}, cluster)
 	if !good {

@@ -22,6 +22,8 @@ import (
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/general"
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // Config is one Alertmanager's API.
@@ -69,14 +71,14 @@ var (
 // mostAnswer is how many bytes of an answer are read: those of a few hundred thousand alerts.
 const mostAnswer = 512 << 20
 
-// consume reads the JSON of an answer. Of alerts it keeps the fingerprints only, as it reads them: whole, those of many clusters
+// consume reads the JSON of an answer. Of alerts it gives the fingerprints only, as it reads them: whole, those of many clusters
 // would take hundreds of megabytes at once.
 func consume(body io.Reader, into any) error {
 	limited := &io.LimitedReader{R: body, N: mostAnswer}
 	var err error
 	var syntax *jsontext.SyntacticError
-	if list, ok := into.(*[]string); ok {
-		*list, err = fingerprints(limited)
+	if give, ok := into.(func(string)); ok {
+		err = fingerprints(limited, give)
 	} else {
 		err = json.NewDecoder(limited).Decode(into)
 	}
@@ -93,41 +95,42 @@ func consume(body io.Reader, into any) error {
 	return err
 }
 
-// collect lets a request for alerts put their fingerprints into a list, and nothing into its result.
-func collect(list *[]string) alert.ClientOption {
+// collect lets a request for alerts give their fingerprints, and nothing in its result. What was given of an answer that turns out to
+// be none does not count.
+func collect(give func(fingerprint string)) alert.ClientOption {
 	return func(op *runtime.ClientOperation) {
 		other := op.Reader
 		op.Reader = runtime.ClientResponseReaderFunc(func(resp runtime.ClientResponse, c runtime.Consumer) (any, error) {
 			if resp.Code() != http.StatusOK {
 				return other.ReadResponse(resp, c)
 			}
-			return alert.NewGetAlertsOK(), c.Consume(resp.Body(), list)
+			return alert.NewGetAlertsOK(), c.Consume(resp.Body(), give)
 		})
 	}
 }
 
 // fingerprints reads an array of alerts.
-func fingerprints(body io.Reader) (list []string, err error) {
+func fingerprints(body io.Reader, give func(string)) error {
 	in := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	begin, err := in.ReadToken()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if begin.Kind() != '[' {
-		return nil, errNotAlertmanager
+		return errNotAlertmanager
 	}
 	for in.PeekKind() == '{' {
 		one, err := fingerprint(in)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		list = append(list, one)
+		give(one)
 	}
 	end, err := in.ReadToken()
 	if err == nil && end.Kind() != ']' {
 		err = errNotAlertmanager
 	}
-	return list, err
+	return err
 }
 
 // fingerprint reads an alert, of which it keeps only that.
@@ -164,9 +167,9 @@ func fingerprint(in *jsontext.Decoder) (text string, err error) {
 
 // Known returns the fingerprints of all alerts that any answering member of the cluster has, including silenced and inhibited
 // ones, and the start time of the answering member that has been up for the longest. It is an error if none answers.
-func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since time.Time, err error) {
+func (a *API) Known(ctx context.Context) (alerts *reporter.Fingerprints, since time.Time, err error) {
 	type answer struct {
-		alerts []string
+		alerts *reporter.Fingerprints
 		since  time.Time
 		err    error
 	}
@@ -177,7 +180,6 @@ func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since ti
 			answers <- answer{alerts, since, err}
 		}()
 	}
-	fingerprints = map[string]bool{}
 	var errs []error
 	for range a.members {
 		got := <-answers
@@ -188,15 +190,17 @@ func (a *API) Known(ctx context.Context) (fingerprints map[string]bool, since ti
 		if since.IsZero() || got.since.Before(since) {
 			since = got.since
 		}
-		for _, f := range got.alerts {
-			fingerprints[f] = true
+		if alerts == nil {
+			alerts = got.alerts
+		} else {
+			alerts.AddAll(got.alerts)
 		}
 	}
 	if len(errs) == len(a.members) {
 		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 		return nil, time.Time{}, errors.Join(errs...)
 	}
-	return fingerprints, since, nil
+	return alerts, since, nil
 }
 
 // Listed returns how many alerts of a group any answering member has: those with these labels that go to that receiver, a regular
@@ -208,14 +212,14 @@ func (a *API) Listed(ctx context.Context, receiver string, group map[string]stri
 	}
 	var errs []error
 	for _, m := range a.members {
-		var alerts []string
+		alerts := 0
 		_, err := m.client.Alert.GetAlerts(
-			alert.NewGetAlertsParamsWithContext(ctx).WithReceiver(&receiver).WithFilter(filter), collect(&alerts))
+			alert.NewGetAlertsParamsWithContext(ctx).WithReceiver(&receiver).WithFilter(filter), collect(func(string) { alerts++ }))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err))
 			continue
 		}
-		most = max(most, len(alerts))
+		most = max(most, alerts)
 	}
 	if len(errs) == len(a.members) {
 		return 0, errors.Join(errs...)
@@ -224,7 +228,7 @@ func (a *API) Listed(ctx context.Context, receiver string, group map[string]stri
 }
 
 // known returns the fingerprints of all alerts of one member, and when it was started.
-func (m member) known(ctx context.Context) (fingerprints []string, since time.Time, err error) {
+func (m member) known(ctx context.Context) (alerts *reporter.Fingerprints, since time.Time, err error) {
 	status, err := m.client.General.GetStatus(general.NewGetStatusParamsWithContext(ctx))
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, err)
@@ -233,10 +237,11 @@ func (m member) known(ctx context.Context) (fingerprints []string, since time.Ti
 		return nil, time.Time{}, fmt.Errorf("alertmanager %s: status: %w", m.url, errNotAlertmanager)
 	}
 	yes := true
+	alerts = &reporter.Fingerprints{}
 	_, err = m.client.Alert.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).
-		WithActive(&yes).WithSilenced(&yes).WithInhibited(&yes).WithUnprocessed(&yes), collect(&fingerprints))
+		WithActive(&yes).WithSilenced(&yes).WithInhibited(&yes).WithUnprocessed(&yes), collect(alerts.Add))
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("alertmanager %s: alerts: %w", m.url, err)
 	}
-	return fingerprints, time.Time(*status.Payload.Uptime), nil
+	return alerts, time.Time(*status.Payload.Uptime), nil
 }

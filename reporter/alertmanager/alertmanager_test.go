@@ -44,7 +44,7 @@ func TestKnownJoinsTheMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	known, since, err := api.Known(t.Context())
-	if err != nil || len(known) != 3 || !known["a"] || !known["b"] || !known["c"] {
+	if err != nil || known.Len() != 3 || !known.Has("a") || !known.Has("b") || !known.Has("c") {
 		t.Errorf("known %v, %v", known, err)
 	}
 	if want := time.Date(2026, 4, 22, 8, 0, 0, 0, time.UTC); !since.Equal(want) {
@@ -74,7 +74,7 @@ func TestOneValidAnswerIsEnough(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if known, since, err := both.Known(t.Context()); err != nil || len(known) != 1 || !known["a"] || since.Hour() != 9 {
+			if known, since, err := both.Known(t.Context()); err != nil || known.Len() != 1 || !known.Has("a") || since.Hour() != 9 {
 				t.Errorf("known %v since %v, %v; want those of the other member", known, since, err)
 			}
 			alone, err := alertmanager.New(bad, bad)

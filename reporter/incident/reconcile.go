@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
@@ -20,7 +21,7 @@ import (
 type API interface {
 	// Known returns the fingerprints of all alerts that any answering member has, and since when the member that has been up for
 	// the longest has been collecting them. An error means that nothing can be said of any alert.
-	Known(ctx context.Context) (fingerprints map[string]bool, since time.Time, err error)
+	Known(ctx context.Context) (alerts *reporter.Fingerprints, since time.Time, err error)
 	// Listed returns how many alerts of a group, by the receiver and the group labels of its webhooks, any answering member has.
 	Listed(ctx context.Context, receiver string, group map[string]string) (int, error)
 }
@@ -55,6 +56,8 @@ const (
 	// those that have not answered by then go on by themselves.
 	clusterTimeout  = 10 * time.Second
 	comparePatience = 4 * time.Second
+	// comparedAtOnce is for how many clusters that have answered the journal is read at the same time.
+	comparedAtOnce = 4
 	// dueAtOnce is how many incidents that change by time share an update.
 	dueAtOnce = 200
 )
@@ -67,8 +70,9 @@ type Reconciler struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	running sync.Mutex // one comparison at a time
-	asking  sync.WaitGroup
+	running   sync.Mutex          // one comparison at a time
+	comparing *semaphore.Weighted // clusters that have answered, comparedAtOnce
+	asking    sync.WaitGroup
 
 	mu      sync.Mutex
 	pending map[string]bool // clusters that are being asked
@@ -90,7 +94,7 @@ func NewReconciler(
 	cfg ReconcileConfig, journal *Journal, opened Opened, log *slog.Logger, reg prometheus.Registerer, now func() time.Time,
 ) *Reconciler {
 	r := &Reconciler{
-		journal: journal, opened: opened, log: log, now: now, cfg: cfg,
+		journal: journal, opened: opened, log: log, now: now, cfg: cfg, comparing: semaphore.NewWeighted(comparedAtOnce),
 		pending: map[string]bool{}, missing: map[string]map[episode]time.Time{}, emptied: map[string]map[string]time.Time{},
 		faults: map[string]string{}, asked: map[string]ClusterOutcome{},
 		success: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -319,7 +323,7 @@ func (r *Reconciler) passTime(ctx context.Context) error {
 }
 
 func (r *Reconciler) reconcileCluster(ctx context.Context, cfg ReconcileConfig, name string) error {
-	var known map[string]bool
+	var known *reporter.Fingerprints // nil: there is no API
 	var since time.Time
 	if api := cfg.Clusters[name]; api != nil {
 		asking, cancel := context.WithTimeout(ctx, clusterTimeout)
@@ -333,21 +337,43 @@ func (r *Reconciler) reconcileCluster(ctx context.Context, cfg ReconcileConfig, 
 			return err
 		}
 	}
-	alerts, err := r.opened.FiringAlerts(ctx, name)
+	now := r.now()
+	b, err := r.compare(ctx, cfg, name, known, since, now)
 	if err != nil {
 		return err
+	}
+	var unlisted error
+	if known != nil && now.Sub(since) >= cfg.After {
+		b.Whole, unlisted = r.whole(ctx, cfg, name, now)
+	}
+	if len(b.Ends)+len(b.Verdicts)+len(b.Whole) == 0 {
+		return unlisted
+	}
+	return errors.Join(unlisted, r.journal.apply(ctx, b, b.Whole))
+}
+
+// compare finds out which alerts of a cluster have ended, or are firing after all, by what it knows of them; known is nil where it has
+// no API. Only a few clusters are compared at once: the answers are small, and what the journal has of their alerts is not.
+func (r *Reconciler) compare(
+	ctx context.Context, cfg ReconcileConfig, name string, known *reporter.Fingerprints, since, now time.Time,
+) (b Batch, err error) {
+	if err := r.comparing.Acquire(ctx, 1); err != nil {
+		return b, err
+	}
+	defer r.comparing.Release(1)
+	alerts, err := r.opened.FiringAlerts(ctx, name)
+	if err != nil {
+		return b, err
 	}
 	r.mu.Lock()
 	was := r.missing[name]
 	r.mu.Unlock()
-	now := r.now()
 	missing := map[episode]time.Time{}
-	var b Batch
 	for _, a := range alerts {
 		if a.Doubtful {
 			if known != nil {
 				b.Verdicts = append(b.Verdicts, reporter.AlertVerdict{
-					Cluster: name, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, Firing: known[a.Fingerprint],
+					Cluster: name, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, Firing: known.Has(a.Fingerprint),
 				})
 			}
 			continue
@@ -361,14 +387,7 @@ func (r *Reconciler) reconcileCluster(ctx context.Context, cfg ReconcileConfig, 
 	r.mu.Lock()
 	r.missing[name] = missing
 	r.mu.Unlock()
-	var unlisted error
-	if known != nil && now.Sub(since) >= cfg.After {
-		b.Whole, unlisted = r.whole(ctx, cfg, name, now)
-	}
-	if len(b.Ends)+len(b.Verdicts)+len(b.Whole) == 0 {
-		return unlisted
-	}
-	return errors.Join(unlisted, r.journal.apply(ctx, b, b.Whole))
+	return b, nil
 }
 
 // whole returns the incidents that are held open because alerts of their group were left out, and of whose group no Alertmanager has
@@ -408,9 +427,9 @@ func (r *Reconciler) whole(ctx context.Context, cfg ReconcileConfig, cluster str
 
 // presume says why and when the alert is presumed to have ended; "" while it is not.
 func (c ReconcileConfig) presume(
-	a reporter.JournalAlert, known map[string]bool, since time.Time, was, missing map[episode]time.Time, now time.Time,
+	a reporter.JournalAlert, known *reporter.Fingerprints, since time.Time, was, missing map[episode]time.Time, now time.Time,
 ) (reporter.CloseReason, time.Time) {
-	if known[a.Fingerprint] {
+	if known != nil && known.Has(a.Fingerprint) {
 		return "", time.Time{}
 	}
 	if known != nil {

@@ -68,12 +68,8 @@ type managers struct {
 	err   error
 }
 
-func (m *managers) Known(context.Context) (map[string]bool, time.Time, error) {
-	out := map[string]bool{}
-	for _, fp := range m.known {
-		out[fp] = true
-	}
-	return out, m.since, m.err
+func (m *managers) Known(context.Context) (*reporter.Fingerprints, time.Time, error) {
+	return reporter.NewFingerprints(m.known...), m.since, m.err
 }
 
 func (m *managers) Listed(context.Context, string, map[string]string) (int, error) {
@@ -275,7 +271,7 @@ func TestOutcomeIsThatOfTheLastComparison(t *testing.T) {
 // deaf is a cluster that does not answer, and counts how often it is asked.
 type deaf struct{ asked atomic.Int64 }
 
-func (d *deaf) Known(ctx context.Context) (map[string]bool, time.Time, error) {
+func (d *deaf) Known(ctx context.Context) (*reporter.Fingerprints, time.Time, error) {
 	d.asked.Add(1)
 	<-ctx.Done()
 	return nil, time.Time{}, ctx.Err()

@@ -508,7 +508,7 @@ func TestOnAlertmanager(t *testing.T) {
 	}
 	// The end of a silenced alert is never sent, but the API shows it: reconciliation asks for silenced ones too.
 	before, _, err := api.Known(t.Context())
-	if err != nil || len(before) != 3 {
+	if err != nil || before.Len() != 3 {
 		t.Fatalf("known %v, %v", before, err)
 	}
 	ended := alertmanager.Alert{Labels: ours[0], StartsAt: time.Now().Add(-time.Minute), EndsAt: time.Now().Add(-time.Second)}
@@ -516,13 +516,13 @@ func TestOnAlertmanager(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := before
-	for deadline := time.Now().Add(time.Minute); len(after) == 3 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); after.Len() == 3 && time.Now().Before(deadline); {
 		if after, _, err = api.Known(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(after) != 2 {
-		t.Errorf("after the end of a silenced alert its cluster knows %v", after)
+	if after.Len() != 2 {
+		t.Errorf("after the end of a silenced alert its cluster knows %d", after.Len())
 	}
 	if err := silencer.End(t.Context(), "I <1>", reporter.Person{Name: "Bob"}); err != nil {
 		t.Fatal(err)
