@@ -27,7 +27,7 @@ var (
 
 	alertTable = table{"alerts", columns("incident_id", "starts_at INT", "fingerprint"), columns(
 		"ends_at INT", "firing BOOL", "seen_at INT", "resolves", "confirmed_at INT", "dismissed_at INT", "doubtful BOOL", "presumed_at INT",
-		"presumed_why", "labels", "annotations", "generator_url", "links", "category", "name",
+		"presumed_why", "labels", "annotations", "generator_url", "links", "category", "name", "cluster",
 	)}
 	// alertSeen is what a repeat changes of an alert, and alertState what else changes while its words stay.
 	alertSeen  = alertTable.part("seen_at")
@@ -88,9 +88,18 @@ func scanIncident(rows *sql.Rows) (in reporter.Incident, and extras, err error) 
 // seenWithAll is the seen_at of an alert that was last received firing at its incident's seen_all.
 const seenWithAll = 0
 
+// clusterOfAlerts is the cluster that alerts of an incident are looked up by. Copies from any cluster update one that was adopted from
+// the default cluster, which is looked up beside each other one.
+func clusterOfAlerts(in reporter.Incident) string {
+	if in.Adopted {
+		return reporter.ClusterDefault
+	}
+	return cmp.Or(in.Cluster, reporter.ClusterDefault)
+}
+
 // alertRow is the values of an alert, in the order of alertTable; words says whether its labels, annotations and links are wanted.
 // ends_at is NULL while it is firing. withAll stores it as seen with all.
-func alertRow(incident string, a reporter.Alert, words, withAll bool) ([]any, error) {
+func alertRow(in reporter.Incident, a reporter.Alert, words, withAll bool) ([]any, error) {
 	resolves, links, labels, annotations := "[]", "[]", "", ""
 	if len(a.Resolves) > 0 {
 		list := make([][3]int64, len(a.Resolves))
@@ -119,17 +128,17 @@ func alertRow(incident string, a reporter.Alert, words, withAll bool) ([]any, er
 		seen = int64(seenWithAll)
 	}
 	return []any{
-		incident, a.StartsAt.UnixMicro(), a.Fingerprint, micros(ended), a.Firing, seen, resolves, micros(a.ConfirmedAt),
+		in.ID, a.StartsAt.UnixMicro(), a.Fingerprint, micros(ended), a.Firing, seen, resolves, micros(a.ConfirmedAt),
 		micros(a.DismissedAt), a.Doubtful, micros(a.PresumedAt), string(a.PresumedWhy), labels, annotations, a.GeneratorURL, links,
-		category(a), a.Labels["alertname"],
+		category(a), a.Labels["alertname"], clusterOfAlerts(in),
 	}, nil
 }
 
 func scanAlert(rows *sql.Rows) (incident string, a reporter.Alert, err error) {
-	var resolves, labels, annotations, links, category, name string
+	var resolves, labels, annotations, links, category, name, cluster string
 	var starts, ends, seen, confirmed, dismissed, presumed sql.NullInt64
 	if err := rows.Scan(&incident, &starts, &a.Fingerprint, &ends, &a.Firing, &seen, &resolves, &confirmed, &dismissed, &a.Doubtful,
-		&presumed, &a.PresumedWhy, &labels, &annotations, &a.GeneratorURL, &links, &category, &name); err != nil {
+		&presumed, &a.PresumedWhy, &labels, &annotations, &a.GeneratorURL, &links, &category, &name, &cluster); err != nil {
 		return "", a, err
 	}
 	a.StartsAt, a.SeenAt, a.PresumedAt = moment(starts), moment(seen), moment(presumed)
@@ -263,7 +272,7 @@ func (s *Store) Earlier(ctx context.Context, in reporter.Incident) (reporter.Ear
 		count(*) FILTER (WHERE state = 'resolved'), avg(ended_at - started_at) FILTER (WHERE state = 'resolved')
 		FROM incidents WHERE id != $2 AND cluster = $3 AND started_at >= $4 AND started_at < $5
 		AND id IN (SELECT a.incident_id FROM `+q.each(6)+` v JOIN alerts a ON a.fingerprint = `+q.element(0)+`
-			AND (a.ends_at IS NULL OR a.ends_at >= $4))`,
+			AND a.cluster IN ($3, '`+reporter.ClusterDefault+`') AND (a.ends_at IS NULL OR a.ends_at >= $4))`,
 		in.StartedAt.Add(-7*day).UnixMicro(), in.ID, cmp.Or(in.Cluster, reporter.ClusterDefault),
 		in.StartedAt.Add(-30*day).UnixMicro(), in.StartedAt.UnixMicro(), asked).
 		Scan(&e.Days7, &e.Days30, &e.Resolved, &mean)

@@ -78,7 +78,10 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 			keys.row().text(k.Of).integer(k.Since.UnixMicro())
 		}
 		for _, a := range q.Alerts {
-			alerts.row().text(a.Of).integer(a.Since.UnixMicro()).text(a.Cluster)
+			alerts.row().text(a.Of).integer(a.Since.UnixMicro()).text(reporter.ClusterDefault) // See clusterOfAlerts.
+			if a.Cluster != "" && a.Cluster != reporter.ClusterDefault {
+				alerts.row().text(a.Of).integer(a.Since.UnixMicro()).text(a.Cluster)
+			}
 		}
 		for _, g := range q.Groups {
 			to := &groups
@@ -96,9 +99,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	}
 	args := []any{keys.String(), alerts.String(), ids.String(), held.String(), groups.String()}
 	// The alerts of many clusters may have the same fingerprints.
-	// A subquery, so that no planner begins with the incidents and reads all their alerts for each that is asked for.
-	ofCluster := ` AND (SELECT i.cluster IN (` + t.element(2) + `, '` + reporter.ClusterDefault + `') OR i.adopted
-		FROM incidents i WHERE i.id = a.incident_id)`
+	ofAlert := `a.fingerprint = ` + t.element(0) + ` AND a.cluster = ` + t.element(2)
 	ofGroup := `i.ended_at IS NULL AND i.group_key = ` + t.element(0) + ` AND i.receiver = ` + t.element(1) +
 		` AND i.cluster = ` + t.element(2)
 	more, count := "", 4
@@ -109,10 +110,9 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
 		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
-		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON a.fingerprint = `+t.element(0)+`
-			AND a.ends_at IS NULL`+ofCluster+`
-		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` 
-			AND a.ends_at >= `+t.integer(1)+ofCluster+`
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON `+ofAlert+` AND a.ends_at IS NULL
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON `+ofAlert+`
+			AND a.ends_at >= `+t.integer(1)+`
 		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v
 		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.held AND `+ofGroup+more+`
 		) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
@@ -186,7 +186,8 @@ func (t *journalTx) loadAlerts(ctx context.Context, whole, large [][]any, asked 
 	}
 	return eachAlertOf(ctx, t.querier, alertTable.list(), `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
 		AND (incident_id, starts_at, fingerprint) IN (SELECT a.incident_id, a.starts_at, a.fingerprint
-			FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.ends_at >= `+t.integer(1)+`)`, keep, ids, asked)
+			FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.cluster = `+t.element(2)+`
+				AND a.ends_at >= `+t.integer(1)+`)`, keep, ids, asked)
 }
 
 // keptOf is how many alerts of an incident are stored one by one.
@@ -404,7 +405,7 @@ func (t *journalTx) flush(ctx context.Context) error {
 			if said && sameState(have.Alert, a) && have.SeenAt.Equal(a.SeenAt) {
 				continue
 			}
-			row, err := alertRow(l.ID, a, !said, fires(a) && a.SeenAt.Equal(l.extras.seenAll))
+			row, err := alertRow(l.Incident, a, !said, fires(a) && a.SeenAt.Equal(l.extras.seenAll))
 			if err != nil {
 				return fmt.Errorf("incident %s: %w", l.ID, err)
 			}

@@ -55,6 +55,12 @@ CREATE TABLE river_job (id INTEGER); CREATE TABLE river_queue (id INTEGER);`
 // before returns the statements that make a state of the version before, and how many migrations those are.
 func before(t *testing.T, kind string) (statements string, number int) {
 	t.Helper()
+	return schema(t, kind, versionBefore) + fmt.Sprintf(populated, day.UnixMicro(), day.Add(time.Hour).UnixMicro()), versionBefore
+}
+
+// schema returns the statements of the first migrations.
+func schema(t *testing.T, kind string, version int) string {
+	t.Helper()
 	files, err := filepath.Glob("migrations/" + kind + "/*.sql")
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +70,7 @@ func before(t *testing.T, kind string) (statements string, number int) {
 		if got, err := strconv.Atoi(filepath.Base(file)[:3]); err != nil || got != n+1 {
 			t.Errorf("%s is migration %d", file, n+1)
 		}
-		if n >= versionBefore {
+		if n >= version {
 			continue
 		}
 		text, err := os.ReadFile(file)
@@ -73,8 +79,29 @@ func before(t *testing.T, kind string) (statements string, number int) {
 		}
 		b.Write(text)
 	}
-	fmt.Fprintf(&b, populated, day.UnixMicro(), day.Add(time.Hour).UnixMicro())
-	return b.String(), versionBefore
+	return b.String()
+}
+
+// upgraded opens a state of one of the databases that statements have made in an earlier version.
+func upgraded(t *testing.T, kind, statements string, version int) *store.Store {
+	t.Helper()
+	if kind == "sqlite" {
+		dir := t.TempDir()
+		execFile(t, filepath.Join(dir, "state.db"), statements+fmt.Sprintf("; PRAGMA user_version = %d; PRAGMA application_id = %d", version, 0x41574f49))
+		return storetest.Open(t, dir)
+	}
+	dsn := database(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	_, err = conn.Exec(t.Context(), `CREATE SCHEMA awoooi_reporter; SET search_path = awoooi_reporter;
+		CREATE TABLE schema_version (version INTEGER NOT NULL);`+statements+fmt.Sprintf("; INSERT INTO schema_version VALUES (%d)", version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openPostgres(t, dsn)
 }
 
 func TestMigrationsHaveOneNumber(t *testing.T) {
@@ -97,32 +124,11 @@ func TestMigrationsHaveOneNumber(t *testing.T) {
 // What an older version stored is kept: its incidents go on by the same alerts, and nothing that was sent is sent again.
 func TestUpgradeOfAPopulatedState(t *testing.T) {
 	t.Parallel()
-	for kind, upgraded := range map[string]func(t *testing.T) *store.Store{
-		"sqlite": func(t *testing.T) *store.Store {
-			dir := t.TempDir()
-			statements, version := before(t, "sqlite")
-			execFile(t, filepath.Join(dir, "state.db"), statements+fmt.Sprintf("; PRAGMA user_version = %d; PRAGMA application_id = %d", version, 0x41574f49))
-			return storetest.Open(t, dir)
-		},
-		"postgres": func(t *testing.T) *store.Store {
-			dsn := database(t)
-			statements, version := before(t, "postgres")
-			conn, err := pgx.Connect(t.Context(), dsn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close(context.WithoutCancel(t.Context()))
-			_, err = conn.Exec(t.Context(), `CREATE SCHEMA awoooi_reporter; SET search_path = awoooi_reporter;
-				CREATE TABLE schema_version (version INTEGER NOT NULL);`+statements+fmt.Sprintf("; INSERT INTO schema_version VALUES (%d)", version))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return openPostgres(t, dsn)
-		},
-	} {
+	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s := upgraded(t)
+			statements, version := before(t, kind)
+			s := upgraded(t, kind, statements, version)
 			now := day.Add(2 * time.Hour)
 			s.SetClock(func() time.Time { return now })
 			state := func() string {
@@ -189,6 +195,51 @@ func TestUpgradeOfAPopulatedState(t *testing.T) {
 			if err != nil || gates[0].MovedTo != "-100" || gates[0].Reason != reporter.ReasonNone ||
 				gates[1].Reason != reporter.ReasonReceiver || gates[1].Detail != "401" || !gates[2].WaitUntil.Equal(hour) {
 				t.Errorf("gates %+v, %v", gates, err)
+			}
+		})
+	}
+}
+
+// Alerts that were stored before they were looked up by cluster are found for theirs, and those of an adopted incident for any.
+func TestAlertsOfAnEarlierVersionAreFoundByCluster(t *testing.T) {
+	t.Parallel()
+	const version = 19
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			var b strings.Builder
+			b.WriteString(schema(t, kind, version))
+			for _, in := range []struct {
+				id, cluster string
+				adopted     bool
+			}{{"A", "a", false}, {"B", "b", false}, {"ADOPTED", "b", true}, {"DEFAULT", "default", false}} {
+				adopted := "FALSE"
+				if in.adopted {
+					adopted = "TRUE"
+				}
+				fmt.Fprintf(&b, `; INSERT INTO incidents (id, key, cluster, adopted, group_key, receiver, external_url, group_labels, state, started_at,
+						close_reason, truncated, notified, sample, alert_count)
+						VALUES ('%[1]s', 'k%[1]s', '%[2]s', %[3]s, 'g', 'r', '', '{}', 'open', %[4]d, '', 0, FALSE, FALSE, 1);
+					INSERT INTO alerts (incident_id, fingerprint, starts_at, firing, labels, annotations, generator_url, category)
+						VALUES ('%[1]s', 'f', %[4]d, TRUE, '{}', '{}', '', 'x')`, in.id, in.cluster, adopted, day.UnixMicro())
+			}
+			s := upgraded(t, kind, b.String(), version)
+			for cluster, want := range map[string]string{
+				"a": "[A ADOPTED DEFAULT]", "b": "[ADOPTED B DEFAULT]", "default": "[ADOPTED DEFAULT]", "new": "[ADOPTED DEFAULT]",
+			} {
+				var found []string
+				q := reporter.JournalQuery{Alerts: []reporter.JournalSince{{Of: "f", Cluster: cluster, Since: day}}}
+				err := s.Update(t.Context(), q, func(v reporter.JournalView) reporter.JournalChanges {
+					found = nil
+					for _, in := range v.Incidents {
+						found = append(found, in.ID)
+					}
+					return reporter.JournalChanges{}
+				})
+				slices.Sort(found)
+				if err != nil || fmt.Sprint(found) != want {
+					t.Errorf("alerts of cluster %s are in %v, %v; want %s", cluster, found, err, want)
+				}
 			}
 		})
 	}

@@ -95,6 +95,15 @@ func (s *Store) filtered(f reporter.IncidentFilter) where {
 	return w
 }
 
+// stateIs is the condition of a state. SQLite would look for the few incidents of a key among all of that state, as their index has the
+// order of the list.
+func (s *Store) stateIs(f reporter.IncidentFilter) string {
+	if f.Key != "" && !s.postgres() {
+		return `+i.state = $`
+	}
+	return `i.state = $`
+}
+
 // holds is the condition that the text of an incident holds another one, and its argument.
 func (s *Store) holds(text string) (condition, arg string) {
 	text = strings.ToLower(text)
@@ -109,7 +118,7 @@ func (s *Store) holds(text string) (condition, arg string) {
 // incident on.
 func (s *Store) rare(ctx context.Context, f reporter.IncidentFilter) (bool, error) {
 	w := s.filtered(f)
-	w.add(`i.state = $`, string(cmp.Or(f.State, reporter.IncidentResolved))) // which most are
+	w.add(s.stateIs(f), string(cmp.Or(f.State, reporter.IncidentResolved))) // which most are
 	sample := `SELECT i.id FROM incidents i ` + w.text() + ` ORDER BY i.started_at DESC, i.id DESC` + w.limit(sampled)
 	var t where
 	t.args = w.args
@@ -139,7 +148,7 @@ func (s *Store) found(ctx context.Context, f reporter.IncidentFilter) ([]reporte
 		group.Go(func() (err error) {
 			w := s.filtered(f)
 			if f.State != "" {
-				w.add(`i.state = $`, string(f.State))
+				w.add(s.stateIs(f), string(f.State))
 			}
 			w.add(half, middle.String)
 			condition, arg := s.holds(f.Text)
@@ -218,7 +227,7 @@ func (s *Store) walk(ctx context.Context, f reporter.IncidentFilter) ([]reporter
 			continue
 		}
 		w := s.filtered(f)
-		w.add(`i.state = $`, string(state))
+		w.add(s.stateIs(f), string(state))
 		if cursor != nil && cursor.State == state {
 			w.add(than, cursor.StartedAt.UnixMicro(), cursor.ID)
 		}
@@ -251,7 +260,7 @@ func (s *Store) count(ctx context.Context, f reporter.IncidentFilter) (n int, mo
 	}
 	w := s.filtered(f)
 	if f.State != "" {
-		w.add(`i.state = $`, string(f.State))
+		w.add(s.stateIs(f), string(f.State))
 	}
 	s.having(&w, f)
 	err = s.reading().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM incidents i `+w.text()+w.limit(bound+1)+`) n`, w.args...).Scan(&n)
@@ -299,7 +308,7 @@ func (s *Store) rowsAt(ctx context.Context, places []reporter.IncidentCursor) ([
 func (s *Store) IncidentsAfter(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
 	w := s.filtered(f)
 	if f.State != "" {
-		w.add(`i.state = $`, string(f.State))
+		w.add(s.stateIs(f), string(f.State))
 	}
 	if f.After != nil {
 		w.add(`(i.started_at, i.id) < ($, $)`, f.After.StartedAt.UnixMicro(), f.After.ID)

@@ -744,3 +744,37 @@ func benchmarkUpdate(b *testing.B, writers int) {
 
 func BenchmarkUpdate(b *testing.B)     { benchmarkUpdate(b, 1) }
 func BenchmarkUpdateBy64(b *testing.B) { benchmarkUpdate(b, 64) }
+
+// Each operation is an update of one alert of one cluster, of 200 that have alerts of the same fingerprints.
+func BenchmarkUpdateAmongClusters(b *testing.B) {
+	const clusters, alerts = 200, 20
+	s := storetest.Open(b, b.TempDir())
+	for c := range clusters {
+		in := incident(fmt.Sprintf("I-%d", c), c, -1)
+		in.Key, in.Cluster, in.AlertsTotal = in.ID, fmt.Sprintf("c%d", c), alerts
+		for n := 1; n < alerts; n++ {
+			a := in.Alerts[0]
+			a.Fingerprint = fmt.Sprint("f", n)
+			in.Alerts = append(in.Alerts, a)
+		}
+		put(b, s, in)
+	}
+	q := reporter.JournalQuery{Keys: []reporter.JournalSince{{Of: "I-7", Since: day}}}
+	for n := range alerts {
+		q.Alerts = append(q.Alerts, reporter.JournalSince{Of: fmt.Sprint("f", n), Cluster: "c7", Since: day})
+	}
+	n := 0
+	for b.Loop() {
+		err := s.Update(context.Background(), q, func(v reporter.JournalView) reporter.JournalChanges {
+			if len(v.Incidents) != 1 {
+				b.Errorf("%d incidents, want that of the cluster", len(v.Incidents))
+			}
+			n++
+			v.Incidents[0].LastSeenAt = day.Add(time.Duration(n) * time.Second)
+			return reporter.JournalChanges{Incidents: v.Incidents}
+		})
+		if err != nil {
+			b.Error(err)
+		}
+	}
+}

@@ -1,0 +1,9 @@
+-- Alerts are looked up by their cluster, too: many clusters have alerts of the same fingerprints. It is "default" also in an incident
+-- that was one of that cluster before its own got a name, as copies from any cluster update that.
+ALTER TABLE alerts ADD COLUMN cluster TEXT NOT NULL DEFAULT 'default';
+UPDATE alerts SET cluster = i.cluster FROM incidents i WHERE i.id = incident_id AND i.cluster != 'default' AND i.adopted = 0;
+DROP INDEX alerts_fingerprint;
+CREATE INDEX alerts_fingerprint ON alerts (fingerprint, cluster, ends_at);
+
+-- The few incidents of a group are found by incidents_key_ended as well.
+DROP INDEX incidents_key;
