@@ -73,10 +73,27 @@ type noiseCount struct {
 	clusters     map[string]string // of incidents by their ID, where there are several
 }
 
-// noiseAlert is what is known of an alert from its episodes so far.
-type noiseAlert struct {
-	end            int64 // of the last one
-	ended, counted bool
+// noiseAlert is what is known of an alert from its episodes so far: the end of the last one, whether it has one, and whether the alert
+// is counted. A review holds one for each alert, so that they are kept small.
+type noiseAlert int64
+
+const (
+	noiseEnded noiseAlert = 1 << iota
+	noiseCounted
+	noiseEnd // one microsecond of the end
+)
+
+func (a noiseAlert) end() int64    { return int64(a / noiseEnd) }
+func (a noiseAlert) ended() bool   { return a&noiseEnded != 0 }
+func (a noiseAlert) counted() bool { return a&noiseCounted != 0 }
+
+// endsAt replaces the end.
+func (a noiseAlert) endsAt(end sql.NullInt64) noiseAlert {
+	a &= noiseCounted
+	if end.Valid {
+		a |= noiseAlert(end.Int64)*noiseEnd | noiseEnded
+	}
+	return a
 }
 
 // countAlerts counts the episodes that are kept one by one, by their end.
@@ -145,16 +162,15 @@ func (c *noiseCount) add(name, fingerprint, incident []byte, start int64, end sq
 	h.Write(fingerprint)
 	key := h.Sum64()
 	before := c.alerts[key]
-	now := before
-	now.end, now.ended = end.Int64, end.Valid
+	now := before.endsAt(end)
 	defer func() { c.alerts[key] = now }()
 	over := end.Valid && end.Int64 <= c.until
 	if over && end.Int64 <= c.since {
 		return
 	}
 	r := c.row(name)
-	if !before.counted {
-		now.counted = true
+	if !before.counted() {
+		now |= noiseCounted
 		r.Alerts++
 	}
 	to := c.until
@@ -166,7 +182,7 @@ func (c *noiseCount) add(name, fingerprint, incident []byte, start int64, end sq
 		return
 	}
 	r.Episodes++
-	if gap := start - before.end; before.ended && gap >= 0 && gap <= reporter.NoiseFlap.Microseconds() {
+	if gap := start - before.end(); before.ended() && gap >= 0 && gap <= reporter.NoiseFlap.Microseconds() {
 		r.Flaps++
 	}
 	if c.offHours(start) {
