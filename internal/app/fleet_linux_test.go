@@ -27,15 +27,16 @@ func BenchmarkFleet(b *testing.B) {
 		f.webhooks(b, p.addr)
 		f.lost.Store(true)
 		before += p.memory("VmHWM")
-		tick := time.NewTicker(500 * time.Millisecond)
-		until := p.metric("awoooi_reporter_reconcile_failures_total") + comparisons
+		tick := time.NewTicker(time.Second)
+		failures, duration := "awoooi_reporter_reconcile_failures_total", "awoooi_reporter_reconcile_duration_seconds"
+		until := p.metrics(failures)[0] + comparisons
 		for done := 0.0; done < until; <-tick.C {
-			done = p.metric("awoooi_reporter_reconcile_failures_total")
-			longest = max(longest, p.metric("awoooi_reporter_reconcile_duration_seconds"))
+			now := p.metrics(failures, duration)
+			done, longest = now[0], max(longest, now[1])
 		}
 		tick.Stop()
 		peak += p.memory("VmHWM")
-		closed += p.metric(`awoooi_reporter_incidents_closed_total{reason="reconciled"}`)
+		closed += p.metrics(`awoooi_reporter_incidents_closed_total{reason="reconciled"}`)[0]
 		p.stop()
 	}
 	if want := float64(b.N * (clusters - 1)); closed != want {
@@ -47,8 +48,8 @@ func BenchmarkFleet(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// metric reads one sample of the process's own metrics.
-func (p *process) metric(name string) float64 {
+// metrics reads samples of the process's own metrics, by one scrape.
+func (p *process) metrics(names ...string) []float64 {
 	p.b.Helper()
 	resp, err := p.client.Get("http://" + p.addr + "/metrics")
 	if err != nil {
@@ -59,13 +60,15 @@ func (p *process) metric(name string) float64 {
 	if err != nil {
 		p.b.Fatal(err)
 	}
-	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(body)
-	if m == nil {
-		p.b.Fatalf("no metric %s", name)
+	values := make([]float64, len(names))
+	for n, name := range names {
+		m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(body)
+		if m == nil {
+			p.b.Fatalf("no metric %s", name)
+		}
+		if values[n], err = strconv.ParseFloat(string(m[1]), 64); err != nil {
+			p.b.Fatal(err)
+		}
 	}
-	v, err := strconv.ParseFloat(string(m[1]), 64)
-	if err != nil {
-		p.b.Fatal(err)
-	}
-	return v
+	return values
 }
