@@ -417,8 +417,9 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 		if err != nil || s == "" {
 			return err
 		}
-		t, timeErr := time.Parse(time.RFC3339, s[:min(len(s), 64)])
-		*to, *unreadable = t, timeErr != nil || len(s) > 64
+		var ok bool
+		*to, ok = readTime(s)
+		*unreadable = !ok
 		return nil
 	}
 	var noStart, noEnd bool
@@ -466,6 +467,12 @@ func (d *decoder) alert() (a alert, reason string, err error) {
 		reason = skipTime
 	}
 	return a, reason, err
+}
+
+func readTime(s string) (time.Time, bool) {
+	const longest = 64
+	t, err := time.Parse(time.RFC3339, s[:min(len(s), longest)])
+	return t, err == nil && len(s) <= longest
 }
 
 // statusOf takes a status in any case, as some senders write theirs.
