@@ -1,9 +1,12 @@
 package promql
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -192,13 +195,45 @@ func withoutURL(err error) error {
 	return safetext.Error(err)
 }
 
-// limitedTransport breaks off answers that are too long to be real.
+// limitedTransport breaks off answers that are too long to be real, and refuses those of a part of the series.
 type limitedTransport struct{ next http.RoundTripper }
+
+var errPartial = errors.New("partial answer: a part of the server's storage did not answer (isPartial)")
 
 func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(r)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	body := http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	text, err := io.ReadAll(body) // as the client does
+	if isPartial(text) {
+		body.Close()
+		return nil, errPartial
+	}
+	var rest io.Reader = body
+	if err != nil {
+		rest = failed{err}
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(text), rest), body}
+	return resp, nil
+}
+
+type failed struct{ err error }
+
+func (f failed) Read([]byte) (int, error) { return 0, f.err }
+
+// isPartial says whether VictoriaMetrics's cluster marks an answer as one of the storage nodes that could be reached
+// (https://docs.victoriametrics.com/victoriametrics/cluster-victoriametrics/#cluster-availability). It has no warning for that.
+func isPartial(answer []byte) bool {
+	if !bytes.Contains(answer, []byte(`"isPartial"`)) {
+		return false
+	}
+	var said struct {
+		IsPartial bool `json:"isPartial"`
+	}
+	return json.Unmarshal(answer, &said) == nil && said.IsPartial
 }

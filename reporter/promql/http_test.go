@@ -68,6 +68,13 @@ func TestHTTPAnswers(t *testing.T) {
 			[1,{"count":"1","sum":"1","buckets":[]}]}]}}`, nil, "native histogram"},
 		"warning": {200, `{"status":"success","warnings":["store 10.0.0.7 did not answer"],"data":{"resultType":"scalar",
 			"result":[1,"1"]}}`, nil, "partial answer: store 10.0.0.7 did not answer"},
+		"a part of VictoriaMetrics's nodes": {200, `{"status":"success","isPartial":true,"data":{"resultType":"scalar",
+			"result":[1,"1"]}}`, nil, "partial answer: a part of the server's storage"},
+		"a part, said at the end": {200, `{"data":{"resultType":"scalar","result":[1,"1"]},"isPartial": true,"status":"success"}`, nil, "partial answer"},
+		"all of VictoriaMetrics's nodes": {200, `{"status":"success","isPartial":false,"data":{"resultType":"scalar",
+			"result":[1,"1"]}}`, one, ""},
+		"a label of that name": {200, `{"status":"success","data":{"resultType":"vector","result":[
+			{"metric":{"isPartial":"true"},"value":[1,"1"]}]}}`, []reporter.Sample{{Labels: map[string]string{"isPartial": "true"}, Value: 1}}, ""},
 		"info sent as a warning": {200, `{"status":"success","warnings":["PromQL info: metric might not be a counter"],
 			"data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
 		"info": {200, `{"status":"success","infos":["PromQL info: x"],"data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
