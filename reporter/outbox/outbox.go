@@ -152,6 +152,8 @@ func (c Config) withDefaults() Config {
 }
 
 const (
+	// apart is how soon after a look at the state a wake-up leads to another one: in a storm each commit of the journal wakes.
+	apart = 50 * time.Millisecond
 	// soon is how soon the outbox looks again where something is due that it does not serve yet.
 	soon = time.Second
 	// noticesKept is how long a notice waits for its receiver at least: longer than what it is about.
@@ -270,7 +272,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for upgraded := false; ; {
 		var err error
-		next := soon
+		next, looked := soon, time.Now()
 		if !upgraded {
 			if upgraded, err = o.state.UpgradeOver(ctx); err == nil && upgraded {
 				err = o.adoptAddresses(ctx)
@@ -288,6 +290,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-o.state.Wakes():
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Until(looked.Add(apart))):
+			}
 		case <-o.poke:
 		case <-timer.C:
 		}
