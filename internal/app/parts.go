@@ -70,6 +70,13 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 		log.Warn("builtin query left out, its source is not configured", "query", q.Name, "source_name", q.Source)
 		return true
 	})
+	for _, q := range c.Queries {
+		for _, m := range q.Metrics {
+			for _, advice := range m.Lint() {
+				log.Warn("metric is not named as Prometheus's conventions want", "query", q.Name, "metric", m.Name, "advice", advice)
+			}
+		}
+	}
 	errs := []error{kpi.Validate(kept, kinds)}
 	for _, q := range kept {
 		if k, ok := sourceKindOf(kinds[q.Source]); ok {

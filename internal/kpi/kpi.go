@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
@@ -308,4 +310,25 @@ func (m Metric) validate(q Query) error {
 		wrong("zero_fill", "zero_fill needs exactly one label, there are %d", len(m.Labels))
 	}
 	return errors.Join(errs...)
+}
+
+// Lint returns what promlint says of the metric's name and labels, such as `use base unit "seconds" instead of "milliseconds"`: advice,
+// as a metric of that name may be in use.
+func (m Metric) Lint() []string {
+	gauge, zero := dto.MetricType_GAUGE, 0.0
+	one := &dto.Metric{Gauge: &dto.Gauge{Value: &zero}}
+	for _, l := range m.Labels {
+		one.Label = append(one.Label, &dto.LabelPair{Name: &l, Value: new(string)})
+	}
+	problems, err := promlint.NewWithMetricFamilies([]*dto.MetricFamily{
+		{Name: &m.Name, Help: &m.Help, Type: &gauge, Metric: []*dto.Metric{one}},
+	}).Lint()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var out []string
+	for _, p := range problems {
+		out = append(out, p.Text)
+	}
+	return out
 }

@@ -98,3 +98,23 @@ func TestMergeReplacesByName(t *testing.T) {
 		t.Errorf("merged %+v over %+v", got, base)
 	}
 }
+
+func TestLintAdvisesOnNames(t *testing.T) {
+	t.Parallel()
+	for name, says := range map[string]string{
+		"acme_tickets":        "",
+		"acme_oldest_seconds": "",
+		"acme_latency_hours":  `use base unit "seconds" instead of "hours"`,
+		"acme:tickets":        "should not contain ':'",
+		"acmeTickets":         "snake_case",
+		"acme_tickets_gauge":  "should not include type 'gauge'",
+	} {
+		got := strings.Join(kpi.Metric{Name: name, Help: "Help."}.Lint(), "; ")
+		if (says == "") != (got == "") || !strings.Contains(got, says) {
+			t.Errorf("%s: %q, want %q", name, got, says)
+		}
+	}
+	if got := strings.Join(kpi.Metric{Name: "acme_tickets", Help: "Help.", Labels: []string{"team", "le"}}.Lint(), "; "); !strings.Contains(got, "le") {
+		t.Errorf("a label le: %q", got)
+	}
+}
