@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"compress/gzip"
 	"context"
 	"embed"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
@@ -272,11 +274,11 @@ func (c *Collector) deadline(r *http.Request) time.Duration {
 // Handler serves /metrics: the KPIs, the collector's own metrics, and what process gathers. It answers 200 whatever
 // becomes of the sources.
 func (c *Collector) Handler(process prometheus.Gatherer) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), c.deadline(r))
 		defer cancel()
 		metricsHandler(prometheus.Gatherers{c.Gatherer(ctx), beside(process)}).ServeHTTP(w, r)
-	})
+	}))
 }
 
 // beside gathers at once, so that it takes no time of its own after the sources have answered.
@@ -295,12 +297,25 @@ func beside(g prometheus.Gatherer) prometheus.Gatherer {
 }
 
 // ProcessHandler serves /metrics of a process without a collector.
-func ProcessHandler(process prometheus.Gatherer) http.Handler { return metricsHandler(process) }
+func ProcessHandler(process prometheus.Gatherer) http.Handler {
+	return compressed(metricsHandler(process))
+}
+
+// compressed compresses answers for those who accept it. promhttp would do so as small as it can, which takes more time than
+// all else that is done with the samples.
+func compressed(h http.Handler) http.Handler {
+	wrap, err := gzhttp.NewWrapper(gzhttp.CompressionLevel(gzip.BestSpeed), gzhttp.ContentTypeFilter(gzhttp.CompressAllContentTypeFilter))
+	if err != nil { // one of the options is unknown
+		return h
+	}
+	return wrap(h)
+}
 
 func metricsHandler(g prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(g, promhttp.HandlerOpts{
 		// A metric that cannot be gathered costs itself only.
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true,
+		DisableCompression: true, // compressed does that
 	})
 }
 
