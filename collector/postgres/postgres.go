@@ -69,7 +69,7 @@ type compiled struct {
 
 // asked is how a query went the last time.
 type asked struct {
-	took   time.Duration
+	took   time.Duration // smoothed over the last few times
 	failed bool
 }
 
@@ -159,6 +159,9 @@ func (s *Source) compile(q kpi.Query) compiled {
 // remember notes how a query went, for the order of the next scrape.
 func (s *Source) remember(query string, a asked) {
 	s.mu.Lock()
+	if before := s.history[query]; before.took > 0 && !before.failed && !a.failed {
+		a.took = (3*before.took + a.took) / 4
+	}
 	s.history[query] = a
 	s.mu.Unlock()
 }
