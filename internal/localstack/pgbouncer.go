@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // PgBouncerOptions says how PgBouncer is set up; everything else is its default.
@@ -42,7 +43,12 @@ func StartPgBouncer(ctx context.Context, p *Postgres, o PgBouncerOptions) (*PgBo
 			return nil, err
 		}
 		own := filepath.Join(dir, "pgbouncer")
-		if err := os.WriteFile(own, binary, 0o755); err != nil {
+		// A process that is started at the same moment has a copy of the open file for a moment, in which it cannot be executed
+		// ("text file busy", https://go.dev/issue/22315): none is started while it is open.
+		syscall.ForkLock.RLock()
+		err = os.WriteFile(own, binary, 0o755)
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			return nil, err
 		}
 		return exec.Command(own, config), nil
