@@ -424,9 +424,10 @@ func (c *session) end(ctx context.Context) {
 	}
 }
 
-// finish ends the session without waiting for the server, if the transaction has not ended.
+// finish ends the session without waiting for the server, if the transaction has not ended. Behind a pooler it waits: the next
+// session could take another connection meanwhile, to which a pooler with one connection gives it when this one is closed.
 func (c *session) finish(ctx context.Context) {
-	if c.lost() || c.conn.Conn().PgConn().TxStatus() == 'I' {
+	if !c.link.direct || c.lost() || c.conn.Conn().PgConn().TxStatus() == 'I' {
 		c.end(ctx)
 		return
 	}
