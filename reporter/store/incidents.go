@@ -39,6 +39,10 @@ var (
 		`CASE seen_at WHEN 0 THEN (SELECT i.seen_all FROM incidents i WHERE i.id = alerts.incident_id) ELSE seen_at END`, 1)
 )
 
+// alertEnd is when an alert ended, or the end of all times while it is firing, as the index alerts_fingerprint has it. A condition on
+// ends_at lets PostgreSQL read all firing alerts for each that is looked up, where it does not know how many there are.
+const alertEnd = `COALESCE(a.ends_at, 9223372036854775807)`
+
 // extras are what is stored of an incident beside itself.
 type extras struct {
 	summary
@@ -272,7 +276,7 @@ func (s *Store) Earlier(ctx context.Context, in reporter.Incident) (reporter.Ear
 		count(*) FILTER (WHERE state = 'resolved'), avg(ended_at - started_at) FILTER (WHERE state = 'resolved')
 		FROM incidents WHERE id != $2 AND cluster = $3 AND started_at >= $4 AND started_at < $5
 		AND id IN (SELECT a.incident_id FROM `+q.each(6)+` v JOIN alerts a ON a.fingerprint = `+q.element(0)+`
-			AND a.cluster IN ($3, '`+reporter.ClusterDefault+`') AND (a.ends_at IS NULL OR a.ends_at >= $4))`,
+			AND a.cluster IN ($3, '`+reporter.ClusterDefault+`') AND `+alertEnd+` >= $4)`,
 		in.StartedAt.Add(-7*day).UnixMicro(), in.ID, cmp.Or(in.Cluster, reporter.ClusterDefault),
 		in.StartedAt.Add(-30*day).UnixMicro(), in.StartedAt.UnixMicro(), asked).
 		Scan(&e.Days7, &e.Days30, &e.Resolved, &mean)

@@ -99,7 +99,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	}
 	args := []any{keys.String(), alerts.String(), ids.String(), held.String(), groups.String()}
 	// The alerts of many clusters may have the same fingerprints.
-	ofAlert := `a.fingerprint = ` + t.element(0) + ` AND a.cluster = ` + t.element(2)
+	ofAlert := `a.fingerprint = ` + t.element(0) + ` AND a.cluster = ` + t.element(2) + ` AND ` + alertEnd + ` >= ` + t.integer(1)
 	ofGroup := `i.ended_at IS NULL AND i.group_key = ` + t.element(0) + ` AND i.receiver = ` + t.element(1) +
 		` AND i.cluster = ` + t.element(2)
 	more, count := "", 4
@@ -110,9 +110,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) e
 	err := eachIncident(ctx, t.querier, `WHERE id IN (
 		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
 		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
-		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON `+ofAlert+` AND a.ends_at IS NULL
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON `+ofAlert+`
-			AND a.ends_at >= `+t.integer(1)+`
 		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v
 		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.held AND `+ofGroup+more+`
 		) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
@@ -187,7 +185,7 @@ func (t *journalTx) loadAlerts(ctx context.Context, whole, large [][]any, asked 
 	return eachAlertOf(ctx, t.querier, alertTable.list(), `WHERE incident_id IN (SELECT `+t.element(0)+` FROM `+t.each(1)+` v)
 		AND (incident_id, starts_at, fingerprint) IN (SELECT a.incident_id, a.starts_at, a.fingerprint
 			FROM `+t.each(2)+` v JOIN alerts a ON a.fingerprint = `+t.element(0)+` AND a.cluster = `+t.element(2)+`
-				AND a.ends_at >= `+t.integer(1)+`)`, keep, ids, asked)
+				AND `+alertEnd+` >= `+t.integer(1)+`)`, keep, ids, asked)
 }
 
 // keptOf is how many alerts of an incident are stored one by one.

@@ -237,7 +237,12 @@ func (q querier) byFingerprint() string {
 // element is the element n of value, an array, as a text or as an integer.
 func (q querier) element(n int) string { return "(v.value ->> " + strconv.Itoa(n) + ")" }
 
+// integer is a number of JSON, which SQLite returns as one. A cast would give it an affinity, with which an index of an expression
+// cannot be used.
 func (q querier) integer(n int) string {
+	if q.sqlite {
+		return q.element(n)
+	}
 	return "CAST(v.value ->> " + strconv.Itoa(n) + " AS BIGINT)"
 }
 
