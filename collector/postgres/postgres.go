@@ -69,7 +69,7 @@ type compiled struct {
 
 // asked is how a query went the last time.
 type asked struct {
-	took   time.Duration // smoothed over the last few times
+	took   time.Duration
 	failed bool
 }
 
@@ -159,9 +159,6 @@ func (s *Source) compile(q kpi.Query) compiled {
 // remember notes how a query went, for the order of the next scrape.
 func (s *Source) remember(query string, a asked) {
 	s.mu.Lock()
-	if before := s.history[query]; before.took > 0 && !before.failed && !a.failed {
-		a.took = (3*before.took + a.took) / 4
-	}
 	s.history[query] = a
 	s.mu.Unlock()
 }

@@ -112,14 +112,11 @@ func outdated(err error) bool {
 
 // keep prepares a statement that has just succeeded, and whose tables the transaction has locked, for the next scrape.
 func (c *session) keep(ctx context.Context, q question) {
-	if !c.prepared || q.last || q.moment || c.lost() || len(c.queue) > 0 {
+	if !c.prepared || q.last || q.moment || c.lost() {
 		return
 	}
 	pgc := c.conn.Conn().PgConn()
 	if _, ok := c.link.named[q.sql]; ok || pgc.TxStatus() != 'T' {
-		return
-	}
-	if c.closePipeline() != nil {
 		return
 	}
 	name := statementName(q.sql)

@@ -1,15 +1,10 @@
 package postgres_test
 
 import (
-	"fmt"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/awoooi/awoooi-reporter/collector/postgres"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
-	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
 // Statements stay prepared from scrape to scrape, and what they answer follows the tables, the clock and whoever discards them.
@@ -51,37 +46,5 @@ func TestPreparedStatements(t *testing.T) {
 	p = startOn(t, open(t, dsn), queries...)
 	for range 6 {
 		expect(t, p, p.scrape(t), "acme_builtin 1", `acme_kind{l="k1"} 1`, "acme_now 1", "acme_discard 1")
-	}
-}
-
-// A query that fails costs none of those that were sent behind it, before its answer was there.
-func TestQueriesBehindAFailureAreAskedAgain(t *testing.T) {
-	t.Parallel()
-	dsn := database(t)
-	conn := connect(t, dsn)
-	var queries []kpi.Query
-	for n := range 10 {
-		exec(t, conn, fmt.Sprintf("CREATE TABLE t%d (n int); INSERT INTO t%d VALUES (%d)", n, n, n))
-		queries = append(queries, query(fmt.Sprintf("q%d", n), fmt.Sprintf("SELECT n AS value FROM t%d", n)))
-	}
-	s, err := postgres.Open(postgres.Config{Name: "db", DSN: secret.New(dsn), MaxConns: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	for range 12 { // until all are prepared, and known to be brief
-		readAll(t.Context(), s, time.Now(), queries...)
-	}
-	exec(t, conn, "ALTER TABLE t3 RENAME TO gone; ALTER TABLE t6 ALTER n TYPE text")
-	for n, r := range readAll(t.Context(), s, time.Now(), queries...) {
-		if n == 3 {
-			if r.Err == nil {
-				t.Errorf("query 3 gave %v", r.Rows.Values)
-			}
-			continue
-		}
-		if r.Err != nil || texts(r.Rows.Values[0])[0] != strconv.Itoa(n) {
-			t.Errorf("query %d: %v, %v", n, r.Rows.Values, r.Err)
-		}
 	}
 }

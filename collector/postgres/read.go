@@ -22,9 +22,6 @@ const (
 	// slow ones do not take the whole scrape.
 	leastTime  = 50 * time.Millisecond
 	leastShare = 20
-	// aheadShare bounds the queries that are sent ahead: to a part of what each connection has to do, so that those that wait
-	// can still make up for one that takes longer than the last time.
-	aheadShare = 5
 )
 
 var errNotStarted = errors.New("not started before the scrape's deadline: the queries before it took too long")
@@ -40,8 +37,7 @@ type read struct {
 	begun   time.Time
 
 	mu       sync.Mutex
-	todo     []int         // in the order in which they are asked
-	brief    time.Duration // what a query takes at most that is sent ahead
+	todo     []int // in the order in which they are asked
 	started  []time.Time
 	answered []bool
 	starting map[int]net.Conn // further connections whose first statement has no answer yet
@@ -49,7 +45,6 @@ type read struct {
 	led      sync.Cond        // leading has become smaller
 	working  sync.WaitGroup   // connections that take queries
 	closed   bool             // no further connection may take any
-	direct   bool             // no pooler stands in between, in which a connection could wait
 }
 
 // Read answers the queries from one snapshot of the database: the first connection exports it, and up to MaxConns work
@@ -101,11 +96,6 @@ func (r *read) order() {
 		x, y := r.s.history[r.queries[a].Name], r.s.history[r.queries[b].Name]
 		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(y.took, x.took))
 	})
-	var total time.Duration
-	for _, n := range r.todo {
-		total += r.s.history[r.queries[n].Name].took
-	}
-	r.brief = min(total/time.Duration(r.s.max*aheadShare), leastTime)
 }
 
 // taken is a query that a connection has taken, and those that wait behind it.
@@ -118,14 +108,12 @@ type taken struct {
 // round works through the queries from one snapshot. Queries are left when all of its connections were lost; the next
 // round's snapshot is milliseconds younger, which is better than no figures.
 func (r *read) round() error {
-	idle := &spare{r.s.pool.AcquireAllIdle(r.ctx)}
-	defer idle.release()
 	var lead *taken
-	first, err := r.s.begin(r.ctx, idle, r.zoneCheck(), func() (*taken, *question, error) {
+	first, err := r.s.begin(r.ctx, r.zoneCheck(), func() (*question, error) {
 		if lead == nil {
-			lead = r.next(0)
+			lead = r.next(true)
 		}
-		return lead, r.question(lead), nil
+		return r.question(lead), nil
 	})
 	if err != nil {
 		return err
@@ -137,7 +125,7 @@ func (r *read) round() error {
 	joining, stop := context.WithCancel(r.ctx)
 	defer stop()
 	r.mu.Lock()
-	r.closed, r.direct, r.starting = false, first.link.direct, map[int]net.Conn{}
+	r.closed, r.starting = false, map[int]net.Conn{}
 	more := len(r.todo)
 	if lead == nil {
 		more-- // first takes one
@@ -147,19 +135,16 @@ func (r *read) round() error {
 	if first.snapshot == "" && !first.statementMode || !r.s.joins() {
 		more = 0
 	}
-	for slot := 1; slot <= more; slot++ {
-		if !r.joinAtOnce(idle, slot, first.snapshot) {
-			go r.join(joining, slot, first.snapshot)
-		}
+	for n := range more {
+		go r.join(joining, n, first.snapshot)
 	}
-	idle.release()
-	r.work(first, lead, 0)
+	r.work(first, lead, true)
 	r.mu.Lock()
 	r.closed = true
-	if len(r.starting) > 0 && !r.direct {
-		for _, c := range r.starting {
-			c.Close()
-		}
+	for _, c := range r.starting {
+		c.Close()
+	}
+	if len(r.starting) > 0 {
 		r.s.joinLater()
 	}
 	r.mu.Unlock()
@@ -169,61 +154,31 @@ func (r *read) round() error {
 
 var errNotNeeded = errors.New("all queries are taken")
 
-// joinAtOnce lets a spare connection take queries, and says whether there is one.
-func (r *read) joinAtOnce(idle *spare, slot int, snapshot string) bool {
-	var t *taken
-	c, err := r.s.joinAtOnce(r.ctx, idle, snapshot, func() (*taken, *question, error) {
-		if t = r.take(slot); t == nil {
-			return nil, nil, errNotNeeded
-		}
-		return t, r.question(t), nil
-	})
-	switch {
-	case err != nil && t != nil: // no time is left for it
-		r.joined(slot, t, err)
-		r.working.Done()
-		fallthrough
-	case err != nil:
-		return errors.Is(err, errNotNeeded)
-	}
-	go func() {
-		defer r.working.Done()
-		err := c.await(r.ctx)
-		r.joined(slot, t, err)
-		if err == nil {
-			r.work(c, t, slot)
-			c.finish(r.ctx)
-		}
-	}()
-	return true
-}
-
 // join lets a further connection take queries. One that cannot be had is done without, and one that waits in a pooler's
 // queue is not waited for.
-func (r *read) join(ctx context.Context, slot int, snapshot string) {
+func (r *read) join(ctx context.Context, n int, snapshot string) {
 	var lead *taken
 	c, err := r.s.join(ctx, snapshot, func(c net.Conn) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		switch {
-		case !r.closed:
-			r.starting[slot] = c
-		case !r.direct:
+		if r.closed {
 			c.Close()
+		} else {
+			r.starting[n] = c
 		}
-	}, func() (*taken, *question, error) {
+	}, func() (*question, error) {
 		if lead == nil {
-			lead = r.take(slot)
+			lead = r.take()
 		}
 		if lead == nil {
-			return nil, nil, errNotNeeded
+			return nil, errNotNeeded
 		}
-		return lead, r.question(lead), nil
+		return r.question(lead), nil
 	})
 	if lead != nil {
-		r.joined(slot, lead, err)
+		r.joined(n, lead, err)
 	}
-	if lead == nil && !r.enter(slot, err) {
+	if lead == nil && !r.enter(n, err) {
 		if err == nil {
 			c.end(ctx)
 		}
@@ -231,17 +186,17 @@ func (r *read) join(ctx context.Context, slot int, snapshot string) {
 	}
 	defer r.working.Done()
 	if err == nil {
-		r.work(c, lead, slot)
+		r.work(c, lead, false)
 		c.finish(r.ctx)
 	}
 }
 
 // take gives a further connection its first query, before the connection has started.
-func (r *read) take(slot int) *taken {
+func (r *read) take() *taken {
 	if !r.enter(-1, nil) {
 		return nil
 	}
-	t := r.next(slot)
+	t := r.next(false)
 	if t == nil {
 		r.working.Done()
 		return nil
@@ -281,109 +236,53 @@ func (r *read) enter(n int, err error) bool {
 	return true
 }
 
-// work takes queries until all are taken, or the connection is lost. t may have been taken before.
-func (r *read) work(c *session, t *taken, slot int) {
-	var again []*taken
-	if t != nil && len(c.queue) == 0 {
-		again = []*taken{t}
-	}
-	for {
-		if len(c.queue) == 0 {
-			if len(again) > 0 {
-				t, again = again[0], again[1:]
-			} else if t = r.next(slot); t == nil {
+// work takes queries until all are taken, or the connection is lost. t may have been taken before. The first connection, whose
+// snapshot the others join, waits until they have joined.
+func (r *read) work(c *session, t *taken, first bool) {
+	for ; ; t = nil {
+		if t == nil {
+			if t = r.next(first); t == nil {
 				return
 			}
-			q := r.question(t)
-			if q == nil {
-				r.answer(t.n, collector.Result{Err: fmt.Errorf("postgres: %w", errNotStarted)})
-				continue
-			}
-			c.send(r.ctx, t, *q)
 		}
-		if len(again) == 0 {
-			r.ahead(c, slot)
+		q := r.question(t)
+		if c.sent != nil {
+			q = &c.sent.question
 		}
-		n := c.queue[0].taken.n
-		start := time.Now()
-		rows, more, err := c.ask(r.ctx)
-		took := time.Since(start)
-		again = append(more, again...)
-		if err == nil && len(more) > 0 { // this one is asked again too
+		if q == nil {
+			r.answer(t.n, collector.Result{Err: fmt.Errorf("postgres: %w", errNotStarted)})
 			continue
 		}
+		start := time.Now()
+		rows, err := c.ask(r.ctx, *q)
+		took := time.Since(start)
 		if r.ctx.Err() == nil {
-			r.s.remember(r.queries[n].Name, asked{took, err != nil})
+			r.s.remember(r.queries[t.n].Name, asked{took, err != nil})
 		}
-		r.answer(n, collector.Result{Rows: rows, Err: err, Duration: took})
+		r.answer(t.n, collector.Result{Rows: rows, Err: err, Duration: took})
 		if c.lost() {
-			r.putBack(again...)
 			return
 		}
 	}
 }
 
-// ahead sends the next query behind one that is running, so that the server does not wait for us in between. Only brief ones
-// whose limits are the same are sent ahead: what was sent cannot be left to another connection.
-func (r *read) ahead(c *session, slot int) {
-	if len(c.queue) != 1 || !c.prepared || c.queue[0].last || !r.short(c, c.queue[0].taken.n) {
-		return
-	}
-	r.mu.Lock()
-	at := slices.IndexFunc(r.todo, func(n int) bool { return !r.answered[n] && r.short(c, n) })
-	if at < 0 {
-		r.mu.Unlock()
-		return
-	}
-	t := r.takeAt(at, slot)
-	r.mu.Unlock()
-	if q := r.question(t); q != nil && c.limits(*q) == c.set {
-		c.send(r.ctx, t, *q)
-	} else {
-		r.putBack(t)
-	}
-}
-
-// short says whether a query is prepared and brief. Time is reserved for such ones in any case.
-func (r *read) short(c *session, n int) bool {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	a := r.s.history[r.queries[n].Name]
-	return c.link.named[r.sql[n].sql] != "" && !a.failed && a.took > 0 && a.took <= r.brief
-}
-
-// next takes a query, or returns nil when none is left for this connection. The first connection, whose snapshot the others
-// join, waits until they have joined.
-func (r *read) next(slot int) *taken {
+// next takes a query, or returns nil when none is left for this connection.
+func (r *read) next(first bool) *taken {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
-		r.todo = slices.DeleteFunc(r.todo, func(n int) bool { return r.answered[n] })
-		if len(r.todo) > 0 {
-			return r.takeAt(0, slot)
+		for len(r.todo) > 0 {
+			n := r.todo[0]
+			r.todo = r.todo[1:]
+			if !r.answered[n] {
+				r.started[n] = time.Now()
+				return &taken{n, slices.Clone(r.todo), len(r.todo) == 0 && (!first || r.leading == 0)}
+			}
 		}
-		if slot > 0 || r.leading == 0 {
+		if !first || r.leading == 0 {
 			return nil
 		}
 		r.led.Wait()
-	}
-}
-
-// takeAt takes the query at a place of r.todo. r.mu is held.
-func (r *read) takeAt(at, slot int) *taken {
-	n := r.todo[at]
-	r.todo = slices.Delete(r.todo, at, at+1)
-	r.started[n] = time.Now()
-	return &taken{n, slices.Clone(r.todo), len(r.todo) == 0 && (slot > 0 || r.leading == 0)}
-}
-
-// putBack leaves queries that were not asked to the others.
-func (r *read) putBack(all ...*taken) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, t := range all {
-		r.todo = slices.Insert(r.todo, 0, t.n)
-		r.started[t.n] = time.Time{}
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -37,15 +35,7 @@ type session struct {
 	own           limits   // that the session has without ours; ours are never longer
 	set           limits   // of ours that are set now
 	atSavepoint   limits   // of ours that a return to the savepoint leaves
-
-	queue    []*sent // queries that were sent and not answered
-	pipeline *pgconn.Pipeline
-	pipeCtx  context.Context //nolint:containedctx // the pipeline's, while there is one
-	cancel   context.CancelCauseFunc
-	patience *time.Timer  // ends pipeCtx after until
-	until    atomic.Int64 // in ns since 1970
-	starts   int          // answers to the start that are still to come
-	unsent   bool         // whether the queue's end is still to be written
+	sent          *sent    // the query whose answer is next to be read, if one was sent
 }
 
 // limits are time limits on the server, 0 for none.
@@ -53,85 +43,29 @@ type limits struct{ statement, lock time.Duration }
 
 // sent is a query that is on its way.
 type sent struct {
-	question
-	taken  *taken
-	before int   // statements that came before the query
-	cut    error // why the query was cut by us, if it was
+	question question
+	pipeline *pgconn.Pipeline
+	before   int             // statements that came before the query
+	ctx      context.Context //nolint:containedctx // it lives as long as the query
+	cancel   context.CancelFunc
 }
 
-// lead gives the query that is sent together with the start of a session, with nil for none. It is asked where statements
+// lead gives the query that is sent together with the start of a session, or nil for none. It is asked where statements
 // stay prepared only; an error is why the session need not be started.
-type lead func() (*taken, *question, error)
+type lead func() (*question, error)
 
 // column is a column of a table.
 type column struct{ table, name string }
 
-// begin opens a session on a new snapshot, which it exports. check is a further SELECT of tables and columns. A connection
-// of idle is taken first.
-func (s *Source) begin(ctx context.Context, idle *spare, check string, first lead) (*session, error) {
-	return s.open(ctx, idle, "", check, func(net.Conn) {}, first)
+// begin opens a session on a new snapshot, which it exports. check is a further SELECT of tables and columns.
+func (s *Source) begin(ctx context.Context, check string, first lead) (*session, error) {
+	return s.open(ctx, &session{s: s}, check, func(net.Conn) {}, first)
 }
 
 // join opens a further session on a snapshot. The first statement may wait in a pooler for as long as other sessions live:
 // starting takes its connection, which can be closed then. It is not cancelled.
 func (s *Source) join(ctx context.Context, snapshot string, starting func(net.Conn), first lead) (*session, error) {
-	return s.open(ctx, &spare{}, snapshot, "", starting, first)
-}
-
-// joinAtOnce sends the start of a further session, and its first query, over a spare connection where statements stay prepared.
-// await tells what came of it.
-func (s *Source) joinAtOnce(ctx context.Context, idle *spare, snapshot string, first lead) (*session, error) {
-	conn := idle.take()
-	if conn == nil {
-		return nil, errNoSpare
-	}
-	c := s.session(conn, snapshot)
-	if !c.prepared {
-		conn.Release()
-		return nil, errNoSpare
-	}
-	t, q, err := first()
-	if err != nil {
-		conn.Release()
-		return nil, err
-	}
-	if q == nil {
-		conn.Release()
-		return nil, errNoSpare
-	}
-	c.sendStart(ctx, "", t, *q)
-	return c, nil
-}
-
-// await waits for a session that joinAtOnce has started.
-func (c *session) await(ctx context.Context) error {
-	err := c.receiveStart()
-	if err != nil {
-		c.end(ctx)
-		c.s.learn(err, c)
-		err = c.s.safe(context.Cause(ctx), err)
-	}
-	return err
-}
-
-var errNoSpare = errors.New("no spare connection can be started at once")
-
-// spare are idle connections that a round has taken from the pool.
-type spare struct{ conns []*pgxpool.Conn }
-
-func (s *spare) take() *pgxpool.Conn {
-	if len(s.conns) == 0 {
-		return nil
-	}
-	conn := s.conns[0]
-	s.conns = s.conns[1:]
-	return conn
-}
-
-func (s *spare) release() {
-	for conn := s.take(); conn != nil; conn = s.take() {
-		conn.Release()
-	}
+	return s.open(ctx, &session{s: s, snapshot: snapshot}, "", starting, first)
 }
 
 // joinPause is how long no further sessions are tried where they had to wait until the first was done: a pooler may have
@@ -143,45 +77,33 @@ func (s *Source) joins() bool { return time.Now().UnixNano() >= s.joinAfter.Load
 
 func (s *Source) joinLater() { s.joinAfter.Store(time.Now().Add(joinPause).UnixNano()) }
 
-// session is one on conn, before its start.
-func (s *Source) session(conn *pgxpool.Conn, snapshot string) *session {
-	pgc := conn.Conn().PgConn()
-	c := &session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load(), link: linkOf(pgc)}
-	c.prepared = !c.statementMode && s.prepares(pgc, c.link)
-	return c
-}
-
-// open takes a connection and starts a session on it. The pool may hold connections that died with the server since; each of
-// them is tried once.
-func (s *Source) open(
-	ctx context.Context, idle *spare, snapshot, check string, starting func(net.Conn), first lead,
-) (*session, error) {
+// open takes a connection and starts c on it. The pool may hold connections that died with the server since; each of them
+// is tried once.
+func (s *Source) open(ctx context.Context, c *session, check string, starting func(net.Conn), first lead) (*session, error) {
+	snapshot := c.snapshot
 	for attempt := 0; ; attempt++ {
-		conn, err := idle.take(), error(nil)
-		if conn == nil {
-			conn, err = s.pool.Acquire(ctx)
-		}
+		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return nil, s.connecting(ctx, err)
 		}
-		c := s.session(conn, snapshot)
-		var t *taken
+		pgc := conn.Conn().PgConn()
+		*c = session{s: s, conn: conn, snapshot: snapshot, statementMode: s.statementMode.Load(), link: linkOf(pgc)}
+		c.prepared = !c.statementMode && s.prepares(pgc, c.link)
 		var q *question
 		if c.prepared {
-			if t, q, err = first(); err != nil {
+			if q, err = first(); err != nil {
 				conn.Release()
 				return nil, err
 			}
 		}
 		switch start := ctx; {
 		case q != nil:
-			c.sendStart(ctx, check, t, *q)
-			err = c.receiveStart()
+			err = c.startWith(ctx, check, *q)
 		default:
 			if snapshot != "" {
 				start = context.WithoutCancel(ctx)
 			}
-			starting(conn.Conn().PgConn().Conn())
+			starting(pgc.Conn())
 			err = c.start(start, check)
 		}
 		if err == nil {
@@ -189,24 +111,16 @@ func (s *Source) open(
 		}
 		dead := c.lost()
 		c.end(ctx)
-		if !s.learn(err, c) && (snapshot != "" || !dead || attempt > s.max || ctx.Err() != nil) {
-			return nil, s.safe(context.Cause(ctx), err)
+		switch {
+		case pg.NeedsStatements(err) && !c.statementMode:
+			s.statementMode.Store(true)
+		case prepareFails(err) && !s.plain.Swap(true):
+		case c.prepared && misplaced(err) && !s.plain.Swap(true):
+		case exportFails(err) && snapshot == "" && !s.alone.Swap(true):
+		case snapshot != "", !dead, attempt > s.max, ctx.Err() != nil:
+			return nil, s.safe(ctx, err)
 		}
 	}
-}
-
-// learn notes what the failed start of a session says about the server, and returns whether another try may fare better.
-func (s *Source) learn(err error, c *session) bool {
-	switch {
-	case pg.NeedsStatements(err) && !c.statementMode:
-		s.statementMode.Store(true)
-	case prepareFails(err) && !s.plain.Swap(true):
-	case c.prepared && misplaced(err) && !s.plain.Swap(true):
-	case exportFails(err) && c.snapshot == "" && !s.alone.Swap(true):
-	default:
-		return false
-	}
-	return true
 }
 
 // exportFails says whether the server knows no exported snapshots, as some that only speak PostgreSQL's protocol.
@@ -268,95 +182,72 @@ func (c *session) start(ctx context.Context, check string) error {
 	return nil
 }
 
-// sendStart does the same as start with prepared statements, and sends the first query behind them, so that it does not wait
+// startWith does the same as start with prepared statements, and sends the first query behind them, so that it does not wait
 // for their answer. Where one of them fails, the server skips the query too.
-func (c *session) sendStart(ctx context.Context, check string, t *taken, q question) {
+func (c *session) startWith(ctx context.Context, check string, q question) error {
 	c.own = c.link.own // as it was in the transaction before; what it is now is known when the query is on its way
 	c.set = c.limits(q)
 	c.atSavepoint = c.set
-	c.openPipeline(ctx)
-	list := pg.Statement(c.settings()...) + ", " + ownLimits
+	qctx, cancel := context.WithTimeout(ctx, q.statement+time.Second)
+	p := c.conn.Conn().PgConn().StartPipeline(qctx)
+	c.sent = &sent{question: q, pipeline: p, ctx: qctx, cancel: cancel}
+	settings := c.settings()
+	list := pg.Statement(settings...) + ", " + ownLimits
 	var params [][]byte
 	for n, limit := range c.set.settings() {
 		list += fmt.Sprintf(", set_config('%s', $%d, true)", limit.Name, n+1)
 		params = append(params, []byte(limit.Value))
 	}
-	if c.snapshot == "" && c.s.max > 1 && !c.s.alone.Load() {
+	exports := c.snapshot == "" && c.s.max > 1 && !c.s.alone.Load()
+	if exports {
 		list += ", pg_export_snapshot()"
 	}
-	c.starts = c.link.send(c.pipeline, "BEGIN "+readOnly, nil)
+	results := c.link.send(p, "BEGIN "+readOnly, nil)
 	if c.snapshot != "" {
-		c.pipeline.SendQueryParams(c.takeSnapshot(), nil, nil, nil, nil)
-		c.starts++
+		p.SendQueryParams(c.takeSnapshot(), nil, nil, nil, nil)
+		results++
 	}
-	c.starts += c.link.send(c.pipeline, list, params)
+	results += c.link.send(p, list, params)
 	if check != "" {
-		c.starts += c.link.send(c.pipeline, check, nil)
+		results += c.link.send(p, check, nil)
 	}
-	c.starts += c.link.send(c.pipeline, savepoint, nil)
-	c.pipeline.SendFlushRequest() // what has come so far is answered at once
-	c.send(ctx, t, q)
-	c.flush(q)
-}
-
-// receiveStart reads the answers to what sendStart has sent before the query.
-func (c *session) receiveStart() (err error) {
-	for ; c.starts > 0 && err == nil; c.starts-- {
-		err = c.receiveStarted()
+	results += c.link.send(p, savepoint, nil)
+	p.SendFlushRequest() // what has come so far is answered at once
+	c.sendQuery(p, q)
+	err := p.Sync()
+	for n := 0; n < results && err == nil; n++ {
+		err = c.receiveStart(p, len(settings), exports)
 	}
 	switch {
 	case err == nil:
 		c.link.sent()
 	case len(c.link.sending) > 0: // which of them are prepared now is not known
-		c.conn.Conn().Close(c.pipeCtx)
+		c.conn.Conn().Close(qctx)
 	}
 	return err
 }
 
-func (c *session) receiveStarted() error {
-	result, err := c.pipeline.GetResults()
+// receiveStart reads one answer to what startWith has sent before the query.
+func (c *session) receiveStart(p *pgconn.Pipeline, settings int, exports bool) error {
+	result, err := p.GetResults()
 	rr, rows := result.(*pgconn.ResultReader)
 	if err != nil || !rows {
 		return err
 	}
-	r, settings := rr.Read(), len(c.settings())
+	r := rr.Read()
 	switch {
 	case r.Err != nil:
 		return r.Err
 	case len(r.FieldDescriptions) == 2 && r.FieldDescriptions[0].Name == checkTable:
 		c.checked(r.Rows)
 	case len(r.Rows) == 1 && len(r.Rows[0]) > settings:
-		row := r.Rows[0][settings:]
-		c.began(row[0], row[1])
-		if len(row) > 4 {
-			c.snapshot = string(row[4])
+		row := r.Rows[0]
+		c.began(row[settings], row[settings+1])
+		if exports {
+			c.snapshot = string(row[len(row)-1])
 		}
 	}
 	return nil
-}
-
-// openPipeline begins a pipeline, unless there is one.
-func (c *session) openPipeline(ctx context.Context) {
-	if c.pipeline != nil {
-		return
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	c.pipeCtx, c.cancel = ctx, cancel
-	c.pipeline = c.conn.Conn().PgConn().StartPipeline(ctx)
-}
-
-// closePipeline ends the pipeline, with the answers that were not read.
-func (c *session) closePipeline() error {
-	if c.pipeline == nil {
-		return nil
-	}
-	err := c.pipeline.Close()
-	if c.patience != nil {
-		c.patience.Stop()
-	}
-	c.cancel(nil)
-	c.pipeline, c.queue, c.patience = nil, nil, nil
-	return err
 }
 
 // settings are what the transaction sets for itself; those of the DSN come first.
@@ -412,7 +303,10 @@ func (c *session) lost() bool { return c.conn.Conn().IsClosed() }
 // end finishes the transaction, also of a scrape that was cut, and gives the connection back.
 func (c *session) end(ctx context.Context) {
 	defer c.conn.Release() // a closed or dirty connection is destroyed by the pool
-	_ = c.closePipeline()  // why it failed was returned
+	if c.sent != nil {
+		_ = c.sent.pipeline.Close() // why it failed was returned
+		c.sent.cancel()
+	}
 	pgc := c.conn.Conn().PgConn()
 	if c.lost() || pgc.IsBusy() || pgc.TxStatus() == 'I' {
 		return
@@ -451,79 +345,47 @@ var timestamptz = []uint32{pgtype.TimestamptzOID, pgtype.TimestamptzOID}
 // instant is the text of a timestamptz, the same in every zone and style.
 func instant(t time.Time) []byte { return t.UTC().AppendFormat(nil, "2006-01-02 15:04:05.000000+00") }
 
-// ask waits for the answer to the query that was sent first. A failure rolls back to the savepoint, so that the next query
-// finds the transaction sound. again are queries that are still to be asked, since the server skipped them behind one that
-// failed, or since a prepared statement was no longer good.
-func (c *session) ask(ctx context.Context) (rows collector.Rows, again []*taken, err error) {
-	s, pgc := c.queue[0], c.conn.Conn().PgConn()
-	prepared := c.name(s.question) != ""
+// ask runs one query, all in one round trip, unless it was sent with the start; a failure rolls back to the savepoint, so
+// that the next query finds the transaction sound.
+func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
+	sent := c.sent
+	if c.sent = nil; sent == nil {
+		sent = c.send(ctx, q)
+	}
+	defer sent.cancel()
+	qctx, pgc, prepared := sent.ctx, c.conn.Conn().PgConn(), c.name(q) != ""
 	start := time.Now()
-	rows, err = c.receive()
-	if !c.lost() && !c.statementMode && !s.last && pgc.TxStatus() == 'I' {
+	rows, err := c.receive(sent)
+	if !c.lost() && !c.statementMode && !q.last && pgc.TxStatus() == 'I' {
 		// What came after it would be neither of the snapshot nor kept from writing.
 		err = errNoSelect
-		c.conn.Conn().Close(ctx)
+		c.conn.Conn().Close(qctx)
 	}
 	if err == nil {
-		c.keep(ctx, s.question)
-		return rows, nil, nil
+		c.keep(qctx, q)
+		return rows, nil
 	}
 	took := time.Since(start)
-	if c.lost() || pgc.TxStatus() != 'T' || len(c.queue) == 0 {
-		for _, skipped := range c.queue {
-			again = append(again, skipped.taken)
-		}
-		_ = c.closePipeline() // they were skipped
-	}
 	retry := prepared && (misplaced(err) || outdated(err))
-	if !c.lost() && ctx.Err() == nil && pgc.TxStatus() == 'E' && (!s.last || retry) {
+	if !c.lost() && ctx.Err() == nil && pgc.TxStatus() != 'I' && (!q.last || retry) {
 		c.back(ctx)
 		if retry && !c.lost() {
-			c.discard(ctx, s.sql, err)
-			return collector.Rows{}, append([]*taken{s.taken}, again...), nil
+			c.discard(ctx, q.sql, err)
+			return c.ask(ctx, q)
 		}
 	}
-	return collector.Rows{}, again, c.explain(err, s, took)
+	return collector.Rows{}, c.explain(qctx, err, q, took)
 }
 
-// send sends a query, and what must come before it, behind those that were sent before. ask writes it.
-func (c *session) send(ctx context.Context, t *taken, q question) {
-	c.openPipeline(ctx)
-	c.queue = append(c.queue, &sent{question: q, taken: t, before: c.prepare(c.pipeline, q)})
-	c.sendQuery(c.pipeline, q)
-	c.pipeline.SendPipelineSync()
-	c.unsent = true
-}
-
-// flush writes what was sent. The server ends a query at its timeout; the client's own deadline is for a server that does not
-// answer at all.
-func (c *session) flush(q question) {
-	left := q.statement + time.Second
-	c.until.Store(time.Now().Add(left).UnixNano())
-	if c.patience == nil {
-		c.patience = c.wait(left, c.cancel)
-	}
-	if c.unsent {
-		c.unsent = false
-		_ = c.pipeline.Flush() // its error is the answer too
-	}
-}
-
-// wait ends a pipeline after c.until, which moves as queries are answered.
-func (c *session) wait(left time.Duration, cancel context.CancelCauseFunc) (timer *time.Timer) {
-	var mu sync.Mutex // until timer is there
-	mu.Lock()
-	defer mu.Unlock()
-	timer = time.AfterFunc(left, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if left := time.Until(time.Unix(0, c.until.Load())); left > 0 {
-			timer.Reset(left)
-		} else {
-			cancel(context.DeadlineExceeded)
-		}
-	})
-	return timer
+// send sends a query, and what must come before it.
+func (c *session) send(ctx context.Context, q question) *sent {
+	// The server ends the query at its timeout; the client's own deadline is for a server that does not answer at all.
+	qctx, cancel := context.WithTimeout(ctx, q.statement+time.Second)
+	p := c.conn.Conn().PgConn().StartPipeline(qctx)
+	out := &sent{question: q, pipeline: p, before: c.prepare(p, q), ctx: qctx, cancel: cancel}
+	c.sendQuery(p, q)
+	_ = p.Sync() // its error is the answer too
+	return out
 }
 
 // sendQuery sends a query, and the end of the transaction behind the last one.
@@ -607,29 +469,26 @@ func shorter(ours, own time.Duration) time.Duration {
 	return ours
 }
 
-// receive reads the answers to the query that was sent first; its own is the one after the first before.
-func (c *session) receive() (rows collector.Rows, err error) {
-	s := c.queue[0]
-	c.flush(s.question)
-	for n := 0; ; n++ {
-		result, fault := c.pipeline.GetResults()
-		rr, more := result.(*pgconn.ResultReader)
-		switch {
-		case !more:
-		case n == s.before:
-			rows, fault = c.read(rr)
-		default:
-			_, fault = rr.Close()
-		}
-		if err == nil {
-			err = fault
-		}
-		if !more && !errors.As(fault, new(*pgconn.PgError)) || c.lost() { // the end, or no connection
+// receive reads the answers to what was sent; the query's own is the one after the first before.
+func (c *session) receive(s *sent) (rows collector.Rows, err error) {
+	for n := 0; err == nil; n++ {
+		var result any
+		if result, err = s.pipeline.GetResults(); err != nil {
 			break
 		}
+		rr, more := result.(*pgconn.ResultReader)
+		if !more { // the end
+			break
+		}
+		if n == s.before {
+			rows, err = c.read(rr)
+		} else {
+			_, err = rr.Close()
+		}
 	}
-	s.cut = context.Cause(c.pipeCtx)
-	c.queue = c.queue[1:]
+	if closing := s.pipeline.Close(); err == nil {
+		err = closing
+	}
 	return rows, err
 }
 
@@ -680,15 +539,15 @@ func (c *session) read(rr *pgconn.ResultReader) (rows collector.Rows, err error)
 }
 
 // explain says why a query has no answer, in words of ours where there are some.
-func (c *session) explain(err error, s *sent, took time.Duration) error {
+func (c *session) explain(ctx context.Context, err error, q question, took time.Duration) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
-		return c.s.safe(s.cut, err)
+		return c.s.safe(ctx, err)
 	}
-	limit := c.limits(s.question)
+	limit := c.limits(q)
 	switch cause := pg.Message(e, c.s.hide...); {
-	case s.cut != nil && cause == pg.Cancelled:
-		return fmt.Errorf("postgres: %s: %w", pg.Cancelled, s.cut)
+	case ctx.Err() != nil && cause == pg.Cancelled:
+		return fmt.Errorf("postgres: %s: %w", pg.Cancelled, context.Cause(ctx))
 	// A server that speaks another language does not say which limit it was.
 	case cause == pg.StatementTimeout, cause == pg.Cancelled && took >= limit.statement:
 		return fmt.Errorf("postgres: %s: the query took longer than %v", pg.StatementTimeout, limit.statement.Round(time.Millisecond))
@@ -709,9 +568,9 @@ func (s *Source) connecting(ctx context.Context, err error) error {
 	return fmt.Errorf("postgres: %w", pg.Connecting(err))
 }
 
-// safe keeps what the server said, or why we cut it. Errors of the connection name host, user and database,
+// safe keeps what the server said, or that a deadline passed. Errors of the connection name host, user and database,
 // which is more than a log that many may read should say.
-func (s *Source) safe(cut, err error) error {
+func (s *Source) safe(ctx context.Context, err error) error {
 	var e *pgconn.PgError
 	switch {
 	case errors.As(err, &e) && (e.Code == "22023" || e.Code == "42704"):
@@ -723,8 +582,8 @@ func (s *Source) safe(cut, err error) error {
 		return fmt.Errorf("postgres: %s", pg.Message(e, s.hide...))
 	case errors.As(err, &e):
 		return fmt.Errorf("postgres: %s", pg.Message(e, s.hide...))
-	case cut != nil:
-		return fmt.Errorf("postgres: no answer: %w", cut)
+	case ctx.Err() != nil:
+		return fmt.Errorf("postgres: no answer: %w", context.Cause(ctx))
 	case errors.Is(err, errTooManyRows), errors.Is(err, errTooLarge), errors.Is(err, errNoSelect):
 		return fmt.Errorf("postgres: %w", err)
 	}

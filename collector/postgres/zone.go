@@ -35,13 +35,12 @@ func (r *read) zoneCheck() string {
 		quoted[n] = pg.Quote(name)
 	}
 	list := "ARRAY[" + strings.Join(quoted, ",") + "]::text[]"
-	// OFFSET 0 and the subquery keep the planner from reading whole catalogs.
-	return "SELECT n.name AS " + checkTable + ", a.attname FROM" +
-		" (SELECT name, pg_catalog.to_regclass(pg_catalog.quote_ident(name)) AS id FROM unnest(" + list + ") AS n(name) OFFSET 0) AS n" +
-		" CROSS JOIN LATERAL (SELECT attname::text, atttypid FROM pg_catalog.pg_attribute" +
-		" WHERE attrelid = n.id AND attnum > 0 AND NOT attisdropped OFFSET 0) AS a" +
-		" WHERE n.id IS NOT NULL AND a.attname = ANY (" + list + ")" +
-		" AND (SELECT 'pg_catalog.timestamp'::pg_catalog.regtype IN (t.oid, t.typbasetype) FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid)"
+	return "SELECT c.relname AS " + checkTable + ", a.attname FROM unnest(" + list + ") AS n(name)" +
+		" JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(n.name))" +
+		" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped" +
+		" JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" +
+		" WHERE a.attname::text = ANY (" + list + ")" +
+		" AND 'pg_catalog.timestamp'::pg_catalog.regtype IN (t.oid, t.typbasetype)"
 }
 
 // zoneFaults returns the builtin queries that name a column without time zone, by number.
