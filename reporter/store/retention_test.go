@@ -96,11 +96,17 @@ func TestStateStopsGrowing(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { db.Close() })
+		tables := []string{"incidents", "alerts", "deliveries", "claims"}
+		// The test does what autovacuum does, which starts at a moment of its own, and whose ANALYZE keeps rows from being removed.
+		for _, table := range tables {
+			if _, err := db.ExecContext(t.Context(), "ALTER TABLE "+store.Schema+"."+table+" SET (autovacuum_enabled = false)"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		plateau(t, soak(t, s, 40, func() int64 {
 			var all int64
-			for _, table := range []string{"incidents", "alerts", "deliveries", "claims"} {
-				// What autovacuum does on a server that is not as busy with tests.
-				if _, err := db.ExecContext(t.Context(), "VACUUM "+store.Schema+"."+table); err != nil {
+			for _, table := range tables {
+				if _, err := db.ExecContext(t.Context(), "VACUUM (INDEX_CLEANUP ON) "+store.Schema+"."+table); err != nil {
 					t.Fatal(err)
 				}
 				var size int64
