@@ -1,6 +1,8 @@
 package app
 
 import (
+	"encoding/base64"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -183,5 +185,34 @@ func TestGeneratedCredentials(t *testing.T) {
 	}
 	if c := start(t, "web: {username: sre, password: test}\n"); strings.Contains(c.logs.String(), "no credentials are configured") {
 		t.Error("credentials are generated beside configured ones")
+	}
+}
+
+// Profiles are served where they are switched on, to who has the pages' credentials.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	const users = "web: {username: sre, password: test%s}\n"
+	login := []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("sre:test"))}
+	for name, tc := range map[string]struct {
+		pprof, path string
+		header      []string
+		role        string
+		want        int
+	}{
+		"off":                   {"", "/debug/pprof/heap", login, RoleAll, 404},
+		"without a login":       {", pprof: true", "/debug/pprof/heap", nil, RoleAll, 401},
+		"with a login":          {", pprof: true", "/debug/pprof/heap", login, RoleAll, 200},
+		"the list":              {", pprof: true", "/debug/pprof/", login, RoleAll, 200},
+		"a trace":               {", pprof: true", "/debug/pprof/trace?seconds=0.01", login, RoleAll, 200},
+		"of a collector, login": {", pprof: true", "/debug/pprof/goroutine", login, RoleCollector, 200},
+		"of a collector":        {", pprof: true", "/debug/pprof/goroutine", nil, RoleCollector, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := startIn(t, t.TempDir(), fmt.Sprintf(users, tc.pprof), Options{Role: tc.role})
+			if got := r.ask("GET", tc.path, "", tc.header...); got != tc.want {
+				t.Errorf("%d, want %d", got, tc.want)
+			}
+		})
 	}
 }

@@ -128,6 +128,9 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 		return nil, err
 	}
 	mux.Handle("/-/reload", a.access.forPages(http.HandlerFunc(a.handleReload)))
+	if c.Web.Pprof {
+		mux.Handle(profilePath, a.access.profiles())
+	}
 	if err := a.listen(ctx, c, mux); err != nil {
 		return nil, err
 	}

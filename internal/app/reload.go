@@ -66,6 +66,7 @@ func restartOnly(old, c *config.Config) error {
 	}
 	changed("web.listen_addresses", fmt.Sprint(old.Web.ListenAddresses) != fmt.Sprint(c.Web.ListenAddresses))
 	changed("web.config_file", old.Web.ConfigFile != c.Web.ConfigFile)
+	changed("web.pprof", old.Web.Pprof != c.Web.Pprof)
 	changed("state.path", old.State.Path != c.State.Path)
 	changed("state.dsn", old.State.DSN.Reveal() != c.State.DSN.Reveal())
 	changed("log", old.Log != c.Log)

@@ -73,7 +73,8 @@ type Log struct {
 }
 
 // Web is where the program listens; ConfigFile is exporter-toolkit's (TLS, basic auth for everything). The token and the
-// user guard the pages and the reload. AllowedHosts are further names of the program for a loopback listener without them.
+// user guard the pages, the reload and, with Pprof, profiles of the process. AllowedHosts are further names of the program for a
+// loopback listener without them.
 type Web struct {
 	ListenAddresses []string    `mapstructure:"listen_addresses"`
 	AllowedHosts    []string    `mapstructure:"allowed_hosts"`
@@ -83,6 +84,7 @@ type Web struct {
 	Username        string      `mapstructure:"username"`
 	Password        secret.Text `mapstructure:"password"`
 	PasswordFile    string      `mapstructure:"password_file"`
+	Pprof           bool        `mapstructure:"pprof"`
 }
 
 // State is where the reporter keeps its journal and deliveries: in PostgreSQL if DSN is set, else in SQLite in Path.
@@ -339,6 +341,7 @@ func defaults() map[string]any {
 		"web::username":               "",
 		"web::password":               "",
 		"web::password_file":          "",
+		"web::pprof":                  false,
 		"state::path":                 "./data",
 		"state::dsn":                  "",
 		"state::dsn_file":             "",

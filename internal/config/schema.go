@@ -73,12 +73,13 @@ func collectComments(n *yaml.Node, path string, into map[string]string) {
 			sub := join(path, key.Value)
 			var parts []string
 			for _, c := range []string{key.HeadComment, key.LineComment, value.LineComment} {
-				// Examples that are commented out are not descriptions, nor is what stands above a blank line.
+				// Examples that are commented out are not descriptions, nor is what stands above a blank line, nor "default", which is
+				// given as such.
 				c = c[strings.LastIndex(c, "\n\n")+1:]
 				var lines []string
 				for line := range strings.Lines(c) {
 					line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "#"))
-					if line != "" && !commentedOut.MatchString(line) {
+					if line != "" && line != "default" && !commentedOut.MatchString(line) {
 						lines = append(lines, line)
 					}
 				}

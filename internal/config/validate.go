@@ -319,6 +319,10 @@ func (c *Config) validateWeb(p *Problems) {
 			p.Add(key, safetext.Quote(host, 80)+" is no host name or address", "write it without scheme and port, such as reporter.example.org")
 		}
 	}
+	if c.Web.Pprof && c.Web.Username == "" && c.Web.BearerToken.Empty() && c.Web.ConfigFile == "" &&
+		!p.Broken("web.username", "web.bearer_token", "web.config_file") && !p.given["web.bearer_token_file"] {
+		p.Add("web.pprof", "needs credentials", "set web.username and web.password_file, or web.bearer_token_file")
+	}
 	pair := func(section, username string, noPassword bool) {
 		user, password := section+".username", section+".password"
 		switch {

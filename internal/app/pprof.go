@@ -1,0 +1,20 @@
+package app
+
+import (
+	"net/http"
+	"net/http/pprof" // it also serves on http.DefaultServeMux, which nothing here serves
+)
+
+// profilePath is where profiles of the process are, as Go's tools expect them: https://pkg.go.dev/net/http/pprof
+const profilePath = "/debug/pprof/"
+
+// profiles serves them to who may act on pages.
+func (a *access) profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc(profilePath, pprof.Index)
+	mux.HandleFunc(profilePath+"cmdline", pprof.Cmdline)
+	mux.HandleFunc(profilePath+"profile", pprof.Profile)
+	mux.HandleFunc(profilePath+"symbol", pprof.Symbol)
+	mux.HandleFunc(profilePath+"trace", pprof.Trace)
+	return a.forPages(a.forActions(mux))
+}
