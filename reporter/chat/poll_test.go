@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -355,10 +356,11 @@ func TestReplicasNeverPollAtTheSameTime(t *testing.T) {
 	}
 }
 
-// atOnce is a bot whose server answers polls at once, with nothing.
+// atOnce is a bot whose server answers polls at once, with nothing or with an error.
 type atOnce struct {
 	chat.Bot
 	polls chan time.Time
+	err   error
 }
 
 func (b *atOnce) Poll(ctx context.Context, from int64) (reporter.Updates, error) {
@@ -366,14 +368,14 @@ func (b *atOnce) Poll(ctx context.Context, from int64) (reporter.Updates, error)
 	case b.polls <- time.Now():
 	case <-ctx.Done():
 	}
-	return reporter.Updates{Next: from}, ctx.Err()
+	return reporter.Updates{Next: from}, cmp.Or(b.err, ctx.Err())
 }
 
 // A server that does not wait for updates, such as a proxy in front of it, is not asked without a pause.
 func TestEmptyPollsThatAreAnsweredAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	bot := &atOnce{w.newBot(), make(chan time.Time)}
+	bot := &atOnce{w.newBot(), make(chan time.Time), nil}
 	w.stop = w.listenAs(w.store, bot)
 	last := <-bot.polls
 	for range 3 {
@@ -385,24 +387,10 @@ func TestEmptyPollsThatAreAnsweredAtOnce(t *testing.T) {
 	}
 }
 
-// failing fails all polls.
-type failing struct {
-	chat.Bot
-	polls chan time.Time
-}
-
-func (b *failing) Poll(ctx context.Context, _ int64) (reporter.Updates, error) {
-	select {
-	case b.polls <- time.Now():
-	case <-ctx.Done():
-	}
-	return reporter.Updates{}, errors.New("connection refused")
-}
-
 func TestPollsThatFailAreRepeatedLessAndLessOften(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	bot := &failing{w.newBot(), make(chan time.Time)}
+	bot := &atOnce{w.newBot(), make(chan time.Time), errors.New("connection refused")}
 	w.stop = w.listenAs(w.store, bot)
 	last := <-bot.polls
 	for _, least := range []time.Duration{chat.HurriedMin, 2 * chat.HurriedMin, chat.HurriedMax, chat.HurriedMax} {
