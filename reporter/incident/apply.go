@@ -45,7 +45,8 @@ type Outcome struct {
 //   - An episode is a cluster, a fingerprint and a startsAt. Its state follows from what was received of it and when (see
 //     settle), so that repeats, and copies in another order, end in the same state.
 //   - An episode belongs to one incident, from its first event on. A new one joins the open incident of its group, else that of
-//     the group's oldest firing alert, else one of its group that ended at most ReopenWithin before, else it opens one.
+//     the oldest firing alert in its webhook, else one of its group that ended at most ReopenWithin before, else one that an
+//     alert of its webhook was in, else it opens one.
 //   - An incident takes no alert that started ChronicAfter or more after its start, and is chronic from then on.
 //   - It is over when none of its alerts is firing, unless the last webhook of its group left alerts out.
 //   - An alert whose route makes heartbeats is no incident (see beats); one that an incident has goes on updating it.
@@ -218,15 +219,15 @@ type state struct {
 	byKey    map[string][]*work
 	episodes map[episode]ref
 	byAlert  map[alertKey][]ref
-	adopted  map[episode]ref  // those of incidents that were the default cluster's, without their cluster
-	groups   map[string]*work // the incident of the oldest firing alert of a group that is known, by key
+	adopted  map[episode]ref       // those of incidents that were the default cluster's, without their cluster
+	related  map[string]*relatives // by key
 	ignored  int
 }
 
 func newState(cfg Config, view reporter.JournalView) *state {
 	j := &state{
 		cfg: cfg, now: micro(view.Now), taken: maps.Clone(view.Taken), byKey: map[string][]*work{}, episodes: map[episode]ref{},
-		byAlert: map[alertKey][]ref{}, adopted: map[episode]ref{}, groups: map[string]*work{},
+		byAlert: map[alertKey][]ref{}, adopted: map[episode]ref{}, related: map[string]*relatives{},
 	}
 	if j.taken == nil {
 		j.taken = map[string]bool{}
@@ -306,6 +307,9 @@ func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 		w.StartedAt, w.joined = earlier(w.StartedAt, e.StartsAt), true
 		r = ref{w, len(w.Alerts) - 1}
 		j.index(r)
+		if of := j.related[j.cfg.key(e, route)]; of != nil {
+			of.add(w, e.Firing)
+		}
 	} else if set := j.cfg.routeNamed(r.in.Route).Severity; set != "" {
 		e.Labels = maps.Clone(e.Labels)
 		e.Labels["severity"] = set
@@ -355,24 +359,25 @@ func (j *state) place(e reporter.AlertEvent, route Route, group []reporter.Alert
 	if own != nil && own.lasts() {
 		return own
 	}
-	if j.cfg.By != ByAlert {
-		if w := j.ofOldest(key, route, group); w != nil && w.lasts() && j.fits(w, e) {
+	if j.cfg.By == ByAlert {
+		group = []reporter.AlertEvent{e}
+	}
+	of := j.relativesOf(key, route, group)
+	for _, w := range of.firing {
+		if w.lasts() && j.fits(w, e) {
 			return w
 		}
 	}
 	if own != nil {
 		return own
 	}
-	// The alert's own last incident, where another group of the same route delivered it first then.
-	var before *work
-	for _, r := range j.byAlert[alertKey{e.Cluster, e.Fingerprint}] {
-		if r.in.Route == route.Name && r.alert().StartsAt.Before(e.StartsAt) && j.fits(r.in, e) &&
-			(before == nil || r.in.StartedAt.After(before.StartedAt)) {
-			before = r.in
+	for _, w := range of.all {
+		if w.StartedAt.Before(e.StartsAt) && j.fits(w, e) && (own == nil || w.StartedAt.After(own.StartedAt)) {
+			own = w
 		}
 	}
-	if before != nil {
-		return before
+	if own != nil {
+		return own
 	}
 	w := &work{fresh: true, Incident: reporter.Incident{
 		Key: key, Cluster: e.Cluster, Route: route.Name, StartedAt: e.StartsAt, State: reporter.IncidentResolved,
@@ -397,20 +402,42 @@ func (j *state) fits(w *work, e reporter.AlertEvent) bool {
 	return !e.StartsAt.After(end.Add(j.cfg.ReopenWithin))
 }
 
-// ofOldest is the incident of the group's oldest firing alert that is known, of the same route.
-func (j *state) ofOldest(key string, route Route, group []reporter.AlertEvent) *work {
-	w, done := j.groups[key]
-	if done {
-		return w
+// relatives are the incidents that the alerts of a webhook are or were in, of one route, by the start of these alerts. Other groups
+// may have delivered them first: the route was edited since, or several send them.
+type relatives struct {
+	firing []*work // those of episodes that fire
+	all    []*work
+	seen   map[*work]bool // true for those that are in firing
+}
+
+func (of *relatives) add(w *work, firing bool) {
+	was, known := of.seen[w]
+	if !known {
+		of.all = append(of.all, w)
 	}
+	if firing && !was {
+		of.firing = append(of.firing, w)
+	}
+	of.seen[w] = was || firing
+}
+
+func (j *state) relativesOf(key string, route Route, group []reporter.AlertEvent) *relatives {
+	if of := j.related[key]; of != nil {
+		return of
+	}
+	of := &relatives{seen: map[*work]bool{}}
 	for _, e := range group { // ordered by start
-		if r, ok := j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]; ok && e.Firing && r.in.Route == route.Name && r.in.lasts() {
-			w = r.in
-			break
+		if r, ok := j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]; ok && e.Firing && r.in.Route == route.Name {
+			of.add(r.in, true)
+		}
+		for _, r := range j.byAlert[alertKey{e.Cluster, e.Fingerprint}] {
+			if r.in.Route == route.Name {
+				of.add(r.in, false)
+			}
 		}
 	}
-	j.groups[key] = w
-	return w
+	j.related[key] = of
+	return of
 }
 
 func compareBool(a, b bool) int {

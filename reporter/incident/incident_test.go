@@ -200,6 +200,12 @@ func TestHistories(t *testing.T) {
 	one := func(es ...reporter.AlertEvent) []reporter.AlertEvent { return es }
 	byAlert, chronic := config, config
 	byAlert.By, chronic.ChronicAfter = incident.ByAlert, 24*time.Hour
+	routed := config
+	matchers, err := incident.ParseMatchers(`alertname="Z"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routed.Routes = []incident.Route{{Name: "z", Matchers: matchers, Receivers: config.Receivers, MinDuration: config.MinDuration}}
 	named := func(e reporter.AlertEvent, name string) reporter.AlertEvent {
 		e.Labels = map[string]string{"alertname": name}
 		return e
@@ -263,6 +269,11 @@ func TestHistories(t *testing.T) {
 		"another group, same episode":        {config, hooks{one(event("a", 0, -1)), one(group("h", event("a", 0, -1))), one(group("h", event("a", 0, 30)))}, "0-30 (1)"},
 		"another group's new alert":          {config, hooks{one(event("a", 0, -1)), one(group("h", event("a", 0, -1)), group("h", event("b", 10, 20)))}, "0-… (0)"},
 		"a changed group continues":          {config, hooks{one(event("a", 0, 20)), one(group("h", event("a", 30, 40)))}, "0-40 (1)"},
+		"one of them, late":                  {config, hooks{one(event("a", 0, 20)), one(group("h", event("a", 30, -1)), group("h", event("b", 36, -1)))}, "0-… (1)"},
+		"another one, first":                 {config, hooks{one(event("a", 0, 20)), one(group("h", event("a", 34, -1)), group("h", event("b", 33, -1)))}, "0-… (1)"},
+		"beside a chronic one":               {chronic, hooks{one(event("w", 0, -1)), one(event("a", 2000, 2020)), one(group("h", event("w", 0, -1)), group("h", event("a", 2030, -1)), group("h", event("b", 2036, -1)))}, "0-chronic 2000-… (1)"},
+		"of another route continues nothing": {routed, hooks{one(named(event("a", 0, 20), "Z")), one(group("h", event("a", 30, -1)), group("h", event("b", 36, -1)))}, "0-20 30-… (1)"},
+		"each alert by itself":               {byAlert, hooks{one(event("a", 0, 20)), one(group("h", event("a", 30, -1)), group("h", event("b", 34, -1)))}, "0-… 34-… (1)"},
 		"clusters are apart":                 {config, hooks{one(of("p", event("a", 0, -1))), one(of("s", event("a", 0, 20)))}, "0-… 0-20 (1)"},
 		"a cluster gets a name":              {config, hooks{one(event("a", 0, -1)), one(of("p", event("a", 0, 20)))}, "0-20 (1)"},
 	} {
