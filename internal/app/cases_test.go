@@ -61,7 +61,7 @@ func cases(t *testing.T, name string, test func(t *testing.T, in *casePosts)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { st.Close() })
-			test(t, newCasePosts(t, st, c.Posts))
+			test(t, newCasePosts(t, st, slices.Clone(c.Posts))) // Tests append to it.
 		})
 	}
 }
