@@ -32,8 +32,9 @@ type Batch struct {
 // Outcome counts what Apply did, for metrics and the log.
 type Outcome struct {
 	Closed  []reporter.Incident
-	Due     int // postmortems
-	Ignored int // alerts whose route ignores them
+	Due     int                   // postmortems
+	Ignored int                   // alerts whose route ignores them
+	Ahead   []reporter.AlertEvent // resolves of unknown episodes that start in the future, which nothing can be made of
 
 	Heartbeats       int // alerts that are heartbeats
 	Missed, Returned []reporter.HeartbeatOutage
@@ -53,8 +54,12 @@ type Outcome struct {
 func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChanges, Outcome) {
 	j := newState(cfg, view)
 	events := make([]reporter.AlertEvent, 0, len(b.Alerts))
+	var early []reporter.AlertEvent
 	for _, e := range b.Alerts {
+		starts := e.StartsAt
 		if ahead := normalize(&e, view.Now); ahead && !j.continues(&e) && !e.Firing {
+			e.StartsAt = starts
+			early = append(early, e)
 			continue // Nothing is known of this episode, and it cannot have been.
 		}
 		events = append(events, e)
@@ -92,6 +97,7 @@ func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChan
 		}
 	}
 	out, did := j.finish()
+	did.Ahead = early
 	hearts := newBeats(cfg, view)
 	if cfg.hasHeartbeats() {
 		hearts.receive(events)

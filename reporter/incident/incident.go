@@ -164,6 +164,11 @@ func (j *Journal) apply(ctx context.Context, b Batch, incidents []string) error 
 		j.closed.WithLabelValues(string(in.CloseReason)).Inc()
 		j.log.Info("incident closed", "incident", in.ID, "reason", in.CloseReason, "duration", in.Duration())
 	}
+	if len(did.Ahead) > 0 {
+		e := did.Ahead[0]
+		j.log.Warn("resolves of alerts that start in the future, and were never received firing, are ignored: set the sender's clock",
+			"cluster", e.Cluster, "alerts", len(did.Ahead), "first", e.Labels["alertname"], "starts", e.StartsAt, "received", e.ReceivedAt)
+	}
 	j.postmortems.Add(float64(did.Due))
 	j.ignored.Add(float64(did.Ignored))
 	j.noteHeartbeats(did)

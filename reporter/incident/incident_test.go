@@ -286,6 +286,36 @@ func TestHistories(t *testing.T) {
 	}
 }
 
+// Nothing can be made of a resolve that has not begun yet by our clock, unless its firing was received; the log names the cause.
+func TestResolvesFarAhead(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	m.clock = at(60)
+	var log strings.Builder
+	j := incident.New(config, m, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+	if err := j.Accept(t.Context(), []reporter.AlertEvent{event("a", 66, 80), event("b", 70, 80), event("c", 64, 65)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := summary(m); got != "64-65 (0)" {
+		t.Errorf("incidents are %s", got)
+	}
+	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "alerts=2 first=A starts=2026-04-22T01:06:00") {
+		t.Errorf("the log says %s", got)
+	}
+	log.Reset()
+	m.clock = at(70)
+	if err := j.Accept(t.Context(), []reporter.AlertEvent{event("d", 80, -1)}); err != nil {
+		t.Fatal(err)
+	}
+	m.clock = at(71)
+	if err := j.Accept(t.Context(), []reporter.AlertEvent{event("d", 80, 90)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := summary(m); got != "64-71 (0)" || strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("incidents are %s, the log says %s", got, &log)
+	}
+}
+
 func TestNames(t *testing.T) {
 	t.Parallel()
 	label := func(e reporter.AlertEvent, group, id string) reporter.AlertEvent {
