@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
@@ -25,6 +26,11 @@ func TestAStateThatIsGoneIsNoticed(t *testing.T) {
 	}
 	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "deleted while the program runs") {
 		t.Errorf("a deleted file: %v", err)
+	}
+	// What is accepted now would be lost with the process: a sender must try again.
+	err := s.Update(t.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges { return reporter.JournalChanges{} })
+	if err == nil || !strings.Contains(err.Error(), "deleted while the program runs") {
+		t.Errorf("an update of a deleted file: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -141,8 +141,11 @@ type tx struct {
 	wake *bool // set where a delivery is put into the state
 }
 
-// tx runs fn in one writing transaction: all of it is kept, or nothing.
+// tx runs fn in one writing transaction: all of it is kept, or nothing. What would be written to a file that is gone is refused.
 func (s *Store) tx(ctx context.Context, fn func(tx) error) error {
+	if err := s.checkFile(); err != nil {
+		return err
+	}
 	raw, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("transaction: %w", err)
