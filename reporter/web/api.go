@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -63,9 +64,31 @@ func apiError(w http.ResponseWriter, code int, text string) {
 	w.Write(append(b, '\n'))
 }
 
+// checkParameters refuses what would be ignored: a list would be taken for what was asked for.
+func checkParameters(query string, filters []string) error {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return fmt.Errorf("parameters cannot be read: %w", err)
+	}
+	known := append(slices.Clone(filters), "limit", "after")
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		switch {
+		case !slices.Contains(known, name):
+			return fmt.Errorf("unknown parameter %.40q (have %s)", name, strings.Join(known, ", "))
+		case len(q[name]) > 1:
+			return fmt.Errorf("%s: is given %d times", name, len(q[name]))
+		}
+	}
+	return nil
+}
+
 // list streams what a source gives as {"KEY": […], "next": CURSOR}. No query is open while the client reads: a slow one holds a
 // batch, and nothing of the database.
-func (p *Pages) list(w http.ResponseWriter, r *http.Request, key string, read source) {
+func (p *Pages) list(w http.ResponseWriter, r *http.Request, key string, filters []string, read source) {
+	if err := checkParameters(r.URL.RawQuery, filters); err != nil {
+		apiError(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	limit := limitDefault
 	if s := r.URL.Query().Get("limit"); s != "" {
 		var err error
@@ -186,7 +209,7 @@ func (p *Pages) said(bad *badRequest) *badQuery {
 func (p *Pages) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, _, bad := readFilter(q, p.cfg.Settings().Zone)
-	p.list(w, r, "incidents", func(ctx context.Context, limit int) ([]item, error) {
+	p.list(w, r, "incidents", []string{"state", "severity", "team", "cluster", "from", "to", "q"}, func(ctx context.Context, limit int) ([]item, error) {
 		if bad != nil {
 			return nil, p.said(bad)
 		}
@@ -291,7 +314,7 @@ func (p *Pages) apiDeliveries(w http.ResponseWriter, r *http.Request) {
 		State: reporter.DeliveryState(q.Get("state")), Receiver: q.Get("receiver"), Kind: reporter.DeliveryKind(q.Get("kind")),
 		Subject: q.Get("subject"),
 	}
-	p.list(w, r, "deliveries", func(ctx context.Context, limit int) ([]item, error) {
+	p.list(w, r, "deliveries", []string{"state", "receiver", "kind", "subject"}, func(ctx context.Context, limit int) ([]item, error) {
 		switch {
 		case f.State != "" && !slices.Contains(deliveryStates, f.State):
 			return nil, p.said(&badRequest{"bad_state", []any{q.Get("state")}})
@@ -369,7 +392,7 @@ func (p *Pages) apiReports(w http.ResponseWriter, r *http.Request) {
 	}
 	last := before
 	begun := false
-	p.list(w, r, "reports", func(ctx context.Context, limit int) ([]item, error) {
+	p.list(w, r, "reports", []string{"name", "from", "to"}, func(ctx context.Context, limit int) ([]item, error) {
 		if !begun {
 			if err := prepare(); err != nil {
 				return nil, err

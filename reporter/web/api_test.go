@@ -86,6 +86,11 @@ func TestAPI(t *testing.T) {
 		"/api/v1/deliveries?subject=%00": "not valid",
 		"/api/v1/reports?after=x":        "after: want the next",
 		"/api/v1/reports?to=x":           "to: want a date",
+		"/api/v1/incidents?sevrity=x":    `unknown parameter "sevrity" (have state, severity, team, cluster, from, to, q, limit, after)`,
+		"/api/v1/reports?state=sent":     `unknown parameter "state" (have name, from, to, limit, after)`,
+		"/api/v1/deliveries?q=x&state=x": `unknown parameter "q"`,
+		"/api/v1/incidents?q=a&q=b":      "q: is given 2 times",
+		"/api/v1/incidents?q=%zz":        "parameters cannot be read",
 	} {
 		if code, a := ask(t, w, path); code != 400 || !strings.Contains(a.Error, want) {
 			t.Errorf("%s: %d %q, want %q", path, code, a.Error, want)
@@ -125,9 +130,10 @@ func TestAPICursors(t *testing.T) {
 	}
 	for limit := 1; limit < 25; limit++ {
 		for list, want := range map[string][]string{"incidents": incidents, "deliveries": deliveries, "reports": reports} {
+			filter := map[string]string{"incidents": "severity=critical", "deliveries": "state=", "reports": "name="}[list]
 			var got []string
 			for after := ""; ; {
-				_, a := ask(t, w, fmt.Sprintf("/api/v1/%s?limit=%d&severity=critical&after=%s", list, limit, url.QueryEscape(after)))
+				_, a := ask(t, w, fmt.Sprintf("/api/v1/%s?limit=%d&%s&after=%s", list, limit, filter, url.QueryEscape(after)))
 				items := append(append(a.Incidents, a.Deliveries...), a.Reports...)
 				for _, it := range items {
 					id := fmt.Sprint(it["id"])
