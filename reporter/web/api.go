@@ -209,7 +209,8 @@ func (p *Pages) said(bad *badRequest) *badQuery {
 func (p *Pages) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, _, bad := readFilter(q, p.cfg.Settings().Zone)
-	p.list(w, r, "incidents", []string{"state", "severity", "team", "cluster", "from", "to", "q"}, func(ctx context.Context, limit int) ([]item, error) {
+	filters := []string{"state", "severity", "team", "cluster", "from", "to", "q"}
+	p.list(w, r, "incidents", filters, func(ctx context.Context, limit int) ([]item, error) {
 		if bad != nil {
 			return nil, p.said(bad)
 		}
