@@ -449,7 +449,15 @@ func (g *dayGroup) truth() (out []outage) {
 		s := *spans[n]
 		for n+1 < len(spans) && spans[n+1].frozen { // It is the same episode for all who hear of it.
 			n++
-			s.to, s.ended, s.sent = spans[n].to, spans[n].ended, s.sent || spans[n].sent
+			next := spans[n]
+			if next.sent {
+				s.to, s.ended, s.sent = next.to, next.ended, true
+				continue
+			}
+			g.cluster.day.unsent++
+			if s.sent && !s.ended && g.cluster.api { // The API lists the alert, as if it had not ended.
+				s.to = next.to
+			}
 		}
 		s.from, s.to = s.from.Add(g.cluster.ahead), s.to.Add(g.cluster.ahead)
 		if !s.sent {
