@@ -108,6 +108,10 @@ func (s Statement) Numbered(names ...string) (string, error) {
 	at := 0
 	for _, m := range s.marks {
 		b.WriteString(s.text[at:m.start])
+		// "AND@until" is a key word and a name, but "AND$1" would be one identifier.
+		if m.start > 0 && inWord(s.text[m.start-1]) {
+			b.WriteByte(' ')
+		}
 		b.WriteByte('$')
 		b.WriteString(strconv.Itoa(slices.Index(names, m.name) + 1))
 		at = m.end
@@ -234,6 +238,23 @@ func (l *lexer) quoted(rest string, quote byte, escapes bool, unclosed error) er
 	return unclosed
 }
 
+// continued reads the rest of a string with escapes that goes on in a further line: its escapes hold there, too
+// (PostgreSQL documentation, 4.1.2.1).
+func (l *lexer) continued() error {
+	for {
+		rest := l.rest()
+		next := strings.TrimLeft(rest, " \t\r\n\f\v")
+		between := len(rest) - len(next)
+		if !strings.HasPrefix(next, "'") || !strings.ContainsAny(rest[:between], "\r\n") {
+			return nil
+		}
+		l.at += between
+		if err := l.quoted(next, '\'', true, errString); err != nil {
+			return err
+		}
+	}
+}
+
 // dollar reads a string in dollar quotes.
 func (l *lexer) dollar() error {
 	rest := l.rest()
@@ -266,7 +287,11 @@ func (l *lexer) word() error {
 		switch word {
 		case "e", "E", "b", "B", "x", "X", "n", "N":
 			l.at += n
-			return l.quoted(rest[n:], '\'', word == "e" || word == "E", errString)
+			escapes := word == "e" || word == "E"
+			if err := l.quoted(rest[n:], '\'', escapes, errString); err != nil || !escapes {
+				return err
+			}
+			return l.continued()
 		}
 	}
 	l.at += n
@@ -320,9 +345,11 @@ func isLetter(c byte) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
 }
 
+func inWord(c byte) bool { return isLetter(c) || c == '$' || c >= '0' && c <= '9' }
+
 func wordLength(s string) int {
 	n := 1
-	for n < len(s) && (isLetter(s[n]) || s[n] == '$' || s[n] >= '0' && s[n] <= '9') {
+	for n < len(s) && inWord(s[n]) {
 		n++
 	}
 	return n
