@@ -109,17 +109,17 @@ func parseFault(err error) string {
 	return "the DSN cannot be used: " + wantDSN
 }
 
-// startup are the parameters that poolers take at the start of a connection.
-var startup = map[string]bool{"application_name": true, "client_encoding": true}
+const clientEncoding = "client_encoding"
 
-// takeSettings moves what a pooler would refuse out of the startup parameters.
+// takeSettings moves what a pooler would refuse out of the startup parameters, which leaves application_name and
+// client_encoding.
 func (c *Config) takeSettings() error {
 	params := c.Pool.ConnConfig.RuntimeParams
 	settings := map[string]string{}
 	for name, value := range params {
 		lower := strings.ToLower(name)
-		switch {
-		case lower == "options":
+		switch lower {
+		case "options":
 			left, err := readOptions(value, settings)
 			if err != nil {
 				return err
@@ -130,12 +130,13 @@ func (c *Config) takeSettings() error {
 				params[name] = left
 			}
 			continue
-		case lower == "fallback_application_name":
+		case "fallback_application_name":
 			if params["application_name"] == "" {
 				params["application_name"] = value
 			}
-		case startup[lower]:
+		case "application_name":
 			continue
+		case clientEncoding: // it is always UTF8
 		default:
 			if _, both := settings[lower]; !both { // options come after the parameters for PostgreSQL, too
 				settings[lower] = value
@@ -146,7 +147,8 @@ func (c *Config) takeSettings() error {
 	if params["application_name"] == "" {
 		params["application_name"] = "awoooi-reporter"
 	}
-	params["client_encoding"] = "UTF8"
+	params[clientEncoding] = "UTF8"
+	delete(settings, clientEncoding) // of the options
 	c.TimeZone = settings["timezone"]
 	delete(settings, "timezone")
 	for name, value := range settings {

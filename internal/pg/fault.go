@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/awoooi/awoooi-reporter/internal/neterr"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 // The causes of errors of PostgreSQL that are not those of any connection.
@@ -142,8 +143,11 @@ func pooler(message string) string {
 	return "the pooler refuses the connection"
 }
 
-// Message returns what a server said of a statement, by its cause where that is one of ours. hide are texts that it must
-// not show: what holds one of them is left out.
+// longestMessage leaves space for what is said around a server's message within safetext.MaxError.
+const longestMessage = 300
+
+// Message returns what a server said of a statement, cut where it is long, by its cause where that is one of ours. hide are
+// texts that it must not show: what holds one of them is left out.
 func Message(e *pgconn.PgError, hide ...string) string {
 	switch {
 	case e.Code == codeLock:
@@ -162,7 +166,7 @@ func Message(e *pgconn.PgError, hide ...string) string {
 			return "the server refuses the statement (SQLSTATE " + e.Code + ")"
 		}
 	}
-	return fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code)
+	return fmt.Sprintf("%s (SQLSTATE %s)", safetext.Line(e.Message, longestMessage), e.Code)
 }
 
 // IsLockTimeout says whether the statement waited too long for a lock.
