@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,7 +86,7 @@ func Open(c Config) (*Source, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	// Labels are PostgreSQL's own text of a value, in these styles.
-	s.settings = append(s.settings, cfg.Settings...)
+	s.settings = append(s.settings, slices.DeleteFunc(cfg.Settings, func(set pg.Setting) bool { return set.Name == plainStrings.Name })...)
 	s.settings = append(s.settings, pg.Setting{Name: "DateStyle", Value: "ISO"}, pg.Setting{Name: "IntervalStyle", Value: "postgres"},
 		pg.Setting{Name: "extra_float_digits", Value: "3"}, pg.Setting{Name: "bytea_output", Value: "hex"})
 	if password := cfg.Pool.ConnConfig.Password; password != "" {
@@ -111,21 +112,27 @@ func (s *Source) setZone(own, dsn string) error {
 	name := "UTC"
 	switch {
 	case own != "":
-		if zone, err := time.LoadLocation(own); err == nil && own != "Local" {
-			s.zone = zone
-		} else {
+		if s.zone = location(own); s.zone == nil {
 			return fmt.Errorf("timezone: unknown zone %q, want an IANA zone such as Asia/Taipei", own)
 		}
 		name, s.declared = own, true
 	case dsn != "":
-		if zone, err := time.LoadLocation(dsn); err == nil && dsn != "Local" {
-			s.zone = zone // else the server knows it, as it does "-08" or "PST8PDT"
-		}
+		s.zone = location(dsn) // nil for one that only the server knows, such as "-08"
 		name, s.declared = dsn, true
 	}
 	s.utc = name == "UTC"
 	s.settings = append(s.settings, pg.Setting{Name: "TimeZone", Value: name})
 	return nil
+}
+
+// location returns the zone of that name, and nil where there is none. "Local" and "localtime" are those of a machine: the
+// server's are others.
+func location(name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" || name == "localtime" {
+		return nil
+	}
+	return zone
 }
 
 // Close ends the connections.

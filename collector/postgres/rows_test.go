@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/collector/postgres"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
@@ -126,6 +127,10 @@ func TestValues(t *testing.T) {
 		"numeric infinity":        {"SELECT 'Infinity'::numeric AS value", "error: the text is not a finite number"},
 		"numeric 10^400":          {"SELECT 10::numeric ^ 400 AS value", "error: the number is out of range"},
 		"numeric 10^308":          {"SELECT 10::numeric ^ 308 AS value", "1e+308"},
+		"numeric 10^-400":         {"SELECT ('0.' || repeat('0', 400) || '1')::numeric AS value", "error: the number is out of range"},
+		"a text of 10^-400":       {"SELECT '1e-400' AS value", "error: the number is out of range"},
+		"a zero of many digits":   {"SELECT 0::numeric(400, 390) AS value", "0"},
+		"a zero with an exponent": {"SELECT '0.0e-9' AS value", "0"},
 		"a relkind":               {"SELECT relkind AS value FROM pg_class WHERE relname = 'pg_class'", "error: the text is not a finite number"},
 		"a hexadecimal text":      {"SELECT '0x10' AS value", "error: the text is not a finite number"},
 		"bit":                     {"SELECT B'101' AS value", "error: a bit string is not a finite number"},
@@ -137,7 +142,7 @@ func TestValues(t *testing.T) {
 		"another column twice":    {"SELECT 1 AS value, 2 AS x, 3 AS x", "1"},
 		"a sum that is too large": {"SELECT sum(x) AS value FROM (VALUES (1e308::float8), (1e308)) AS v(x)", "error: value out of range: overflow"},
 		"no columns":              {"SELECT", `error: the statement has no rows`},
-		"a wide row":              {"SELECT repeat('x', 20000000) AS l, 1 AS value", "error: "},
+		"a wide row":              {"SELECT repeat('x', 20000000) AS l, 1 AS value", "error: a row of more than 8 MiB"},
 		"many wide rows":          {"SELECT repeat('x', 2000000) AS l, 1 AS value FROM generate_series(1, 20)", "error: more than 32 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -296,6 +301,62 @@ func TestLabelsAreInUTCWhateverTheZone(t *testing.T) {
 	}
 }
 
+// A local time that clocks showed twice, or never, is no number.
+func TestTimesWithoutZoneAtChangesOfClocks(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	for zone, times := range map[string]map[string]string{
+		"America/New_York": {
+			"2026-11-01 00:59:59.5": "1793509199.5", "2026-11-01 01:00:00": "", "2026-11-01 01:59:59": "", "2026-11-01 02:00:00": "1793516400",
+			"2026-03-08 01:59:59": "1772953199", "2026-03-08 02:00:00": "", "2026-03-08 02:59:59.9": "", "2026-03-08 03:00:00": "1772953200",
+		},
+		"Australia/Lord_Howe": {"2026-04-05 01:29:59": "1775312999", "2026-04-05 01:30:00": "", "2026-04-05 01:59:59": "", "2026-04-05 02:00:00": "1775316600"},
+		"Asia/Kathmandu":      {"2026-11-01 01:30:00": "1793475900"},
+		"Asia/Taipei":         {"2026-11-01 01:30:00": "1793467800", "1979-09-30 23:30:00": "", "1979-07-01 00:30:00": "", "1979-07-01 01:00:00": "299606400"},
+		"Pacific/Apia":        {"2011-12-30 12:00:00": "", "2011-12-29 23:59:59": "1325239199", "2011-12-31 00:00:00": "1325239200"},
+	} {
+		s, err := postgres.Open(postgres.Config{Name: "db", DSN: secret.New(dsn), MaxConns: 1, Timezone: zone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		for text, want := range times {
+			r := readAll(t.Context(), s, time.Now(), query("q", "SELECT timestamp '"+text+"' AS value, extract(epoch FROM timestamp '"+text+"' AT TIME ZONE '"+zone+"') AS server"))[0]
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			got := r.Rows.Values[0][0].(collector.Exact)
+			switch {
+			case want == "" && (got.NotNumber == nil || !strings.Contains(got.NotNumber.Error(), "clocks of the zone were changed")):
+				t.Errorf("%s in %s is %v, %v; want an error", text, zone, got.Number, got.NotNumber)
+			case want != "" && (got.NotNumber != nil || fmt.Sprintf("%.10g", got.Number) != fmt.Sprintf("%.10g", number(t, r.Rows.Values[0][1])) || fmt.Sprintf("%.12g", got.Number) != want):
+				t.Errorf("%s in %s is %.12g, %v; want %s, and the server says %s", text, zone, got.Number, got.NotNumber, want, texts(r.Rows.Values[0])[1])
+			}
+		}
+	}
+}
+
+// A backslash is an ordinary character of a string without E, also where a database has it otherwise: names of parameters are
+// looked for that way.
+func TestBackslashesInStrings(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	exec(t, connect(t, dsn), "ALTER DATABASE "+databaseOf(dsn)+" SET standard_conforming_strings = off")
+	for sql, want := range map[string]string{
+		`SELECT 'a\\b' AS l, 1 AS value`:                                   `a\\b`,
+		`SELECT E'a\\b' AS l, 1 AS value`:                                  `a\b`,
+		`SELECT 'C:\' || (@until > @since)::text || '\n' AS l, 1 AS value`: `C:\true\n`,
+	} {
+		s := open(t, dsn)
+		for range 3 { // the third is prepared
+			r := readAll(t.Context(), s, time.Now(), query("q", sql), query("other", "SELECT 1 AS value"))[0]
+			if r.Err != nil || texts(r.Rows.Values[0])[0] != want {
+				t.Errorf("%s gives %v, %v; want %s", sql, r.Rows.Values, r.Err, want)
+			}
+		}
+	}
+}
+
 // The tables that the builtin queries name may be views, materialised views, partitioned tables or foreign to the search path,
 // and their columns of a domain.
 func TestZoneOfColumnsIsAskedWhateverTheTablesAre(t *testing.T) {
@@ -304,15 +365,18 @@ func TestZoneOfColumnsIsAskedWhateverTheTablesAre(t *testing.T) {
 		change string
 		fails  bool
 	}{
-		"timestamptz":            {"", false},
-		"a view":                 {"ALTER TABLE incidents RENAME TO raw; CREATE VIEW incidents AS SELECT *, created_at AT TIME ZONE 'UTC' AS x FROM raw", false},
-		"a view of no zone":      {"ALTER TABLE incidents ALTER created_at TYPE timestamp; ALTER TABLE incidents RENAME TO raw; CREATE VIEW incidents AS SELECT * FROM raw", true},
-		"a materialised view":    {"ALTER TABLE incidents ALTER created_at TYPE timestamp; ALTER TABLE incidents RENAME TO raw; CREATE MATERIALIZED VIEW incidents AS SELECT * FROM raw", true},
-		"a domain":               {"CREATE DOMAIN moment AS timestamp; ALTER TABLE incidents ALTER created_at TYPE moment", true},
-		"a domain with a zone":   {"CREATE DOMAIN moment AS timestamptz; ALTER TABLE incidents ALTER created_at TYPE moment", false},
-		"a partitioned table":    {"DROP TABLE incidents; CREATE TABLE incidents (status text, alert_category text, created_at timestamp) PARTITION BY RANGE (created_at)", true},
-		"another schema's table": {"CREATE SCHEMA old; CREATE TABLE old.incidents (created_at timestamp)", false},
-		"another column":         {"ALTER TABLE incidents ADD seen_at timestamp", false},
+		"timestamptz":                      {"", false},
+		"a view":                           {"ALTER TABLE incidents RENAME TO raw; CREATE VIEW incidents AS SELECT *, created_at AT TIME ZONE 'UTC' AS x FROM raw", false},
+		"a view of no zone":                {"ALTER TABLE incidents ALTER created_at TYPE timestamp; ALTER TABLE incidents RENAME TO raw; CREATE VIEW incidents AS SELECT * FROM raw", true},
+		"a materialised view":              {"ALTER TABLE incidents ALTER created_at TYPE timestamp; ALTER TABLE incidents RENAME TO raw; CREATE MATERIALIZED VIEW incidents AS SELECT * FROM raw", true},
+		"a domain":                         {"CREATE DOMAIN moment AS timestamp; ALTER TABLE incidents ALTER created_at TYPE moment", true},
+		"a domain with a zone":             {"CREATE DOMAIN moment AS timestamptz; ALTER TABLE incidents ALTER created_at TYPE moment", false},
+		"a partitioned table":              {"DROP TABLE incidents; CREATE TABLE incidents (status text, alert_category text, created_at timestamp) PARTITION BY RANGE (created_at)", true},
+		"another schema's table":           {"CREATE SCHEMA old; CREATE TABLE old.incidents (created_at timestamp)", false},
+		"another column":                   {"ALTER TABLE incidents ADD seen_at timestamp", false},
+		"a date":                           {"ALTER TABLE incidents ALTER created_at TYPE date", true},
+		"a domain of a domain":             {"CREATE DOMAIN moment AS timestamp; CREATE DOMAIN created AS moment; ALTER TABLE incidents ALTER created_at TYPE created", true},
+		"a domain of a domain with a zone": {"CREATE DOMAIN moment AS timestamptz; CREATE DOMAIN created AS moment; ALTER TABLE incidents ALTER created_at TYPE created", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -339,11 +403,13 @@ func TestOtherFaultsOfADatabase(t *testing.T) {
 	exec(t, conn, `CREATE MATERIALIZED VIEW empty AS SELECT 1 AS value WITH NO DATA;
 		CREATE TYPE pair AS (a int, b text); CREATE TABLE pairs (p pair); INSERT INTO pairs VALUES (ROW(1, 'x, y'));
 		CREATE TABLE guarded (n int); INSERT INTO guarded VALUES (1), (2); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+		CREATE FUNCTION long() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', repeat('x', 1000000); END $$;
 		CREATE FUNCTION deep(n int) RETURNS int LANGUAGE sql AS 'SELECT CASE WHEN n > 0 THEN deep(n - 1) ELSE 0 END'`)
 	for name, tc := range map[string]struct{ sql, want string }{
 		"a materialised view without data": {"SELECT value FROM empty", "error: has not been populated"},
 		"a composite type as a label":      {"SELECT p AS l, 1 AS value FROM pairs", `{l="(1,\"x, y\")"} 1`},
 		"row security off for the owner":   {"SELECT count(*) AS value, 'x' AS l FROM guarded", `{l="x"} 2`},
+		"an error of a megabyte":           {"SELECT long() AS value, 'x' AS l", "error: " + strings.Repeat("x", 299) + "… (SQLSTATE P0001)"},
 		"a function without end":           {"SELECT deep(100000000) AS value, 'x' AS l", "error: "},
 		"a label of a megabyte":            {"SELECT repeat('x', 1000000) AS l, 1 AS value", "… "},
 		"a lateral join":                   {"SELECT g AS value, 'x' AS l FROM generate_series(1, 1) g, LATERAL (SELECT @until) AS u", `{l="x"} 1`},

@@ -391,6 +391,8 @@ func TestSettingsOfTheDSN(t *testing.T) {
 		"a longer timeout":  {"statement_timeout=1min", "SELECT current_setting('statement_timeout') AS l, 1 AS value", "5s"},
 		"no workers":        {"", "SELECT current_setting('max_parallel_workers_per_gather') AS l, 1 AS value", "0"},
 		"its own workers":   {"max_parallel_workers_per_gather=3", "SELECT current_setting('max_parallel_workers_per_gather') AS l, 1 AS value", "3"},
+		"its own encoding":  {"options=-c%20client_encoding%3DLATIN1", "SELECT 'é告' AS l, 1 AS value", "é告"},
+		"its own strings":   {"standard_conforming_strings=off", `SELECT 'a\\b' AS l, 1 AS value`, `a\\b`},
 		"its own styles":    {"datestyle=German&intervalstyle=iso_8601&extra_float_digits=0", "SELECT date '2026-04-22' || ' ' || interval '90 s' || ' ' || 0.1::float8 AS l, 1 AS value", "2026-04-22 00:01:30 0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {

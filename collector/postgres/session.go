@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -258,14 +259,22 @@ func (c *session) settings() []pg.Setting {
 			settings = append(settings, extra)
 		}
 	}
+	pgc := c.conn.Conn().PgConn()
 	if c.prepared {
 		add(customPlan)
 	}
-	if !c.s.plain.Load() && serverMajor(c.conn.Conn().PgConn()) >= 10 {
+	if !c.s.plain.Load() && serverMajor(pgc) >= 10 {
 		add(noWorkers)
+	}
+	if pgc.ParameterStatus(plainStrings.Name) == "off" {
+		add(plainStrings)
 	}
 	return settings
 }
+
+// plainStrings makes a backslash in a string without E an ordinary character, as it was when the names of parameters were looked
+// for. A database or a role may have it off.
+var plainStrings = pg.Setting{Name: "standard_conforming_strings", Value: "on"}
 
 // takeSnapshot is the statement that joins c.snapshot, the server's own word: hexadecimal digits and dashes.
 func (c *session) takeSnapshot() string {
@@ -495,6 +504,7 @@ func (c *session) receive(s *sent) (rows collector.Rows, err error) {
 var (
 	errTooManyRows = fmt.Errorf("more than %d rows", maxRows)
 	errTooLarge    = fmt.Errorf("more than %d MiB", maxBytes>>20)
+	errLargeRow    = fmt.Errorf("a row of more than %d MiB", maxRow>>20)
 	errNoSelect    = errors.New("the statement has no rows: want one SELECT")
 )
 
@@ -571,8 +581,13 @@ func (s *Source) connecting(ctx context.Context, err error) error {
 // safe keeps what the server said, or that a deadline passed. Errors of the connection name host, user and database,
 // which is more than a log that many may read should say.
 func (s *Source) safe(ctx context.Context, err error) error {
-	var e *pgconn.PgError
+	var (
+		e    *pgconn.PgError
+		long *pgproto3.ExceededMaxBodyLenErr
+	)
 	switch {
+	case errors.As(err, &long):
+		return fmt.Errorf("postgres: %w", errLargeRow)
 	case errors.As(err, &e) && (e.Code == "22023" || e.Code == "42704"):
 		for _, set := range s.settings {
 			if strings.Contains(strings.ToLower(e.Message), `"`+strings.ToLower(set.Name)+`"`) {

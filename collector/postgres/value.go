@@ -62,6 +62,8 @@ var moment = regexp.MustCompile(
 var (
 	errNoMoment = errors.New("the time is not a finite number")
 	errNoZone   = errors.New("the time has no time zone: set timezone of the source, or cast it to timestamptz")
+	errTwoTimes = errors.New("the time without zone is not one moment, because clocks of the zone were changed then: " +
+		"cast it to timestamptz")
 )
 
 // seconds is the time in seconds since 1970. One without time zone is in the source's zone, if that is known.
@@ -71,11 +73,40 @@ func (s *Source) seconds(text string) (float64, error) {
 		return 0, errNoMoment
 	}
 	t, fraction := s.parse(m)
-	if m[8] == "" && s.zone == nil {
+	switch {
+	case m[8] != "":
+	case s.zone == nil:
 		return 0, errNoZone
+	case !certain(t, m):
+		return 0, errTwoTimes
 	}
 	f, err := strconv.ParseFloat(strconv.FormatInt(t.Unix(), 10), 64)
 	return f + fraction, err
+}
+
+// certain says whether the local time that moment matched is t and no other moment. Where clocks are put back there are two,
+// and where they are put forward there is none.
+func certain(t time.Time, m []string) bool {
+	for n, have := range []int{t.Day(), t.Hour(), t.Minute()} {
+		if want, _ := strconv.Atoi(m[3+n]); have != want { // digits, or nothing for 0
+			return false
+		}
+	}
+	_, offset := t.Zone()
+	from, until := t.ZoneBounds()
+	if !from.IsZero() {
+		_, before := from.Add(-time.Second).Zone()
+		if t.Add(time.Duration(offset-before) * time.Second).Before(from) {
+			return false
+		}
+	}
+	if !until.IsZero() {
+		_, after := until.Zone()
+		if !t.Add(time.Duration(offset-after) * time.Second).Before(until) {
+			return false
+		}
+	}
+	return true
 }
 
 // parse reads what moment matched; the fraction of a second is apart.

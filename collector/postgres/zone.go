@@ -11,6 +11,14 @@ import (
 // checkTable names the first column of the zone check.
 const checkTable = "naive_table"
 
+const (
+	naiveTypes = "ARRAY['pg_catalog.timestamp','pg_catalog.date']::pg_catalog.regtype[]::pg_catalog.oid[]"
+	// naiveDomain follows a domain t, which may be one of another domain, to its type.
+	naiveDomain = "WITH RECURSIVE base (oid) AS (SELECT t.typbasetype UNION ALL" +
+		" SELECT p.typbasetype FROM base JOIN pg_catalog.pg_type p ON p.oid = base.oid WHERE p.typtype = 'd')" +
+		" SELECT FROM base WHERE base.oid = ANY (" + naiveTypes + ")"
+)
+
 // zoneCheck is a SELECT of the columns without time zone that the builtin queries may name, or "" where the zone of such
 // columns is known. What the columns mean cannot be seen from the data: a wrong zone gives plausible numbers.
 func (r *read) zoneCheck() string {
@@ -40,7 +48,7 @@ func (r *read) zoneCheck() string {
 		" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped" +
 		" JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" +
 		" WHERE a.attname::text = ANY (" + list + ")" +
-		" AND 'pg_catalog.timestamp'::pg_catalog.regtype IN (t.oid, t.typbasetype)"
+		" AND CASE WHEN t.typtype <> 'd' THEN t.oid = ANY (" + naiveTypes + ") ELSE EXISTS (" + naiveDomain + ") END"
 }
 
 // zoneFaults returns the builtin queries that name a column without time zone, by number.
