@@ -226,6 +226,9 @@ func number(v any) (float64, error) {
 
 var decimal = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
 
+// zero is a decimal that is 0, whatever its exponent.
+var zero = regexp.MustCompile(`^[+-]?[0.]+([eE]|$)`)
+
 // ParseNumber reads a finite decimal number, and nothing that other notations might mean: neither 0x10 nor 1_000, neither
 // Infinity nor 10^400.
 func ParseNumber(s string) (float64, error) {
@@ -234,7 +237,7 @@ func ParseNumber(s string) (float64, error) {
 		return 0, errors.New("the text is not a finite number")
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsInf(f, 0) {
+	if err != nil || math.IsInf(f, 0) || f == 0 && !zero.MatchString(s) { // 10^-400 is no 0
 		return 0, errors.New("the number is out of range")
 	}
 	return f, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 // generation is one configuration of the collector, with its sources open.
@@ -289,6 +290,7 @@ func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, p part) 
 				s.metrics = append(s.metrics, metrics...)
 			}
 		}
+		qs.err = safetext.Error(qs.err) // it may quote columns and labels
 		s.queries = append(s.queries, qs)
 	}
 	s.sources = append(s.sources, state)
