@@ -3,6 +3,8 @@ package httpjson
 
 import (
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,8 +16,10 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
@@ -85,8 +89,11 @@ var (
 // parsePath reads a path that may hold a query string. Its errors quote nothing of it.
 func parsePath(path string) (*url.URL, error) {
 	u, err := url.Parse(path)
-	if err != nil || u.Scheme != "" || u.Host != "" {
+	switch {
+	case err != nil || u.Scheme != "" || u.Host != "":
 		return nil, errors.New("http.path cannot be used, want a path below the source's URL")
+	case strings.Contains(path, "#"): // what follows would not be sent
+		return nil, errors.New("http.path has a #, which begins a fragment: write %23")
 	}
 	return u, nil
 }
@@ -173,9 +180,9 @@ func (s *Source) get(ctx context.Context, path string, borders map[string]string
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, fmt.Errorf("%s answered %d %s", rel.Path, resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	b, err := read(resp)
 	if err != nil {
-		return nil, safe(err)
+		return nil, err
 	}
 	if len(b) > maxBody {
 		return nil, fmt.Errorf("%s answered more than %d bytes", rel.Path, maxBody)
@@ -187,6 +194,40 @@ func (s *Source) get(ctx context.Context, path string, borders map[string]string
 	return doc, nil
 }
 
+// read reads a body up to a byte more than maxBody. One that names no accepted encoding may be answered in any
+// (RFC 9110, 12.5.3).
+func read(resp *http.Response) ([]byte, error) {
+	body := io.Reader(resp.Body)
+	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unpacked, err := gzip.NewReader(body)
+		if errors.Is(err, io.EOF) { // an empty body
+			return nil, nil
+		}
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		body = unpacked
+	default:
+		return nil, fmt.Errorf("the answer is encoded as %s, want none or gzip", safetext.Quote(encoding, 50))
+	}
+	b, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return b, nil
+}
+
+// unreadable says why a body could not be read.
+func unreadable(err error) error {
+	var damage flate.CorruptInputError
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &damage) {
+		return errors.New("the answer is not the gzip that its Content-Encoding says")
+	}
+	return safe(err)
+}
+
 // The answers that are not one JSON document.
 var (
 	errNoContent = errors.New("no content")
@@ -196,6 +237,7 @@ var (
 	errLines     = errors.New("several JSON documents (NDJSON): one is wanted")
 	errTrailing  = errors.New("further text after the JSON document")
 	errEncoding  = errors.New("text that is not UTF-8")
+	errHalf      = errors.New("a string with half of a surrogate pair, which is no character")
 	errTwice     = errors.New("a JSON object that has a key twice")
 	errCutShort  = errors.New("JSON that ends too early")
 	errNotJSON   = errors.New("something else than JSON")
@@ -215,6 +257,8 @@ func decode(b []byte, resp *http.Response) (any, error) {
 		return nil, errHTML
 	case !utf8.Valid(text): // the decoder would make the same character of different bytes
 		return nil, errEncoding
+	case halfPair(text): // likewise
+		return nil, errHalf
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -235,6 +279,34 @@ func decode(b []byte, resp *http.Response) (any, error) {
 		return nil, errLines
 	}
 	return nil, errTrailing
+}
+
+var surrogate = regexp.MustCompile(`\\(?:u([0-9a-fA-F]{4})|.)`)
+
+// halfPair says whether an escape of text is a surrogate without its other half.
+func halfPair(text []byte) bool {
+	if !bytes.Contains(text, []byte(`\ud`)) && !bytes.Contains(text, []byte(`\uD`)) {
+		return false
+	}
+	high, end := rune(0), 0 // of the pair that began last
+	for _, at := range surrogate.FindAllSubmatchIndex(text, -1) {
+		var r rune
+		if at[2] >= 0 {
+			code, _ := strconv.ParseUint(string(text[at[2]:at[3]]), 16, 32) // hexadecimal digits
+			r = rune(code)                                                  //nolint:gosec // of 16 bits
+		}
+		switch {
+		case high != 0 && (at[0] != end || utf16.DecodeRune(high, r) == utf8.RuneError):
+			return true
+		case high != 0:
+			high = 0
+		case r >= 0xdc00 && r <= 0xdfff:
+			return true
+		case utf16.IsSurrogate(r):
+			high, end = r, at[1]
+		}
+	}
+	return high != 0
 }
 
 // mostNested bounds the nesting of an answer.

@@ -1,6 +1,8 @@
 package httpjson_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -198,7 +200,9 @@ func TestRequestsKeepTheBasesQueryAndRefuseTrailingText(t *testing.T) {
 			t.Errorf("%s: %v", path, r.Err)
 		}
 	}
-	for _, path := range []string{"http://elsewhere.example/x", "//elsewhere.example/x", "/%zz?token=" + planted} {
+	for _, path := range []string{
+		"http://elsewhere.example/x", "//elsewhere.example/x", "/%zz?token=" + planted, "/a%2Fb?tag=#urgent", "/a%2Fb#",
+	} {
 		if err := httpjson.Check(query(path, ".")); err == nil || strings.Contains(err.Error(), planted) {
 			t.Errorf("%s: the check says %v", path, err)
 		}
@@ -224,6 +228,8 @@ func TestBuiltinPlaybooksQuery(t *testing.T) {
 		`{"total": 23, "items": [{}]}`: "[[23]] <nil>", `[{}, {}]`: "[[2]] <nil>", `{"items": [{}, {}, {}]}`: "[[3]] <nil>",
 		`{"items": []}`: "[[0]] <nil>", `[]`: "[[0]] <nil>", `{"total": 0}`: "[[0]] <nil>",
 		`{}`: "neither a total nor", `{"detail": "moved"}`: "neither a total nor", `{"items": null}`: "neither a total nor",
+		`{"items": [{}], "next": null, "has_more": false}`: "[[1]] <nil>", `{"items": [{}], "next": ""}`: "[[1]] <nil>", `{"items": [{}], "total": 9, "has_more": true}`: "[[9]] <nil>",
+		`{"items": [{}], "next": "/api/v1/playbooks?page=2"}`: "one page of several", `{"items": [{}], "has_more": true}`: "one page of several",
 		`{"total": null}`: "neither a total nor", `null`: "neither a total nor", `"maintenance"`: "expected an object",
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -263,6 +269,10 @@ func TestAnswersThatAreNotOneJSONDocument(t *testing.T) {
 		"deep nesting":             {200, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "something else than JSON"},
 		"a status":                 {503, "{\"total\": 3}", "answered 503 Service Unavailable"},
 		"a redirect to nowhere":    {302, "", "answered 302 Found"},
+		"half of a pair":           {200, `{"total": "\ud800"}`, "half of a surrogate pair"},
+		"the other half":           {200, `{"total": "\udfff"}`, "half of a surrogate pair"},
+		"two first halves":         {200, `{"total": "\ud83d\uD83D\ude00"}`, "half of a surrogate pair"},
+		"a half before text":       {200, `{"total": "\ud83d \ude00"}`, "half of a surrogate pair"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -276,6 +286,62 @@ func TestAnswersThatAreNotOneJSONDocument(t *testing.T) {
 				t.Errorf("%v, %v; want %q", r.Rows.Values, r.Err, tc.says)
 			}
 		})
+	}
+}
+
+// Characters beyond the first plane, and backslashes before a u, are text like any other.
+func TestEscapesOfText(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `["\ud83d\ude00", "\\ud800", "\u544a\\\u8b66", "\uD83D\uDE00\ud83d\ude01\n\"", "\u0000"]`)
+	}))
+	t.Cleanup(srv.Close)
+	r := read(t, open(t, srv.URL), query("/", ".[]"))
+	if got, want := fmt.Sprintf("%q", r.Rows.Values), `[["😀"] ["\\ud800"] ["告\\警"] ["😀😁\n\""] ["\x00"]]`; r.Err != nil || got != want {
+		t.Errorf("%s, %v; want %s", got, r.Err, want)
+	}
+}
+
+// A server may compress an answer that nobody asked it to, and what it says of it need not be true.
+func TestCompressedAnswers(t *testing.T) {
+	t.Parallel()
+	packed := func(text string) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		io.WriteString(w, text)
+		w.Close()
+		return b.String()
+	}
+	whole := packed(`{"total": 23}`)
+	for name, tc := range map[string]struct{ encoding, body, want string }{
+		"gzip":                   {"gzip", whole, "[[23]] <nil>"},
+		"its other name":         {"X-GZIP", whole, "[[23]] <nil>"},
+		"none":                   {"identity", `{"total": 23}`, "[[23]] <nil>"},
+		"gzip that is none":      {"gzip", `{"total": 23}`, "[] http: the answer is not the gzip that its Content-Encoding says"},
+		"gzip that is damaged":   {"gzip", whole[:len(whole)-8] + "damaged!", "[] http: the answer is not the gzip that its Content-Encoding says"},
+		"gzip that ends early":   {"gzip", whole[:len(whole)-9], "[] http: connection lost"},
+		"gzip of nothing":        {"gzip", "", "[] http: / answered 200 with an empty body"},
+		"gzip of a large answer": {"gzip", packed(strings.Repeat(" ", 11<<20)), "[] http: / answered more than"},
+		"another":                {"br", whole, `[] http: the answer is encoded as "br", want none or gzip`},
+		"gzip unsaid":            {"", whole, "[] http: / answered 200 with text that is not UTF-8"},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if tc.encoding != "" {
+				w.Header().Set("Content-Encoding", tc.encoding)
+			}
+			io.WriteString(w, tc.body)
+		}))
+		t.Cleanup(srv.Close)
+		// The program's own clients leave compression to the source.
+		s, err := httpjson.Open(httpjson.Config{Name: "api", URL: secret.New(srv.URL), Client: &http.Client{Transport: &http.Transport{DisableCompression: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		r := read(t, s, query("/", ".total"))
+		if got := fmt.Sprint(r.Rows.Values, " ", r.Err); !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
 	}
 }
 
