@@ -17,6 +17,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/collector"
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 	"github.com/awoooi/awoooi-reporter/internal/neterr"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
@@ -109,15 +110,22 @@ func (s *Source) Read(ctx context.Context, _ time.Time, queries []kpi.Query, giv
 }
 
 func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
+	server, err := s.server(ctx)
+	if err != nil {
+		return collector.Rows{}, err
+	}
+	if err := s.refuseStale(ctx, server); err != nil {
+		return collector.Rows{}, err
+	}
 	switch strings.ToUpper(q.Redis[0]) {
 	case countKeys:
-		if err := s.refuseCluster(ctx); err != nil {
+		if err := s.refuseCluster(ctx, server); err != nil {
 			return collector.Rows{}, err
 		}
 		n, err := s.count(ctx, q.Redis[1])
 		return one(n), err
 	case "DBSIZE":
-		if err := s.refuseCluster(ctx); err != nil {
+		if err := s.refuseCluster(ctx, server); err != nil {
 			return collector.Rows{}, err
 		}
 	case "HGETALL":
@@ -139,19 +147,45 @@ func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 	return one(v), err
 }
 
-// refuseCluster fails on a node of a Redis Cluster, which knows its own keys only. HELLO says so, and every user may send
-// it; servers before 6.2 have INFO.
-func (s *Source) refuseCluster(ctx context.Context) error {
+// server is what a server says of itself by HELLO, which every user may send. It is empty for one that does not know HELLO.
+type server struct{ mode, role string }
+
+func (s *Source) server(ctx context.Context) (server, error) {
 	var answer redis.Error
 	hello, err := s.client.Do(ctx, "HELLO").Result()
+	if err != nil && !errors.As(err, &answer) {
+		return server{}, err
+	}
+	return server{mode: field(hello, "mode"), role: field(hello, "role")}, nil
+}
+
+// refuseStale fails on a replica that has lost its master, and answers with what it had by then. Of a user without the right to
+// INFO it cannot be known.
+func (s *Source) refuseStale(ctx context.Context, is server) error {
+	if is.role != "replica" && is.role != "slave" {
+		return nil
+	}
+	var answer redis.Error
+	text, err := s.client.Info(ctx, "replication").Result()
 	switch {
 	case err != nil && !errors.As(err, &answer):
 		return err
-	case mode(hello) == "cluster":
+	case err == nil && masterLost.MatchString(text):
+		return errStale
+	}
+	return nil
+}
+
+// refuseCluster fails on a node of a Redis Cluster, which knows its own keys only. Servers before 6.0 say so in INFO only.
+func (s *Source) refuseCluster(ctx context.Context, is server) error {
+	switch is.mode {
+	case "cluster":
 		return errCluster
-	case mode(hello) != "":
+	case "":
+	default:
 		return nil
 	}
+	var answer redis.Error
 	text, err := s.client.Info(ctx, "cluster").Result()
 	switch {
 	case err == nil && clusterEnabled.MatchString(text):
@@ -164,30 +198,34 @@ func (s *Source) refuseCluster(ctx context.Context) error {
 	return err
 }
 
-// mode is what HELLO says: standalone, sentinel or cluster; "" where it says nothing.
-func mode(hello any) string {
+// field is what HELLO says under a name; "" where it says nothing.
+func field(hello any, name string) string {
 	switch h := hello.(type) {
 	case map[any]any:
-		m, _ := h["mode"].(string)
-		return m
+		text, _ := h[name].(string)
+		return text
 	case []any: // RESP2
 		for n := 0; n+1 < len(h); n += 2 {
-			if h[n] == "mode" {
-				m, _ := h[n+1].(string)
-				return m
+			if h[n] == name {
+				text, _ := h[n+1].(string)
+				return text
 			}
 		}
 	}
 	return ""
 }
 
-var clusterEnabled = regexp.MustCompile(`(?m)^cluster_enabled:1\r?$`)
+var (
+	clusterEnabled = regexp.MustCompile(`(?m)^cluster_enabled:1\r?$`)
+	masterLost     = regexp.MustCompile(`(?m)^master_link_status:down\r?$`)
+)
 
 var (
 	errCluster = errors.New("the server is a node of a Redis Cluster, and counts its own keys only: " +
 		"let the application keep the count in a key, and read that by GET")
 	errNotVerified = errors.New("the server does not say whether it is a node of a Redis Cluster, which counts its own keys only: " +
 		"grant the user INFO")
+	errStale   = errors.New("the server is a replica that has lost its master: its data is old")
 	errNoKey   = errors.New("no such key")
 	errTooMany = fmt.Errorf("more than %d keys match", mostKeys)
 )
@@ -221,7 +259,8 @@ func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
 func safe(err error) error {
 	var answer redis.Error
 	switch {
-	case errors.Is(err, errNoKey), errors.Is(err, errTooMany), errors.Is(err, errCluster), errors.Is(err, errNotVerified):
+	case errors.Is(err, errNoKey), errors.Is(err, errTooMany), errors.Is(err, errStale), errors.Is(err, errCluster),
+		errors.Is(err, errNotVerified):
 		return err
 	case errors.As(err, &answer):
 		return named(err.Error())
@@ -258,5 +297,5 @@ func named(answer string) error {
 			return errors.New("database missing (ERR)")
 		}
 	}
-	return errors.New(answer)
+	return errors.New(safetext.Line(answer, safetext.MaxError))
 }

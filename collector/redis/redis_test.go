@@ -226,6 +226,66 @@ func TestUserWithFewRights(t *testing.T) {
 	}
 }
 
+// A replica that has lost its master answers with what it had by then, which is no figure of now.
+func TestReplicaThatHasLostItsMaster(t *testing.T) {
+	t.Parallel()
+	master, replica := startRedis(t, localstack.RedisOptions{}), startRedis(t, localstack.RedisOptions{})
+	client := goredis.NewClient(&goredis.Options{Addr: replica.Addrs()[0]})
+	t.Cleanup(func() { client.Close() })
+	host, port, err := net.SplitHostPort(master.Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ReplicaOf(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	link := func(state string) {
+		t.Helper()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.After(2 * time.Minute); ; {
+			if text, err := client.Info(t.Context(), "replication").Result(); err == nil && strings.Contains(text, "master_link_status:"+state) {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatalf("timed out waiting for the link to be %s", state)
+			}
+		}
+	}
+	link("up")
+	at := goredis.NewClient(&goredis.Options{Addr: master.Addrs()[0]})
+	t.Cleanup(func() { at.Close() })
+	if err := at.Set(t.Context(), "number", "42", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := at.Wait(t.Context(), 1, time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	commands := [][]string{{"GET", "number"}, {"STRLEN", "number"}, {"HGETALL", "hash"}, {"DBSIZE"}, {"COUNT_KEYS", "*"}}
+	for _, protocol := range []string{"3", "2"} {
+		s := open(t, replica.URL()+"/0?protocol="+protocol)
+		for _, command := range commands {
+			if got := read(t, s, query(command...)); got.Err != nil {
+				t.Errorf("%v of a replica in touch with its master: %v", command, got.Err)
+			}
+		}
+	}
+	if err := master.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	link("down")
+	for _, protocol := range []string{"3", "2"} {
+		s := open(t, replica.URL()+"/0?protocol="+protocol)
+		for _, command := range commands {
+			if got := read(t, s, query(command...)); got.Err == nil || !strings.Contains(got.Err.Error(), "a replica that has lost its master") {
+				t.Errorf("%v: %v, %v", command, got.Rows.Values, got.Err)
+			}
+		}
+	}
+}
+
 func TestCausesOfErrors(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, localstack.RedisOptions{})
