@@ -64,6 +64,7 @@ func NewHTTP(rawURL string, hc promconfig.HTTPClientConfig, timeout time.Duratio
 		return nil, fmt.Errorf("prometheus http client: %w", err)
 	}
 	client.Transport = limitedTransport{client.Transport}
+	client.CheckRedirect = keepsQuery(client.CheckRedirect)
 	c, err := api.NewClient(api.Config{Address: u.String(), Client: client})
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: %w", withoutURL(err))
@@ -151,6 +152,7 @@ func queryFault(err error) error {
 	var (
 		said *v1.Error
 		long *http.MaxBytesError
+		away *httpclient.RedirectError
 	)
 	switch {
 	case errors.As(err, &said):
@@ -158,10 +160,26 @@ func queryFault(err error) error {
 		if said.Type != v1.ErrServer && said.Msg != fmt.Sprintf("client error: %d", http.StatusTooManyRequests) {
 			return out
 		}
-	case errors.As(err, &long), errors.Is(err, context.Canceled):
+	case errors.As(err, &long), errors.As(err, &away), errors.Is(err, errQueryLost), errors.Is(err, context.Canceled):
 		return out
 	}
 	return &reporter.UnansweredError{Err: out}
+}
+
+var errQueryLost = errors.New("the server redirects to an address to which the query would not be sent: set the url to that address")
+
+// keepsQuery refuses redirects by which a POST becomes a GET without its body, where the query is: the server would answer
+// that there is none.
+func keepsQuery(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
+	return func(r *http.Request, via []*http.Request) error {
+		if via[0].Method == http.MethodPost && r.Method != http.MethodPost {
+			return errQueryLost
+		}
+		if next == nil {
+			return nil
+		}
+		return next(r, via)
+	}
 }
 
 var errNoMatrix = errors.New("prometheus query: the answer to a range query is not a range")

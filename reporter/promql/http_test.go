@@ -330,6 +330,31 @@ func TestAlertRulesOfARealPrometheus(t *testing.T) {
 	}
 }
 
+// A redirect that would drop the query is named, rather than what a server says of an empty one.
+func TestRedirectsKeepTheQuery(t *testing.T) {
+	t.Parallel()
+	for code, fails := range map[int]bool{301: true, 302: true, 303: true, 307: false, 308: false} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.URL.Path, "/prometheus/") {
+				http.Redirect(w, r, "/prometheus"+r.URL.Path, code)
+				return
+			}
+			if r.FormValue("query") == "" {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, `{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\""}`)
+				return
+			}
+			_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}`)
+		}))
+		t.Cleanup(srv.Close)
+		got, err := newHTTP(t, srv.URL, promconfig.DefaultHTTPClientConfig).Query(t.Context(), "up", noon)
+		var later *reporter.UnansweredError
+		if !fails && (err != nil || len(got) != 1) || fails && (err == nil || !strings.Contains(err.Error(), "set the url to that address") || errors.As(err, &later)) {
+			t.Errorf("%d: %v, %v", code, got, err)
+		}
+	}
+}
+
 // A fault that may pass is distinguished from what the server says about the query.
 func TestFaultsThatMayPass(t *testing.T) {
 	t.Parallel()
