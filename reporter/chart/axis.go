@@ -16,7 +16,8 @@ func (s span) include(v float64) span { return span{math.Min(s.min, v), math.Max
 // scale is a vertical axis: its ends are ticks.
 type scale struct {
 	span
-	step float64
+	step  float64
+	every int // step with a tick; 0 is each
 }
 
 // yTicksWanted is about how many steps a vertical axis has.
@@ -40,7 +41,18 @@ func newScale(values span, whole bool) scale {
 	if whole {
 		step = math.Max(step, 1)
 	}
-	return scale{span{math.Floor(values.min/step+1e-9) * step, math.Ceil(values.max/step-1e-9) * step}, step}
+	return scale{span: span{math.Floor(values.min/step+1e-9) * step, math.Ceil(values.max/step-1e-9) * step}, step: step}
+}
+
+// steps is how many the axis has.
+func (s scale) steps() int { return int(math.Round((s.max - s.min) / s.step)) }
+
+// sparse has ticks at its ends, and in the middle where a step ends there: the labels of more would overlap in a low picture.
+func (s scale) sparse() scale {
+	if s.every = s.steps(); s.every%2 == 0 {
+		s.every /= 2
+	}
+	return s
 }
 
 // fromZero widens the values to 0, unless they lie so close together far from it that their course would be a flat
@@ -56,7 +68,7 @@ func fromZero(values span) span {
 
 func (s scale) ticks() []chartdraw.Tick {
 	var ticks []chartdraw.Tick
-	for i := range int(math.Round((s.max-s.min)/s.step)) + 1 {
+	for i := 0; i <= s.steps(); i += max(1, s.every) {
 		v := s.min + float64(i)*s.step
 		if math.Abs(v) < s.step/1e6 {
 			v = 0 // What rounding left of it.

@@ -19,6 +19,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/go-analyze/charts/chartdraw"
 	"github.com/go-analyze/charts/chartdraw/drawing"
 )
 
@@ -564,25 +565,30 @@ func TestScaleEndsOnRoundSteps(t *testing.T) {
 		values span
 		whole  bool
 		want   string
+		sparse string
 	}{
-		"counts":            {span{0, 128}, true, "0 50 100 150"},
-		"few":               {span{0, 2}, true, "0 1 2"},
-		"one":               {span{0, 1}, true, "0 1"},
-		"all zero":          {span{0, 0}, true, "0 1"},
-		"fractions":         {span{0, 0.9}, false, "0 0.2 0.4 0.6 0.8 1.0"},
-		"both signs":        {span{-7, 12}, true, "-10 -5 0 5 10 15"},
-		"thousands":         {span{0, 43000}, true, "0 10k 20k 30k 40k 50k"},
-		"millions":          {span{0, 2.4e6}, true, "0 0.5M 1.0M 1.5M 2.0M 2.5M"},
-		"close together":    {span{8.02e9, 8.092e9}, false, "8.02G 8.04G 8.06G 8.08G 8.10G"},
-		"smaller than 1e-3": {span{0, 5e-5}, false, "0 1e-05 2e-05 3e-05 4e-05 5e-05"},
+		"counts":            {span{0, 128}, true, "0 50 100 150", "0 150"},
+		"few":               {span{0, 2}, true, "0 1 2", "0 1 2"},
+		"one":               {span{0, 1}, true, "0 1", "0 1"},
+		"even":              {span{0, 7}, true, "0 2 4 6 8", "0 4 8"},
+		"all zero":          {span{0, 0}, true, "0 1", "0 1"},
+		"fractions":         {span{0, 0.9}, false, "0 0.2 0.4 0.6 0.8 1.0", "0 1.0"},
+		"both signs":        {span{-7, 12}, true, "-10 -5 0 5 10 15", "-10 15"},
+		"thousands":         {span{0, 43000}, true, "0 10k 20k 30k 40k 50k", "0 50k"},
+		"millions":          {span{0, 2.4e6}, true, "0 0.5M 1.0M 1.5M 2.0M 2.5M", "0 2.5M"},
+		"close together":    {span{8.02e9, 8.092e9}, false, "8.02G 8.04G 8.06G 8.08G 8.10G", "8.02G 8.06G 8.10G"},
+		"smaller than 1e-3": {span{0, 5e-5}, false, "0 1e-05 2e-05 3e-05 4e-05 5e-05", "0 5e-05"},
 	}
 	for name, test := range tests {
-		var labels []string
-		for _, tick := range newScale(test.values, test.whole).ticks() {
-			labels = append(labels, tick.Label)
-		}
-		if got := strings.Join(labels, " "); got != test.want {
-			t.Errorf("%s: %s, want %s", name, got, test.want)
+		axis := newScale(test.values, test.whole)
+		for want, ticks := range map[string][]chartdraw.Tick{test.want: axis.ticks(), test.sparse: axis.sparse().ticks()} {
+			var labels []string
+			for _, tick := range ticks {
+				labels = append(labels, tick.Label)
+			}
+			if got := strings.Join(labels, " "); got != want {
+				t.Errorf("%s: %s, want %s", name, got, want)
+			}
 		}
 	}
 }

@@ -79,6 +79,7 @@ func (t Trend) PNG() ([]byte, error) {
 	t.Title, t.Weekends = "", ""
 	below := t.panel(p, low, blank)
 	above.height, below.height = Height-smallHeight, smallHeight
+	below.y = below.y.sparse()
 	return stacked(p, above, below)
 }
 
