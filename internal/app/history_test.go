@@ -115,8 +115,9 @@ func TestReportsOfTwoWeeks(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	yaml := fmt.Sprintf("external_url: https://reporter.example.org\nsources: [{name: awoooi, kind: postgres, dsn: %q}, {name: awoooi_api, kind: http, url: %q}]\n"+
-		"embedded: {scrape_interval: 1h}\nreports: [{name: daily}, {name: weekly}, {name: monthly}]\n", dsn, api)
+	yaml := fmt.Sprintf("external_url: https://reporter.example.org\nweb: {allowed_hosts: [%q]}\n"+
+		"sources: [{name: awoooi, kind: postgres, dsn: %q}, {name: awoooi_api, kind: http, url: %q}]\n"+
+		"embedded: {scrape_interval: 1h}\nreports: [{name: daily}, {name: weekly}, {name: monthly}]\n", siteName, dsn, api)
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
