@@ -6,6 +6,9 @@ import "time"
 // at or after a time, those that hold an episode of these alerts that is firing or ended at or after a time, those of these
 // groups that are open, those of these IDs, and which of the names are in use.
 type JournalQuery struct {
+	// Within is how long before the time of a key or an alert an incident or an episode may have ended. A time later than the state's
+	// clock, by a sender's clock that is ahead, counts as the state's.
+	Within    time.Duration
 	Keys      []JournalSince
 	Groups    []JournalGroup
 	Alerts    []JournalSince // by fingerprint, of their cluster, the default one, and what was the default one's
@@ -21,6 +24,14 @@ type JournalQuery struct {
 type JournalSince struct {
 	Of, Cluster string
 	Since       time.Time
+}
+
+// From is since when that is by the state's clock.
+func (s JournalSince) From(q JournalQuery, now time.Time) time.Time {
+	if s.Since.After(now) {
+		return now.Add(-q.Within)
+	}
+	return s.Since.Add(-q.Within)
 }
 
 // JournalGroup is a group of Alertmanager's, whose alerts may be in several incidents.

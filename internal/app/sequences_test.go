@@ -141,6 +141,31 @@ func TestSequencesOfWebhooks(t *testing.T) {
 			{"10:20:00", "", hook(over("A", "12:00:00", "12:20:00"))},
 			{"10:20:01", "", hook(over("A", "12:00:00", "12:20:00"))},
 		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"it fires again soon, by a clock that is ahead": {[]post{
+			{"10:00:00", "", hook(begun("A", "10:20:00"))},
+			{"10:12:00", "", hook(over("A", "10:20:00", "10:32:00"))},
+			{"10:20:00", "", hook(begun("A", "10:40:00"))},
+			{"10:30:00", "", hook(over("A", "10:40:00", "10:50:00"))},
+		}, "", []string{"resolved A 10:00:00 30m0s"}},
+		"late copies of a peer whose clock is ahead": {[]post{
+			{"10:00:00", "", hook(begun("A", "11:00:00"))},
+			{"10:20:00", "", hook(over("A", "11:00:00", "11:20:00"))},
+			{"10:20:02", "", hook(begun("A", "11:00:00"))},
+			{"10:20:04", "", hook(over("A", "11:00:00", "11:20:00"))},
+		}, "10:50:00", []string{"resolved A 10:00:00 20m0s"}},
+		"late copies of one that was short, by a clock that is ahead": {[]post{
+			{"10:00:00", "", hook(begun("A", "10:10:00"))},
+			{"10:03:00", "", hook(over("A", "10:10:00", "10:13:00"))},
+			{"10:03:02", "", hook(begun("A", "10:10:00"))},
+			{"10:03:04", "", hook(over("A", "10:10:00", "10:13:00"))},
+		}, "10:30:00", []string{"resolved A 10:00:00 3m0s"}},
+		"it fires again with its start of the future": {[]post{
+			{"10:00:00", "", hook(begun("A", "11:00:00"))},
+			{"10:20:00", "", hook(over("A", "11:00:00", "11:20:00"))},
+			{"10:25:00", "", hook(begun("A", "11:00:00"))},
+			{"10:26:00", "", hook(begun("A", "11:00:00"))},
+			{"10:40:00", "", hook(over("A", "11:00:00", "11:40:00"))},
+		}, "", []string{"resolved A 10:00:00 40m0s"}},
 		"a resolve of the future of which nothing is known": {[]post{
 			{"10:00:00", "", hook(over("A", "12:00:00", "12:20:00"))},
 		}, "", nil},

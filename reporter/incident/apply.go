@@ -109,8 +109,8 @@ func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChan
 	return out, did
 }
 
-// normalize gives an event its receive time and the precision of the store, and cuts times that lie in the future. It says
-// whether its start did.
+// normalize gives an event its receive time and the precision of the store, and cuts a start that lies in the future. It says
+// whether it did.
 func normalize(e *reporter.AlertEvent, now time.Time) (ahead bool) {
 	e.Cluster = cmp.Or(e.Cluster, reporter.ClusterDefault)
 	if e.ReceivedAt.IsZero() {
@@ -124,21 +124,32 @@ func normalize(e *reporter.AlertEvent, now time.Time) (ahead bool) {
 		e.EndsAt = time.Time{}
 		return ahead
 	}
-	e.EndsAt = micro(e.EndsAt)
-	if e.EndsAt.After(e.ReceivedAt.Add(clockSkew)) {
-		e.EndsAt = e.ReceivedAt
-	}
-	e.EndsAt = later(e.EndsAt, e.StartsAt)
+	e.EndsAt = later(micro(e.EndsAt), e.StartsAt)
 	return ahead
 }
 
-// continues gives an event whose start was cut that of the alert's firing episode, if there is one: each of its events would begin
-// another.
+// ended is the end that a resolve gives: one that lies in the future was when it was received first. What is kept is the end as it
+// was given, by which copies are known.
+func ended(r reporter.Resolve) time.Time {
+	if r.EndsAt.After(r.First.Add(clockSkew)) {
+		return r.First
+	}
+	return r.EndsAt
+}
+
+// continues gives an event whose start was cut that of the alert's newest episode that is firing, or was resolved so shortly before that
+// the event may be a late copy, if there is one: each of its events would begin another.
 func (j *state) continues(e *reporter.AlertEvent) (known bool) {
+	var start time.Time
 	for _, r := range j.byAlert[alertKey{e.Cluster, e.Fingerprint}] {
-		if end, _ := r.alert().Ended(); end.IsZero() && (!known || r.alert().StartsAt.After(e.StartsAt)) {
-			e.StartsAt, known = r.alert().StartsAt, true
+		end, _ := r.alert().Ended()
+		recent := !e.ReceivedAt.After(newestResolve(*r.alert()).Add(certainAfter))
+		if (end.IsZero() || recent) && r.alert().StartsAt.After(start) {
+			start, known = r.alert().StartsAt, true
 		}
+	}
+	if known {
+		e.StartsAt = start
 	}
 	return known
 }
@@ -581,9 +592,9 @@ func (j *state) settle(key alertKey) {
 func endOf(a reporter.Alert) (end time.Time) {
 	var all time.Time
 	for _, r := range a.Resolves {
-		all = later(all, r.EndsAt)
+		all = later(all, ended(r))
 		if !r.First.Before(a.SeenAt) {
-			end = later(end, r.EndsAt)
+			end = later(end, ended(r))
 		}
 	}
 	if end.IsZero() {

@@ -92,6 +92,7 @@ const mostNames = 32
 
 // query asks for all that the batch may touch.
 func (c Config) query(b Batch) (q reporter.JournalQuery) {
+	q.Within = c.ReopenWithin
 	seen := map[string]time.Time{}
 	want := func(list *[]reporter.JournalSince, kind, of, cluster string, since time.Time) {
 		key := kind + cluster + " " + of
@@ -102,15 +103,14 @@ func (c Config) query(b Batch) (q reporter.JournalQuery) {
 	}
 	for _, e := range b.Alerts {
 		e.Cluster, e.StartsAt = cmp.Or(e.Cluster, reporter.ClusterDefault), micro(e.StartsAt)
-		since := e.StartsAt.Add(-c.ReopenWithin)
-		want(&q.Alerts, "alert ", e.Fingerprint, e.Cluster, since)
+		want(&q.Alerts, "alert ", e.Fingerprint, e.Cluster, e.StartsAt)
 		route := c.route(e)
 		if route.isHeartbeat() {
 			q.Heartbeats = append(q.Heartbeats, e.Fingerprint)
 			continue
 		}
 		key := c.key(e, route)
-		want(&q.Keys, "key ", key, "", since)
+		want(&q.Keys, "key ", key, "", e.StartsAt)
 		if len(q.Names) < mostNames {
 			tried := names(c, e, key)
 			q.Names = append(q.Names, tried[:len(tried)-1]...) // The last is taken anyway.

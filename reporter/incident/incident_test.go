@@ -39,7 +39,7 @@ func (m *memory) Update(_ context.Context, q reporter.JournalQuery, apply func(r
 	}
 	for _, in := range m.sorted() {
 		in.Alerts = slices.Clone(in.Alerts)
-		if asked(q, in) {
+		if asked(q, m.clock, in) {
 			v.Incidents = append(v.Incidents, in)
 		}
 	}
@@ -103,16 +103,16 @@ func (m *memory) send() (sent []string) {
 	return sent
 }
 
-func asked(q reporter.JournalQuery, in reporter.Incident) bool {
+func asked(q reporter.JournalQuery, now time.Time, in reporter.Incident) bool {
 	for _, k := range q.Keys {
-		if in.Key == k.Of && (!in.Over() || !in.EndedAt.Before(k.Since)) {
+		if in.Key == k.Of && (!in.Over() || !in.EndedAt.Before(k.From(q, now))) {
 			return true
 		}
 	}
 	for _, a := range in.Alerts {
 		end, _ := a.Ended()
 		for _, k := range q.Alerts {
-			if a.Fingerprint == k.Of && (in.Cluster == k.Cluster || in.Cluster == reporter.ClusterDefault || in.Adopted) && (end.IsZero() || !end.Before(k.Since)) {
+			if a.Fingerprint == k.Of && (in.Cluster == k.Cluster || in.Cluster == reporter.ClusterDefault || in.Adopted) && (end.IsZero() || !end.Before(k.From(q, now))) {
 				return true
 			}
 		}
@@ -274,6 +274,9 @@ func TestHistories(t *testing.T) {
 		"beside a chronic one":               {chronic, hooks{one(event("w", 0, -1)), one(event("a", 2000, 2020)), one(group("h", event("w", 0, -1)), group("h", event("a", 2030, -1)), group("h", event("b", 2036, -1)))}, "0-chronic 2000-… (1)"},
 		"of another route continues nothing": {routed, hooks{one(named(event("a", 0, 20), "Z")), one(group("h", event("a", 30, -1)), group("h", event("b", 36, -1)))}, "0-20 30-… (1)"},
 		"each alert by itself":               {byAlert, hooks{one(event("a", 0, 20)), one(group("h", event("a", 30, -1)), group("h", event("b", 34, -1)))}, "0-… 34-… (1)"},
+		"an end of the future, twice":        {config, hooks{one(after(20, event("a", 0, 60))), one(after(20.5, event("a", 0, 60)))}, "0-20 (1)"},
+		"and it fires again":                 {config, hooks{one(after(20, event("a", 0, 60))), one(after(22.1, event("a", 0, -1))), one(after(23, event("a", 0, 60)))}, "0-… (1)"},
+		"and ends":                           {config, hooks{one(after(20, event("a", 0, 60))), one(after(22.1, event("a", 0, -1))), one(after(40, event("a", 0, 80)))}, "0-40 (2)"},
 		"clusters are apart":                 {config, hooks{one(of("p", event("a", 0, -1))), one(of("s", event("a", 0, 20)))}, "0-… 0-20 (1)"},
 		"a cluster gets a name":              {config, hooks{one(event("a", 0, -1)), one(of("p", event("a", 0, 20)))}, "0-20 (1)"},
 	} {

@@ -124,7 +124,7 @@ func (s *Store) apply(share ...*update) (err error) {
 			queries[n] = u.query
 		}
 		j := newJournalTx(s, tx)
-		if err := j.load(ctx, queries); err != nil {
+		if err := j.load(ctx, queries, now); err != nil {
 			return err
 		}
 		for n, u := range share {

@@ -71,16 +71,17 @@ func newJournalTx(s *Store, tx tx) *journalTx {
 }
 
 // load reads what the queries ask for, in a few statements for all of them.
-func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery) error {
+func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery, now time.Time) error {
 	var keys, alerts, ids, held, groups jsonRows
 	for _, q := range queries {
 		for _, k := range q.Keys {
-			keys.row().text(k.Of).integer(k.Since.UnixMicro())
+			keys.row().text(k.Of).integer(k.From(q, now).UnixMicro())
 		}
 		for _, a := range q.Alerts {
-			alerts.row().text(a.Of).integer(a.Since.UnixMicro()).text(reporter.ClusterDefault) // See clusterOfAlerts.
+			from := a.From(q, now).UnixMicro()
+			alerts.row().text(a.Of).integer(from).text(reporter.ClusterDefault) // See clusterOfAlerts.
 			if a.Cluster != "" && a.Cluster != reporter.ClusterDefault {
-				alerts.row().text(a.Of).integer(a.Since.UnixMicro()).text(a.Cluster)
+				alerts.row().text(a.Of).integer(from).text(a.Cluster)
 			}
 		}
 		for _, g := range q.Groups {
@@ -214,7 +215,7 @@ func (t *journalTx) view(q reporter.JournalQuery, now time.Time) reporter.Journa
 	found := map[string]*loaded{}
 	for _, k := range q.Keys {
 		for _, l := range t.byKey[k.Of] {
-			if !l.Over() || !l.EndedAt.Before(k.Since) {
+			if !l.Over() || !l.EndedAt.Before(k.From(q, now)) {
 				found[l.ID] = l
 			}
 		}
