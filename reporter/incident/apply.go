@@ -618,7 +618,7 @@ func superseded(a, o reporter.Alert) (end time.Time, ok bool) {
 }
 
 // endTruncated holds incidents open whose group was not listed whole, and ends the alerts of a group that is resolved as a
-// whole: their own resolves may have been left out.
+// whole: their own resolves may have been left out. The group of an incident that is held is the one that left alerts out.
 func (j *state) endTruncated(events []reporter.AlertEvent) {
 	if len(events) == 0 {
 		return
@@ -642,9 +642,14 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 		}
 	}
 	for w := range touched {
+		own := w.GroupKey == events[0].GroupKey && w.Receiver == events[0].Receiver
 		switch {
 		case held && j.cfg.By != ByAlert: // An alert that is an incident of its own is listed whole.
-			w.Held = w.fresh || !w.was.Over() || w.lasts()
+			if w.Held = w.fresh || !w.was.Over() || w.lasts(); w.Held && !w.was.Held && !own {
+				w.GroupKey, w.Receiver = events[0].GroupKey, events[0].Receiver
+				w.ExternalURL, w.GroupLabels = events[0].ExternalURL, events[0].GroupLabels
+			}
+		case !own: // A group that has some of its alerts, by continue: true or another group_by, says nothing of those left out of it.
 		case events[0].GroupResolved && (w.Truncated > 0 || events[0].Truncated > 0):
 			for n := range w.Alerts {
 				if at, _ := w.Alerts[n].Ended(); at.IsZero() && !w.Alerts[n].StartsAt.After(end) {

@@ -277,6 +277,11 @@ func TestHistories(t *testing.T) {
 		"an end of the future, twice":        {config, hooks{one(after(20, event("a", 0, 60))), one(after(20.5, event("a", 0, 60)))}, "0-20 (1)"},
 		"and it fires again":                 {config, hooks{one(after(20, event("a", 0, 60))), one(after(22.1, event("a", 0, -1))), one(after(23, event("a", 0, 60)))}, "0-… (1)"},
 		"and ends":                           {config, hooks{one(after(20, event("a", 0, 60))), one(after(22.1, event("a", 0, -1))), one(after(40, event("a", 0, 80)))}, "0-40 (2)"},
+		"left out, and of another group":     {config, hooks{one(left(1, event("a", 0, -1)), left(1, event("b", 5, -1))), one(whole(group("h", event("a", 0, 30))))}, "0-… (0)"},
+		"then resolved by its own":           {config, hooks{one(left(1, event("a", 0, -1)), left(1, event("b", 5, -1))), one(whole(group("h", event("a", 0, 30)))), one(whole(event("b", 5, 40)))}, "0-40 (1)"},
+		"another group does not list it":     {config, hooks{one(left(1, event("a", 0, -1))), one(whole(group("h", event("a", 0, 30))))}, "0-… (0)"},
+		"another group leaves out":           {config, hooks{one(event("a", 0, -1)), one(left(1, group("h", event("a", 0, -1)))), one(whole(event("a", 0, 30)))}, "0-… (0)"},
+		"and is resolved":                    {config, hooks{one(event("a", 0, -1)), one(left(1, group("h", event("a", 0, -1)))), one(whole(group("h", event("a", 0, 30))))}, "0-30 (1)"},
 		"clusters are apart":                 {config, hooks{one(of("p", event("a", 0, -1))), one(of("s", event("a", 0, 20)))}, "0-… 0-20 (1)"},
 		"a cluster gets a name":              {config, hooks{one(event("a", 0, -1)), one(of("p", event("a", 0, 20)))}, "0-20 (1)"},
 	} {

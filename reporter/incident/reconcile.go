@@ -343,7 +343,10 @@ func (r *Reconciler) reconcileCluster(ctx context.Context, cfg ReconcileConfig, 
 		return err
 	}
 	var unlisted error
-	if known != nil && now.Sub(since) >= cfg.After {
+	switch {
+	case known == nil:
+		b.Whole, unlisted = r.unheard(ctx, cfg, name, now)
+	case now.Sub(since) >= cfg.After:
 		b.Whole, unlisted = r.whole(ctx, cfg, name, now)
 	}
 	if len(b.Ends)+len(b.Verdicts)+len(b.Whole) == 0 {
@@ -426,6 +429,21 @@ func (r *Reconciler) whole(ctx context.Context, cfg ReconcileConfig, cluster str
 }
 
 // presume says why and when the alert is presumed to have ended; "" while it is not.
+// unheard returns the incidents of a cluster without an API that are held open because alerts of their group were left out, and of which
+// nothing was received for so long that an alert would have expired.
+func (r *Reconciler) unheard(ctx context.Context, cfg ReconcileConfig, cluster string, now time.Time) (ids []string, err error) {
+	if cfg.ExpireAfter <= 0 {
+		return nil, nil
+	}
+	held, err := r.opened.HeldIncidents(ctx, cluster)
+	for _, in := range held {
+		if now.Sub(in.LastSeenAt) >= cfg.ExpireAfter {
+			ids = append(ids, in.ID)
+		}
+	}
+	return ids, err
+}
+
 func (c ReconcileConfig) presume(
 	a reporter.JournalAlert, known *reporter.Fingerprints, since time.Time, was, missing map[episode]time.Time, now time.Time,
 ) (reporter.CloseReason, time.Time) {

@@ -108,6 +108,25 @@ func TestGroupsThatAreNotListedWhole(t *testing.T) {
 	is(56, "0-30 (1)")
 }
 
+// Without an API, what keeps an incident open that lists no firing alert expires as alerts do.
+func TestHeldIncidentsExpire(t *testing.T) {
+	t.Parallel()
+	e := after(31, event("a", 0, 30))
+	e.Truncated = 1
+	m := receive(t, config, []reporter.AlertEvent{e})
+	rc := incident.ReconcileConfig{ExpireAfter: time.Hour}
+	r := incident.NewReconciler(rc, journal(m, config), m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return m.clock })
+	for n, want := range []string{"0-… (0)", "0-30 (1)"} {
+		m.clock = at(90 + float64(n))
+		if err := r.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := summary(m); got != want {
+			t.Errorf("at minute %d: %s, want %s", 90+n, got, want)
+		}
+	}
+}
+
 // A group whose alerts are several incidents: what a webhook says of all of the group holds for those of which it lists no alert.
 func TestGroupsOfSeveralIncidents(t *testing.T) {
 	t.Parallel()
