@@ -277,6 +277,18 @@ func TestSequencesOfWebhooks(t *testing.T) {
 			{"10:20:10", "", hook(over("A", "10:00:00", "10:20:00"))},
 			{"10:20:11", "prod", hook(over("A", "10:00:00", "10:20:00"))},
 		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"a copy of a resolve comes from a cluster that has got a name": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"))},
+			{"10:20:10", "", hook(over("A", "10:00:00", "10:20:00"))},
+			{"10:20:12", "prod", hook(over("A", "10:00:00", "10:20:00"))},
+		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"an alert fires again, with the same start, in a cluster that has got a name": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"))},
+			{"10:20:10", "", hook(over("A", "10:00:00", "10:20:00"))},
+			{"10:25:10", "prod", hook(begun("A", "10:00:00"))},
+			{"10:25:12", "", hook(over("A", "10:00:00", "10:20:00"))},
+			{"10:40:10", "prod", hook(over("A", "10:00:00", "10:40:00"))},
+		}, "", []string{"resolved A 10:00:00 40m0s"}},
 		"two clusters get names": {[]post{
 			{"10:00:10", "", hook(begun("A", "10:00:00"), begun("B", "10:00:00"))},
 			{"10:05:10", "prod", hook(begun("A", "10:00:00"))},

@@ -336,7 +336,8 @@ func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 	j.settle(r.alertKey())
 }
 
-// adopt moves an open incident of the default cluster to the one that has got a name since. What it holds is updated by copies from
+// adopt moves an incident of the default cluster to the one that has got a name since, also one that is over: what is received then
+// is another peer's copy, or it fires again. What it holds is updated by copies from
 // any cluster from then on: Alertmanagers of one cluster do not all get their new configuration at once, and several clusters may
 // have posted to the path without a name.
 func (j *state) adopt(e reporter.AlertEvent) (ref, bool) {
@@ -344,7 +345,7 @@ func (j *state) adopt(e reporter.AlertEvent) (ref, bool) {
 		return ref{}, false
 	}
 	r, ok := j.episodes[episodeOf(reporter.ClusterDefault, e.Fingerprint, e.StartsAt)]
-	if !ok || r.in.Over() {
+	if !ok {
 		return ref{}, false
 	}
 	w := r.in
