@@ -390,7 +390,7 @@ func (j *state) place(e reporter.AlertEvent, route Route, group []reporter.Alert
 		return own
 	}
 	for _, w := range of.all {
-		if w.StartedAt.Before(e.StartsAt) && j.fits(w, e) && (own == nil || w.StartedAt.After(own.StartedAt)) {
+		if j.fits(w, e) && (own == nil || w.StartedAt.After(own.StartedAt)) {
 			own = w
 		}
 	}

@@ -274,6 +274,7 @@ func TestHistories(t *testing.T) {
 		"beside a chronic one":               {chronic, hooks{one(event("w", 0, -1)), one(event("a", 2000, 2020)), one(group("h", event("w", 0, -1)), group("h", event("a", 2030, -1)), group("h", event("b", 2036, -1)))}, "0-chronic 2000-… (1)"},
 		"of another route continues nothing": {routed, hooks{one(named(event("a", 0, 20), "Z")), one(group("h", event("a", 30, -1)), group("h", event("b", 36, -1)))}, "0-20 30-… (1)"},
 		"each alert by itself":               {byAlert, hooks{one(event("a", 0, 20)), one(group("h", event("a", 30, -1)), group("h", event("b", 34, -1)))}, "0-… 34-… (1)"},
+		"one that was silenced, first":       {config, hooks{one(event("a", 0, 20)), one(group("h", event("b", -300, -1)), group("h", event("a", 25, -1)))}, "-300-… (1)"},
 		"an end of the future, twice":        {config, hooks{one(after(20, event("a", 0, 60))), one(after(20.5, event("a", 0, 60)))}, "0-20 (1)"},
 		"and it fires again":                 {config, hooks{one(after(20, event("a", 0, 60))), one(after(22.1, event("a", 0, -1))), one(after(23, event("a", 0, 60)))}, "0-… (1)"},
 		"and ends":                           {config, hooks{one(after(20, event("a", 0, 60))), one(after(22.1, event("a", 0, -1))), one(after(40, event("a", 0, 80)))}, "0-40 (2)"},
