@@ -374,7 +374,8 @@ func (r *Reconciler) compare(
 	missing := map[episode]time.Time{}
 	for _, a := range alerts {
 		if a.Doubtful {
-			if known != nil {
+			// What is not known says nothing where all that answer were restarted.
+			if known != nil && (known.Has(a.Fingerprint) || now.Sub(since) >= cfg.After) {
 				b.Verdicts = append(b.Verdicts, reporter.AlertVerdict{
 					Cluster: name, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt, Firing: known.Has(a.Fingerprint),
 				})
@@ -428,7 +429,6 @@ func (r *Reconciler) whole(ctx context.Context, cfg ReconcileConfig, cluster str
 	return ids, nil
 }
 
-// presume says why and when the alert is presumed to have ended; "" while it is not.
 // unheard returns the incidents of a cluster without an API that are held open because alerts of their group were left out, and of which
 // nothing was received for so long that an alert would have expired.
 func (r *Reconciler) unheard(ctx context.Context, cfg ReconcileConfig, cluster string, now time.Time) (ids []string, err error) {
@@ -444,6 +444,7 @@ func (r *Reconciler) unheard(ctx context.Context, cfg ReconcileConfig, cluster s
 	return ids, err
 }
 
+// presume says why and when the alert is presumed to have ended; "" while it is not.
 func (c ReconcileConfig) presume(
 	a reporter.JournalAlert, known *reporter.Fingerprints, since time.Time, was, missing map[episode]time.Time, now time.Time,
 ) (reporter.CloseReason, time.Time) {

@@ -357,6 +357,30 @@ func TestClustersThatDoNotAnswerDelayNoOther(t *testing.T) {
 	})
 }
 
+// An Alertmanager that was restarted decides nothing by what it does not have yet.
+func TestARestartedAlertmanagerDismissesNothing(t *testing.T) {
+	t.Parallel()
+	cfg := config
+	cfg.Deciders = map[string]bool{reporter.ClusterDefault: true}
+	m := receive(t, cfg, []reporter.AlertEvent{event("a", 0, 30)}, []reporter.AlertEvent{after(31, event("a", 0, -1))})
+	api := &managers{since: at(30)}
+	rc := incident.ReconcileConfig{After: 5 * time.Minute, Clusters: map[string]incident.API{reporter.ClusterDefault: api}}
+	r := incident.NewReconciler(rc, journal(m, cfg), m, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func() time.Time { return m.clock })
+	for _, step := range []struct {
+		at    float64
+		known []string
+		want  string
+	}{{32, nil, "0-30 (1)"}, {33, []string{"a"}, "0-… (1)"}} {
+		m.clock, api.known = at(step.at), step.known
+		if err := r.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := summary(m); got != step.want {
+			t.Errorf("at minute %v: %s, want %s", step.at, got, step.want)
+		}
+	}
+}
+
 // A firing that was received shortly after its resolve is a late copy, or news: the cluster's API decides, and without one
 // whether a resolve follows.
 func TestDoubt(t *testing.T) {
