@@ -675,13 +675,15 @@ func (j *state) finish() (out reporter.JournalChanges, did Outcome) {
 		}
 		route := j.cfg.routeNamed(w.Route)
 		closed := w.Over() && (w.fresh || !w.was.Over())
-		switch {
-		case !w.Over() && w.fresh && j.cfg.FiringNotice:
-			for _, r := range route.Receivers {
-				out.Deliveries = append(out.Deliveries, reporter.NewDelivery(reporter.DeliveryFiring, w.ID, r, j.now))
+		if opened := !w.Over() && (w.fresh || w.was.Over()); opened {
+			if !w.fresh {
+				out.Recalls = append(out.Recalls, w.ID)
 			}
-		case !w.Over() && !w.fresh && w.was.Over():
-			out.Recalls = append(out.Recalls, w.ID)
+			if j.cfg.FiringNotice { // One that was over when it became known has none yet. A second one has the same key.
+				for _, r := range route.Receivers {
+					out.Deliveries = append(out.Deliveries, reporter.NewDelivery(reporter.DeliveryFiring, w.ID, r, j.now))
+				}
+			}
 		}
 		if closed {
 			did.Closed = append(did.Closed, w.Incident)

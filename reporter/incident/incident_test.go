@@ -200,6 +200,8 @@ func TestHistories(t *testing.T) {
 	one := func(es ...reporter.AlertEvent) []reporter.AlertEvent { return es }
 	byAlert, chronic := config, config
 	byAlert.By, chronic.ChronicAfter = incident.ByAlert, 24*time.Hour
+	notice := config
+	notice.FiringNotice = true
 	routed := config
 	matchers, err := incident.ParseMatchers(`alertname="Z"`)
 	if err != nil {
@@ -283,6 +285,9 @@ func TestHistories(t *testing.T) {
 		"another group does not list it":     {config, hooks{one(left(1, event("a", 0, -1))), one(whole(group("h", event("a", 0, 30))))}, "0-… (0)"},
 		"another group leaves out":           {config, hooks{one(event("a", 0, -1)), one(left(1, group("h", event("a", 0, -1)))), one(whole(event("a", 0, 30)))}, "0-… (0)"},
 		"and is resolved":                    {config, hooks{one(event("a", 0, -1)), one(left(1, group("h", event("a", 0, -1)))), one(whole(group("h", event("a", 0, 30))))}, "0-30 (1)"},
+		"a notice once it fires":             {notice, hooks{one(event("a", 0, 5)), one(event("b", 10, -1))}, "0-… (1)"},
+		"one notice":                         {notice, hooks{one(event("a", 0, -1)), one(event("a", 0, 5)), one(event("b", 10, -1))}, "0-… (1)"},
+		"no notice of what is over":          {notice, hooks{one(event("a", 0, 5))}, "0-5 (0)"},
 		"clusters are apart":                 {config, hooks{one(of("p", event("a", 0, -1))), one(of("s", event("a", 0, 20)))}, "0-… 0-20 (1)"},
 		"a cluster gets a name":              {config, hooks{one(event("a", 0, -1)), one(of("p", event("a", 0, 20)))}, "0-20 (1)"},
 	} {
