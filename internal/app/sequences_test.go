@@ -121,6 +121,17 @@ func TestSequencesOfWebhooks(t *testing.T) {
 		"an end before its start": {[]post{
 			{"10:20:10", "", hook(over("A", "10:20:00", "10:00:00"))},
 		}, "", []string{"resolved A 10:20:00 0s"}},
+		"a start of the epoch is skipped": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00").with(fields{"startsAt": "1970-01-01T00:00:00Z"}), begun("B", "10:00:00"))},
+		}, "", []string{"open B 10:00:00 0s"}},
+		"an end of the epoch is none": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"))},
+			{"10:20:00", "", hook(over("A", "10:00:00", "").with(fields{"endsAt": "1970-01-01T00:00:00Z"}))},
+		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"zero times of another zone": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00").with(fields{"startsAt": "0001-01-01T00:00:00+08:00"}), begun("B", "10:00:00"))},
+			{"10:20:00", "", hook(over("B", "10:00:00", "").with(fields{"endsAt": "0001-01-01T00:00:00+08:00"}))},
+		}, "", []string{"resolved B 10:00:00 20m0s"}},
 		"resolved without an end": {[]post{
 			{"10:00:10", "", hook(begun("A", "10:00:00"))},
 			{"10:20:00", "", hook(over("A", "10:00:00", "").with(fields{"endsAt": "0001-01-01T00:00:00Z"}))},

@@ -33,7 +33,7 @@ type decoded struct {
 const (
 	skipNotAlert = "not_an_alert" // it, its labels or its annotations have another JSON type
 	skipStatus   = "status"       // neither firing nor resolved
-	skipTime     = "time"         // startsAt or endsAt cannot be read, or lies outside 1970 to 2199
+	skipTime     = "time"         // startsAt or endsAt cannot be read, or lies outside 2000 to 2199
 )
 
 var skipReasons = []string{skipNotAlert, skipStatus, skipTime}
@@ -483,7 +483,7 @@ func unusable(a alert) string {
 	switch statusOf(a.Status) {
 	case model.AlertFiring:
 	case model.AlertResolved:
-		if !a.EndsAt.IsZero() && !sane(a.EndsAt) {
+		if !unset(a.EndsAt) && !sane(a.EndsAt) {
 			return skipTime
 		}
 	default:
@@ -495,8 +495,13 @@ func unusable(a alert) string {
 	return ""
 }
 
-// sane bounds times to what a journal in microseconds, and an incident of this century, can hold.
-func sane(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2200 }
+// firstYear is that of the earliest alert. Senders that have no time give that of Go's zero or of the Unix epoch, in some zone.
+const firstYear = 2000
+
+func unset(t time.Time) bool { return t.Year() < firstYear }
+
+// sane bounds times to those of incidents of this century, which a journal in microseconds can hold.
+func sane(t time.Time) bool { return !unset(t) && t.Year() < 2200 }
 
 // build makes the events. Each alert has its own status: the one at the top is "firing" while any alert of the group is.
 func (out *decoded) build(m Message, alerts []alert, cluster string, now time.Time) {
@@ -518,7 +523,7 @@ func (out *decoded) build(m Message, alerts []alert, cluster string, now time.Ti
 		}
 		if statusOf(a.Status) == model.AlertFiring {
 			e.Firing, e.EndsAt = true, time.Time{}
-		} else if e.EndsAt.IsZero() {
+		} else if unset(e.EndsAt) {
 			e.EndsAt = now
 		}
 		if e.Fingerprint == "" {
