@@ -142,6 +142,9 @@ func TestExpositionOfGoodAndBadQueries(t *testing.T) {
 	many := [][]any{{"a", int64(5)}, {"b", int64(4)}, {"c", int64(3)}, {"d", int64(2)}, {"other", int64(1)}}
 	add(query("overflow", func(q *kpi.Query) { q.MaxSeries = 3 }), table("c n", many...))
 	add(query("overflow_folded", func(q *kpi.Query) { q.MaxSeries, q.OnOverflow = 3, kpi.OnFold }), table("c n", many...))
+	add(query("overflow_zero_filled", func(q *kpi.Query) { // what is always there is not folded
+		q.MaxSeries, q.OnOverflow, q.Metrics[0].ZeroFill = 3, kpi.OnFold, []string{"d", "z"}
+	}), table("c n", many...))
 	add(query("long_label"), table("c n", []any{strings.Repeat("x", 513), int64(1)}))
 	add(query("bad_utf8"), table("c n", []any{"\xff", int64(1)}))
 	add(query("hostile_label"), table("c n", []any{"\"}\n evil{x=\"", int64(1)}))

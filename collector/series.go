@@ -92,7 +92,7 @@ func seriesOf(q kpi.Query, m kpi.Metric, rows Rows) (out []series, dropped int, 
 			return nil, 0, fmt.Errorf("metric %s: %d series, max_series is %d", m.Name, len(out), q.MaxSeries)
 		}
 		var folded int
-		out, folded = fold(out, q.MaxSeries, len(m.Labels))
+		out, folded = fold(out, q.MaxSeries, m)
 		dropped += folded
 	}
 	for _, s := range out {
@@ -115,12 +115,13 @@ func column(rows Rows, name string) (int, error) {
 	return n, nil
 }
 
-// fold keeps the largest series and sums the others under "other", so that at most limit series are left.
-func fold(all []series, limit, labels int) (out []series, folded int) {
+// fold keeps those that are always there and the largest series, and sums the others under "other", so that at most limit
+// series are left.
+func fold(all []series, limit int, m kpi.Metric) (out []series, folded int) {
 	isOther := func(s series) bool {
 		return !slices.ContainsFunc(s.labels, func(l string) bool { return l != kpi.OtherLabel })
 	}
-	other := series{labels: slices.Repeat([]string{kpi.OtherLabel}, labels)}
+	other := series{labels: slices.Repeat([]string{kpi.OtherLabel}, len(m.Labels))}
 	var rest []series
 	for _, s := range all {
 		if isOther(s) {
@@ -129,8 +130,9 @@ func fold(all []series, limit, labels int) (out []series, folded int) {
 			rest = append(rest, s)
 		}
 	}
+	optional := func(s series) float64 { return truth(!slices.Contains(m.ZeroFill, s.labels[0])) }
 	slices.SortStableFunc(rest, func(a, b series) int {
-		return cmp.Or(cmp.Compare(b.value, a.value), slices.Compare(a.labels, b.labels))
+		return cmp.Or(cmp.Compare(optional(a), optional(b)), cmp.Compare(b.value, a.value), slices.Compare(a.labels, b.labels))
 	})
 	for _, s := range rest[limit-1:] {
 		other.value += s.value
@@ -143,7 +145,7 @@ func labelText(v any) (string, error) {
 	var s string
 	switch v := v.(type) {
 	case nil:
-		return "", errors.New("is NULL; use COALESCE")
+		return "", errors.New("is NULL; use COALESCE in SQL, or // in jq")
 	case Exact:
 		s = v.Text
 	case string:
