@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"math/big"
+	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -66,6 +67,9 @@ func Check(q kpi.Query) error {
 	rel, err := parsePath(q.HTTP.Path)
 	if err != nil {
 		return fmt.Errorf("query %q: %w", q.Name, err)
+	}
+	if border.MatchString(rel.Path) {
+		return fmt.Errorf("query %q: http.path: $since and $until are replaced after the ? only", q.Name)
 	}
 	for _, values := range rel.Query() {
 		for _, v := range values {
@@ -177,7 +181,7 @@ func (s *Source) get(ctx context.Context, path string, borders map[string]string
 		return nil, safe(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusPartialContent { // a part is not the whole
 		return nil, fmt.Errorf("%s answered %d %s", rel.Path, resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	b, err := read(resp)
@@ -237,6 +241,7 @@ var (
 	errLines     = errors.New("several JSON documents (NDJSON): one is wanted")
 	errTrailing  = errors.New("further text after the JSON document")
 	errEncoding  = errors.New("text that is not UTF-8")
+	errCharset   = errors.New("text whose Content-Type names another charset than UTF-8, which JSON must have")
 	errHalf      = errors.New("a string with half of a surrogate pair, which is no character")
 	errTwice     = errors.New("a JSON object that has a key twice")
 	errCutShort  = errors.New("JSON that ends too early")
@@ -255,6 +260,8 @@ func decode(b []byte, resp *http.Response) (any, error) {
 		return nil, errBOM
 	case text[0] == '<':
 		return nil, errHTML
+	case !asUTF8(text, resp.Header.Get("Content-Type")):
+		return nil, errCharset
 	case !utf8.Valid(text): // the decoder would make the same character of different bytes
 		return nil, errEncoding
 	case halfPair(text): // likewise
@@ -279,6 +286,17 @@ func decode(b []byte, resp *http.Response) (any, error) {
 		return nil, errLines
 	}
 	return nil, errTrailing
+}
+
+// asUTF8 says whether a text may be read as UTF-8 by what its Content-Type says. Text of Big5 or Latin-1 may be valid UTF-8, and
+// other characters then; ASCII is the same in all of them.
+func asUTF8(text []byte, contentType string) bool {
+	_, params, err := mime.ParseMediaType(contentType)
+	charset := strings.ToLower(params["charset"])
+	if err != nil || charset == "" || charset == "utf-8" || charset == "utf8" {
+		return true
+	}
+	return !bytes.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 var surrogate = regexp.MustCompile(`\\(?:u([0-9a-fA-F]{4})|.)`)

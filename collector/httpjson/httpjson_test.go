@@ -269,6 +269,7 @@ func TestAnswersThatAreNotOneJSONDocument(t *testing.T) {
 		"deep nesting":             {200, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "something else than JSON"},
 		"a status":                 {503, "{\"total\": 3}", "answered 503 Service Unavailable"},
 		"a redirect to nowhere":    {302, "", "answered 302 Found"},
+		"a part":                   {206, "[3]", "answered 206 Partial Content"},
 		"half of a pair":           {200, `{"total": "\ud800"}`, "half of a surrogate pair"},
 		"the other half":           {200, `{"total": "\udfff"}`, "half of a surrogate pair"},
 		"two first halves":         {200, `{"total": "\ud83d\uD83D\ude00"}`, "half of a surrogate pair"},
@@ -299,6 +300,37 @@ func TestEscapesOfText(t *testing.T) {
 	r := read(t, open(t, srv.URL), query("/", ".[]"))
 	if got, want := fmt.Sprintf("%q", r.Rows.Values), `[["😀"] ["\\ud800"] ["告\\警"] ["😀😁\n\""] ["\x00"]]`; r.Err != nil || got != want {
 		t.Errorf("%s, %v; want %s", got, r.Err, want)
+	}
+}
+
+// The Content-Type may name another charset, in which the same bytes are other characters.
+func TestCharsets(t *testing.T) {
+	t.Parallel()
+	for contentType, want := range map[string]string{
+		"":                                "[[é]] <nil>",
+		"application/json":                "[[é]] <nil>",
+		"application/json;charset=UTF-8":  "[[é]] <nil>",
+		"text/plain; charset=utf8":        "[[é]] <nil>",
+		"application/json; charset=Big5":  "names another charset than UTF-8",
+		`text/json; charset="iso-8859-1"`: "names another charset than UTF-8",
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			if r.URL.Path == "/ascii" {
+				io.WriteString(w, `"e"`)
+			} else {
+				io.WriteString(w, `"é"`)
+			}
+		}))
+		t.Cleanup(srv.Close)
+		s := open(t, srv.URL)
+		r := read(t, s, query("/", "."))
+		if got := fmt.Sprint(r.Rows.Values, " ", r.Err); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", contentType, got, want)
+		}
+		if r := read(t, s, query("/ascii", ".")); r.Err != nil {
+			t.Errorf("ASCII as %s: %v", contentType, r.Err)
+		}
 	}
 }
 
@@ -388,6 +420,9 @@ func TestBordersOfTheWindow(t *testing.T) {
 	const typo = "$until" + "l" // in two parts for the spelling checker
 	if err := httpjson.Check(query("/x?to="+typo, ".")); err == nil || !strings.Contains(err.Error(), "unknown variable "+typo+" (have $since, $until)") {
 		t.Errorf("a typo: %v", err)
+	}
+	if err := httpjson.Check(query("/x/$since/$until", ".")); err == nil || !strings.Contains(err.Error(), "replaced after the ? only") {
+		t.Errorf("in the path: %v", err)
 	}
 	q := query("/x?from=$since", ".")
 	q.Metrics[0].Window = 0
