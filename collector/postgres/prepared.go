@@ -18,10 +18,12 @@ import (
 // link is what is known of a connection beyond its transactions. Where no pooler stands in between, statements stay prepared
 // on it: parsing and rewriting them again would take the server a tenth of the time of a scrape of small tables.
 type link struct {
-	known  bool              // whether its first transaction has begun
-	direct bool              // its server process is the one that it was opened to
-	own    limits            // that its last transaction began with
-	named  map[string]string // names of prepared statements by their SQL; "" is one that cannot be prepared
+	known  bool   // whether its first transaction has begun
+	direct bool   // its server process is the one that it was opened to
+	own    limits // that its last transaction began with
+	// statuses are the settings that the server reports of a transaction that has begun.
+	statuses string
+	named    map[string]string // names of prepared statements by their SQL; "" is one that cannot be prepared
 	// sending are the statements that are being prepared.
 	sending []string
 }

@@ -357,6 +357,33 @@ func TestBackslashesInStrings(t *testing.T) {
 	}
 }
 
+// A query that changes a setting of the session changes it for no other.
+func TestSettingsThatAQueryChanges(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	s, err := postgres.Open(postgres.Config{Name: "db", DSN: secret.New(dsn), MaxConns: 1, Timezone: "Asia/Taipei"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	queries := []kpi.Query{
+		query("zone", "SELECT set_config('TimeZone', 'Asia/Tokyo', true) AS l, 1 AS value"),
+		query("style", "SELECT set_config('IntervalStyle', 'iso_8601', true) AS l, 1 AS value"),
+		query("encoding", "SELECT set_config('client_encoding', 'LATIN1', true) AS l, 1 AS value"),
+		query("day", "SELECT date_trunc('day', timestamptz '2026-04-22 15:30:00+00') || ' ' || interval '90 s' || ' é' AS l, 1 AS value"),
+		query("last", "SELECT 1 AS value"),
+	}
+	for range 4 { // prepared from the third on, and in other orders
+		for n, r := range readAll(t.Context(), s, time.Now(), queries...) {
+			if r.Err != nil {
+				t.Errorf("%s: %v", queries[n].Name, r.Err)
+			} else if got := texts(r.Rows.Values[0])[0]; queries[n].Name == "day" && got != "2026-04-22 00:00:00+08 00:01:30 é" {
+				t.Errorf("the day is %q", got)
+			}
+		}
+	}
+}
+
 // The tables that the builtin queries name may be views, materialised views, partitioned tables or foreign to the search path,
 // and their columns of a domain.
 func TestZoneOfColumnsIsAskedWhateverTheTablesAre(t *testing.T) {

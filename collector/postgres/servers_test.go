@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -288,6 +289,7 @@ func TestCausesOfErrors(t *testing.T) {
 	}
 	t.Cleanup(func() { tls.Stop() })
 	exec(t, connect(t, tls.DSN("postgres")), "CREATE ROLE guarded LOGIN PASSWORD 'right'; CREATE ROLE refused LOGIN; CREATE ROLE reader LOGIN")
+	exec(t, connect(t, tls.DSN("postgres")), "CREATE DATABASE shut ALLOW_CONNECTIONS false")
 	bouncer, err := localstack.StartPgBouncer(t.Context(), plain, localstack.PgBouncerOptions{PoolMode: "transaction"})
 	if err != nil {
 		t.Fatal(err)
@@ -314,6 +316,7 @@ func TestCausesOfErrors(t *testing.T) {
 		"refused by pg_hba":     {dsn: at(tls.Port(), "refused", "postgres"), want: "authentication failed"},
 		"no such role":          {dsn: at(plain.Port(), planted, "postgres?sslmode=disable"), want: "authentication failed"},
 		"no database":           {dsn: at(plain.Port(), "postgres", planted+"?sslmode=disable"), want: "database missing"},
+		"a closed database":     {dsn: at(tls.Port(), "postgres", "shut"), want: "the database takes no connections"},
 		"no database, pooled":   {dsn: strings.Replace(bouncer.DSN(planted), "postgres@", "postgres:"+planted+"@", 1), want: "database missing"},
 		"no role, pooled":       {dsn: strings.Replace(bouncer.DSN("postgres"), "postgres@", planted+":"+planted+"@", 1), want: "authentication failed"},
 		"a setting":             {dsn: at(plain.Port(), "postgres", "postgres?sslmode=disable&work_mem="+planted), want: "the server refuses the setting work_mem of the DSN or the source (SQLSTATE 22023)"},
@@ -371,6 +374,61 @@ func TestCausesOfErrors(t *testing.T) {
 	} {
 		if r := readAll(t.Context(), open(t, dsn), time.Now(), query("q", "SELECT 1 AS value"))[0]; r.Err != nil && !strings.Contains(dsn, "hostaddr") {
 			t.Errorf("%s: %v", dsn, r.Err)
+		}
+	}
+}
+
+// cutting passes connections on to a port, and closes each after it has answered so many bytes.
+func cutting(t *testing.T, port, bytes int) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err != nil {
+				client.Close()
+				return
+			}
+			go func() {
+				_, _ = io.Copy(server, client)
+				server.Close()
+			}()
+			go func() {
+				_, _ = io.CopyN(client, server, int64(bytes))
+				client.Close()
+				server.Close()
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// A connection that is cut in the middle of an answer gives no part of it.
+func TestCutConnectionsGiveNoPartOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	pg, err := shared.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bytes := 50; bytes < 3000; bytes += 211 {
+		p := start(t, "postgres://postgres@"+cutting(t, pg.Port(), bytes)+"/postgres?sslmode=disable", query("one", "SELECT 1 AS value"),
+			query("many", "SELECT g::text AS l, g AS value FROM generate_series(1, 60) g", labelled), query("two", "SELECT 2 AS value"))
+		got := figures(p.scrape(t))
+		if n := strings.Count(got, "many{"); n != 0 && n != 60 {
+			t.Errorf("cut after %d bytes: %d of 60 series", bytes, n)
+		}
+		for line := range strings.Lines(p.log()) {
+			if !strings.Contains(line, "postgres: connection lost") {
+				t.Errorf("cut after %d bytes: %s", bytes, line)
+			}
 		}
 	}
 }

@@ -180,7 +180,17 @@ func (c *session) start(ctx context.Context, check string) error {
 			c.checked(r.Rows)
 		}
 	}
+	c.link.statuses = c.statuses()
 	return nil
+}
+
+// statuses are the settings that the server reports when they change, of those that change what a query gives.
+func (c *session) statuses() string {
+	var b strings.Builder
+	for _, name := range []string{"TimeZone", "DateStyle", "IntervalStyle", "client_encoding", plainStrings.Name, "search_path"} {
+		b.WriteString(c.conn.Conn().PgConn().ParameterStatus(name) + "\n")
+	}
+	return b.String()
 }
 
 // startWith does the same as start with prepared statements, and sends the first query behind them, so that it does not wait
@@ -372,6 +382,9 @@ func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
 	}
 	if err == nil {
 		c.keep(qctx, q)
+		if !q.last && !c.statementMode && !c.lost() && c.statuses() != c.link.statuses {
+			c.back(ctx) // it has changed a setting, by which others would read their times otherwise
+		}
 		return rows, nil
 	}
 	took := time.Since(start)
@@ -602,7 +615,11 @@ func (s *Source) safe(ctx context.Context, err error) error {
 	case errors.Is(err, errTooManyRows), errors.Is(err, errTooLarge), errors.Is(err, errNoSelect):
 		return fmt.Errorf("postgres: %w", err)
 	}
-	if cause := neterr.Cause(err); cause != "" {
+	cause := neterr.Cause(err)
+	if strings.HasSuffix(err.Error(), "conn closed") { // pgconn's own error has no type
+		cause = neterr.Lost
+	}
+	if cause != "" {
 		return fmt.Errorf("postgres: %s", cause)
 	}
 	return fmt.Errorf("postgres: %w", err)

@@ -36,6 +36,7 @@ const (
 	codeCrash          = "57P02"
 	codeTooMany        = "53300"
 	codeNoConnectRight = "42501"
+	codeNoConnections  = "55000"
 )
 
 func sortSettings(s []Setting) {
@@ -113,6 +114,8 @@ func refusal(e *pgconn.PgError) string {
 		return "too many connections"
 	case codeNoConnectRight:
 		return "no right to connect to the database"
+	case codeNoConnections:
+		return "the database takes no connections"
 	case codeShutdown, codeCrash:
 		return "the server closed the connection"
 	case codeProtocol:
