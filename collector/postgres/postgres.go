@@ -112,27 +112,17 @@ func (s *Source) setZone(own, dsn string) error {
 	name := "UTC"
 	switch {
 	case own != "":
-		if s.zone = location(own); s.zone == nil {
+		if s.zone = pg.Location(own); s.zone == nil {
 			return fmt.Errorf("timezone: unknown zone %q, want an IANA zone such as Asia/Taipei", own)
 		}
 		name, s.declared = own, true
 	case dsn != "":
-		s.zone = location(dsn) // nil for one that only the server knows, such as "-08"
+		s.zone = pg.Location(dsn) // nil for one that only the server knows, such as "-08"
 		name, s.declared = dsn, true
 	}
 	s.utc = name == "UTC"
 	s.settings = append(s.settings, pg.Setting{Name: "TimeZone", Value: name})
 	return nil
-}
-
-// location returns the zone of that name, and nil where there is none. "Local" and "localtime" are those of a machine: the
-// server's are others.
-func location(name string) *time.Location {
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" || name == "localtime" {
-		return nil
-	}
-	return zone
 }
 
 // Close ends the connections.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/awoooi/awoooi-reporter/collector"
+	"github.com/awoooi/awoooi-reporter/internal/pg"
 )
 
 // converter returns what makes a value of the text of a type.
@@ -72,45 +73,22 @@ func (s *Source) seconds(text string) (float64, error) {
 	if m == nil || m[0] != text { // infinity
 		return 0, errNoMoment
 	}
-	t, fraction := s.parse(m)
-	switch {
-	case m[8] != "":
-	case s.zone == nil:
-		return 0, errNoZone
-	case !certain(t, m):
-		return 0, errTwoTimes
+	t, fraction := parse(m)
+	if m[8] == "" {
+		if s.zone == nil {
+			return 0, errNoZone
+		}
+		certain := false
+		if t, certain = pg.Local(t, s.zone); !certain {
+			return 0, errTwoTimes
+		}
 	}
 	f, err := strconv.ParseFloat(strconv.FormatInt(t.Unix(), 10), 64)
 	return f + fraction, err
 }
 
-// certain says whether the local time that moment matched is t and no other moment. Where clocks are put back there are two,
-// and where they are put forward there is none.
-func certain(t time.Time, m []string) bool {
-	for n, have := range []int{t.Day(), t.Hour(), t.Minute()} {
-		if want, _ := strconv.Atoi(m[3+n]); have != want { // digits, or nothing for 0
-			return false
-		}
-	}
-	_, offset := t.Zone()
-	from, until := t.ZoneBounds()
-	if !from.IsZero() {
-		_, before := from.Add(-time.Second).Zone()
-		if t.Add(time.Duration(offset-before) * time.Second).Before(from) {
-			return false
-		}
-	}
-	if !until.IsZero() {
-		_, after := until.Zone()
-		if !t.Add(time.Duration(offset-after) * time.Second).Before(until) {
-			return false
-		}
-	}
-	return true
-}
-
-// parse reads what moment matched; the fraction of a second is apart.
-func (s *Source) parse(m []string) (time.Time, float64) {
+// parse reads what moment matched, in UTC where it names no offset; the fraction of a second is apart.
+func parse(m []string) (time.Time, float64) {
 	n := func(k int) int {
 		v, _ := strconv.Atoi(m[k]) // digits, or nothing for 0
 		return v
@@ -119,10 +97,7 @@ func (s *Source) parse(m []string) (time.Time, float64) {
 	if m[12] != "" {
 		year = 1 - year
 	}
-	zone := s.zone
-	if zone == nil {
-		zone = time.UTC
-	}
+	zone := time.UTC
 	if m[8] != "" {
 		offset := n(9)*3600 + n(10)*60 + n(11)
 		if m[8] == "-" {
@@ -144,7 +119,7 @@ func (s *Source) inUTC(text string) string {
 		if m[8] == "" {
 			return one
 		}
-		t, _ := s.parse(m)
+		t, _ := parse(m)
 		t = t.UTC()
 		year, era := t.Year(), ""
 		if year <= 0 {

@@ -173,7 +173,7 @@ func doctorDetails(c *config.Config) []check {
 		if text == "" {
 			text = details.BuiltinSQL
 		}
-		lookup, err := details.Open(details.Config{DSN: s.DSN, SQL: text, Timeout: d.Timeout})
+		lookup, err := details.Open(details.Config{DSN: s.DSN, SQL: text, Timeout: d.Timeout, Timezone: s.Timezone})
 		if err != nil {
 			return []Finding{failed(what, err, "run check-config")}
 		}

@@ -450,7 +450,7 @@ func newReading(
 		if sql == "" {
 			sql = details.BuiltinSQL
 		}
-		if r.details, err = details.Open(details.Config{DSN: s.DSN, SQL: sql, Timeout: d.Timeout}); err != nil {
+		if r.details, err = details.Open(details.Config{DSN: s.DSN, SQL: sql, Timeout: d.Timeout, Timezone: s.Timezone}); err != nil {
 			return nil, fmt.Errorf("incidents.details: %w", err)
 		}
 		lookup = r.details

@@ -100,7 +100,11 @@ func list(names []string) string {
 }
 
 // Numbered returns the statement with $1 for the first of names, $2 for the second, and so on.
-func (s Statement) Numbered(names ...string) (string, error) {
+func (s Statement) Numbered(names ...string) (string, error) { return s.Cast(nil, names...) }
+
+// Cast returns the same as Numbered, with the parameters of these types cast to them: without it, the server gives a parameter the
+// type of what it is compared with, and a timestamp drops the zone of its text.
+func (s Statement) Cast(types map[string]string, names ...string) (string, error) {
 	if err := s.Check(names...); err != nil {
 		return "", err
 	}
@@ -114,6 +118,9 @@ func (s Statement) Numbered(names ...string) (string, error) {
 		}
 		b.WriteByte('$')
 		b.WriteString(strconv.Itoa(slices.Index(names, m.name) + 1))
+		if t, ok := types[m.name]; ok {
+			b.WriteString("::" + t)
+		}
 		at = m.end
 		// "@until1" is one name, but "$21" would be another parameter than "$2" followed by 1.
 		if at < len(s.text) && s.text[at] >= '0' && s.text[at] <= '9' {

@@ -2,6 +2,7 @@
 package details
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/awoooi/awoooi-reporter/internal/pg"
@@ -40,6 +42,8 @@ type Config struct {
 	DSN     secret.Text
 	SQL     string
 	Timeout time.Duration
+	// Timezone is the IANA zone of columns without time zone; "" takes the DSN's, if it has one.
+	Timezone string
 }
 
 // Lookup runs the SELECT for single incidents.
@@ -47,6 +51,8 @@ type Lookup struct {
 	pool     *pgxpool.Pool
 	settings string // sets them
 	sql      string
+	names    []string       // of $1, $2 …
+	zone     *time.Location // of columns without time zone; nil where it is unknown
 	timeout  time.Duration
 }
 
@@ -72,6 +78,11 @@ func Open(c Config) (*Lookup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("details: sql: %w", err)
 	}
+	names := statement.Names()
+	numbered, err := statement.Cast(map[string]string{"starts_at": "timestamptz", "ends_at": "timestamptz"}, names...)
+	if err != nil {
+		return nil, fmt.Errorf("details: sql: %w", err)
+	}
 	cfg, err := pg.Parse(c.DSN)
 	if err != nil {
 		return nil, fmt.Errorf("details: %w", err)
@@ -82,14 +93,17 @@ func Open(c Config) (*Lookup, error) {
 	settings := append(slices.Clone(cfg.Settings),
 		pg.Setting{Name: "statement_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds(), 10)},
 		pg.Setting{Name: "lock_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds()/2, 10)})
-	if cfg.TimeZone != "" {
-		settings = append(settings, pg.Setting{Name: "TimeZone", Value: cfg.TimeZone})
+	zone := cmp.Or(c.Timezone, cfg.TimeZone)
+	if zone != "" {
+		settings = append(settings, pg.Setting{Name: "TimeZone", Value: zone})
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg.Pool)
 	if err != nil {
 		return nil, errors.New("details: the DSN cannot be used")
 	}
-	return &Lookup{pool: pool, settings: pg.Statement(settings...), sql: c.SQL, timeout: c.Timeout}, nil
+	return &Lookup{
+		pool: pool, settings: pg.Statement(settings...), sql: numbered, names: names, zone: pg.Location(zone), timeout: c.Timeout,
+	}, nil
 }
 
 // Close ends the connection.
@@ -100,7 +114,7 @@ func (l *Lookup) Close() { l.pool.Close() }
 func (l *Lookup) Details(ctx context.Context, q reporter.DetailsQuery) (reporter.Details, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	args := pgx.NamedArgs{
+	args := map[string]any{
 		"incident_id": orNull(q.IncidentID), "fingerprint": orNull(q.Fingerprint), "alertname": orNull(q.AlertName),
 		"starts_at": q.StartsAt, "ends_at": nil,
 	}
@@ -126,7 +140,7 @@ func (l *Lookup) Details(ctx context.Context, q reporter.DetailsQuery) (reporter
 	var acknowledged time.Time
 	for n, f := range rows.FieldDescriptions() {
 		if t, ok := values[n].(time.Time); ok && strings.EqualFold(f.Name, "acknowledged_at") {
-			acknowledged = t.UTC()
+			acknowledged = l.moment(t, f.DataTypeOID)
 		} else if values[n] != nil {
 			known[strings.ToLower(f.Name)] = strings.TrimSpace(text(values[n]))
 		}
@@ -148,6 +162,21 @@ func (l *Lookup) Details(ctx context.Context, q reporter.DetailsQuery) (reporter
 	return d, nil
 }
 
+// moment is the time of a value, and zero where a column without time zone does not say which it is.
+func (l *Lookup) moment(t time.Time, oid uint32) time.Time {
+	switch oid {
+	case pgtype.TimestamptzOID:
+		return t.UTC()
+	case pgtype.TimestampOID: // which is read as UTC
+		if l.zone != nil {
+			if t, certain := pg.Local(t, l.zone); certain {
+				return t.UTC()
+			}
+		}
+	}
+	return time.Time{}
+}
+
 // orNull keeps a condition on what is not known from being met.
 func orNull(s string) any {
 	if s == "" {
@@ -158,11 +187,15 @@ func orNull(s string) any {
 
 // query runs the SELECT in a transaction that cannot write. The three statements are one message, which a pooler passes on
 // as a whole in each of its modes.
-func (l *Lookup) query(ctx context.Context, args pgx.NamedArgs) (rows pgx.Rows, end func(), err error) {
+func (l *Lookup) query(ctx context.Context, args map[string]any) (rows pgx.Rows, end func(), err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("SET TRANSACTION READ ONLY")
 	batch.Queue(l.settings)
-	batch.Queue(l.sql, args)
+	values := make([]any, len(l.names))
+	for n, name := range l.names {
+		values[n] = args[name]
+	}
+	batch.Queue(l.sql, values...)
 	results := l.pool.SendBatch(ctx, batch)
 	for range 2 {
 		if _, err := results.Exec(); err != nil {
@@ -220,7 +253,7 @@ func (l *Lookup) Check(ctx context.Context) (unknown []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	const nobody = "awoooi-reporter-doctor"
-	args := pgx.NamedArgs{"incident_id": nobody, "fingerprint": nobody, "alertname": nobody, "starts_at": time.Now(), "ends_at": nil}
+	args := map[string]any{"incident_id": nobody, "fingerprint": nobody, "alertname": nobody, "starts_at": time.Now(), "ends_at": nil}
 	rows, end, err := l.query(ctx, args)
 	if err != nil {
 		return nil, safe(err)

@@ -30,9 +30,10 @@ func TestDetails(t *testing.T) {
 	if err := localstack.SeedAWOOOI(t.Context(), dsn, localstack.SeedOptions{Seed: 1, Now: time.Now(), Days: 3, PerDay: 50}); err != nil {
 		t.Fatal(err)
 	}
+	zone := ""
 	lookup := func(dsn, sql, id string) (reporter.Details, error) {
 		t.Helper()
-		l, err := details.Open(details.Config{DSN: secret.New(dsn), SQL: sql, Timeout: 500 * time.Millisecond})
+		l, err := details.Open(details.Config{DSN: secret.New(dsn), SQL: sql, Timeout: 500 * time.Millisecond, Timezone: zone})
 		if err != nil {
 			return reporter.Details{}, err
 		}
@@ -64,6 +65,31 @@ func TestDetails(t *testing.T) {
 		if d.Title != want || (want == "") != errors.Is(err, reporter.ErrNotFound) {
 			t.Errorf("%s: %q, %v", sql, d.Title, err)
 		}
+	}
+	// Times of columns without zone are in the zone that the source or its DSN declares, and unknown without one.
+	const local = "SELECT (timestamp '2026-04-22 08:00' >= @starts_at AND timestamp '2026-04-22 08:59' < @ends_at)::text AS title, "
+	for _, tc := range []struct {
+		params, zone, sql string
+		want              time.Time
+		within            string // the incident's time, from 08:00 to 09:00 in Taipei
+	}{
+		{"", "", "timestamptz '2026-04-22 08:30+08'", day.Add(30 * time.Minute), ""},
+		{"", "", "timestamp '2026-04-22 08:30'", time.Time{}, ""},
+		{"", "Asia/Taipei", "timestamp '2026-04-22 08:30'", day.Add(30 * time.Minute), "true"},
+		{"&timezone=Asia/Taipei", "", "timestamp '2026-04-22 08:30'", day.Add(30 * time.Minute), "true"},
+		{"&timezone=America/New_York", "Asia/Taipei", "timestamp '2026-04-22 08:30'", day.Add(30 * time.Minute), "true"},
+		{"", "America/New_York", "timestamp '2026-11-01 01:30'", time.Time{}, "false"},
+		{"", "Asia/Taipei", "date '2026-04-22'", time.Time{}, "true"},
+	} {
+		zone = tc.zone
+		d, err := lookup(dsn+tc.params, local+tc.sql+" AS acknowledged_at", "X")
+		if err != nil || !d.Acknowledged.Equal(tc.want) || tc.within != "" && d.Title != tc.within {
+			t.Errorf("%+v: %s, %q, %v", tc, d.Acknowledged, d.Title, err)
+		}
+	}
+	zone = ""
+	if d, err := lookup(dsn, "SELECT $$@incident_id$$ || ' a@title' AS title, ARRAY[1] <@severity AS severity FROM (SELECT ARRAY[1, 2] AS severity) AS s", "X"); err != nil || d.Title != "@incident_id a@title" {
+		t.Errorf("text that is no name: %q, %v", d.Title, err)
 	}
 	if _, err := lookup(dsn, "SELECT 'row' AS title WHERE @incident_id::text IS NULL", ""); err != nil {
 		t.Errorf("no ID: %v", err)
