@@ -1,10 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
@@ -24,22 +20,7 @@ func dashboardsCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			files, err := app.Dashboards(c, log)
-			if err != nil {
-				return err
-			}
-			for _, f := range files {
-				path := filepath.Join(out, filepath.FromSlash(f.Name))
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // see below
-					return fmt.Errorf("dashboards: %w", err)
-				}
-				// Grafana and Prometheus run as other users, and nothing in these files is secret.
-				if err := os.WriteFile(path, f.Content, 0o644); err != nil { //nolint:gosec // as the comment says
-					return fmt.Errorf("dashboards: %w", err)
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), path)
-			}
-			return nil
+			return app.WriteDashboards(c, out, cmd.OutOrStdout(), log)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "dashboards", "directory to write to; it is made if it is missing")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -9,7 +8,6 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
 	"github.com/awoooi/awoooi-reporter/internal/config"
-	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -30,37 +28,24 @@ func doctorCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if format != "text" && format != "json" {
-				return fmt.Errorf("--format: is %q, want text or json", format)
+			if err := oneOf("format", format, app.FormatText, app.FormatJSON); err != nil {
+				return err
 			}
-			found, wrong := []app.Finding{}, false
-			tell := func(f app.Finding) {
-				wrong = wrong || f.Result == app.FindingFail
-				found = append(found, f)
-				if format == "text" {
-					line := fmt.Sprintf("%-4s  %s: %s", f.Result, f.What, f.Text)
-					if f.Remedy != "" {
-						line += "; " + f.Remedy
-					}
-					fmt.Fprintln(cmd.OutOrStdout(), safetext.Line(line, 0))
-				}
-			}
-			switch {
-			case endToEnd || through.ThroughAlertmanager:
-				app.EndToEnd(cmd.Context(), c, through, log, tell)
-			case through.Yes || through.Cluster != "":
+			hops := endToEnd || through.ThroughAlertmanager
+			if !hops && (through.Yes || through.Cluster != "") {
 				return errors.New("--yes and --cluster are for --through-alertmanager")
-			default:
-				for _, f := range app.Doctor(cmd.Context(), c, log) {
-					tell(f)
-				}
 			}
-			if format == "json" {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(found); err != nil {
-					return err
+			wrong, err := app.PrintFindings(cmd.OutOrStdout(), format, func(found func(app.Finding)) {
+				if hops {
+					app.EndToEnd(cmd.Context(), c, through, log, found)
+					return
 				}
+				for _, f := range app.Doctor(cmd.Context(), c, log) {
+					found(f)
+				}
+			})
+			if err != nil {
+				return err
 			}
 			if wrong {
 				return errors.New("something failed")
@@ -69,7 +54,7 @@ func doctorCommand(o *options) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&format, "format", "text", "text or json")
+	f.StringVar(&format, "format", app.FormatText, "text or json")
 	f.BoolVar(&endToEnd, "end-to-end", false, "post a test alert to the running program, and follow it to the chat")
 	f.BoolVar(&through.ThroughAlertmanager, "through-alertmanager", false, "post it to the cluster's Alertmanagers (with --yes)")
 	f.StringVar(&through.Cluster, "cluster", "", "which of alertmanagers (default the only one, or the one without a name)")
@@ -82,7 +67,7 @@ func testCommand(o *options) *cobra.Command {
 		Use:               "test RECEIVER",
 		Short:             "Send a message that says it is a test to a receiver",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: o.complete(func(_ *cobra.Command, c *config.Config) []string { return receiverNames(c) }),
+		ValidArgsFunction: o.complete(func(_ *cobra.Command, c *config.Config) []string { return app.ReceiverNames(c) }),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {

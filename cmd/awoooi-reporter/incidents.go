@@ -1,13 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
+	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -20,36 +20,13 @@ func incidentsCommand(o *options) *cobra.Command {
 		Short: "List the open incidents, and then the newest ones",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch f.State = reporter.IncidentState(state); f.State {
-			case "", reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved:
-			default:
-				return fmt.Errorf("--state: is %q, want %s, %s or %s", state, reporter.IncidentOpen, reporter.IncidentChronic,
-					reporter.IncidentResolved)
-			}
-			t, err := openTools(cmd, o, app.Needs{State: true})
-			if err != nil {
+			f.State = reporter.IncidentState(state)
+			if err := oneOf("state", f.State, "", reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved); err != nil {
 				return err
 			}
-			defer t.Close()
-			rows, err := t.Incidents(cmd.Context(), f)
-			if err != nil {
-				return err
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tSTATE\tSEVERITY\tTITLE\tALERTS\tSTARTED\tENDED\tACKNOWLEDGED")
-			for _, r := range rows {
-				in, ended := r.Incident, "-"
-				if in.Over() {
-					ended = in.EndedAt.In(t.Zone()).Format(time.DateTime)
-				}
-				who := "-"
-				if r.Acknowledgement.Active() {
-					who = cell(r.Acknowledgement.By.Name) + " " + r.Acknowledgement.Since.In(t.Zone()).Format(time.DateTime)
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", cell(in.ID), in.State, cell(string(r.Severity)), cell(r.Title), r.Count,
-					in.StartedAt.In(t.Zone()).Format(time.DateTime), ended, who)
-			}
-			return w.Flush()
+			return o.withTools(cmd, app.Needs{State: true}, func(t *app.Tools) error {
+				return t.PrintIncidents(cmd.Context(), cmd.OutOrStdout(), f)
+			})
 		},
 	}
 	list.Flags().IntVar(&f.Limit, "limit", 50, "how many")
@@ -58,4 +35,51 @@ func incidentsCommand(o *options) *cobra.Command {
 	cmd.AddCommand(list)
 	cmd.AddCommand(incidentActions(o)...)
 	return cmd
+}
+
+func incidentIDs(cmd *cobra.Command, c *config.Config) []string {
+	return app.IncidentIDs(cmd.Context(), c, cmd.ErrOrStderr())
+}
+
+// incidentActions are the commands by which a person acts on an incident.
+func incidentActions(o *options) []*cobra.Command {
+	var as string
+	// act makes a command of an action, which says what became of it.
+	act := func(
+		use, short string, args cobra.PositionalArgs, do func(*app.Tools, context.Context, app.IncidentAction) (string, error),
+	) *cobra.Command {
+		cmd := &cobra.Command{
+			Use: use, Short: short, Args: args, ValidArgsFunction: o.complete(incidentIDs),
+			RunE: func(cmd *cobra.Command, args []string) (err error) {
+				a := app.IncidentAction{ID: args[0], Person: as}
+				if a.Person == "" {
+					a.Person = app.UserName()
+				}
+				if cmd.Name() == "silence" {
+					a.For, err = app.SilenceTime(args[1])
+				} else {
+					a.Text, err = app.NoteText(cmd.InOrStdin(), args[1:])
+				}
+				if err != nil {
+					return err
+				}
+				return o.withTools(cmd, app.Needs{State: true}, func(t *app.Tools) error {
+					text, err := do(t, cmd.Context(), a)
+					if err == nil {
+						fmt.Fprint(cmd.OutOrStdout(), text)
+					}
+					return err
+				})
+			},
+		}
+		cmd.Flags().StringVar(&as, "as", "", "name of who acts (default the user of the operating system)")
+		return cmd
+	}
+	return []*cobra.Command{
+		act("acknowledge ID", "Say that somebody takes care of an incident", cobra.ExactArgs(1), (*app.Tools).Acknowledge),
+		act("release ID", "Take back the acknowledgement of an incident", cobra.ExactArgs(1), (*app.Tools).Release),
+		act("silence ID DURATION", "Silence an incident's alerts in its Alertmanager, as for 1h or 4h", cobra.ExactArgs(2), (*app.Tools).Silence),
+		act("unsilence ID", "End the silences of an incident that people made here", cobra.ExactArgs(1), (*app.Tools).Unsilence),
+		act("note ID TEXT...", "Add a note to an incident; - reads its text from the standard input", cobra.MinimumNArgs(2), (*app.Tools).Note),
+	}
 }

@@ -10,13 +10,14 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
+	"strings"
 
-	"github.com/prometheus/common/promslog"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
 	"github.com/awoooi/awoooi-reporter/internal/config"
-	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
 // defaultConfigFile is used if it exists and no other is named.
@@ -68,19 +69,49 @@ func (o *options) begin(ctx context.Context, to io.Writer) (*config.Config, *slo
 	if err != nil {
 		return nil, nil, err
 	}
-	log, err := logger(c, to)
+	log, err := app.NewLog(c, to)
 	return c, log, err
 }
 
-// logger builds the program's log from the configuration.
-func logger(c *config.Config, to io.Writer) (*slog.Logger, error) {
-	level, format := promslog.NewLevel(), promslog.NewFormat()
-	if err := level.Set(c.Log.Level); err != nil {
-		return nil, fmt.Errorf("log.level: %w", err)
+// withTools lets use have the running process, or what it needs of the state.
+func (o *options) withTools(cmd *cobra.Command, needs app.Needs, use func(*app.Tools) error) error {
+	c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
+	if err != nil {
+		return err
 	}
-	if err := format.Set(c.Log.Format); err != nil {
-		return nil, fmt.Errorf("log.format: %w", err)
+	t, err := app.OpenTools(cmd.Context(), c, needs, log)
+	if err != nil {
+		return err
 	}
-	log := promslog.New(&promslog.Config{Level: level, Format: format, Writer: to})
-	return slog.New(safetext.NewHandler(log.Handler())), nil
+	defer t.Close()
+	return use(t)
+}
+
+// complete offers a shell the names of one argument. A configuration with a fault offers none.
+func (o *options) complete(names func(cmd *cobra.Command, c *config.Config) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		c, err := o.load(cmd.Context(), nil)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names(cmd, c), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// oneOf refuses a flag's value that is none of those it may have; "" among them means that it was not given.
+func oneOf[S ~string](flag string, value S, have ...S) error {
+	if slices.Contains(have, value) {
+		return nil
+	}
+	var names []string
+	for _, h := range have {
+		if h != "" {
+			names = append(names, string(h))
+		}
+	}
+	last := len(names) - 1
+	return fmt.Errorf("--%s: is %q, want %s or %s", flag, value, strings.Join(names[:last], ", "), names[last])
 }

@@ -2,14 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"slices"
-	"syscall"
 
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
@@ -28,8 +22,8 @@ func runCommand(o *options) *cobra.Command {
 		Short: "Run the collector and the reporter",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{app.RoleAll, app.RoleCollector, app.RoleReporter}, role) {
-				return fmt.Errorf("--role: is %q, want %s, %s or %s", role, app.RoleAll, app.RoleCollector, app.RoleReporter)
+			if err := oneOf("role", role, app.RoleAll, app.RoleCollector, app.RoleReporter); err != nil {
+				return err
 			}
 			if sample && role != app.RoleAll {
 				return fmt.Errorf("--sample: needs --role=%s", app.RoleAll)
@@ -54,7 +48,7 @@ func runCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log, err := logger(c, cmd.ErrOrStderr())
+			log, err := app.NewLog(c, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -63,8 +57,7 @@ func runCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stopHangups := onHangup(cmd.Context(), a, log)
-			defer stopHangups()
+			defer a.ReloadOnHangup(cmd.Context())()
 			return a.Serve(cmd.Context())
 		},
 	}
@@ -74,23 +67,4 @@ func runCommand(o *options) *cobra.Command {
 	f.StringVar(&webConfig, "web.config.file", "", "exporter-toolkit file for TLS and basic auth (default web.config_file)")
 	f.BoolVar(&sample, "sample", false, "post the bundled sample alerts to the own webhook, and send the daily report at once")
 	return cmd
-}
-
-// onHangup reloads at each SIGHUP until ctx ends.
-func onHangup(ctx context.Context, a *app.App, log *slog.Logger) (stop func()) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangup:
-				if err := a.Reload(); err != nil {
-					log.Error("reload failed", "err", err)
-				}
-			}
-		}
-	}()
-	return func() { signal.Stop(hangup) }
 }

@@ -13,8 +13,8 @@ import (
 
 // The operations by which a person acts on an incident.
 var (
-	incidentAcknowledge = operation[IncidentAction, Acknowledged]{"incident-acknowledge", (*toolbox).acknowledge}
-	incidentRelease     = operation[IncidentAction, Acknowledged]{"incident-release", (*toolbox).release}
+	incidentAcknowledge = operation[IncidentAction, acknowledgeResult]{"incident-acknowledge", (*toolbox).acknowledge}
+	incidentRelease     = operation[IncidentAction, acknowledgeResult]{"incident-release", (*toolbox).release}
 	incidentNote        = operation[IncidentAction, struct{}]{"incident-note", (*toolbox).note}
 	incidentSilence     = operation[IncidentAction, struct{}]{"incident-silence", (*toolbox).silence}
 	incidentUnsilence   = operation[IncidentAction, struct{}]{"incident-unsilence", (*toolbox).unsilence}
@@ -32,39 +32,61 @@ func (a IncidentAction) person() reporter.Person {
 	return reporter.Person{Kind: reporter.AuthorCommand, Name: a.Person}
 }
 
-// Acknowledged is what became of an acknowledgement or a release.
-type Acknowledged struct {
+// acknowledgeResult is what became of an acknowledgement or a release.
+type acknowledgeResult struct {
 	Changed bool           // false where it was so before
 	By      reporter.Entry // the acknowledgement or release that stands now; its ID is 0 where there was never one
 }
 
-// Acknowledge says that a person takes care of an incident. reporter.ErrNotFound: there is no incident of that id.
-func (t *Tools) Acknowledge(ctx context.Context, a IncidentAction) (Acknowledged, error) {
-	return incidentAcknowledge.run(ctx, t, a)
+// The actions say what became of them in one line. reporter.ErrNotFound: there is no incident of that id.
+
+// Acknowledge says that a person takes care of an incident.
+func (t *Tools) Acknowledge(ctx context.Context, a IncidentAction) (string, error) {
+	done, err := incidentAcknowledge.run(ctx, t, a)
+	if err != nil {
+		return "", err
+	}
+	text := "incident %s is acknowledged by %s\n"
+	if !done.Changed {
+		text = "incident %s was already acknowledged by %s\n"
+	}
+	return fmt.Sprintf(text, cell(a.ID), t.by(done.By)), nil
 }
 
-// Release takes back the acknowledgement of an incident. reporter.ErrNotFound: there is no incident of that id.
-func (t *Tools) Release(ctx context.Context, a IncidentAction) (Acknowledged, error) {
-	return incidentRelease.run(ctx, t, a)
+// Release takes back the acknowledgement of an incident.
+func (t *Tools) Release(ctx context.Context, a IncidentAction) (string, error) {
+	done, err := incidentRelease.run(ctx, t, a)
+	switch {
+	case err != nil:
+		return "", err
+	case done.Changed:
+		return fmt.Sprintf("incident %s is released by %s\n", cell(a.ID), t.by(done.By)), nil
+	case done.By.ID != 0:
+		return fmt.Sprintf("incident %s was already released by %s\n", cell(a.ID), t.by(done.By)), nil
+	}
+	return fmt.Sprintf("incident %s was not acknowledged\n", cell(a.ID)), nil
 }
 
-// Note adds a note to an incident. reporter.ErrNotFound: there is no incident of that id.
-func (t *Tools) Note(ctx context.Context, a IncidentAction) error {
+// by is who wrote an entry, and when.
+func (t *Tools) by(e reporter.Entry) string { return cell(e.Author) + " at " + t.local(e.WrittenAt) }
+
+// Note adds a note to an incident.
+func (t *Tools) Note(ctx context.Context, a IncidentAction) (string, error) {
 	_, err := incidentNote.run(ctx, t, a)
-	return err
+	return fmt.Sprintf("incident %s has the note\n", cell(a.ID)), err
 }
 
-// Silence asks for a silence of an incident's alerts, which the running program, or the next one, creates. reporter.ErrNotFound: there is
-// no incident of that id, or its cluster takes no silences.
-func (t *Tools) Silence(ctx context.Context, a IncidentAction) error {
+// Silence asks for a silence of an incident's alerts, which the running program, or the next one, creates. It is an error where its
+// cluster takes no silences.
+func (t *Tools) Silence(ctx context.Context, a IncidentAction) (string, error) {
 	_, err := incidentSilence.run(ctx, t, a)
-	return err
+	return fmt.Sprintf("a silence of incident %s for %s is asked for by %s\n", cell(a.ID), a.For, cell(a.Person)), err
 }
 
-// Unsilence ends the silences of an incident that people made here. reporter.ErrNotFound: there is no incident of that id.
-func (t *Tools) Unsilence(ctx context.Context, a IncidentAction) error {
+// Unsilence ends the silences of an incident that people made here.
+func (t *Tools) Unsilence(ctx context.Context, a IncidentAction) (string, error) {
 	_, err := incidentUnsilence.run(ctx, t, a)
-	return err
+	return fmt.Sprintf("the end of the silences of incident %s is asked for by %s\n", cell(a.ID), cell(a.Person)), err
 }
 
 // silencer stores what is asked for; the program that runs asks the clusters.
@@ -94,24 +116,24 @@ func (b *toolbox) unsilence(ctx context.Context, a IncidentAction) (struct{}, er
 	return struct{}{}, err
 }
 
-func (b *toolbox) acknowledge(ctx context.Context, a IncidentAction) (Acknowledged, error) {
+func (b *toolbox) acknowledge(ctx context.Context, a IncidentAction) (acknowledgeResult, error) {
 	by, changed, err := b.store.Acknowledge(ctx, a.ID, a.person(), reporter.MessageRef{})
 	return b.acted(a, "acknowledged", by, changed, err)
 }
 
-func (b *toolbox) release(ctx context.Context, a IncidentAction) (Acknowledged, error) {
+func (b *toolbox) release(ctx context.Context, a IncidentAction) (acknowledgeResult, error) {
 	by, changed, err := b.store.Release(ctx, a.ID, a.person(), reporter.MessageRef{})
 	return b.acted(a, "released", by, changed, err)
 }
 
-func (b *toolbox) acted(a IncidentAction, what string, by reporter.Entry, changed bool, err error) (Acknowledged, error) {
+func (b *toolbox) acted(a IncidentAction, what string, by reporter.Entry, changed bool, err error) (acknowledgeResult, error) {
 	if err != nil {
-		return Acknowledged{}, err
+		return acknowledgeResult{}, err
 	}
 	if changed {
 		b.log.Info("incident "+what+" by a command", "incident", a.ID, "user", by.Author)
 	}
-	return Acknowledged{Changed: changed, By: by}, nil
+	return acknowledgeResult{Changed: changed, By: by}, nil
 }
 
 func (b *toolbox) note(ctx context.Context, a IncidentAction) (struct{}, error) {

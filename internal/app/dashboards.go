@@ -3,7 +3,10 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -34,6 +37,26 @@ func Dashboards(c *config.Config, log *slog.Logger) ([]dashboards.File, error) {
 		return nil, fmt.Errorf("dashboards: %w", err)
 	}
 	return files, nil
+}
+
+// WriteDashboards writes these files below a directory, which is made if it is missing, and prints their paths.
+func WriteDashboards(c *config.Config, dir string, printed io.Writer, log *slog.Logger) error {
+	files, err := Dashboards(c, log)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // see below
+			return fmt.Errorf("dashboards: %w", err)
+		}
+		// Grafana and Prometheus run as other users, and nothing in these files is secret.
+		if err := os.WriteFile(path, f.Content, 0o644); err != nil { //nolint:gosec // as the comment says
+			return fmt.Errorf("dashboards: %w", err)
+		}
+		fmt.Fprintln(printed, path)
+	}
+	return nil
 }
 
 // ownSections are the lines of reports that users wrote, by section, each once: with their titles as texts of the configured

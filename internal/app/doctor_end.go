@@ -410,7 +410,7 @@ func (e *endToEnd) await(
 
 // incident is that of the test alert; its ID is empty until there is one.
 func (e *endToEnd) incident(ctx context.Context) (reporter.Incident, error) {
-	rows, err := e.tools.Incidents(ctx, reporter.IncidentFilter{From: e.starts.Add(-time.Second), Limit: 100})
+	rows, err := incidentsList.run(ctx, e.tools, reporter.IncidentFilter{From: e.starts.Add(-time.Second), Limit: 100})
 	if err != nil {
 		return reporter.Incident{}, err
 	}
@@ -428,7 +428,7 @@ var errGivenUp = errors.New("was given up")
 
 // delivery looks for the postmortem of the incident to a receiver.
 func (e *endToEnd) delivery(ctx context.Context, subject, receiver string) (id, text string, err error) {
-	ds, err := e.tools.Deliveries(ctx, 200)
+	ds, err := deliveriesList.run(ctx, e.tools, 200)
 	if err != nil {
 		return "", "", err
 	}

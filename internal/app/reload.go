@@ -1,9 +1,13 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
@@ -87,4 +91,23 @@ func (a *App) handleReload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "configuration reloaded")
+}
+
+// ReloadOnHangup reloads at each SIGHUP until ctx ends, or until stop.
+func (a *App) ReloadOnHangup(ctx context.Context) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				if err := a.Reload(); err != nil {
+					a.log.Error("reload failed", "err", err)
+				}
+			}
+		}
+	}()
+	return func() { signal.Stop(hangup) }
 }

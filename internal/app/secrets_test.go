@@ -159,11 +159,11 @@ func commands(t *testing.T, conf string) string {
 		t.Fatal(err)
 	}
 	defer tools.Close()
-	daily, err := tools.Report(t.Context(), ReportQuery{Name: "daily", At: time.Now()})
+	daily, err := tools.ReportText(t.Context(), ReportQuery{Name: "daily", At: time.Now()}, FormatHTML)
 	fmt.Fprintln(&out, daily, err)
-	ds, err := tools.Deliveries(t.Context(), 50)
+	ds, err := deliveriesList.run(t.Context(), tools, 50)
 	fmt.Fprintln(&out, ds, err)
-	pm, err := tools.Postmortem(t.Context(), "S-1")
+	pm, err := tools.PostmortemText(t.Context(), "S-1", FormatHTML)
 	fmt.Fprintln(&out, pm, err)
 	return out.String()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/compose"
 	"github.com/awoooi/awoooi-reporter/reporter/postmortem"
@@ -136,17 +137,11 @@ func (t *Tools) Close() {
 	}
 }
 
-// Running says whether another process does what is asked for.
-func (t *Tools) Running() bool { return t.process != nil }
-
-// Zone is the time zone in which times are shown.
-func (t *Tools) Zone() *time.Location { return t.cfg.Zone }
-
 // The operations of commands.
 var (
 	reportZone        = operation[string, string]{"report-zone", (*toolbox).reportZone}
 	reportPreview     = operation[ReportQuery, reporter.Message]{"report", (*toolbox).report}
-	reportSend        = operation[ReportQuery, Queued]{"report-send", (*toolbox).sendReport}
+	reportSend        = operation[ReportQuery, queued]{"report-send", (*toolbox).sendReport}
 	postmortemMessage = operation[string, reporter.Message]{"postmortem", (*toolbox).postmortem}
 	postmortemText    = operation[string, string]{"postmortem-markdown", (*toolbox).markdown}
 	incidentsList     = operation[reporter.IncidentFilter, []reporter.IncidentRow]{"incidents", (*toolbox).incidents}
@@ -170,46 +165,44 @@ type ReportQuery struct {
 	Template string // text of a template to try instead of the configured one; "" means none
 }
 
-// Queued is how many deliveries a command has added, of how many receivers.
-type Queued struct{ Added, Of int }
+// queued is how many deliveries a command has added, of how many receivers.
+type queued struct{ Added, Of int }
 
-// ReportZone is the time zone of a report. reporter.ErrNotFound: there is no report of that name.
-func (t *Tools) ReportZone(ctx context.Context, name string) (*time.Location, error) {
-	zone, err := reportZone.run(ctx, t, name)
-	if err != nil {
-		return nil, err
+// ReportText builds a report, to look at it, as text or HTML. If the figures cannot be read, it is whole, without data, beside the error.
+func (t *Tools) ReportText(ctx context.Context, q ReportQuery, format string) (string, error) {
+	msg, err := reportPreview.run(ctx, t, q)
+	if msg.HTML == "" {
+		return "", err
 	}
-	return time.LoadLocation(zone)
+	return messageText(msg, format), err
 }
 
-// Report builds a report, to look at it. If the figures cannot be read, the message is whole, without data, beside the error.
-func (t *Tools) Report(ctx context.Context, q ReportQuery) (reporter.Message, error) {
-	return reportPreview.run(ctx, t, q)
+// SendReport queues a report as of q.At for its receivers, once, however often it is called, and says what becomes of it.
+func (t *Tools) SendReport(ctx context.Context, q ReportQuery) (string, error) {
+	n, err := reportSend.run(ctx, t, q)
+	text := fmt.Sprintf("%d of %d deliveries queued; the others were queued before", n.Added, n.Of)
+	switch {
+	case err != nil:
+		return "", err
+	case n.Of == 0:
+		text = "the report has no receivers"
+	case t.process == nil:
+		text += "; no process runs on this state here: they are sent when one does"
+	}
+	return text + "\n", nil
 }
 
-// SendReport queues a report as of q.At for its receivers: once, however often it is called.
-func (t *Tools) SendReport(ctx context.Context, q ReportQuery) (Queued, error) {
-	return reportSend.run(ctx, t, q)
-}
-
-// Postmortem builds the message of an incident's postmortem. reporter.ErrNotFound: there is no incident of that id.
-func (t *Tools) Postmortem(ctx context.Context, id string) (reporter.Message, error) {
-	return postmortemMessage.run(ctx, t, id)
-}
-
-// PostmortemMarkdown writes an incident's postmortem as a document for people to fill in.
-func (t *Tools) PostmortemMarkdown(ctx context.Context, id string) (string, error) {
-	return postmortemText.run(ctx, t, id)
-}
-
-// Incidents lists the open incidents and then the newest ones, at most f.Limit.
-func (t *Tools) Incidents(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error) {
-	return incidentsList.run(ctx, t, f)
-}
-
-// Deliveries lists the newest deliveries, at most limit.
-func (t *Tools) Deliveries(ctx context.Context, limit int) ([]reporter.Delivery, error) {
-	return deliveriesList.run(ctx, t, limit)
+// PostmortemText builds an incident's postmortem, as text, HTML or Markdown. reporter.ErrNotFound: there is no incident of that id.
+func (t *Tools) PostmortemText(ctx context.Context, id, format string) (string, error) {
+	if format == FormatMarkdown {
+		text, err := postmortemText.run(ctx, t, id)
+		return safetext.Text(text), err
+	}
+	msg, err := postmortemMessage.run(ctx, t, id)
+	if err != nil {
+		return "", err
+	}
+	return messageText(msg, format), nil
 }
 
 // RetryDelivery makes a delivery due now.
@@ -222,19 +215,6 @@ func (t *Tools) RetryDelivery(ctx context.Context, id int64) error {
 func (t *Tools) CancelDelivery(ctx context.Context, id int64) error {
 	_, err := deliveryCancel.run(ctx, t, id)
 	return err
-}
-
-// ReportNames are the names of the configured reports, for completion.
-func ReportNames(c *config.Config) []string {
-	ds, err := definitions(c)
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, d := range ds {
-		names = append(names, d.Name)
-	}
-	return names
 }
 
 // toolbox does what commands ask for.
@@ -293,10 +273,10 @@ func ownTemplate(text string) (file string, remove func(), err error) {
 	return f.Name(), remove, nil
 }
 
-func (b *toolbox) sendReport(ctx context.Context, q ReportQuery) (Queued, error) {
+func (b *toolbox) sendReport(ctx context.Context, q ReportQuery) (queued, error) {
 	d, err := b.reading().definition(q.Name)
 	if err != nil {
-		return Queued{}, err
+		return queued{}, err
 	}
 	var ds []reporter.Delivery
 	for _, r := range d.Receivers {
@@ -304,7 +284,7 @@ func (b *toolbox) sendReport(ctx context.Context, q ReportQuery) (Queued, error)
 		ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, subject, r, b.now()))
 	}
 	added, err := b.store.Enqueue(ctx, ds...)
-	return Queued{Added: added, Of: len(ds)}, err
+	return queued{Added: added, Of: len(ds)}, err
 }
 
 func (b *toolbox) postmortem(ctx context.Context, id string) (reporter.Message, error) {

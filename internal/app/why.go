@@ -5,9 +5,9 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Why says in the configuration's language why a delivery was not sent, or waits, with what was answered in brackets; "" for one
+// why says in the configuration's language why a delivery was not sent, or waits, with what was answered in brackets; "" for one
 // that is on its way or arrived.
-func (t *Tools) Why(d reporter.Delivery) (string, error) {
+func (t *Tools) why(d reporter.Delivery) (string, error) {
 	if d.State == reporter.DeliverySent || d.State == reporter.DeliveryMerged {
 		return "", nil
 	}
