@@ -96,6 +96,10 @@ func TestSequencesOfWebhooks(t *testing.T) {
 			{"10:00:10", "", hook(begun("A", "10:00:00").with(fields{"labels": nil, "annotations": nil}))},
 			{"10:20:10", "", hook(over("A", "10:00:00", "10:20:00").with(fields{"labels": json.RawMessage("null"), "annotations": json.RawMessage("{}")}))},
 		}, "", []string{"resolved  10:00:00 20m0s"}},
+		"a resolve without labels": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"))},
+			{"10:20:10", "", hook(over("A", "10:00:00", "10:20:00").with(fields{"labels": nil}))},
+		}, "", []string{"resolved A 10:00:00 20m0s"}},
 		"an alert without a name after one with": {[]post{
 			{"10:00:10", "", hook(begun("A", "10:00:00").with(labelled("severity", "critical")), begun("B", "10:00:01"))},
 		}, "", []string{"open B 10:00:00 0s"}},

@@ -327,9 +327,14 @@ func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 		if of := j.related[j.cfg.key(e, route)]; of != nil {
 			of.add(w, e.Firing)
 		}
-	} else if set := j.cfg.routeNamed(r.in.Route).Severity; set != "" {
-		e.Labels = maps.Clone(e.Labels)
-		e.Labels["severity"] = set
+	} else {
+		if len(e.Labels) == 0 { // which a fingerprint stands for: some senders leave them out of resolves
+			e.Labels = r.alert().Labels
+		}
+		if set := j.cfg.routeNamed(r.in.Route).Severity; set != "" {
+			e.Labels = maps.Clone(e.Labels)
+			e.Labels["severity"] = set
+		}
 	}
 	note(r.in, e)
 	record(r.alert(), e, j.cfg.decides(e.Cluster))
