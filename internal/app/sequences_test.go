@@ -132,6 +132,12 @@ func TestSequencesOfWebhooks(t *testing.T) {
 			{"10:00:10", "", hook(begun("A", "10:00:00"))},
 			{"10:20:00", "", hook(over("A", "10:00:00", "").with(fields{"endsAt": "1970-01-01T00:00:00Z"}))},
 		}, "", []string{"resolved A 10:00:00 20m0s"}},
+		"times of senders that know no end": {[]post{
+			{"10:00:00", "", hook(begun("A", "10:00:00"), begun("B", "10:00:00").with(fields{"startsAt": "9999-12-31T23:59:59Z"}))},
+			{"10:20:00", "", hook(
+				over("A", "10:00:00", "").with(fields{"endsAt": "9999-12-31T23:59:59Z"}),
+				over("B", "10:00:00", "").with(fields{"startsAt": "9999-12-31T23:59:59Z", "endsAt": "9999-12-31T23:59:59Z"}))},
+		}, "", []string{"resolved A 10:00:00 20m0s"}},
 		"zero times of another zone": {[]post{
 			{"10:00:10", "", hook(begun("A", "10:00:00").with(fields{"startsAt": "0001-01-01T00:00:00+08:00"}), begun("B", "10:00:00"))},
 			{"10:20:00", "", hook(over("B", "10:00:00", "").with(fields{"endsAt": "0001-01-01T00:00:00+08:00"}))},

@@ -33,7 +33,7 @@ type decoded struct {
 const (
 	skipNotAlert = "not_an_alert" // it, its labels or its annotations have another JSON type
 	skipStatus   = "status"       // neither firing nor resolved
-	skipTime     = "time"         // startsAt or endsAt cannot be read, or lies outside 2000 to 2199
+	skipTime     = "time"         // startsAt or endsAt cannot be read, or there is no start
 )
 
 var skipReasons = []string{skipNotAlert, skipStatus, skipTime}
@@ -483,25 +483,20 @@ func unusable(a alert) string {
 	switch statusOf(a.Status) {
 	case model.AlertFiring:
 	case model.AlertResolved:
-		if !unset(a.EndsAt) && !sane(a.EndsAt) {
-			return skipTime
-		}
 	default:
 		return skipStatus
 	}
-	if !sane(a.StartsAt) {
+	if unset(a.StartsAt) {
 		return skipTime
 	}
 	return ""
 }
 
-// firstYear is that of the earliest alert. Senders that have no time give that of Go's zero or of the Unix epoch, in some zone.
+// firstYear is that of the earliest alert. Senders that have no time give that of Go's zero or of the Unix epoch, in some zone. There is
+// no last year: the journal cuts times that lie in the future.
 const firstYear = 2000
 
 func unset(t time.Time) bool { return t.Year() < firstYear }
-
-// sane bounds times to those of incidents of this century, which a journal in microseconds can hold.
-func sane(t time.Time) bool { return !unset(t) && t.Year() < 2200 }
 
 // build makes the events. Each alert has its own status: the one at the top is "firing" while any alert of the group is.
 func (out *decoded) build(m Message, alerts []alert, cluster string, now time.Time) {
