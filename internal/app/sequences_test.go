@@ -310,6 +310,11 @@ func TestSequencesOfWebhooks(t *testing.T) {
 			{"10:25:12", "", hook(over("A", "10:00:00", "10:20:00"))},
 			{"10:40:10", "prod", hook(over("A", "10:00:00", "10:40:00"))},
 		}, "", []string{"resolved A 10:00:00 40m0s"}},
+		"a cluster gets a name, and an older alert is news": {[]post{
+			{"10:00:10", "", hook(begun("A", "10:00:00"))},
+			{"10:05:10", "prod", hook(begun("A", "10:00:00"), begun("B", "09:30:00"))},
+			{"10:20:10", "prod", hook(over("A", "10:00:00", "10:20:00"), over("B", "09:30:00", "10:20:00"))},
+		}, "", []string{"resolved B 09:30:00 50m0s"}},
 		"two clusters get names": {[]post{
 			{"10:00:10", "", hook(begun("A", "10:00:00"), begun("B", "10:00:00"))},
 			{"10:05:10", "prod", hook(begun("A", "10:00:00"))},

@@ -67,6 +67,9 @@ func Apply(cfg Config, view reporter.JournalView, b Batch) (reporter.JournalChan
 	slices.SortStableFunc(events, func(a, b reporter.AlertEvent) int {
 		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
+	for _, e := range events { // before any, so that others of the webhook join what is adopted
+		j.adopt(e)
+	}
 	for _, e := range events {
 		j.receive(e, events)
 	}
@@ -296,9 +299,7 @@ func (j *state) index(r ref) {
 func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 	r, known := j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]
 	if !known {
-		if r, known = j.adopt(e); !known {
-			r, known = j.adopted[anywhere(e.Fingerprint, e.StartsAt)]
-		}
+		r, known = j.adopted[anywhere(e.Fingerprint, e.StartsAt)]
 	}
 	if !known {
 		route := j.cfg.route(e)
@@ -345,13 +346,16 @@ func (j *state) receive(e reporter.AlertEvent, group []reporter.AlertEvent) {
 // is another peer's copy, or it fires again. What it holds is updated by copies from
 // any cluster from then on: Alertmanagers of one cluster do not all get their new configuration at once, and several clusters may
 // have posted to the path without a name.
-func (j *state) adopt(e reporter.AlertEvent) (ref, bool) {
+func (j *state) adopt(e reporter.AlertEvent) {
 	if e.Cluster == reporter.ClusterDefault || e.Cluster == reporter.ClusterGrafana {
-		return ref{}, false
+		return
+	}
+	if _, known := j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]; known {
+		return
 	}
 	r, ok := j.episodes[episodeOf(reporter.ClusterDefault, e.Fingerprint, e.StartsAt)]
 	if !ok {
-		return ref{}, false
+		return
 	}
 	w := r.in
 	for n, a := range w.Alerts {
@@ -366,8 +370,6 @@ func (j *state) adopt(e reporter.AlertEvent) (ref, bool) {
 	for n := range w.Alerts {
 		j.index(ref{w, n})
 	}
-	r, ok = j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]
-	return r, ok
 }
 
 // place finds the incident that a new episode belongs to, or opens one.
