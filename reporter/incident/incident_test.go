@@ -1,6 +1,7 @@
 package incident_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
 // memory is a faithful store: a failed update changes nothing.
@@ -31,7 +33,14 @@ func newMemory() *memory {
 	return &memory{incidents: map[string]reporter.Incident{}, deliveries: map[string]reporter.Delivery{}}
 }
 
-func (m *memory) Update(_ context.Context, q reporter.JournalQuery, apply func(reporter.JournalView) reporter.JournalChanges) error {
+func (m *memory) Update(
+	_ context.Context, q reporter.JournalQuery, apply func(reporter.JournalView) reporter.JournalChanges,
+) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("update panicked: %v", r)
+		}
+	}()
 	v := reporter.JournalView{Now: m.clock, Taken: map[string]bool{}}
 	for _, name := range q.Names {
 		_, taken := m.incidents[name]
@@ -43,6 +52,9 @@ func (m *memory) Update(_ context.Context, q reporter.JournalQuery, apply func(r
 			v.Incidents = append(v.Incidents, in)
 		}
 	}
+	slices.SortFunc(v.Incidents, func(a, b reporter.Incident) int {
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), strings.Compare(a.ID, b.ID))
+	})
 	changes := apply(v)
 	if m.fail != nil {
 		return m.fail
@@ -64,11 +76,36 @@ func (m *memory) Update(_ context.Context, q reporter.JournalQuery, apply func(r
 		}
 	}
 	for _, d := range changes.Deliveries {
-		if _, there := m.deliveries[d.Key]; !there {
-			m.deliveries[d.Key] = d
-		}
+		m.add(d)
 	}
 	return nil
+}
+
+func (m *memory) add(d reporter.Delivery) {
+	if _, there := m.deliveries[d.Key]; !there {
+		d.ID = int64(len(m.deliveries) + 1)
+		m.deliveries[d.Key] = d
+	}
+}
+
+func (m *memory) Deliveries(_ context.Context, limit int) ([]reporter.Delivery, error) {
+	all := slices.SortedFunc(maps.Values(m.deliveries), func(a, b reporter.Delivery) int { return cmp.Compare(b.ID, a.ID) })
+	return all[:min(limit, len(all))], nil
+}
+
+func (m *memory) Save(_ context.Context, d reporter.Delivery) error {
+	m.deliveries[d.Key] = d
+	return nil
+}
+
+// It does what the real stores do.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	storetest.CheckJournal(t, func(*testing.T) storetest.Journal {
+		m := newMemory()
+		m.clock = storetest.Day.Add(24 * time.Hour)
+		return m
+	})
 }
 
 func (m *memory) postmortem(p reporter.PostmortemDue, receiver string) {
@@ -88,7 +125,7 @@ func (m *memory) postmortem(p reporter.PostmortemDue, receiver string) {
 		}
 	}
 	d.Key += fmt.Sprint("#", n)
-	m.deliveries[d.Key] = d
+	m.add(d)
 }
 
 // send makes what is due sent, and says of each what it was, and the state of its incident.
@@ -361,7 +398,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("an annotation does not name the incident: %v", m.incidents)
 	}
 	one, two := receive(t, config, []reporter.AlertEvent{event("a", 0, 5)}), receive(t, config, []reporter.AlertEvent{event("a", 0, 5)})
-	if diff := cmp.Diff(one.incidents, two.incidents); diff != "" {
+	if diff := gocmp.Diff(one.incidents, two.incidents); diff != "" {
 		t.Errorf("two replicas name one incident differently: %s", diff)
 	}
 }

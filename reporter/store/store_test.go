@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +24,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
-var day = time.Date(2026, 4, 22, 0, 0, 0, 123456000, time.UTC)
+var day = storetest.Day
 
 // onBoth runs the test on SQLite and on PostgreSQL: the two are to differ by their names only. Each call of open is
 // another process on the same state.
@@ -226,70 +225,24 @@ func TestUpdatesOfPostmortems(t *testing.T) {
 	})
 }
 
-func TestUpdateSeesWhatItAsksFor(t *testing.T) {
+// Both are a store of the journal as the one in memory of other tests is.
+func TestJournal(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		storetest.CheckJournal(t, func(t *testing.T) storetest.Journal { return storetest.Open(t, t.TempDir()) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		storetest.CheckJournal(t, func(t *testing.T) storetest.Journal { return openPostgres(t, migrated(t)) })
+	})
+}
+
+func TestEarlier(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
 		other := incident("OTHER", 0, 30)
 		other.Key, other.Alerts[0].Fingerprint = "k2", "f2"
-		prod := incident("PROD", 0, -1)
-		prod.Key, prod.Cluster = "k3", "prod"
-		held := incident("HELD", 0, -1)
-		held.Key, held.GroupKey, held.Alerts[0].Fingerprint, held.Held = "k4", "g4", "f4", true
-		held.Alerts[0].Firing, held.Alerts[0].EndsAt = false, day.Add(time.Minute)
-		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1), other, prod, held)
-		group := func(key string, held bool) reporter.JournalQuery {
-			return reporter.JournalQuery{Groups: []reporter.JournalGroup{{Cluster: "default", Receiver: "r", GroupKey: key, Held: held}}}
-		}
-		of := func(cluster string, list []reporter.JournalSince) []reporter.JournalSince {
-			list[0].Cluster = cluster
-			return list
-		}
-		at := func(of string, minutes int) []reporter.JournalSince {
-			return []reporter.JournalSince{{Of: of, Since: day.Add(time.Duration(minutes) * time.Minute)}}
-		}
-		for name, tc := range map[string]struct {
-			q    reporter.JournalQuery
-			want string
-		}{
-			"nothing":                       {reporter.JournalQuery{}, ""},
-			"open, or ended at that moment": {reporter.JournalQuery{Keys: at("k", 30)}, "OPEN RECENT"},
-			"ended before":                  {reporter.JournalQuery{Keys: at("k", 31)}, "OPEN"},
-			"another key":                   {reporter.JournalQuery{Keys: at("k2", 0)}, "OTHER"},
-			"by alert":                      {reporter.JournalQuery{Alerts: at("f", 30)}, "OPEN RECENT"},
-			"by alert that ended before":    {reporter.JournalQuery{Alerts: at("f2", 31)}, ""},
-			"by alert of a cluster":         {reporter.JournalQuery{Alerts: of("prod", at("f", 31))}, "OPEN PROD"},
-			"by alert of another cluster":   {reporter.JournalQuery{Alerts: of("staging", at("f", 31))}, "OPEN"},
-			"open ones of a group":          {group("g", false), "OPEN"},
-			"held ones of a group":          {group("g", true), ""},
-			"held ones of another group":    {group("g4", true), "HELD"},
-			"open ones of another group":    {group("g4", false), "HELD"},
-			"by id":                         {reporter.JournalQuery{Incidents: []string{"OLD", "x"}}, "OLD"},
-			"all of that":                   {reporter.JournalQuery{Keys: at("k", 30), Alerts: at("f2", 0), Incidents: []string{"OLD"}}, "OPEN OLD OTHER RECENT"},
-		} {
-			tc.q.Names = []string{"OPEN", "FREE"}
-			err := s.Update(t.Context(), tc.q, func(v reporter.JournalView) (c reporter.JournalChanges) {
-				var ids []string
-				for _, in := range v.Incidents {
-					ids = append(ids, in.ID)
-					if len(in.Alerts) != 1 || in.Selected {
-						t.Errorf("%s: %s has %d alerts", name, in.ID, len(in.Alerts))
-					}
-				}
-				if got := strings.Join(ids, " "); got != tc.want {
-					t.Errorf("%s: saw %s, want %s", name, got, tc.want)
-				}
-				same(t, name, map[string]bool{"OPEN": true}, v.Taken)
-				return c
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		// A panic undoes everything.
-		err := s.Update(t.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges { panic("x") })
-		if err == nil {
-			t.Error("no error")
-		}
+		put(t, s, incident("OLD", -10000, 30), incident("RECENT", 0, 30), incident("OPEN", -20000, -1), other)
 		earlier, err := s.Earlier(t.Context(), incident("NEW", 1, -1))
 		if err != nil {
 			t.Fatal(err)
@@ -363,13 +316,14 @@ func TestLargeIncidentsAreBounded(t *testing.T) {
 }
 
 // What fires again takes its postmortem back while nothing of it is sent, and gets an update of it later on.
-func TestPostmortemsFollowTheirIncident(t *testing.T) {
+// The update of a postmortem is an answer to the message that it updates.
+func TestUpdatesReplyToTheirPostmortem(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
 		put(t, s, incident("I", 0, 30))
-		over := func() {
+		over := func() reporter.Delivery {
 			t.Helper()
-			err := s.Update(t.Context(), reporter.JournalQuery{}, func(v reporter.JournalView) reporter.JournalChanges {
+			err := s.Update(t.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges {
 				return reporter.JournalChanges{Postmortems: []reporter.PostmortemDue{{
 					Incident: "I", Receivers: []string{"oncall"}, First: day.Add(time.Minute), Update: day.Add(15 * time.Minute),
 				}}}
@@ -377,52 +331,18 @@ func TestPostmortemsFollowTheirIncident(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		again := func() {
-			t.Helper()
-			err := s.Update(t.Context(), reporter.JournalQuery{}, func(v reporter.JournalView) reporter.JournalChanges {
-				return reporter.JournalChanges{Recalls: []string{"I", "unknown"}}
-			})
+			ds, err := s.Deliveries(t.Context(), 1)
 			if err != nil {
 				t.Fatal(err)
 			}
+			return ds[0]
 		}
-		states := func(want string) {
-			t.Helper()
-			ds, err := s.Deliveries(t.Context(), 10)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, d := range ds {
-				got = append(got, fmt.Sprint(d.State, " ", d.NextAttempt.Sub(day)))
-			}
-			slices.Reverse(got)
-			same(t, "deliveries", want, strings.Join(got, ", "))
-		}
-		over()
-		over()
-		states("pending 1m0s")
-		again()
-		over()
-		states("cancelled 1m0s, pending 1m0s")
-		ds, err := s.Deliveries(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := ds[0]
+		d := over()
 		d.State, d.Message, d.Parts = reporter.DeliverySent, &reporter.Message{}, []reporter.Part{{SentAt: day, MessageID: "7"}}
 		if err := s.Save(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
-		again()
-		over()
-		states("cancelled 1m0s, sent 1m0s, pending 15m0s")
-		update, err := s.Deliveries(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if id, err := s.ReplyTo(t.Context(), update[0]); err != nil || id != "7" {
+		if id, err := s.ReplyTo(t.Context(), over()); err != nil || id != "7" {
 			t.Errorf("the update replies to message %q, %v", id, err)
 		}
 	})

@@ -1,4 +1,5 @@
-// Package storetest opens states of SQLite for tests: a directory comes in, an open store goes out.
+// Package storetest opens states of SQLite for tests, and checks stores of the journal: a directory or a store comes in, an open store or
+// the faults of a test go out.
 package storetest
 
 import (
