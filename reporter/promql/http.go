@@ -93,10 +93,18 @@ func (h *HTTP) Query(ctx context.Context, expr string, at time.Time) ([]reporter
 		return []reporter.Sample{{Labels: map[string]string{}, Value: float64(v.Value)}}, nil
 	case model.Vector:
 		samples := make([]reporter.Sample, 0, len(v))
+		seen := make(map[model.Fingerprint]bool, len(v))
 		for _, s := range v {
-			if s.Histogram != nil {
+			of := s.Metric.Fingerprint()
+			switch {
+			case s.Histogram != nil:
 				return nil, errHistogram
+			case s.Timestamp == 0 && s.Value == 0: // what the client makes of a sample that has neither
+				return nil, errNoValue
+			case seen[of]:
+				return nil, errTwice
 			}
+			seen[of] = true
 			labels := make(map[string]string, len(s.Metric))
 			for name, value := range s.Metric {
 				labels[string(name)] = string(value)
@@ -183,6 +191,11 @@ func keepsQuery(next func(*http.Request, []*http.Request) error) func(*http.Requ
 }
 
 var errNoMatrix = errors.New("prometheus query: the answer to a range query is not a range")
+
+var (
+	errNoValue = errors.New("prometheus query: the answer has a series without a value")
+	errTwice   = errors.New("prometheus query: the answer has the same series twice")
+)
 
 var errHistogram = errors.New("the result is a native histogram, want numbers: use histogram_quantile or the like")
 

@@ -78,6 +78,15 @@ func TestHTTPAnswers(t *testing.T) {
 		"info sent as a warning": {200, `{"status":"success","warnings":["PromQL info: metric might not be a counter"],
 			"data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
 		"info": {200, `{"status":"success","infos":["PromQL info: x"],"data":{"resultType":"scalar","result":[1,"1"]}}`, one, ""},
+		"a series without a value": {200, `{"status":"success","data":{"resultType":"vector","result":[
+			{"metric":{"category":"network"}}]}}`, nil, "a series without a value"},
+		"a series of a range": {200, `{"status":"success","data":{"resultType":"vector","result":[
+			{"metric":{},"values":[[1,"1"],[2,"3"]]}]}}`, nil, "a series without a value"},
+		"a zero": {200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"0"]}]}}`,
+			[]reporter.Sample{{Labels: map[string]string{}, Value: 0}}, ""},
+		"the same series twice": {200, `{"status":"success","data":{"resultType":"vector","result":[
+			{"metric":{"a":"b"},"value":[1,"1"]},{"metric":{"a":"b"},"value":[1,"1"]}]}}`, nil, "the same series twice"},
+		"an error that is called a success": {200, `{"status":"error","errorType":"timeout","error":"query timed out"}`, nil, "query timed out"},
 		"bad query": {400, `{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}`, nil,
 			"bad_data: parse error"},
 		"bad query, at length": {400, `{"status":"error","errorType":"bad_data","error":"` + strings.Repeat("9", 10<<20) + `"}`, nil, "bad_data"},
