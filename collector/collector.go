@@ -59,7 +59,7 @@ type Collector struct {
 	mu      sync.Mutex
 	current *generation
 	running *flight
-	told    map[queryKey]memory
+	known   map[queryKey]memory
 	last    *snapshot // of the last whole run; nil before the first one, and after a reload
 }
 
@@ -86,7 +86,7 @@ func New(cfg Config, log *slog.Logger, now func() time.Time) *Collector {
 	if now == nil {
 		now = time.Now
 	}
-	return &Collector{log: log, now: now, current: newGeneration(cfg), told: map[queryKey]memory{}}
+	return &Collector{log: log, now: now, current: newGeneration(cfg), known: map[queryKey]memory{}}
 }
 
 // Reload replaces sources and queries at once. A run under way ends on the old sources, which are closed after it.
@@ -97,11 +97,11 @@ func (c *Collector) Reload(cfg Config) {
 	c.running = nil // the next scrape starts a run of its own
 	kept := map[queryKey]memory{}
 	for _, q := range cfg.Queries {
-		if m, ok := c.told[queryKey{q.Source, q.Name}]; ok {
+		if m, ok := c.known[queryKey{q.Source, q.Name}]; ok {
 			kept[queryKey{q.Source, q.Name}] = m
 		}
 	}
-	c.told = kept
+	c.known = kept
 	c.last = nil
 	c.mu.Unlock()
 	old.retire()
@@ -220,7 +220,7 @@ func (c *Collector) remember(snap *snapshot, cut error) {
 	for n := range snap.queries {
 		q := &snap.queries[n]
 		key := queryKey{q.source, q.name}
-		m := c.told[key]
+		m := c.known[key]
 		switch {
 		case q.err == nil:
 			if m.fault != "" {
@@ -233,7 +233,7 @@ func (c *Collector) remember(snap *snapshot, cut error) {
 			c.log.Error("query failed", "source_name", q.source, "query", q.name, "err", q.err)
 		}
 		q.lastSuccess = m.lastSuccess
-		c.told[key] = m
+		c.known[key] = m
 	}
 }
 
@@ -241,7 +241,7 @@ func (c *Collector) remember(snap *snapshot, cut error) {
 func (c *Collector) recall(snap *snapshot) {
 	for n := range snap.queries {
 		q := &snap.queries[n]
-		q.lastSuccess = c.told[queryKey{q.source, q.name}].lastSuccess
+		q.lastSuccess = c.known[queryKey{q.source, q.name}].lastSuccess
 		if q.err == nil {
 			q.lastSuccess = latest(q.lastSuccess, q.at)
 		}

@@ -284,7 +284,7 @@ func TestConcurrentScrapesShareOneRun(t *testing.T) {
 	})
 }
 
-// One scraper that hangs up does not cancel the run of the others; when all have left, the source is told.
+// One scraper that hangs up does not cancel the run of the others; when all have left, the run is cancelled.
 func TestHangUpCancelsOnlyWhenNobodyWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

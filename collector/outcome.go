@@ -32,7 +32,7 @@ func (c *Collector) Outcomes() []Outcome {
 	for _, s := range c.current.cfg.Sources {
 		for _, q := range c.current.queries[s.Name] {
 			o := Outcome{Source: s.Name, Kind: s.Kind, Query: q.Name, Up: up[s.Name]}
-			o.LastSuccess = c.told[queryKey{s.Name, q.Name}].lastSuccess
+			o.LastSuccess = c.known[queryKey{s.Name, q.Name}].lastSuccess
 			if k, ok := known[queryKey{s.Name, q.Name}]; ok {
 				o.At, o.Duration, o.Dropped, o.Err = c.last.until, k.duration, k.dropped, k.err
 			}

@@ -266,9 +266,9 @@ func TestHistories(t *testing.T) {
 		return e
 	}
 	for name, tc := range map[string]struct {
-		cfg  incident.Config
-		told hooks
-		want string
+		cfg   incident.Config
+		posts hooks
+		want  string
 	}{
 		"opens":                              {config, hooks{one(event("a", 0, -1))}, "0-… (0)"},
 		"closes after exactly ten minutes":   {config, hooks{one(event("a", 0, -1)), one(event("a", 0, 10))}, "0-10 (1)"},
@@ -330,7 +330,7 @@ func TestHistories(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := summary(receive(t, tc.cfg, tc.told...)); got != tc.want {
+			if got := summary(receive(t, tc.cfg, tc.posts...)); got != tc.want {
 				t.Errorf("incidents are %s, want %s", got, tc.want)
 			}
 		})

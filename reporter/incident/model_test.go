@@ -60,8 +60,8 @@ func (m *model) history(episode string, now float64) (out []received) {
 
 // state of an episode at a time, by going through its history step by step.
 func (m *model) state(episode string, now float64) (firing bool, end float64) {
-	type told struct{ end, at float64 }
-	var resolves []told
+	type resolve struct{ end, at float64 }
+	var resolves []resolve
 	state, resolvedAt, doubtAt, lastFiring := "none", 0.0, 0.0, -1.0
 	pass := func(t float64) {
 		if state == "doubt" && t >= doubtAt+doubtFor {
@@ -83,10 +83,10 @@ func (m *model) state(episode string, now float64) (firing bool, end float64) {
 			}
 			continue
 		}
-		known := slices.ContainsFunc(resolves, func(r told) bool { return r.end == e.end })
+		known := slices.ContainsFunc(resolves, func(r resolve) bool { return r.end == e.end })
 		switch {
 		case !known:
-			resolves = append(resolves, told{e.end, e.at})
+			resolves = append(resolves, resolve{e.end, e.at})
 			state, resolvedAt = "resolved", e.at
 		case state == "doubt":
 			state = "resolved"

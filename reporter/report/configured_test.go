@@ -47,10 +47,10 @@ func TestNotConfiguredIsOmittedAndNoDataIsShown(t *testing.T) {
 			[]string{"awoooi_alerts", "awoooi_incidents_open"}, []string{"awoooi_alerts"}, "",
 			"alerts: alerts auto_resolved human_approved converged grouped incidents_open alerts_chronic; categories: alerts_by_category; producers: alerts_by_name",
 		},
-		"one part of a ratio":            {[]string{"awoooi_repairs_failed"}, []string{"awoooi_nothing"}, "", "repairs: repairs_failed success_rate"},
-		"not configured but with data":   {[]string{"awoooi_x"}, []string{"awoooi_playbooks_active"}, "", "knowledge: playbooks"},
-		"not configured, query fails":    {[]string{"awoooi_x"}, nil, "awoooi_playbooks_active", "knowledge: playbooks"},
-		"what is configured is not told": {[]string{"awoooi_x"}, nil, "awoooi_collector_metric_configured", all},
+		"one part of a ratio":             {[]string{"awoooi_repairs_failed"}, []string{"awoooi_nothing"}, "", "repairs: repairs_failed success_rate"},
+		"not configured but with data":    {[]string{"awoooi_x"}, []string{"awoooi_playbooks_active"}, "", "knowledge: playbooks"},
+		"not configured, query fails":     {[]string{"awoooi_x"}, nil, "awoooi_playbooks_active", "knowledge: playbooks"},
+		"what is configured is not known": {[]string{"awoooi_x"}, nil, "awoooi_collector_metric_configured", all},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

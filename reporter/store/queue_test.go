@@ -241,11 +241,11 @@ func TestPrune(t *testing.T) {
 			old.LastSeenAt = day.Add(-time.Hour)
 			ins = append(ins, old)
 		}
-		told, open1, late, border := ins[0], ins[1], ins[2], ins[3]
-		told.ID, open1.ID, late.ID, border.ID = "pending", "LONG-OPEN", "HEARD-OF-NOW", "BORDER"
+		waiting, open1, late, border := ins[0], ins[1], ins[2], ins[3]
+		waiting.ID, open1.ID, late.ID, border.ID = "pending", "LONG-OPEN", "HEARD-OF-NOW", "BORDER"
 		open1.State, open1.EndedAt = reporter.IncidentOpen, time.Time{}
 		late.LastSeenAt, border.EndedAt = day, day
-		put(t, s, append(ins, told, open1, late, border)...)
+		put(t, s, append(ins, waiting, open1, late, border)...)
 		old, pending, recent := reporter.NewDelivery(reporter.DeliveryPostmortem, "old", "r", day), reporter.NewDelivery(reporter.DeliveryPostmortem, "pending", "r", day.Add(-1000*time.Hour)), reporter.NewDelivery(reporter.DeliveryPostmortem, "recent", "r", day)
 		old.State, old.FinishedAt = reporter.DeliveryGivenUp, day.Add(-time.Microsecond)
 		recent.State, recent.FinishedAt = reporter.DeliverySent, day

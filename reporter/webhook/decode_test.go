@@ -42,7 +42,7 @@ func TestBadAlertsAreSkippedAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &sink{}
-			h, logs, reg := door(t, webhook.Config{}, s)
+			h, logs, reg := newHandler(t, webhook.Config{}, s)
 			if w := post(h, hook(ok, tc.alert, ok)); w.Code != 200 {
 				t.Fatalf("%d %s", w.Code, w.Body)
 			}
@@ -59,7 +59,7 @@ func TestBadAlertsAreSkippedAlone(t *testing.T) {
 	}
 	for _, alert := range []string{`1`, `"x"`, `[[{}]]`, `null`} {
 		s := &sink{}
-		h, _, _ := door(t, webhook.Config{}, s)
+		h, _, _ := newHandler(t, webhook.Config{}, s)
 		body := strings.Replace(hook(ok, ok), `,{"status"`, `,`+alert+`,{"status"`, 1)
 		if w := post(h, body); w.Code != 200 || len(s.events) != 2 {
 			t.Errorf("an alert that is %s: %d %s, %d events", alert, w.Code, w.Body, len(s.events))
@@ -72,7 +72,7 @@ func TestFiringAlertsAreTakenWithAnyEnd(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{`"never"`, `""`, `null`, `"2199-01-01T00:00:00Z"`, `"2026-04-22T00:00:00"`} {
 		s := &sink{}
-		h, _, _ := door(t, webhook.Config{}, s)
+		h, _, _ := newHandler(t, webhook.Config{}, s)
 		if w := post(h, hook(`"fingerprint": "a", "endsAt": `+end)); w.Code != 200 || len(s.events) != 1 || !s.events[0].EndsAt.IsZero() {
 			t.Errorf("an end of %s: %d %s, events %+v", end, w.Code, w.Body, s.events)
 		}
@@ -84,7 +84,7 @@ func TestLimitsCut(t *testing.T) {
 	t.Parallel()
 	limits := webhook.Limits{Alerts: 3, Labels: 2, Annotations: 1, LabelBytes: 10, AnnotationBytes: 10, URLBytes: 10, Keep: []string{"id"}}
 	s := &sink{}
-	h, logs, reg := door(t, webhook.Config{Limits: limits}, s)
+	h, logs, reg := newHandler(t, webhook.Config{Limits: limits}, s)
 	long := strings.Repeat("k", 5000)
 	w := post(h, hook(
 		`"labels": {"a": "1", "alertname": "2", "b": "3", "id": "4", "severity": "日本日本日本"}, "annotations": {"x": "0123456789", "y": ""}, "generatorURL": "http://long"`,
@@ -117,7 +117,7 @@ func TestLimitsCut(t *testing.T) {
 func TestLongKeysStayDistinct(t *testing.T) {
 	t.Parallel()
 	s := &sink{}
-	h, _, _ := door(t, webhook.Config{}, s)
+	h, _, _ := newHandler(t, webhook.Config{}, s)
 	for _, end := range []string{"1", "2"} {
 		body := strings.Replace(hook(`"fingerprint": "f"`), `"groupKey": "g"`, `"groupKey": "`+strings.Repeat("日", 100_000)+end+`"`, 1)
 		if w := post(h, body); w.Code != 200 {
@@ -209,7 +209,7 @@ func TestJSONIsReadAsGoReadsIt(t *testing.T) {
 		`"labels": {"a": "y"}, "u": "` + "\xed\xa0\x80" + `"`: "y",
 	} {
 		s := &sink{}
-		h, _, _ := door(t, webhook.Config{}, s)
+		h, _, _ := newHandler(t, webhook.Config{}, s)
 		if w := post(h, hook(body)); w.Code != 200 || len(s.events) != 1 || s.events[0].Labels["a"] != want {
 			t.Errorf("%s: %d %s, events %+v, want label %q", body, w.Code, w.Body, s.events, want)
 		}
@@ -219,13 +219,13 @@ func TestJSONIsReadAsGoReadsIt(t *testing.T) {
 		`"u": [1,]`, `"u": {"a":1,}`, `"u": {"a"}`, `"u": {1: 2}`, `"u": [1 2]`, `"u": 1 /* c */`, `"u": }`, `"u"`, `"u": ["`,
 	} {
 		s := &sink{}
-		h, _, _ := door(t, webhook.Config{}, s)
+		h, _, _ := newHandler(t, webhook.Config{}, s)
 		if w := post(h, hook(body)); w.Code != 400 || len(s.events) != 0 {
 			t.Errorf("%s: %d %s, want 400", body, w.Code, w.Body)
 		}
 	}
 	for _, whole := range []string{"", " ", "\ufeff" + hook(`"labels": {}`), hook(`"labels": {}`) + "x", hook(`"labels": {}`) + "{}", "{", "{} }"} {
-		h, _, _ := door(t, webhook.Config{}, &sink{})
+		h, _, _ := newHandler(t, webhook.Config{}, &sink{})
 		if w := post(h, whole); w.Code != 400 {
 			t.Errorf("%q: %d, want 400", whole, w.Code)
 		}
@@ -241,7 +241,7 @@ func TestAlertsThatAreCutStayDistinct(t *testing.T) {
 		fmt.Fprintf(&many, `"a%d": "", `, n)
 	}
 	s := &sink{}
-	h, _, _ := door(t, webhook.Config{}, s)
+	h, _, _ := newHandler(t, webhook.Config{}, s)
 	same := `"labels": {` + many.String() + `"y": "2", "z": "1"}`
 	if w := post(h, hook(`"labels": {"a": "`+long+`1"}`, `"labels": {"a": "`+long+`2"}`, `"labels": {`+many.String()+`"z": "1", "y": "2"}`, same, same[:len(same)-3]+`3"}`)); w.Code != 200 {
 		t.Fatalf("%d %s", w.Code, w.Body)

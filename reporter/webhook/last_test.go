@@ -9,7 +9,7 @@ import (
 
 func TestLastIsTheLastOneThatWasAccepted(t *testing.T) {
 	t.Parallel()
-	h, _, _ := door(t, webhook.Config{}, &sink{})
+	h, _, _ := newHandler(t, webhook.Config{}, &sink{})
 	if got := h.Last(); !got.IsZero() {
 		t.Errorf("before the first one: %v", got)
 	}

@@ -91,7 +91,7 @@ func postMeasured(t testing.TB, body string) (w *httptest.ResponseRecorder, peak
 	m := &meter{Reader: strings.NewReader(body)}
 	m.look()
 	before := m.peak
-	h, logs, _ := door(t, webhook.Config{}, &sink{during: func(context.Context) { m.look() }})
+	h, logs, _ := newHandler(t, webhook.Config{}, &sink{during: func(context.Context) { m.look() }})
 	w = post(h, "", func(r *http.Request) { r.Body, r.ContentLength = m, -1 })
 	m.look()
 	return w, m.peak - before, logs.Len()

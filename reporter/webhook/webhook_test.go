@@ -47,7 +47,7 @@ const good = `{"version": "4", "groupKey": "{}:{a=\"b\"}", "truncatedAlerts": 2,
 	{"status": "resolved", "labels": {"alertname": "A", "x": "y"}, "annotations": {}, "startsAt": "2026-04-22T08:00:00+08:00",
 	 "endsAt": "2026-04-22T08:10:00+08:00", "generatorURL": "", "fingerprint": ""}]}`
 
-func door(t testing.TB, cfg webhook.Config, s webhook.Sink) (*webhook.Handler, *bytes.Buffer, *prometheus.Registry) {
+func newHandler(t testing.TB, cfg webhook.Config, s webhook.Sink) (*webhook.Handler, *bytes.Buffer, *prometheus.Registry) {
 	t.Helper()
 	logs, reg := &bytes.Buffer{}, prometheus.NewRegistry()
 	return webhook.New(cfg, s, slog.New(slog.NewTextHandler(logs, nil)), reg), logs, reg
@@ -71,7 +71,7 @@ func contentType(kind string) func(*http.Request) {
 func TestEachAlertIsAnEventByItsOwnStatus(t *testing.T) {
 	t.Parallel()
 	s := &sink{}
-	h, _, reg := door(t, webhook.Config{}, s)
+	h, _, reg := newHandler(t, webhook.Config{}, s)
 	if w := post(h, good); w.Code != 200 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
@@ -137,7 +137,7 @@ func TestAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &sink{}
-			h, logs, reg := door(t, webhook.Config{MaxBody: 4000}, s)
+			h, logs, reg := newHandler(t, webhook.Config{MaxBody: 4000}, s)
 			var edits []func(*http.Request)
 			if tc.edit != nil {
 				edits = append(edits, tc.edit)
@@ -169,7 +169,7 @@ func TestAnswers(t *testing.T) {
 
 func TestStorageTroubleAsksForAnotherTry(t *testing.T) {
 	t.Parallel()
-	h, logs, _ := door(t, webhook.Config{}, &sink{err: errors.New("disk full at /secret/path")})
+	h, logs, _ := newHandler(t, webhook.Config{}, &sink{err: errors.New("disk full at /secret/path")})
 	w := post(h, good)
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "disk") {
 		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
@@ -183,7 +183,7 @@ func TestStorageTroubleAsksForAnotherTry(t *testing.T) {
 func TestNULBecomesTheReplacementCharacter(t *testing.T) {
 	t.Parallel()
 	s := &sink{}
-	h, _, _ := door(t, webhook.Config{}, s)
+	h, _, _ := newHandler(t, webhook.Config{}, s)
 	if w := post(h, strings.ReplaceAll(good, `"summary": "s"`, `"summary": "\u0000\u0000a\\u0000\\\u0000"`)); w.Code != 200 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
@@ -198,7 +198,7 @@ func TestOverloadIsRefusedEarly(t *testing.T) {
 	const held = 3 // of 10 MiB each
 	begun, release := make(chan struct{}), make(chan struct{})
 	s := &blocking{begun: begun, release: release}
-	h, _, _ := door(t, webhook.Config{}, s)
+	h, _, _ := newHandler(t, webhook.Config{}, s)
 	large := strings.Repeat(" ", 10<<20-len(good)) + good
 	answers := make(chan int, held)
 	for range held {
@@ -227,7 +227,7 @@ func TestOverloadIsRefusedEarly(t *testing.T) {
 func TestSlowBodiesBlockNobody(t *testing.T) {
 	t.Parallel()
 	s := &sink{}
-	h, _, _ := door(t, webhook.Config{}, s)
+	h, _, _ := newHandler(t, webhook.Config{}, s)
 	const slow = 100
 	answers := make(chan int, slow)
 	var ends []*io.PipeWriter
@@ -272,7 +272,7 @@ func TestHangUpDoesNotCutTheSink(t *testing.T) {
 			t.Error("the sink has no deadline")
 		}
 	}}
-	h, _, _ := door(t, webhook.Config{}, s)
+	h, _, _ := newHandler(t, webhook.Config{}, s)
 	post(h, good, func(r *http.Request) { *r = *r.WithContext(ctx) })
 	if s.calls != 1 {
 		t.Errorf("%d calls", s.calls)
@@ -313,7 +313,7 @@ func TestOnlyWhoMayPostPosts(t *testing.T) {
 		"both, by user":             {both, basic("am", "pw"), 200},
 		"both, by neither":          {both, basic("am", "t0ken"), 401},
 	} {
-		h, logs, _ := door(t, tc.cfg, &sink{})
+		h, logs, _ := newHandler(t, tc.cfg, &sink{})
 		w := post(h, good, tc.edit)
 		if w.Code != tc.code || (tc.code == 401) != (w.Header().Get("WWW-Authenticate") != "") {
 			t.Errorf("%s: %d, want %d", name, w.Code, tc.code)
@@ -328,14 +328,14 @@ func TestOnlyWhoMayPostPosts(t *testing.T) {
 	}
 }
 
-// Whatever is posted, the door neither breaks nor blames the storage.
+// Whatever is posted, the handler neither fails nor blames the storage.
 func FuzzWebhook(f *testing.F) {
 	f.Add(good)
 	f.Add(`{"version": "4", "groupKey": "g", "alerts": [{"status": "resolved", "startsAt": "9999-12-31T23:59:59Z"}]}`)
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, body string) {
 		s := &sink{}
-		h, _, _ := door(t, webhook.Config{}, s)
+		h, _, _ := newHandler(t, webhook.Config{}, s)
 		w := post(h, body)
 		if w.Code != 200 && w.Code != 400 && w.Code != 413 {
 			t.Errorf("%d for %q", w.Code, body)
