@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -91,7 +90,7 @@ type process struct {
 	wrap []string // a command that runs the program, before the program's own arguments
 
 	cmd *exec.Cmd
-	log bytes.Buffer
+	log localstack.Buffer
 }
 
 func (w *world) newProcess() *process {
