@@ -319,6 +319,10 @@ func (composer) Minimal(d reporter.Delivery) reporter.Message {
 	return reporter.Message{Title: d.Subject, HTML: d.Subject}
 }
 
+func (composer) Revise(context.Context, reporter.Delivery) (reporter.Message, error) {
+	return reporter.Message{}, reporter.ErrObsolete
+}
+
 // Through a server with every fault, each message is there once for a program that drops what it has seen.
 func TestOutboxThroughFaults(t *testing.T) {
 	t.Parallel()

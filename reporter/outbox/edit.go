@@ -41,13 +41,6 @@ type Editor interface {
 	Edit(ctx context.Context, part reporter.Part, o reporter.SendOptions) error
 }
 
-// Reviser is a Composer whose messages are edited as what they are about changes.
-type Reviser interface {
-	// Revise makes the message of a delivery that was sent as it is to be now; a picture is not wanted. reporter.ErrObsolete means that it
-	// is to stay as it is, reporter.ErrNotFound that what it is about is gone.
-	Revise(ctx context.Context, d reporter.Delivery) (reporter.Message, error)
-}
-
 const (
 	// crashesToStay is after how many compositions in a row that ended the process a message stays as it is.
 	crashesToStay = 3
@@ -126,7 +119,7 @@ func (w *worker) editOne(ctx context.Context, e reporter.Edit) (wait time.Durati
 		return idle, false
 	case d.State == reporter.DeliveryMerged:
 		return 0, w.saved(ctx, func(ctx context.Context) error { return w.state.RedirectEdit(ctx, e, d.MergedInto) })
-	case !can || w.reviser == nil || d.State != reporter.DeliverySent || len(d.Parts) == 0:
+	case !can || d.State != reporter.DeliverySent || len(d.Parts) == 0:
 		// What was not sent, or cannot be edited, is not made by an edit.
 		return w.drop(ctx, e)
 	}
@@ -219,7 +212,7 @@ func (w *worker) compositionOf(ctx context.Context, editor Editor, e reporter.Ed
 		return r
 	}
 	r.msg, r.parts, r.err = w.bounded(ctx, d, func(ctx context.Context) (msg reporter.Message, parts []reporter.Part, err error) {
-		if msg, err = w.reviser.Revise(ctx, d); err == nil {
+		if msg, err = w.composer.Revise(ctx, d); err == nil {
 			parts = editor.Revise(msg, d.Parts)
 		}
 		return msg, parts, err

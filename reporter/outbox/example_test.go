@@ -45,6 +45,10 @@ func (greeting) Minimal(d reporter.Delivery) reporter.Message {
 	return reporter.Message{HTML: d.Subject}
 }
 
+func (greeting) Revise(context.Context, reporter.Delivery) (reporter.Message, error) {
+	return reporter.Message{}, reporter.ErrObsolete
+}
+
 // A Channel splits messages and sends parts. The outbox does the rest: it stores, orders, limits, retries and gives up.
 func ExampleChannel() {
 	dir, err := os.MkdirTemp("", "state")

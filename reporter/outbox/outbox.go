@@ -101,6 +101,9 @@ type Composer interface {
 	// Minimal makes a short message that says what the delivery is about, from d and the configuration alone: it is
 	// asked where composing has ended the process again and again.
 	Minimal(d reporter.Delivery) reporter.Message
+	// Revise makes the message of a delivery that was sent as it is to be now; a picture is not wanted. reporter.ErrObsolete means that it
+	// is to stay as it is, reporter.ErrNotFound that what it is about is gone. It is asked where the channel is an Editor.
+	Revise(ctx context.Context, d reporter.Delivery) (reporter.Message, error)
 }
 
 // Channel is one chat.
@@ -164,7 +167,6 @@ const (
 type Outbox struct {
 	state    State
 	composer Composer
-	reviser  Reviser // nil edits nothing
 	log      *slog.Logger
 	metrics  *metrics
 
@@ -190,7 +192,6 @@ func New(
 		state: state, composer: composer, log: log, cfg: cfg.withDefaults(), running: map[string]bool{},
 		process: context.Background(), poke: make(chan struct{}, 1), slots: semaphore.NewWeighted(compositions),
 	}
-	o.reviser, _ = composer.(Reviser)
 	o.metrics = newMetrics(reg, o)
 	o.SetChannels(channels)
 	return o

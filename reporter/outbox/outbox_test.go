@@ -368,6 +368,10 @@ func (s slowly) Minimal(d reporter.Delivery) reporter.Message {
 	return reporter.Message{HTML: d.Subject}
 }
 
+func (slowly) Revise(context.Context, reporter.Delivery) (reporter.Message, error) {
+	return reporter.Message{}, reporter.ErrObsolete
+}
+
 var groupMessages = flag.Int("outbox.messages", 45, "how many messages go to one group in TestTopicsOfAGroupShareItsLimit")
 
 // Messages to the topics of one group go out as fast as the group's limit allows, and no faster, also when the process

@@ -264,6 +264,10 @@ func (c compose) Minimal(d reporter.Delivery) reporter.Message {
 	return reporter.Message{HTML: "minimal " + d.Subject}
 }
 
+func (compose) Revise(context.Context, reporter.Delivery) (reporter.Message, error) {
+	return reporter.Message{}, reporter.ErrObsolete
+}
+
 // subject composes one part that is the subject.
 func subject(d reporter.Delivery) (reporter.Message, error) {
 	return reporter.Message{HTML: d.Subject}, nil
