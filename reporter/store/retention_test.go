@@ -10,6 +10,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
+	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
@@ -89,7 +90,17 @@ func TestStateStopsGrowing(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		dsn := database(t)
+		// The server is its own: emptied pages of an index are reused when no transaction of any database is older.
+		pg, err := localstack.StartPostgres(t.Context(), localstack.PostgresOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := pg.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+		dsn := pg.DSN("postgres")
 		s := openPostgres(t, dsn)
 		db, err := sql.Open("pgx", dsn)
 		if err != nil {
