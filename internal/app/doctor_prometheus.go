@@ -42,6 +42,7 @@ func doctorPrometheus(c *config.Config) []check {
 		return one(failed("reports", err, "run check-config"))
 	}
 	return []check{{what, func(ctx context.Context) []Finding {
+		defer q.Close()
 		asked := time.Now()
 		clock, err := q.Now(ctx)
 		if err != nil {

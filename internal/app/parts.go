@@ -403,6 +403,7 @@ type reading struct {
 	definitions []report.Definition
 	querier     postmortem.Querier
 	rules       postmortem.Rules // nil where no server evaluates any
+	server      *promql.HTTP     // nil where the embedded database is read
 	builder     *report.Builder
 	render      *render.Renderer
 	postmortem  *postmortem.Builder
@@ -433,7 +434,7 @@ func newReading(
 		if err != nil {
 			return nil, fmt.Errorf("prometheus: %w", err)
 		}
-		r.querier, r.rules = server, server
+		r.querier, r.rules, r.server = server, server, server
 	}
 	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now, Own: metricsOfReporter()})
 	r.render, err = render.New(render.Options{
@@ -466,6 +467,9 @@ func newReading(
 }
 
 func (r *reading) close() {
+	if r.server != nil {
+		r.server.Close()
+	}
 	if r.details != nil {
 		r.details.Close()
 	}

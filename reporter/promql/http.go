@@ -31,6 +31,7 @@ const maxAnswer = 16 << 20
 
 // HTTP asks a server that speaks Prometheus's HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics).
 type HTTP struct {
+	http    *http.Client
 	client  api.Client
 	api     v1.API
 	timeout time.Duration
@@ -72,8 +73,11 @@ func NewHTTP(rawURL string, hc promconfig.HTTPClientConfig, timeout time.Duratio
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	return &HTTP{client: c, api: v1.NewAPI(c), timeout: timeout}, nil
+	return &HTTP{http: client, client: c, api: v1.NewAPI(c), timeout: timeout}, nil
 }
+
+// Close ends idle connections, which a server keeps for minutes and has a limited number of.
+func (h *HTTP) Close() { h.http.CloseIdleConnections() }
 
 // Query evaluates expr at one moment. An empty vector is no samples and no error; NaN is kept as a sample. Ranges,
 // strings and native histograms are no figures, so they are errors. An answer with warnings (a store of Thanos that did
@@ -228,6 +232,11 @@ func withoutURL(err error) error {
 
 // limitedTransport breaks off answers that are too long to be real, and refuses those of a part of the series.
 type limitedTransport struct{ next http.RoundTripper }
+
+// CloseIdleConnections is what http.Client calls on its transport.
+func (t limitedTransport) CloseIdleConnections() {
+	(&http.Client{Transport: t.next}).CloseIdleConnections()
+}
 
 var errPartial = errors.New("partial answer: a part of the server's storage did not answer (isPartial)")
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -412,4 +413,28 @@ func TestFaultsThatMayPass(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that is closed leaves no connection, of which a server has a limited number.
+func TestCloseEndsIdleConnections(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{}, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"scalar","result":[1776830400,"1"]}}`)
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	hc := promconfig.DefaultHTTPClientConfig
+	hc.BasicAuth = &promconfig.BasicAuth{Username: "reader", Password: secretPart}
+	h := newHTTP(t, s.URL, hc)
+	if _, err := h.Query(t.Context(), "1", noon); err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+	<-closed // or the test times out
 }
