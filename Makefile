@@ -95,7 +95,7 @@ bench: tools ## Run the benchmarks, or BENCH=regexp, COUNT times; docs/benchmark
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
 .PHONY: dashboards
-dashboards: tools ## Make the committed dashboards and rules anew from the code.
+dashboards: tools ## Regenerate the committed dashboards and rules from the code.
 	go test ./dashboards -run TestCommittedFilesAreWhatTheCodeMakes -count 1 -update
 
 .PHONY: release

@@ -162,7 +162,7 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 		return f.snap, nil
 	}
 	if last {
-		// The run ends now, cancelled by us. Sources that heed it get a moment to say what they have.
+		// The run ends now, cancelled by us. Sources that respect it get a moment to say what they have.
 		select {
 		case <-f.done:
 			return f.snap, nil

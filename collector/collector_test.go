@@ -279,7 +279,7 @@ func TestConcurrentScrapesShareOneRun(t *testing.T) {
 		}
 		scrape(t, c)
 		if n := src.reads.Load(); n != 2 {
-			t.Errorf("a scrape after them did not read anew: %d reads", n)
+			t.Errorf("a scrape after them did not read again: %d reads", n)
 		}
 	})
 }
@@ -315,7 +315,7 @@ func TestHangUpCancelsOnlyWhenNobodyWaits(t *testing.T) {
 	})
 }
 
-// A source that does not heed its deadline costs its own figures, in the scraper's time.
+// A source that does not respect its deadline costs its own figures, in the scraper's time.
 func TestScrapeEndsUnderTheScrapersDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -196,7 +196,7 @@ func (r *run) ask(ctx context.Context, source int, s NamedSource) {
 		return
 	case <-ctx.Done():
 	}
-	// A source that heeds its deadline needs a moment to say what it has.
+	// A source that respects its deadline needs a moment to say what it has.
 	select {
 	case <-returned:
 	case <-time.After(lateAnswer):

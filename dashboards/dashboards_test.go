@@ -22,7 +22,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-var update = flag.Bool("update", false, "make the committed dashboards and rules anew")
+var update = flag.Bool("update", false, "regenerate the committed dashboards and rules")
 
 func TestMain(m *testing.M) {
 	plugins.RegisterDefaultPlugins() // so that panels and queries are decoded as what they are
@@ -167,7 +167,7 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 		t.Errorf("no link by tag to the other dashboard: %+v", l)
 	}
 	if d.Editable == nil || *d.Editable {
-		t.Error("what is made anew at each change can be edited")
+		t.Error("what is generated can be edited")
 	}
 	for n, want := range []string{"job", "instance"} {
 		v := d.Templating.List[1+n]

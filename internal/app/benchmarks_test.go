@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var updateBenchmarks = flag.Bool("update-benchmarks", false, "make the results of docs/benchmarks.md anew from docs/benchmarks.txt")
+var updateBenchmarks = flag.Bool("update-benchmarks", false, "make the results of docs/benchmarks.md from docs/benchmarks.txt")
 
 const (
 	benchmarksFile = "../../docs/benchmarks.md"

@@ -23,7 +23,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
-var updateSeries = flag.Bool("update-series", false, "make dashboards/testdata/series.txt anew")
+var updateSeries = flag.Bool("update-series", false, "make dashboards/testdata/series.txt again")
 
 const (
 	dashboardsDir = "../../dashboards"

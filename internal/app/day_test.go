@@ -365,7 +365,7 @@ func (g *dayGroup) deliver(body []byte, alerts []memberAlert, until time.Time, s
 	success()
 }
 
-// editRoute lets the group begin anew under another key, with what fires. What was to be sent as resolved is forgotten.
+// editRoute lets the group begin again under another key, with what fires. What was to be sent as resolved is forgotten.
 func (g *dayGroup) editRoute() {
 	now := g.cluster.day.now
 	for _, m := range g.members {

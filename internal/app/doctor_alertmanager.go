@@ -84,17 +84,17 @@ func doctorCluster(ctx context.Context, what string, api *alertmanager.API, path
 	if away == len(members) {
 		return out
 	}
-	var told []string
+	var seen []string
 	for _, m := range members {
 		if m.Err != nil {
 			continue
 		}
 		some := doctorSetup(what, m, path, c)
 		text := fmt.Sprint(some)
-		if slices.Contains(told, text) { // members of a cluster have the same configuration
+		if slices.Contains(seen, text) { // members of a cluster have the same configuration
 			continue
 		}
-		told = append(told, text)
+		seen = append(seen, text)
 		out = append(out, some...)
 	}
 	return out

@@ -21,7 +21,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-var updatePictures = flag.Bool("update-pictures", false, "make the pictures of the README anew; needs Chromium")
+var updatePictures = flag.Bool("update-pictures", false, "make the pictures of the README again; needs Chromium")
 
 // pastDays is how many days the embedded database has, two weeks and the day of the report.
 const pastDays = 15

@@ -124,7 +124,7 @@ func BenchmarkIntake(b *testing.B) {
 	})
 }
 
-// Each operation is one webhook of 10,000 alerts: first of a new group, then told again.
+// Each operation is one webhook of 10,000 alerts: first of a new group, then sent again.
 func BenchmarkIntakeOf10kAlerts(b *testing.B) {
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	body := func(group int) string {

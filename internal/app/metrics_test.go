@@ -21,7 +21,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
 
-var updateMetrics = flag.Bool("update-metrics", false, "make docs/metrics.md anew")
+var updateMetrics = flag.Bool("update-metrics", false, "make docs/metrics.md again")
 
 const metricsFile = "../../docs/metrics.md"
 

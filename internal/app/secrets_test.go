@@ -62,7 +62,7 @@ func TestNoFaultShowsASecret(t *testing.T) {
 			yaml := fmt.Sprintf(`
 state: {path: %[5]q}
 web: {bearer_token: %[1]s-pages}
-webhook: {bearer_token: %[3]s, username: am, password: %[1]s-door}
+webhook: {bearer_token: %[3]s, username: am, password: %[1]s-webhook}
 kpi_sets: [awoooi]
 sources:
   - {name: awoooi, kind: postgres, dsn: %[4]q}

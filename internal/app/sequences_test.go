@@ -322,7 +322,7 @@ func TestSequencesOfWebhooks(t *testing.T) {
 			{"10:20:10", "prod", hook(over("A", "10:00:00", "10:20:00"))},
 			{"10:30:10", "staging", hook(over("B", "10:00:00", "10:30:00"))},
 		}, "", []string{"resolved A 10:00:00 30m0s"}},
-		"an alert is stamped anew at every evaluation": {[]post{
+		"an alert is stamped again at every evaluation": {[]post{
 			{"10:00:10", "", hook(begun("A", "10:00:00"))},
 			{"10:05:10", "", hook(begun("A", "10:05:00"))},
 			{"10:10:10", "", hook(begun("A", "10:10:00"))},

@@ -16,7 +16,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
-var updateSLO = flag.Bool("update-slo", false, "write the golden texts of the examples of service level objectives anew")
+var updateSLO = flag.Bool("update-slo", false, "write the golden texts of the examples of service level objectives again")
 
 // The rules that Sloth and Pyrra make of an objective of 99.9 % record these series; the values are of a bad day.
 var recorded = map[string][]string{

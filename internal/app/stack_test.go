@@ -200,7 +200,7 @@ func (r *running) get(path string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-// post sends a webhook body to the program's door and returns the status.
+// post sends a webhook body to the program's webhook endpoint and returns the status.
 func (r *running) post(body string) int {
 	r.t.Helper()
 	req, err := http.NewRequest(http.MethodPost, r.url(webhookPath), strings.NewReader(body))
@@ -306,7 +306,7 @@ func messages(t *testing.T, bot *localstack.BotAPI, n int) []localstack.BotMessa
 	return bot.Messages()
 }
 
-// receiver is the configuration of a chat at the fake Telegram, and of the door.
+// receiver is the configuration of a chat at the fake Telegram, and of the webhook.
 func receiver(bot *localstack.BotAPI) string {
 	return fmt.Sprintf("webhook: {bearer_token: %s}\nreceivers: [{name: oncall, telegram: {bot_token: %q, chat_id: \"-100123\", api_url: %q}}]\n",
 		plantedWebhookToken, plantedToken, bot.URL())

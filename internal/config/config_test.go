@@ -266,7 +266,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 	t.Setenv("AWOOOI_REPORTER_WEB_LISTEN_ADDRESSES", ":1,:2")
 	t.Setenv("AWOOOI_REPORTER_SOURCES_OPS_DB_DSN", "host=from-env")
 	t.Setenv("AWOOOI_REPORTER_RECEIVERS_ON_CALL_BOT_TOKEN", "123456:environment-environment")
-	t.Setenv("AWOOOI_REPORTER_WEBHOOK_BEARER_TOKEN", "door")
+	t.Setenv("AWOOOI_REPORTER_WEBHOOK_BEARER_TOKEN", "webhook")
 	c, err := config.Load(write(t, "prometheus: {url: 'http://file:1'}\nsources: [{name: ops-db, kind: postgres}]\n"+
 		"receivers: [{name: on.call, telegram: {chat_id: 1}}]\n"))
 	if err != nil {
@@ -279,7 +279,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 		t.Errorf("listen addresses: %q", c.Web.ListenAddresses)
 	}
 	if c.Sources[0].DSN.Reveal() != "host=from-env" || c.Receivers[0].Telegram.BotToken.Reveal() != "123456:environment-environment" ||
-		c.Webhook.BearerToken.Reveal() != "door" {
+		c.Webhook.BearerToken.Reveal() != "webhook" {
 		t.Error("secrets were not taken from the environment")
 	}
 }

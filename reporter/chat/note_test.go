@@ -142,7 +142,7 @@ func TestWhichRepliesAreTaken(t *testing.T) {
 	}
 }
 
-// Of a section that somebody else has written anew, an edit of the older reply changes nothing, and its author is answered that.
+// Of a section that somebody else has written again, an edit of the older reply changes nothing, and its author is answered that.
 func TestEditOfWhatSomebodyElseHasReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -171,7 +171,7 @@ func TestEditOfWhatSomebodyElseHasReplaced(t *testing.T) {
 	}
 }
 
-// The ids of messages begin anew where a receiver gets another chat, or a group becomes a supergroup: a reply whose id is that of an older
+// The ids of messages begin again where a receiver gets another chat, or a group becomes a supergroup: a reply whose id is that of an older
 // one, in another chat, belongs to the incident that it replies to, and changes nothing of what the older one wrote.
 func TestRepliesOfTheSameIDInAnotherChat(t *testing.T) {
 	t.Parallel()

@@ -283,7 +283,7 @@ func TestHistories(t *testing.T) {
 		"and the whole is long enough":       {config, hooks{one(event("a", 0, 5)), one(event("a", 20, 25))}, "0-25 (1)"},
 		"fires again after 15 minutes":       {config, hooks{one(event("a", 0, 5)), one(event("a", 20.001, 25))}, "0-5 20.001-25 (0)"},
 		"another alert within 15 minutes":    {config, hooks{one(event("a", 0, 5)), one(event("b", 12, 15))}, "0-15 (1)"},
-		"a lost resolve, then fires anew":    {config, hooks{one(event("a", 0, -1)), one(event("a", 60, -1)), one(event("a", 60, 90))}, "0-90 (1)"},
+		"a lost resolve, then fires again":   {config, hooks{one(event("a", 0, -1)), one(event("a", 60, -1)), one(event("a", 60, 90))}, "0-90 (1)"},
 		"startsAt moves back":                {config, hooks{one(event("a", 10, -1)), one(event("a", 5, -1)), one(event("a", 5, 30))}, "5-30 (1)"},
 		"startsAt moves on":                  {config, hooks{one(event("a", 5, -1)), one(event("a", 10, -1)), one(event("a", 10, 30))}, "5-30 (1)"},
 		"a late old episode stays apart":     {config, hooks{one(event("a", 100, 130)), one(event("a", 0, 20))}, "0-20 100-130 (2)"},

@@ -234,7 +234,7 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
-// An episode that was presumed to be over keeps its end when the alert fires anew.
+// An episode that was presumed to be over keeps its end when the alert fires again.
 func TestPresumedEndIsKept(t *testing.T) {
 	t.Parallel()
 	m := receive(t, config, []reporter.AlertEvent{after(2, event("a", 0, -1)), after(2, event("b", 0, -1))})

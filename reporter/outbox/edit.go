@@ -251,7 +251,7 @@ func (s *sending) edit(ctx context.Context, editor Editor, e reporter.Edit, r re
 	case err != nil:
 		s.readable(err)
 		return idle, false
-	case !current: // It is composed anew.
+	case !current: // It is composed again.
 		s.forget(e)
 		return 0, true
 	case !until.IsZero():
@@ -380,7 +380,7 @@ func (w *worker) dropEdit(ctx context.Context, e reporter.Edit, outcome string, 
 	w.drop(ctx, e)
 }
 
-// forget lets the message be composed anew.
+// forget lets the message be composed again.
 func (w *worker) forget(e reporter.Edit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-// Whatever part of an incident's alerts is received again, ends or fires anew, each keeps its own times, though most are stored once
+// Whatever part of an incident's alerts is received again, ends or fires again, each keeps its own times, though most are stored once
 // for all of them.
 func TestAlertsKeepTheirTimes(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {

@@ -73,7 +73,7 @@ func TestUpdatesAreStoredWithTheirOffset(t *testing.T) {
 		if n, err := s.WaitingUpdates(t.Context(), account); err != nil || n != 0 {
 			t.Errorf("%d wait, %v", n, err)
 		}
-		// After a week without updates, Telegram's ids begin anew anywhere: what came before does not hide what comes.
+		// After a week without updates, Telegram's ids begin again anywhere: what came before does not hide what comes.
 		now = day.Add(8 * 24 * time.Hour)
 		add(13, 4, 1, tap(3))
 		add(4, 12, 1, tap(11))

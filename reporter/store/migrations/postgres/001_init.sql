@@ -27,7 +27,7 @@ CREATE TABLE alerts (
 	starts_at     BIGINT NOT NULL,
 	ends_at       BIGINT,
 	firing        BOOLEAN NOT NULL,
-	seen_at       BIGINT, -- last told firing
+	seen_at       BIGINT, -- when it was last received as firing
 	presumed_at   BIGINT, -- taken for ended then, though nobody said so
 	presumed_why  TEXT NOT NULL DEFAULT '',
 	labels        TEXT NOT NULL, -- JSON

@@ -24,7 +24,7 @@ CREATE TABLE update_offsets (
 CREATE TABLE sent_messages (
 	receiver    TEXT COLLATE "C" NOT NULL,
 	message_id  TEXT COLLATE "C" NOT NULL, -- the channel's
-	chat        TEXT COLLATE "C" NOT NULL DEFAULT '', -- key of the chat's gate, as a group that becomes another one counts anew; '' is not known
+	chat        TEXT COLLATE "C" NOT NULL DEFAULT '', -- key of the chat's gate, as a group that becomes another one counts again; '' is not known
 	delivery_id BIGINT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
 	PRIMARY KEY (receiver, message_id, chat)
 );

@@ -1,11 +1,11 @@
--- Alerts are told apart by fingerprint and start, which do not move when an earlier one turns up.
+-- Alerts are identified by fingerprint and start, which do not move when an earlier one turns up.
 CREATE TABLE alerts_by_start (
 	incident_id   TEXT NOT NULL REFERENCES incidents (id) ON DELETE CASCADE,
 	fingerprint   TEXT NOT NULL,
 	starts_at     INTEGER NOT NULL,
 	ends_at       INTEGER,
 	firing        INTEGER NOT NULL,
-	seen_at       INTEGER, -- last told firing
+	seen_at       INTEGER, -- when it was last received as firing
 	presumed_at   INTEGER, -- taken for ended then, though nobody said so
 	presumed_why  TEXT NOT NULL DEFAULT '',
 	labels        TEXT NOT NULL, -- JSON

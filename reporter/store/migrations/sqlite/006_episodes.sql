@@ -1,4 +1,4 @@
--- Keys are hashes, so that they may be of any length: the program computes them anew. Incidents belong to a cluster and a
+-- Keys are hashes, so that they may be of any length: the program computes them again. Incidents belong to a cluster and a
 -- route, and keep what follows from alerts that are not read at each update.
 ALTER TABLE incidents ADD COLUMN cluster TEXT NOT NULL DEFAULT 'default';
 ALTER TABLE incidents ADD COLUMN route TEXT NOT NULL DEFAULT '';
