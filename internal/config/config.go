@@ -372,6 +372,7 @@ func defaults() map[string]any {
 		"incidents::by":            "group",
 		"incidents::min_duration":  "10m",
 		"incidents::reopen_within": "15m",
+		"incidents::chronic_after": "24h",
 		"incidents::id_label":      "incident_id",
 
 		"incidents::reconcile_interval": "1m",

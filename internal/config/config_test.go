@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
@@ -327,6 +329,70 @@ func TestExampleIsTheManualOfEveryKey(t *testing.T) {
 			t.Errorf("config.example.yaml does not mention %s", key)
 		}
 	}
+}
+
+// A file of all settings that the manual calls the default changes nothing.
+func TestDefaultsAreThoseOfTheManual(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	called := 0
+	// defaults leaves out all other settings, and lists of blocks: what is the default there depends on more than the file.
+	var defaults func(n *yaml.Node) *yaml.Node
+	defaults = func(n *yaml.Node) *yaml.Node {
+		out := &yaml.Node{Kind: yaml.MappingNode}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			comment := cmp.Or(key.LineComment, value.LineComment)
+			switch {
+			case value.Kind == yaml.MappingNode && len(value.Content) > 0:
+				if inner := defaults(value); len(inner.Content) > 0 {
+					out.Content = append(out.Content, key, inner)
+				}
+			case comment == "# default" || strings.HasPrefix(comment, "# default;"):
+				called++
+				out.Content = append(out.Content, key, value)
+			}
+		}
+		return out
+	}
+	all, err := yaml.Marshal(defaults(doc.Content[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.Load(write(t, string(all)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if called < 30 {
+		t.Errorf("the manual has %d defaults: %s", called, all)
+	}
+	if diff := gocmp.Diff(plain(t, want), plain(t, got)); diff != "" {
+		t.Errorf("without a file, and with the manual's defaults:\n%s", diff)
+	}
+}
+
+// plain is a configuration as JSON holds it.
+func plain(t *testing.T, c *config.Config) (out map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // The example of the version before sets every key that there was; it means the same.
