@@ -277,10 +277,14 @@ func (t *Composer) Report(ctx context.Context, name string, at time.Time) (repor
 	return rep, msg, err
 }
 
-// Postmortem builds the message of an incident.
+// Postmortem builds the message of an incident: that of its begin, as it is now, while it is not over.
 func (t *Composer) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Message, error) {
 	r := t.set.Load()
-	return r.Writer.Postmortem(r.Postmortems.Build(ctx, in))
+	pm := r.Postmortems.Build(ctx, in)
+	if !in.Over() {
+		return r.Writer.Firing(pm)
+	}
+	return r.Writer.Postmortem(pm)
 }
 
 // digest is about the incidents whose messages were merged into the delivery: all of them, or those that are still as those messages

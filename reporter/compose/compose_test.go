@@ -238,6 +238,19 @@ func TestComposeByKind(t *testing.T) {
 	}
 }
 
+// What is written of an incident that lasts is no postmortem.
+func TestPostmortemsAreOfIncidentsThatAreOver(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[reporter.IncidentState]string{
+		reporter.IncidentOpen: "firing A", reporter.IncidentChronic: "firing A", reporter.IncidentResolved: "postmortem A",
+	} {
+		msg, err := composer(&parts{}).Postmortem(t.Context(), reporter.Incident{ID: "A", State: state})
+		if err != nil || msg.HTML != want {
+			t.Errorf("of one that is %s: %q, %v, want %q", state, msg.HTML, err, want)
+		}
+	}
+}
+
 func TestComposeRefusesAnUnknownKind(t *testing.T) {
 	t.Parallel()
 	if _, err := composer(&parts{}).Compose(t.Context(), reporter.Delivery{Kind: "fax"}); err == nil {

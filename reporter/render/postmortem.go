@@ -352,6 +352,9 @@ func (r *Renderer) Markdown(p reporter.Postmortem) (string, error) {
 		return "", fmt.Errorf("postmortem %s: %w", p.Incident.ID, err)
 	}
 	v := r.postmortemView(l, p)
+	if v.Open { // There is no end yet.
+		v.Period = p.Incident.StartedAt.In(r.zoneOr(p.Zone)).Format(i18n.Minute)
+	}
 	v.mergeEvents()
 	v.escapeMarkdown(p.Action)
 	var b strings.Builder

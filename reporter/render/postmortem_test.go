@@ -218,6 +218,18 @@ func TestPostmortemOfMuchText(t *testing.T) {
 	}
 }
 
+// The document of an incident that lasts says when it began, and calls itself no postmortem.
+func TestMarkdownOfAnOpenIncident(t *testing.T) {
+	t.Parallel()
+	md, err := newRenderer(t).Markdown(live(fullPostmortem(t), "en"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(md, "# Incident: ") || !strings.Contains(md, "\n- Started: 2026-") || strings.Contains(md, "→") {
+		t.Errorf("the document is\n%s", md)
+	}
+}
+
 func TestFiringAndDigestText(t *testing.T) {
 	t.Parallel()
 	r := newRenderer(t)
