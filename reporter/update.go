@@ -42,7 +42,7 @@ type Update struct {
 	InName bool      `json:"in_name,omitempty"`
 	Text   string    `json:"text,omitempty"`
 	Tap    string    `json:"tap,omitempty"`  // id of a tap, to answer it
-	Data   string    `json:"data,omitempty"` // of the button that was tapped
+	Data   string    `json:"data,omitempty"` // of the button that was tapped, or of the first button of the message that a text replies to
 	To     string    `json:"to,omitempty"`   // of UpdateMoved: the new address
 	Gone   bool      `json:"gone,omitempty"` // of UpdateMember: removed
 	SentAt time.Time `json:"sent_at"`        // by the channel's clock; of a tap when it was received

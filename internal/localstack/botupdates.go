@@ -218,15 +218,40 @@ func (b *BotAPI) saidUpdate(kind, chat string, message int, text string, said bo
 		m["message_thread_id"], m["is_topic_message"] = said.topic, true
 	}
 	if said.replyTo != 0 {
-		m["reply_to_message"] = map[string]any{
+		to := map[string]any{
 			"message_id": said.replyTo, "date": time.Now().Unix(), "chat": botChat(chat),
 			"from": map[string]any{"id": b.id(), "is_bot": true, "first_name": "demo", "username": "demo_bot"}, "text": "what the bot wrote",
 		}
+		if keyboard := b.keyboard(chat, said.replyTo); keyboard != nil {
+			to["reply_markup"] = map[string]any{"inline_keyboard": keyboard}
+		}
+		m["reply_to_message"] = to
 	}
 	for k, v := range more {
 		m[k] = v
 	}
 	b.push(kind, m)
+}
+
+// keyboard returns the rows of buttons that a message has now. b.mu is held.
+func (b *BotAPI) keyboard(chat string, message int) (rows [][]map[string]string) {
+	at := slices.IndexFunc(b.messages, func(m BotMessage) bool { return m.ChatID == chat && m.ID == message })
+	if at < 0 {
+		return nil
+	}
+	for _, button := range b.messages[at].Buttons {
+		for len(rows) <= button.Row {
+			rows = append(rows, nil)
+		}
+		of := map[string]string{"text": button.Text}
+		if button.URL != "" {
+			of["url"] = button.URL
+		} else {
+			of["callback_data"] = button.Data
+		}
+		rows[button.Row] = append(rows[button.Row], of)
+	}
+	return rows
 }
 
 // Migrate makes a group a supergroup: the chat gets a new id, which both sides are notified of.

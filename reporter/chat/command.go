@@ -272,10 +272,7 @@ func (a *accountWork) named(ctx context.Context, q question) (string, error) {
 	if q.args != "" || q.u.ReplyTo == "" {
 		return q.args, nil
 	}
-	m, err := a.l.state.MessageOf(ctx, q.here.receivers(), q.here.keys, q.u.ReplyTo)
-	if errors.Is(err, reporter.ErrNotFound) {
-		return "", nil
-	}
+	m, err := a.repliedTo(ctx, q.u.Update, q.here)
 	id, _, _ := about(m, "")
 	return id, err
 }

@@ -61,8 +61,8 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	if !ok {
 		return nil, resultIgnored, nil
 	}
-	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, u.ReplyTo)
-	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
+	m, err := a.repliedTo(ctx, u.Update, here)
+	if err != nil {
 		return nil, "", err
 	}
 	before, err := a.writtenBefore(ctx, u, here, m)
@@ -127,6 +127,23 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 		}
 		return reporter.UpdateAnswer{Chat: u.Chat, Message: u.Message, Mark: true}, nil
 	}, resultDone, nil
+}
+
+// repliedTo returns what the message of a reply is about. A message whose id was not stored, because the answer to its send was lost, is
+// known by its buttons. One that is not known is about nothing.
+func (a *accountWork) repliedTo(ctx context.Context, u reporter.Update, here room) (reporter.ChatMessage, error) {
+	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, u.ReplyTo)
+	if !errors.Is(err, reporter.ErrNotFound) {
+		return m, err
+	}
+	incident, _, err := a.ofButton(ctx, u.Data, u.ReplyTo, here)
+	switch {
+	case errors.Is(err, reporter.ErrNotFound):
+		return reporter.ChatMessage{}, nil
+	case err != nil:
+		return reporter.ChatMessage{}, err
+	}
+	return reporter.ChatMessage{Kind: reporter.DeliveryFiring, Incidents: []string{incident}}, nil
 }
 
 // about finds the incident of a reply to a message, and the rest of its text. Of a message about several incidents the reply names one

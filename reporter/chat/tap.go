@@ -24,7 +24,7 @@ func (a *accountWork) tap(ctx context.Context, u reporter.UpdateState) (effect, 
 		return nil, "", err
 	}
 	w := a.words(here)
-	incident, receiver, err := a.tapped(ctx, u.Update, here)
+	incident, receiver, err := a.ofButton(ctx, u.Data, u.Message, here)
 	switch {
 	case errors.Is(err, reporter.ErrNotFound):
 		return shown(u, w.T("chat_button_gone")), resultRefused, nil
@@ -47,11 +47,11 @@ func (a *accountWork) tap(ctx context.Context, u reporter.UpdateState) (effect, 
 	return shown(u, w.T("chat_button_gone")), resultRefused, nil
 }
 
-// tapped finds the incident of a button. reporter.ErrNotFound: the button is not one of ours in this chat, or its incident is no
-// longer kept.
-func (a *accountWork) tapped(ctx context.Context, u reporter.Update, here room) (incident, receiver string, err error) {
-	_, token, ok := strings.Cut(u.Data, ":")
-	if !ok || u.Message == "" || len(here.places) == 0 {
+// ofButton finds the incident of a button by its data and the message that has it. reporter.ErrNotFound: the button is not one of
+// ours in this chat, or its incident is no longer kept.
+func (a *accountWork) ofButton(ctx context.Context, data, message string, here room) (incident, receiver string, err error) {
+	_, token, ok := strings.Cut(data, ":")
+	if !ok || message == "" || len(here.places) == 0 {
 		return "", "", reporter.ErrNotFound
 	}
 	incident, receiver, err = a.l.state.ActionOf(ctx, token)
@@ -61,14 +61,14 @@ func (a *accountWork) tapped(ctx context.Context, u reporter.Update, here room) 
 	if !here.has([]string{receiver}) { // A forwarded message, or a token that was copied from another chat.
 		return "", "", reporter.ErrNotFound
 	}
-	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, u.Message)
+	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, message)
 	if err == nil && slices.Contains(m.Incidents, incident) {
 		return incident, receiver, nil
 	}
 	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 		return "", "", err
 	}
-	// The answer to a send may have been lost, or the tap is faster than it: the message is there, and its id is not known.
+	// The answer to a send may have been lost, or people are faster than it: the message is there, and its id is not known.
 	may, err := a.l.state.MayHaveSent(ctx, incident, receiver)
 	if err == nil && !may {
 		err = reporter.ErrNotFound

@@ -227,8 +227,8 @@ func TestTapOfAnOutageIsApplied(t *testing.T) {
 	}
 }
 
-// The message is in the chat, and the answer to its send was lost: its button works.
-func TestButtonOfAMessageWhoseSendWasLostWorks(t *testing.T) {
+// The message is in the chat, and the answer to its send was lost: its button works, and a reply to it is a note.
+func TestMessageWhoseSendWasLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.incident("I-1", "", false)
@@ -237,6 +237,8 @@ func TestButtonOfAMessageWhoseSendWasLostWorks(t *testing.T) {
 	if got := w.tap(group, lost, reporter.ActionAcknowledge, ann); !strings.Contains(got, "no longer works") {
 		t.Errorf("nothing was ever sent: %q", got)
 	}
+	w.bot.Reply(group, lost, "too early", ann)
+	w.settled()
 	d := w.delivered(reporter.NewDelivery(reporter.DeliveryFiring, "I-1", "oncall", w.store.Now()))
 	d.State, d.Parts = reporter.DeliveryPending, []reporter.Part{{Ambiguous: 1, Sends: 1}}
 	if err := w.store.Save(t.Context(), d); err != nil {
@@ -244,6 +246,14 @@ func TestButtonOfAMessageWhoseSendWasLostWorks(t *testing.T) {
 	}
 	if got := w.tap(group, lost, reporter.ActionAcknowledge, ann); !strings.Contains(got, "✋") {
 		t.Error(got)
+	}
+	reply := w.bot.Reply(group, lost, "disk is full", ann)
+	w.settled()
+	w.bot.Edit(group, reply, "disk was full")
+	w.settled()
+	want := []string{"acknowledgement Ann <b>: acknowledged", "note Ann <b>: disk is full", "note Ann <b>: disk was full"}
+	if diff := cmp.Diff(want, w.history("I-1")); diff != "" {
+		t.Error(diff)
 	}
 }
 

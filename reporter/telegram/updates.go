@@ -265,8 +265,9 @@ type (
 		Text      string   `json:"text"`
 		Caption   string   `json:"caption"`
 		ReplyTo   *struct {
-			ID   whole    `json:"message_id"`
-			From *rawUser `json:"from"`
+			ID      whole           `json:"message_id"`
+			From    *rawUser        `json:"from"`
+			Buttons json.RawMessage `json:"reply_markup"`
 		} `json:"reply_to_message"`
 		MigrateTo whole `json:"migrate_to_chat_id"`
 		// Of a forward: what a person wrote elsewhere, or a post of the linked channel.
@@ -373,10 +374,36 @@ func (t rawTap) decode(now time.Time) (reporter.Update, bool) {
 		out.Message = id(t.Message.ID)
 	}
 	out.From, out.Tap, out.SentAt = t.From.person(), t.ID, now.UTC()
-	if out.Data = t.Data; len(out.Data) > dataMax {
-		out.Data = ""
-	}
+	out.Data = data(t.Data)
 	return out, true
+}
+
+// data is the data of a button; "" is none, or one that is not ours.
+func data(s string) string {
+	if len(s) > dataMax {
+		return ""
+	}
+	return s
+}
+
+// firstData is the data of the first button of a keyboard that has some: https://core.telegram.org/bots/api#inlinekeyboardmarkup
+func firstData(keyboard []byte) string {
+	var k struct {
+		Rows [][]struct {
+			Data string `json:"callback_data"`
+		} `json:"inline_keyboard"`
+	}
+	if len(keyboard) == 0 || json.Unmarshal(keyboard, &k) != nil {
+		return ""
+	}
+	for _, row := range k.Rows {
+		for _, b := range row {
+			if b.Data != "" {
+				return data(b.Data)
+			}
+		}
+	}
+	return ""
 }
 
 // decode keeps commands, and replies to messages of the bot. A forward is neither: whoever forwards it did not write it.
@@ -395,6 +422,7 @@ func (m rawMessage) decode(kind reporter.UpdateKind, bot int64) (reporter.Update
 	}
 	if m.ReplyTo != nil && m.ReplyTo.From != nil && int64(m.ReplyTo.From.ID) == bot {
 		out.ReplyTo = id(m.ReplyTo.ID)
+		out.Data = firstData(m.ReplyTo.Buttons)
 	}
 	out.Text = m.Text
 	if out.Text == "" {

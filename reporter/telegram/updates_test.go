@@ -56,6 +56,18 @@ func TestUpdatesAreDecoded(t *testing.T) {
 				Kind: reporter.UpdateText, Chat: "-1001", Topic: 3, Message: "6", ReplyTo: "5", From: person("42", "Ann Be"), Text: "n", SentAt: at,
 			},
 		},
+		"a reply to a message with buttons": {
+			`"message": {"message_id": 6, ` + from + `, ` + group + `, "date": 1776816000, "text": "n", "reply_to_message": {"message_id": 5,
+				"from": {"id": 12345}, "reply_markup": {"inline_keyboard": [[{"text": "page", "url": "https://x.example"}], [{"callback_data": "ack:x"}]]}}}`,
+			&reporter.Update{
+				Kind: reporter.UpdateText, Chat: "-1001", Message: "6", ReplyTo: "5", Data: "ack:x", From: person("42", "Ann Be"), Text: "n", SentAt: at,
+			},
+		},
+		"a reply to a message with other buttons": {
+			`"message": {"message_id": 6, ` + from + `, ` + group + `, "date": 1776816000, "text": "n", "reply_to_message": {"message_id": 5,
+				"from": {"id": 12345}, "reply_markup": {"inline_keyboard": "none"}}}`,
+			&reporter.Update{Kind: reporter.UpdateText, Chat: "-1001", Message: "6", ReplyTo: "5", From: person("42", "Ann Be"), Text: "n", SentAt: at},
+		},
 		"a picture as a reply": {
 			`"message": {"message_id": 6, ` + from + `, ` + group + `, "date": 1776816000, "caption": "n", "photo": [{}], ` + ours + `}`,
 			&reporter.Update{Kind: reporter.UpdateText, Chat: "-1001", Message: "6", ReplyTo: "5", From: person("42", "Ann Be"), Text: "n", SentAt: at},
