@@ -51,7 +51,7 @@ func ExampleSource() {
 	}
 	query := func(name, pattern, metric string) kpi.Query {
 		return kpi.Query{
-			Name: name, Source: "spool", Timeout: time.Second, MaxSeries: 1, HTTP: kpi.HTTPQuery{Path: pattern},
+			Name: name, Source: "spool", Timeout: 10 * time.Second, MaxSeries: 1, HTTP: kpi.HTTPQuery{Path: pattern},
 			Metrics: []kpi.Metric{{Name: metric, Help: "Files in the spool.", Value: "value"}},
 		}
 	}

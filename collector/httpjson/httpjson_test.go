@@ -27,14 +27,14 @@ const planted = "pl4nted-p4ssword"
 
 func query(path, jq string) kpi.Query {
 	return kpi.Query{
-		Name: "q", Source: "api", HTTP: kpi.HTTPQuery{Path: path, JQ: jq}, Timeout: 5 * time.Second,
+		Name: "q", Source: "api", HTTP: kpi.HTTPQuery{Path: path, JQ: jq}, Timeout: time.Minute,
 		Metrics: []kpi.Metric{{Name: "a", Help: "b", Window: time.Hour}},
 	}.WithDefaults()
 }
 
 func open(t *testing.T, url string) *httpjson.Source {
 	t.Helper()
-	s, err := httpjson.Open(httpjson.Config{Name: "api", URL: secret.New(url), Client: &http.Client{Timeout: 5 * time.Second}})
+	s, err := httpjson.Open(httpjson.Config{Name: "api", URL: secret.New(url), Client: &http.Client{Timeout: time.Minute}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,10 +30,10 @@ func TestDetails(t *testing.T) {
 	if err := localstack.SeedAWOOOI(t.Context(), dsn, localstack.SeedOptions{Seed: 1, Now: time.Now(), Days: 3, PerDay: 50}); err != nil {
 		t.Fatal(err)
 	}
-	zone := ""
+	zone, timeout := "", time.Minute
 	lookup := func(dsn, sql, id string) (reporter.Details, error) {
 		t.Helper()
-		l, err := details.Open(details.Config{DSN: secret.New(dsn), SQL: sql, Timeout: 500 * time.Millisecond, Timezone: zone})
+		l, err := details.Open(details.Config{DSN: secret.New(dsn), SQL: sql, Timeout: timeout, Timezone: zone})
 		if err != nil {
 			return reporter.Details{}, err
 		}
@@ -98,14 +98,18 @@ func TestDetails(t *testing.T) {
 		t.Errorf("an unknown name: %v", err)
 	}
 	for sql, says := range map[string]string{
-		"SELECT title FROM nowhere WHERE @incident_id <> ''":         `"nowhere" does not exist`,
-		"DELETE FROM incidents WHERE incident_id = @incident_id":     "read-only",
-		"SELECT 'x' AS title, pg_sleep(10) WHERE @incident_id <> ''": "",
+		"SELECT title FROM nowhere WHERE @incident_id <> ''":     `"nowhere" does not exist`,
+		"DELETE FROM incidents WHERE incident_id = @incident_id": "read-only",
 	} {
 		if _, err := lookup(dsn, sql, "X"); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
+	timeout = 100 * time.Millisecond
+	if d, err := lookup(dsn, "SELECT 'x' AS title, pg_sleep(600) WHERE @incident_id <> ''", "X"); err == nil {
+		t.Errorf("a slow lookup: %+v", d)
+	}
+	timeout = time.Minute
 	// Behind a pooler the same holds in each of its modes, and the DSN's own settings too.
 	for _, mode := range []string{"session", "transaction", "statement"} {
 		b, err := localstack.StartPgBouncer(t.Context(), pg, localstack.PgBouncerOptions{PoolMode: mode})
