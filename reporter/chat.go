@@ -2,30 +2,30 @@ package reporter
 
 import "time"
 
-// Chat is where a channel sends to, and how fast it may.
+// Chat is the destination of a channel's sends, with its rate limits.
 type Chat struct {
-	Account string  // who sends, such as a bot's id, which is no secret; chats and limits of two accounts are apart
-	Address string  // the configured address, such as a chat's id
-	Limits  []Limit // of the address
+	Account string  // the sender, such as a bot's id (not a secret); each account has its own chats and limits
+	Address string  // as configured, such as a chat's id
+	Limits  []Limit // of sends to Address
 }
 
-// Limit is how much a channel allows: at most N sends within any Per.
+// Limit allows at most N sends within any Per.
 type Limit struct {
-	Account bool // of all chats of the account together, not of one
+	Account bool // counts the sends to all chats of the account, instead of those to one chat
 	N       int
 	Per     time.Duration
 }
 
-// Gate is what holds sends back: one of an account, one of each chat and one of each receiver. Gates are stored, so that
-// waits and limits hold for all processes and across restarts.
+// Gate is the stored state that decides whether and when sends may start. Each account, chat and receiver has one. Gates are
+// stored, so that waits and limits hold for all processes and across restarts.
 type Gate struct {
 	Key       string
-	WaitUntil time.Time   // nothing is sent before
+	WaitUntil time.Time   // nothing is sent before this time
 	Failures  int         // consecutive failures; after one, a harmless call has to be answered before the next send
-	Sent      []time.Time // the latest sends, for the limits, oldest first
-	Reason    Reason      // why nothing can be sent until a person changes something; "" if nothing is known against it
-	Detail    string      // the channel's answer about that
-	Since     time.Time   // of Reason
+	Sent      []time.Time // times of the latest sends, for the limits, oldest first
+	Reason    Reason      // why nothing can be sent until a person changes something; "" means not suspended
+	Detail    string      // the channel's answer that led to Reason
+	Since     time.Time   // when Reason was set
 	MovedTo   string      // of a chat: its new address
 }
 
@@ -38,8 +38,8 @@ func ChatGate(account, address string) string { return "chat " + account + " " +
 // ReceiverGate is the key of a receiver's gate.
 func ReceiverGate(receiver string) string { return "receiver " + receiver }
 
-// Reason says why a delivery was not sent, or waits, or why a gate is closed. The words for it are in the catalogues,
-// under reason_ and its name.
+// Reason is why a delivery was not sent, why it waits, or why a gate is suspended. The message catalogues have a text for each,
+// under the key "reason_" + Reason.
 type Reason string
 
 // The reasons.
@@ -52,14 +52,14 @@ const (
 	ReasonReceiver     Reason = "receiver"     // the chat or topic is not there, or the account may not write in it
 	ReasonRefused      Reason = "refused"      // the message itself was refused
 	ReasonNotComposed  Reason = "not_composed" // the message could not be made
-	ReasonGone         Reason = "gone"         // what it is about is not stored any more
+	ReasonGone         Reason = "gone"         // its subject is no longer stored
 	ReasonUnconfigured Reason = "unconfigured" // the receiver is not in the configuration
-	ReasonMissed       Reason = "missed"       // a report that was due while no process ran, too long ago
-	ReasonNotInTime    Reason = "not_in_time"  // its turn did not come in time
+	ReasonMissed       Reason = "missed"       // a report that was due while no process ran, longer ago than catch_up
+	ReasonNotInTime    Reason = "not_in_time"  // it expired before it could be sent
 	ReasonConflict     Reason = "conflict"     // another program receives the account's updates
 )
 
-// Reasons lists all reasons that need words.
+// Reasons lists all reasons except ReasonNone.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonNotAnswered, ReasonUnknown, ReasonWait, ReasonAccount, ReasonReceiver, ReasonRefused, ReasonNotComposed, ReasonGone,
@@ -67,24 +67,24 @@ func Reasons() []Reason {
 	}
 }
 
-// Failures is what a notice is about: messages that were not sent, and receivers or accounts to which nothing can be sent.
+// Failures is the content of a notice: messages that were not sent, and suspended receivers or accounts.
 type Failures struct {
-	Deliveries  []Delivery // the first few, without messages
-	Count       int        // of all of them
+	Deliveries  []Delivery // the first failed ones, without messages
+	Count       int        // of all failed ones
 	Suspended   []Gate
-	Waiting     []Delivery    // to those: the first few that wait
-	WaitCount   int           // of all of these
-	GiveUpAfter time.Duration // how long they wait; 0 is not known
+	Waiting     []Delivery    // the first deliveries that wait for one of Suspended
+	WaitCount   int           // of all that wait
+	GiveUpAfter time.Duration // how long they wait before they fail; 0 means not known
 }
 
-// Pass is a gate that a send goes through, with the limits that hold there.
+// Pass is a gate that a send has to pass, with the limits that apply there.
 type Pass struct {
 	Key    string
 	Limits []Limit
-	Yields bool // it leaves a quarter of each limit to sends that are more urgent
+	Yields bool // leaves a quarter of each limit to more urgent sends
 }
 
-// Most is how many sends within the limit's time may be counted, this one among them.
+// Most returns how many sends, including this one, may be counted within the limit's time.
 func (p Pass) Most(l Limit) int {
 	if p.Yields {
 		return l.N - l.N/4
@@ -92,12 +92,13 @@ func (p Pass) Most(l Limit) int {
 	return l.N
 }
 
-// NoticeTo says who is notified of a failure, and when: after a while, in which others may join it, and not sooner than so
-// long after the notice before.
+// NoticeTo decides who is notified of a failure, and when.
 type NoticeTo struct {
-	Receiver     string // "" is nobody
-	After, Apart time.Duration
-	// Suspension is of a failure of a suspended receiver or account: it needs no notice where the one about the suspension
-	// has named it as waiting, and none sooner than so long after that one. 0 is of any other failure.
+	Receiver string        // "" means nobody
+	After    time.Duration // delay of the notice, during which other failures are added to it
+	Apart    time.Duration // the least time between two notices
+	// Suspension is set for a failure of a suspended receiver or account: the least time between the notice about the suspension
+	// and one about the failure. A failure that the notice about the suspension named as waiting needs none. 0 means that the
+	// failure has another cause.
 	Suspension time.Duration
 }

@@ -2,14 +2,16 @@ package reporter
 
 import "time"
 
-// What is used where the configuration, a report or an incident says nothing.
+// Defaults for settings that the configuration, a report or an incident leaves out.
 const (
 	DefaultProduct = "AWOOOI"
 	DefaultLocale  = "zh-TW"
 	DefaultZone    = "Asia/Taipei"
-	// DefaultGraphKPI is what the picture of an incident shows beside the alert's own expression.
+	// DefaultFallbackLocale is the language of a user's text that has none in the requested locale.
+	DefaultFallbackLocale = "en"
+	// DefaultGraphKPI is the PromQL expression that the picture of an incident shows below the alert's own.
 	DefaultGraphKPI = "sum(max by (category) (awoooi_alerts))"
-	// DefaultMissingAfter is how long nothing is received of a heartbeat before it is missing.
+	// DefaultMissingAfter is how long a heartbeat may not be received before it is missing.
 	DefaultMissingAfter = 5 * time.Minute
 )
 

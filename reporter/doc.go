@@ -1,3 +1,3 @@
 // Package reporter holds the domain types that the packages below it exchange: figures and alert events come in, messages and
-// deliveries go out. It imports none of them, and none of them imports a sibling.
+// deliveries go out.
 package reporter

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// IncidentDocument is an incident for programs: its JSON is what the API and the channel httppost give. Times are UTC.
+// IncidentDocument is an incident as JSON for programs, in the API and in the messages of the channel httppost. Times are UTC.
 type IncidentDocument struct {
 	ID              string                     `json:"id"`
 	Title           string                     `json:"title"`
@@ -15,7 +15,7 @@ type IncidentDocument struct {
 	Team            string                     `json:"team"`     // "" means none
 	State           IncidentState              `json:"state"`
 	Cluster         string                     `json:"cluster"`
-	Route           string                     `json:"route"` // "" is the default
+	Route           string                     `json:"route"` // "" means the default route
 	Receiver        string                     `json:"receiver"`
 	GroupLabels     map[string]string          `json:"group_labels"`
 	StartedAt       time.Time                  `json:"started_at"`
@@ -24,33 +24,33 @@ type IncidentDocument struct {
 	CloseReason     CloseReason                `json:"close_reason"`     // "" while it is not over
 	Alerts          int                        `json:"alerts"`
 	Sample          bool                       `json:"sample"`
-	URL             string                     `json:"url,omitempty"` // of its page
+	URL             string                     `json:"url,omitempty"` // address of its page
 	RootCause       string                     `json:"root_cause,omitempty"`
 	Action          string                     `json:"action,omitempty"`
-	Written         map[EntryKind]TextDocument `json:"written,omitempty"`         // what people wrote, by section
-	Acknowledgement *AcknowledgementDocument   `json:"acknowledgement,omitempty"` // none where nobody ever took care of it
-	Notes           []TextDocument             `json:"notes,omitempty"`           // the latest ones of people
+	Written         map[EntryKind]TextDocument `json:"written,omitempty"`         // sections that people filled in
+	Acknowledgement *AcknowledgementDocument   `json:"acknowledgement,omitempty"` // missing if it was never acknowledged
+	Notes           []TextDocument             `json:"notes,omitempty"`           // the last documentNotes notes
 }
 
-// AcknowledgementDocument says who takes care of an incident, and who did first.
+// AcknowledgementDocument holds the current acknowledgement of an incident, and the first one.
 type AcknowledgementDocument struct {
-	By      string     `json:"by"` // "" where it was released
-	At      *time.Time `json:"at"` // null where it was released
+	By      string     `json:"by"` // "" if it was released
+	At      *time.Time `json:"at"` // null if it was released
 	FirstBy string     `json:"first_by"`
 	FirstAt time.Time  `json:"first_at"`
 }
 
-// documentNotes bounds how many notes a document has.
+// documentNotes is the most notes of a document.
 const documentNotes = 50
 
-// TextDocument is the latest version of what a person wrote.
+// TextDocument is the latest version of a text that a person wrote.
 type TextDocument struct {
 	Text      string    `json:"text"`
 	Author    string    `json:"author"`
 	WrittenAt time.Time `json:"written_at"`
 }
 
-// Document is the row for programs. Entries are what people wrote about the incident, in order.
+// Document returns the row as JSON for programs. Entries are those of the incident, in the order of their ids.
 func (r IncidentRow) Document(url string, entries []Entry) IncidentDocument {
 	in := r.Incident
 	d := IncidentDocument{
@@ -84,7 +84,7 @@ func (a Acknowledgement) document() *AcknowledgementDocument {
 	return d
 }
 
-// Document is the postmortem for programs.
+// Document returns the postmortem as JSON for programs.
 func (p Postmortem) Document() IncidentDocument {
 	in := p.Incident
 	d := IncidentRow{Incident: in, Title: p.Title, Severity: p.Severity, Team: in.Team(), Count: in.AlertCount()}.Document("", nil)
@@ -110,7 +110,7 @@ func written(sections map[EntryKind]Entry) map[EntryKind]TextDocument {
 	return out
 }
 
-// ReportDocument is a report for programs.
+// ReportDocument is a report as JSON for programs. Times are UTC.
 type ReportDocument struct {
 	Name    string           `json:"name"`
 	Due     time.Time        `json:"due"`
@@ -118,7 +118,7 @@ type ReportDocument struct {
 	Figures []FigureDocument `json:"figures"` // in order of name
 }
 
-// FigureDocument is one figure. Samples is empty where there is no data, and Reason says why then.
+// FigureDocument is one figure. If it has no data, Samples is empty and Reason says why.
 type FigureDocument struct {
 	Name    string           `json:"name"`
 	At      time.Time        `json:"at"`
@@ -126,16 +126,16 @@ type FigureDocument struct {
 	Reason  string           `json:"no_data_reason,omitempty"`
 }
 
-// SampleDocument is one value. JSON has no number for NaN and the infinities: they are null.
+// SampleDocument is one value. NaN and the infinities are null, because JSON has no numbers for them.
 type SampleDocument struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	Value  *float64          `json:"value"`
 }
 
-// documentSamples bounds how many values of a figure a document has.
+// documentSamples is the most values of a figure in a document.
 const documentSamples = 100
 
-// Document is the report for programs.
+// Document returns the report as JSON for programs.
 func (r Report) Document() ReportDocument {
 	d := ReportDocument{Name: r.Name, Due: r.Due.UTC(), Since: r.Since.UTC(), Figures: []FigureDocument{}}
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {

@@ -2,17 +2,17 @@ package reporter
 
 import "time"
 
-// Edit is what a sent message has to show of what has changed since. There is at most one of a message: a later change is a new version
-// of it, and only the newest is sent.
+// Edit is a pending edit of a sent message. A message has at most one: a further change raises its version, and only the newest
+// version is sent.
 type Edit struct {
-	Delivery int64 // of the message
+	Delivery int64 // id of the message's delivery
 	Receiver string
-	// Version is of the latest change. What is composed after it was read shows all changes up to it.
+	// Version counts the changes. A text that is composed after Version was read shows all changes up to it.
 	Version     int64
-	CreatedAt   time.Time // when the first change happened that the message does not show
+	CreatedAt   time.Time // time of the oldest change that the message does not show yet
 	NextAttempt time.Time
-	Attempts    int    // in a row that failed
-	Composing   bool   // the text is being composed, or the process ended meanwhile
-	Crashes     int    // compositions in a row that ended with their process
-	LastError   string // in the words of whoever refused it; never holds a secret
+	Attempts    int    // consecutive failed attempts
+	Composing   bool   // the text is being composed, or the process crashed while it was
+	Crashes     int    // consecutive compositions in which the process crashed
+	LastError   string // as the server that refused it wrote it; never holds a secret
 }

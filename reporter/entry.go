@@ -8,7 +8,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
-// EntryKind is what an entry is: a section of the postmortem that people write, a note, or an acknowledgement.
+// EntryKind is a section of the postmortem that people write, a note, or an acknowledgement.
 type EntryKind string
 
 // The kinds of entries.
@@ -17,28 +17,28 @@ const (
 	EntryCause   EntryKind = "cause"
 	EntryLessons EntryKind = "lessons"
 	EntryActions EntryKind = "actions"
-	EntryOwner   EntryKind = "owner" // who takes care of the postmortem; one line
-	EntryNote    EntryKind = "note"  // a remark in the timeline; there may be any number
-	// EntryAcknowledgement says that its author takes care of the incident: its text is EntryAcknowledged. A version without a text
-	// releases the incident.
+	EntryOwner   EntryKind = "owner" // name of the postmortem's owner; one line
+	EntryNote    EntryKind = "note"  // a note in the timeline; an incident may have any number
+	// EntryAcknowledgement acknowledges the incident in the name of its author, with the text EntryAcknowledged. A version with an
+	// empty text releases it.
 	EntryAcknowledgement EntryKind = "acknowledgement"
 )
 
-// EntryAcknowledged is the text of an acknowledgement, which no person writes.
+// EntryAcknowledged is the text of every acknowledgement.
 const EntryAcknowledged = "acknowledged"
 
-// Sections are the kinds of which the latest version stands in the postmortem, in its order.
+// Sections lists the sections of the postmortem that people write, in the order of the postmortem.
 func Sections() []EntryKind {
 	return []EntryKind{EntryOwner, EntryImpact, EntryCause, EntryLessons, EntryActions}
 }
 
-// EntryMax bounds the characters of an entry's text, and EntryOwnerMax those of an owner's name.
+// EntryMax is the most characters of an entry's text, EntryOwnerMax of an owner's name.
 const (
 	EntryMax      = 4000
 	EntryOwnerMax = 100
 )
 
-// AuthorKind says where the author of an entry is known.
+// AuthorKind is the way by which an author wrote an entry.
 type AuthorKind string
 
 // The kinds of authors.
@@ -48,31 +48,31 @@ const (
 	AuthorCommand  AuthorKind = "command"  // a user of the command line
 )
 
-// Entry is what a person wrote about an incident. Entries are never changed: a new version supersedes the one that its author
-// saw.
+// Entry is a version of a text that a person wrote about an incident, or an acknowledgement. Entries are never changed: a new
+// version supersedes the one that its author saw.
 type Entry struct {
 	ID         int64
 	Incident   string
 	Kind       EntryKind
-	Text       string // plain; "" removes what it supersedes
+	Text       string // plain text; "" removes the superseded version
 	AuthorKind AuthorKind
-	AuthorID   string // where the author is known; "" if there are names only
-	Author     string // the name, as it was then
-	Receiver   string // of the chat of the message that it comes from; "" means none
+	AuthorID   string // the author's id in AuthorKind; "" where it has names only
+	Author     string // display name at WrittenAt
+	Receiver   string // receiver of the chat that it was written in; "" means none
 	Chat       string // the channel's id of that chat; "" means not known
-	MessageID  string // the channel's id of that message, which is unique in the chat only
+	MessageID  string // the channel's id of the message that it was written as; unique in Chat only
 	WrittenAt  time.Time
-	Supersedes int64 // the version before it; 0 means none
+	Supersedes int64 // id of the version before; 0 means none
 }
 
-// MessageRef names a message of a chat. The zero value means none.
+// MessageRef identifies a message in a chat. The zero value means none.
 type MessageRef struct {
 	Receiver  string // that the message was sent to
-	MessageID string // the channel's
+	MessageID string // the channel's id
 }
 
-// Tidy is a text of the kind as it is stored: an owner is one line, the others have line breaks without CR, and none holds what could
-// control a terminal or show the text as another one. It may be longer than Max.
+// Tidy returns the text as it is stored: an owner is one line, other kinds have line breaks without CR, and control and
+// bidirectional characters are removed. The result may be longer than Max.
 func (k EntryKind) Tidy(text string) string {
 	if k == EntryOwner {
 		return strings.TrimSpace(safetext.Line(text, 0))
@@ -80,7 +80,7 @@ func (k EntryKind) Tidy(text string) string {
 	return strings.TrimSpace(safetext.Text(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)))
 }
 
-// Word is the key of the kind's word in the catalogues.
+// Word returns the key of the kind's name in the message catalogues.
 func (k EntryKind) Word() string {
 	if k == EntryCause {
 		return "root_cause"
@@ -88,7 +88,7 @@ func (k EntryKind) Word() string {
 	return string(k)
 }
 
-// Max is how many characters a text of the kind has at most.
+// Max returns the most characters of a text of the kind.
 func (k EntryKind) Max() int {
 	if k == EntryOwner {
 		return EntryOwnerMax
@@ -99,17 +99,17 @@ func (k EntryKind) Max() int {
 // ErrTooLong means that the text of an entry has more characters than its kind allows.
 var ErrTooLong = errors.New("text is too long")
 
-// ErrResolved means that what was asked for needs an incident that is not resolved.
+// ErrResolved means that an action needs an incident that is not resolved.
 var ErrResolved = errors.New("already resolved")
 
-// ErrConflict means that somebody else has written a newer version.
+// ErrConflict means that another author has written a newer version.
 var ErrConflict = errors.New("a newer version was written meanwhile")
 
-// ErrTooMany means that so much of the same kind is stored that no more is taken.
+// ErrTooMany means that the limit of stored items of this kind is reached.
 var ErrTooMany = errors.New("too many")
 
-// Current returns the latest version of each section, and of the acknowledgement, by kind, also one that has no text any more, and
-// the latest version of each note that has one. The entries are those of one incident, in the order of their ids.
+// Current returns the latest version of each section and of the acknowledgement by kind, including those with an empty text, and
+// the latest version of each note that was not removed. The entries are those of one incident, in the order of their ids.
 func Current(entries []Entry) (sections map[EntryKind]Entry, notes []Entry) {
 	superseded := map[int64]bool{}
 	for _, e := range entries {
@@ -128,19 +128,19 @@ func Current(entries []Entry) (sections map[EntryKind]Entry, notes []Entry) {
 	return sections, notes
 }
 
-// Acknowledgement is who takes care of an incident, as its entries say.
+// Acknowledgement is the state of an incident's acknowledgement. The zero value means never acknowledged.
 type Acknowledgement struct {
-	By    Person
-	Since time.Time // when it was last acknowledged
-	// First is when it was acknowledged for the first time, also if it was released since, and FirstBy by whom.
+	By    Person    // zero if it was released
+	Since time.Time // of the current acknowledgement; zero if it was released
+	// First and FirstBy describe the first acknowledgement, even if it was released since.
 	First   time.Time
 	FirstBy Person
 }
 
-// Active says whether the incident is acknowledged now.
+// Active reports whether the incident is acknowledged now.
 func (a Acknowledgement) Active() bool { return !a.Since.IsZero() }
 
-// AcknowledgementOf finds the acknowledgement among the entries of one incident, in the order of their ids.
+// AcknowledgementOf returns the acknowledgement by the entries of one incident, in the order of their ids.
 func AcknowledgementOf(entries []Entry) (a Acknowledgement) {
 	for _, e := range entries {
 		switch {

@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// Fingerprints is a set of alerts by their fingerprints. Those of Alertmanager, 64 bits in hexadecimal, take a third of the memory
-// that a map of texts takes: a comparison holds those of all clusters. The zero value is empty.
+// Fingerprints is a set of fingerprints of alerts. Alertmanager's, which are 64 bits in hexadecimal, are stored as numbers: this
+// takes a third of the memory of a map of strings, and a reconciliation holds those of all clusters. The zero value is empty.
 type Fingerprints struct {
 	hashes map[uint64]struct{}
-	others map[string]struct{} // of senders with fingerprints of their own
+	others map[string]struct{} // of senders whose fingerprints have another format
 }
 
-// NewFingerprints makes a set.
+// NewFingerprints returns a set of the given fingerprints.
 func NewFingerprints(list ...string) *Fingerprints {
 	f := &Fingerprints{}
 	for _, one := range list {
@@ -36,7 +36,7 @@ func (f *Fingerprints) Add(one string) {
 	f.others[one] = struct{}{}
 }
 
-// AddAll puts those of another set into this one.
+// AddAll puts the fingerprints of another set into this one.
 func (f *Fingerprints) AddAll(of *Fingerprints) {
 	for hash := range of.hashes {
 		if f.hashes == nil {
@@ -49,7 +49,7 @@ func (f *Fingerprints) AddAll(of *Fingerprints) {
 	}
 }
 
-// Has says whether the set has a fingerprint.
+// Has reports whether the set has a fingerprint.
 func (f *Fingerprints) Has(one string) bool {
 	if hash, ok := hashOf(one); ok {
 		_, has := f.hashes[hash]
@@ -59,10 +59,10 @@ func (f *Fingerprints) Has(one string) bool {
 	return has
 }
 
-// Len is how many fingerprints there are.
+// Len returns the number of fingerprints.
 func (f *Fingerprints) Len() int { return len(f.hashes) + len(f.others) }
 
-// hashOf is the number that a fingerprint as Alertmanager writes it stands for: 16 digits, the letters in lower case.
+// hashOf parses a fingerprint in Alertmanager's format: 16 hexadecimal digits in lower case. False for other formats.
 func hashOf(fingerprint string) (uint64, bool) {
 	if len(fingerprint) != hex.EncodedLen(8) {
 		return 0, false

@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// HeartbeatSeverity is the severity of a missing heartbeat whose route sets none: while it is missing, no other alert may arrive.
+// HeartbeatSeverity is the default severity of a missing heartbeat. It is high because other alerts may not arrive either while
+// a heartbeat is missing.
 const HeartbeatSeverity Severity = "critical"
 
-// Heartbeat is an alert that always fires, so that its absence says that monitoring itself is broken. It is identified by
-// cluster and fingerprint.
+// Heartbeat is an alert that always fires. If it is missing, monitoring itself is broken. It is identified by cluster and
+// fingerprint.
 type Heartbeat struct {
 	Cluster     string
 	Fingerprint string
-	Route       string // the name of the route that its alerts matched last
+	Route       string // name of the route that its alerts matched last
 	Group       string // key of the Alertmanager group that delivered it last, see HeartbeatGroup
 	Labels      map[string]string
 	Annotations map[string]string
@@ -22,19 +23,19 @@ type Heartbeat struct {
 	StartsAt    time.Time // of its newest episode
 	FirstSeenAt time.Time
 	SeenAt      time.Time     // when it was last received firing
-	SeenCounted time.Duration // HeartbeatWatch.Counted as of SeenAt, or as of a later webhook that may have left it out
+	SeenCounted time.Duration // HeartbeatWatch.Counted at SeenAt, or at a later webhook that may have omitted it
 	Resolved    HeartbeatResolve
-	Outage      string    // ID of the outage while it is missing; "" while it is received
-	MissingAt   time.Time // when it was found to be missing; zero while it is received
+	Outage      string    // id of the outage while it is missing; "" while it is received
+	MissingAt   time.Time // when it was found missing; zero while it is received
 }
 
-// Missing says whether the heartbeat is missing.
+// Missing reports whether the heartbeat is missing.
 func (h Heartbeat) Missing() bool { return h.Outage != "" }
 
-// DistinctLabels are the labels that distinguish the heartbeat from others of its name, as name=value, in order.
+// DistinctLabels returns the labels that distinguish the heartbeat from others of its name, as name=value, in order.
 func (h Heartbeat) DistinctLabels() []string { return distinctLabels(h.Labels) }
 
-// Name is the heartbeat's alert name; a fingerprint where it has none.
+// Name returns the heartbeat's alert name, or its fingerprint if it has no name.
 func (h Heartbeat) Name() string { return cmp.Or(h.Labels["alertname"], h.Fingerprint) }
 
 // HeartbeatResolve is the newest resolve that was received of a heartbeat; a zero At means none.
@@ -43,16 +44,16 @@ type HeartbeatResolve struct {
 	At               time.Time // when it was received first
 }
 
-// HeartbeatCause says how we know that a heartbeat is missing.
+// HeartbeatCause is the evidence that a heartbeat is missing.
 type HeartbeatCause string
 
 // The causes of an outage.
 const (
-	HeartbeatSilent   HeartbeatCause = "silent"   // nothing was received of it for missing_after
-	HeartbeatResolved HeartbeatCause = "resolved" // Alertmanager says that it no longer fires
+	HeartbeatSilent   HeartbeatCause = "silent"   // it was not received for missing_after
+	HeartbeatResolved HeartbeatCause = "resolved" // Alertmanager sent that it no longer fires
 )
 
-// HeartbeatOutage is a time in which a heartbeat was missing. It describes the heartbeat as of its begin.
+// HeartbeatOutage is a period in which a heartbeat was missing. Its labels, annotations and route are those at its start.
 type HeartbeatOutage struct {
 	ID           string
 	Cluster      string
@@ -63,16 +64,16 @@ type HeartbeatOutage struct {
 	ExternalURL  string
 	Severity     Severity
 	Cause        HeartbeatCause
-	MissingAfter time.Duration // of the route, then
-	SeenAt       time.Time     // when it was last received firing before
-	MissingAt    time.Time     // when it was found to be missing
-	ReturnedAt   time.Time     // when it was received again; zero while it is missing, or was forgotten
+	MissingAfter time.Duration // of the route
+	SeenAt       time.Time     // when it was last received firing before the outage
+	MissingAt    time.Time     // when it was found missing
+	ReturnedAt   time.Time     // when it was received again; zero if it is still missing, or was deleted while missing
 }
 
-// Name is the heartbeat's alert name; a fingerprint where it has none.
+// Name returns the heartbeat's alert name, or its fingerprint if it has no name.
 func (o HeartbeatOutage) Name() string { return cmp.Or(o.Labels["alertname"], o.Fingerprint) }
 
-// DistinctLabels are those of the heartbeat.
+// DistinctLabels returns the same labels as those of the heartbeat.
 func (o HeartbeatOutage) DistinctLabels() []string { return distinctLabels(o.Labels) }
 
 func distinctLabels(labels map[string]string) []string {
@@ -86,7 +87,7 @@ func distinctLabels(labels map[string]string) []string {
 	return out
 }
 
-// Duration is how long nothing was received; zero while the heartbeat is missing.
+// Duration returns how long the heartbeat was not received; 0 while it is missing.
 func (o HeartbeatOutage) Duration() time.Duration {
 	if o.ReturnedAt.IsZero() {
 		return 0
@@ -94,22 +95,22 @@ func (o HeartbeatOutage) Duration() time.Duration {
 	return o.ReturnedAt.Sub(o.SeenAt)
 }
 
-// HeartbeatWatch is the time that counts for heartbeats: it stands still while no process was up, or none could store.
+// HeartbeatWatch measures the time in which heartbeats could be received and stored. It does not advance while no process runs,
+// or while the state cannot be written.
 type HeartbeatWatch struct {
-	At      time.Time     // when it was last advanced; zero is never
-	Counted time.Duration // so far
+	At      time.Time     // when it was last advanced; zero means never
+	Counted time.Duration // measured so far
 }
 
-// HeartbeatGroup is the key of an Alertmanager group.
+// HeartbeatGroup returns the key of an Alertmanager group.
 func HeartbeatGroup(cluster, receiver, groupKey string) string {
 	return IncidentKey(cmp.Or(cluster, ClusterDefault), receiver, groupKey)
 }
 
-// HeartbeatNotice is what a message about heartbeats says.
+// HeartbeatNotice is the content of a message about heartbeats.
 type HeartbeatNotice struct {
-	Outages []HeartbeatOutage
-	// Returned says that the message is about the return of a heartbeat, not about its absence.
-	Returned bool
-	Locale   string // of the route; "" is the writer's own
+	Outages  []HeartbeatOutage
+	Returned bool   // the heartbeats are received again; else they are missing
+	Locale   string // of the route; "" means the writer's default
 	Zone     *time.Location
 }

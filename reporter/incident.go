@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// The clusters that have a name without being configured.
+// The names of clusters that need no configuration.
 const (
-	ClusterDefault = "default" // of Alertmanagers that post to the path without a name
-	ClusterGrafana = "grafana" // of Grafanas that do; it has no API of Alertmanager's
+	ClusterDefault = "default" // Alertmanagers that post to the path without a cluster name
+	ClusterGrafana = "grafana" // Grafana instances that post to that path; they have no Alertmanager API
 )
 
-// AlertEvent is one alert of one webhook, with what the webhook said of its group.
+// AlertEvent is one alert of one webhook, with the webhook's fields about its group.
 type AlertEvent struct {
 	Cluster       string // of Alertmanagers; "" is ClusterDefault
 	GroupKey      string
@@ -30,7 +30,7 @@ type AlertEvent struct {
 	Annotations   map[string]string
 	GeneratorURL  string
 	Links         []Link // Grafana's, of kind "dashboard", "panel" and "silence"
-	Truncated     uint64 // alerts of the same group that the webhook left out
+	Truncated     uint64 // number of alerts of the group that the webhook omitted
 	ReceivedAt    time.Time
 }
 
@@ -43,7 +43,7 @@ type AlertEnd struct {
 	Why         CloseReason // ClosedReconciled or ClosedExpired
 }
 
-// AlertVerdict is what a cluster's API says of an episode that was received firing shortly after its resolve.
+// AlertVerdict is the answer of a cluster's API about an episode that was received firing shortly after its resolve.
 type AlertVerdict struct {
 	Cluster     string
 	Fingerprint string
@@ -51,32 +51,33 @@ type AlertVerdict struct {
 	Firing      bool
 }
 
-// IncidentState is open while any alert of the incident is firing, and chronic once that has lasted very long.
+// IncidentState is open while any alert of the incident is firing, and chronic from chronic_after on.
 type IncidentState string
 
 // The states of an incident.
 const (
 	IncidentOpen     IncidentState = "open"
-	IncidentChronic  IncidentState = "chronic" // still firing, and takes no more alerts
+	IncidentChronic  IncidentState = "chronic" // sealed and still firing
 	IncidentResolved IncidentState = "resolved"
 )
 
-// CloseReason says how we know that an incident is over.
+// CloseReason is the evidence that an incident is over.
 type CloseReason string
 
 // The reasons for closing an incident.
 const (
-	ClosedResolved   CloseReason = "resolved"   // Alertmanager said so
+	ClosedResolved   CloseReason = "resolved"   // Alertmanager sent the resolve
 	ClosedReconciled CloseReason = "reconciled" // Alertmanager's API no longer knows the alert
 	ClosedExpired    CloseReason = "expired"    // no event of the alert was received for too long
 )
 
-// Incident is a run of alerts of one Alertmanager group (or of one alert, as configured) that overlap or follow closely.
+// Incident is a sequence of alerts of one Alertmanager group (or of one alert with incidents.by: alert) that overlap, or follow
+// each other within reopen_within.
 type Incident struct {
 	ID          string // from the incident_id label or annotation, else made from the key and the first alert
-	Key         string // identifies the series of incidents: a hash of cluster, route, receiver and group, and of the alert if per alert
+	Key         string // common to the incidents of a group, see IncidentKey
 	Cluster     string
-	Route       string // the name of the route that its alerts matched; "" is the default
+	Route       string // name of the route that its alerts matched; "" means the default route
 	GroupKey    string
 	Receiver    string
 	ExternalURL string
@@ -85,22 +86,22 @@ type Incident struct {
 	StartedAt   time.Time // earliest startsAt of its alerts
 	EndedAt     time.Time // latest endsAt of its alerts; zero unless resolved
 	CloseReason CloseReason
-	// Alerts are ordered by StartsAt, then Fingerprint. For an update of the journal, where Selected is set, they are those that
+	// Alerts are ordered by StartsAt, then Fingerprint. In an update of the journal, which sets Selected, they are only those that
 	// are firing, and those that the update is about.
 	Alerts      []Alert
 	Selected    bool
-	AlertsTotal int       // how many alerts it has had, the folded ones among them
-	Folded      []Folded  // what is left of the oldest alerts of an incident that has very many
+	AlertsTotal int       // number of its alerts so far, including the folded ones
+	Folded      []Folded  // counts of the oldest episodes, if it has too many to keep
 	LastEnd     time.Time // latest end of its alerts so far, also while it is open
 	LastWhy     CloseReason
-	Truncated   uint64 // the most that one of its webhooks left out
-	Held        bool   // open because the last webhook of its group left alerts out
+	Truncated   uint64 // the most alerts that one of its webhooks omitted
+	Held        bool   // kept open because the last webhook of its group omitted alerts
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
 	Notified    bool // a postmortem was created for it
-	Sample      bool // made from the bundled sample, never from a real Alertmanager
-	Adopted     bool // of the cluster "default" before its cluster got a name
-	// Partial is set where the incident was read with a part of its alerts only, and describes all of them.
+	Sample      bool // made from the bundled sample, not from a real Alertmanager
+	Adopted     bool // belonged to the cluster "default" before its cluster got a name
+	// Partial is set if Alerts is a selection, and describes all alerts.
 	Partial *Partial
 }
 
@@ -108,12 +109,12 @@ type Incident struct {
 // and the first of each severity.
 type Partial struct {
 	Alerts       int
-	Events       int // each alert's start, and its end where it has one
+	Events       int // number of starts and ends of alerts
 	CommonLabels map[string]string
 }
 
-// IncidentKey is a hash of what identifies a series of incidents, so that it may be of any length: cluster, route, receiver,
-// group key and, where each alert is an incident, the fingerprint.
+// IncidentKey returns a hash of what identifies the incidents of one group: cluster, route, receiver, group key and, if each
+// alert is an incident, the fingerprint. It is a hash so that these may be of any length.
 func IncidentKey(of ...string) string {
 	h := sha256.New()
 	for _, s := range of {
@@ -130,19 +131,19 @@ type Folded struct {
 	Firing time.Duration `json:"firing"` // sum of their durations
 }
 
-// Alert is one episode of one alert: a fingerprint from startsAt to endsAt. What was received of it is kept, and whether it
-// is firing follows from that.
+// Alert is one episode of one alert: a fingerprint from startsAt to endsAt. The received events are kept, and Firing follows
+// from them.
 type Alert struct {
 	Fingerprint  string
 	StartsAt     time.Time
 	EndsAt       time.Time   // zero while firing
 	Firing       bool        // not resolved, or firing again since
 	SeenAt       time.Time   // when it was last received firing
-	Resolves     []Resolve   // what was received of its end, by First
-	ConfirmedAt  time.Time   // when its cluster's API said that it fires although it was received resolved
-	DismissedAt  time.Time   // what was received firing up to then was a late copy
-	Doubtful     bool        // received firing shortly after its resolve, and not decided
-	PresumedAt   time.Time   // when it is presumed to have ended; zero if nothing is presumed
+	Resolves     []Resolve   // received ends, ordered by First
+	ConfirmedAt  time.Time   // when its cluster's API answered that it fires although it was received resolved
+	DismissedAt  time.Time   // firing events received up to then were late copies
+	Doubtful     bool        // received firing shortly after its resolve, and not decided yet
+	PresumedAt   time.Time   // presumed end; zero if none is presumed
 	PresumedWhy  CloseReason // ClosedReconciled or ClosedExpired
 	Labels       map[string]string
 	Annotations  map[string]string
@@ -150,11 +151,11 @@ type Alert struct {
 	Links        []Link
 }
 
-// Resolve is one end of an episode, as it was received, and when it was received first and last.
+// Resolve is one received end of an episode, with the times of its first and last receipt.
 type Resolve struct{ EndsAt, First, Last time.Time }
 
-// Ended says when the episode ended and why we know; a zero time while it is firing. What was received beats what is
-// presumed, and a firing that was received after the presumed end undoes the presumption.
+// Ended returns when the episode ended, and the evidence; a zero time while it is firing. A received end takes precedence over a
+// presumed one, and a firing event received after the presumed end cancels it.
 func (a Alert) Ended() (time.Time, CloseReason) {
 	switch {
 	case !a.Firing:
@@ -165,10 +166,11 @@ func (a Alert) Ended() (time.Time, CloseReason) {
 	return time.Time{}, ""
 }
 
-// Over says whether the incident is resolved.
+// Over reports whether the incident is resolved.
 func (i Incident) Over() bool { return i.State == IncidentResolved }
 
-// Duration is alert time, never arrival time: latest endsAt less earliest startsAt, and zero while the incident is open.
+// Duration returns the time from the earliest startsAt to the latest endsAt, by alert times and not by receive times; 0 while
+// the incident is open.
 func (i Incident) Duration() time.Duration {
 	if !i.Over() || i.EndedAt.Before(i.StartedAt) {
 		return 0
@@ -176,8 +178,8 @@ func (i Incident) Duration() time.Duration {
 	return i.EndedAt.Sub(i.StartedAt)
 }
 
-// TimeFiring is for how long at least one alert of the incident was firing: its Duration without the gaps in which it continued. It
-// is not known while the incident lasts, and where its alerts are not all at hand.
+// TimeFiring returns how long at least one alert of the incident was firing, which is Duration less the gaps between alerts. It
+// is not known while the incident is open, or if not all of its alerts are in Alerts.
 func (i Incident) TimeFiring() (total time.Duration, known bool) {
 	if !i.Over() || i.Selected || i.Partial != nil || len(i.Folded) > 0 || len(i.Alerts) < max(i.AlertsTotal, 1) {
 		return 0, false
@@ -198,7 +200,7 @@ func (i Incident) TimeFiring() (total time.Duration, known bool) {
 	return total, true
 }
 
-// AlertCount is how many alerts the incident has, whether it was read with all of them or not.
+// AlertCount returns the number of alerts of the incident, also if Alerts is a selection.
 func (i Incident) AlertCount() int {
 	if i.Partial != nil {
 		return max(i.AlertsTotal, i.Partial.Alerts)

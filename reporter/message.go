@@ -12,22 +12,21 @@ import (
 type Message struct {
 	Title   string // one line of plain text, for notices, file names and pages
 	HTML    string
-	Summary string // HTML subset; stands for the text where the whole is too long for the channel
-	// Picture is a PNG that belongs to the text; nil means none. The text is whole without it.
+	Summary string // HTML subset; replaces HTML if that is too long for the channel
+	// Picture is a PNG that illustrates the text; nil means none. The text is complete without it.
 	Picture []byte `json:",omitempty"`
-	// PictureText says what the picture shows, for those who do not see it.
+	// PictureText describes the picture for people who cannot see it.
 	PictureText string   `json:",omitempty"`
-	Buttons     []Button `json:",omitempty"` // links, which the text does not repeat
-	// Grows says that the text is going to be edited to a longer one: it is not to be a caption, for which channels have little space.
+	Buttons     []Button `json:",omitempty"` // links that the text does not repeat, and actions
+	// Grows means that later edits make the text longer, so it must not be sent as a caption, which has a lower limit.
 	Grows bool `json:",omitempty"`
-	// Kind and Subject are those of its delivery, and Data what it is about, as JSON, for channels to programs. Data is nil where
-	// there is only the text.
+	// Kind and Subject are those of the delivery. Data is the content as JSON, for channels to programs; nil if there is only text.
 	Kind    DeliveryKind    `json:",omitempty"`
 	Subject string          `json:",omitempty"`
 	Data    json.RawMessage `json:",omitempty"`
 }
 
-// Whole is the text with the buttons as links below it, for channels without buttons.
+// Whole returns the text with the link buttons as links below it, for channels without buttons.
 func (m Message) Whole() string {
 	var b strings.Builder
 	b.WriteString(m.HTML)
@@ -45,17 +44,17 @@ func (m Message) Whole() string {
 	return b.String()
 }
 
-// Picture is a PNG, and what it shows in one line of plain text, with the values.
+// Picture is a PNG with a description.
 type Picture struct {
 	PNG  []byte
-	Text string
+	Text string // one line of plain text, with the values
 }
 
-// Button is a link, or an action, with a caption. A link's URL is http or https, with a host that has a dot. Channels that receive
-// nothing leave actions out.
+// Button is a link or an action with a caption. A link's URL is http or https, with a host that has a dot. Channels that cannot
+// receive updates leave actions out.
 type Button struct {
 	Text   string
 	URL    string     // of a link
 	Action ActionKind `json:",omitempty"` // of an action, with its Token
-	Token  string     `json:",omitempty"` // names the incident and the receiver, and cannot be guessed: see ActionTokenLen
+	Token  string     `json:",omitempty"` // random text that identifies the incident and the receiver, see ActionTokenLen
 }

@@ -6,65 +6,65 @@ import (
 	"time"
 )
 
-// What an alert has to do to be noise. An episode is one run of an alert from its start to its end.
+// The definition of noise.
 const (
-	// NoiseWindow is the time that a review looks back on.
+	// NoiseWindow is the time that a review covers.
 	NoiseWindow = 7 * 24 * time.Hour
-	// NoiseLeast is the fewest episodes of which anything is said: an average of two is a coincidence.
+	// NoiseLeast is the least number of episodes for a statement about them; an average of fewer is a coincidence.
 	NoiseLeast = 3
-	// NoiseShort is below how long an episode is short: nobody can have reacted to it.
+	// NoiseShort is the duration below which an episode is short: nobody can have reacted to it.
 	NoiseShort = 5 * time.Minute
-	// NoiseFlap is how soon after the end of an alert's last episode the next one makes it flap.
+	// NoiseFlap is the longest gap between two episodes of an alert that makes the second one a flap.
 	NoiseFlap = 15 * time.Minute
 )
 
-// NoiseReview says of each alert name how much noise it made between two times.
+// NoiseReview counts the noise of each alert name in the episodes between two times.
 type NoiseReview struct {
 	Since, Until time.Time
 	Rows         []NoiseRow // names with NoiseLeast episodes or more; most episodes first, then by name
-	Names        int        // how many such names there are: Rows may be the first of them
-	// Acknowledging says that people acknowledge incidents: some incident that is kept was acknowledged.
+	Names        int        // number of such names, of which Rows may be only the first
+	// Acknowledging is set if any stored incident was acknowledged, so that shares of acknowledged episodes mean something.
 	Acknowledging bool
 }
 
-// NoiseRow is what one alert name did. Some episodes of a very large incident are kept as counts only (Folded): of these it is not
-// known which flapped.
+// NoiseRow counts the episodes of one alert name. Some episodes of a very large incident are kept as counts only (Folded); whether
+// these flapped is not known.
 type NoiseRow struct {
 	Name       string
-	Alerts     int           // how many alerts of the name, by their labels, fired in the window
+	Alerts     int           // number of alerts of the name, by label set, that fired in the window
 	Episodes   int           // that began in the window
-	Folded     int           // of them, those that are kept as counts only
-	Flaps      int           // that began within NoiseFlap of the end of the same alert's episode before
-	OffHours   int           // that began outside working hours
-	Ended      int           // that began and ended in the window
-	Short      int           // of Ended, shorter than NoiseShort
-	Firing     time.Duration // sum of the time within the window in which its alerts were firing, also of episodes that began before
-	Resolution time.Duration // sum of the durations of the Ended
+	Folded     int           // of Episodes, those that are kept as counts only
+	Flaps      int           // of Episodes, those that began within NoiseFlap after the previous one of the same alert
+	OffHours   int           // of Episodes, those that began outside working hours
+	Ended      int           // of Episodes, those that ended in the window
+	Short      int           // of Ended, those shorter than NoiseShort
+	Firing     time.Duration // total time firing within the window, including episodes that began before it
+	Resolution time.Duration // total duration of Ended
 
-	Acknowledged          int           // of Episodes, those of incidents that were acknowledged, before the episode or later
+	Acknowledged          int           // of Episodes, those of incidents that were acknowledged at any time
 	AcknowledgedIncidents int           // the incidents of Acknowledged
-	ToAcknowledge         time.Duration // sum of the times from the start of each of them to its first acknowledgement
+	ToAcknowledge         time.Duration // total of these incidents' times from start to first acknowledgement
 }
 
 // NoiseReason is why an alert is a candidate to be fixed.
 type NoiseReason string
 
-// The reasons; each has a share from 0 to 1 that makes it one from NoiseShare on.
+// The reasons, each with the share that it is computed from.
 const (
-	NoiseFlapping NoiseReason = "flapping"  // Flaps, of the episodes known one by one
-	NoiseBrief    NoiseReason = "short"     // Short, of those that ended
-	NoiseStanding NoiseReason = "standing"  // time firing, of the window of each alert
-	NoiseOffHours NoiseReason = "off_hours" // OffHours, of the episodes
+	NoiseFlapping NoiseReason = "flapping"  // Flaps of the episodes that are not folded
+	NoiseBrief    NoiseReason = "short"     // Short of Ended
+	NoiseStanding NoiseReason = "standing"  // Firing of the window times Alerts
+	NoiseOffHours NoiseReason = "off_hours" // OffHours of Episodes
 )
 
-// noiseShares is from which share on each reason makes an alert a candidate. Working hours are a quarter of a week, so that three
-// quarters of evenly spread episodes begin outside of them.
+// noiseShares holds the least share of each reason that makes an alert a candidate. Working hours are a quarter of a week, so three
+// quarters of evenly spread episodes begin outside them.
 var noiseShares = []struct {
 	reason NoiseReason
 	from   float64
 }{{NoiseFlapping, 0.5}, {NoiseBrief, 0.5}, {NoiseStanding, 0.5}, {NoiseOffHours, 0.9}}
 
-// NoiseCandidate is a reason with its share.
+// NoiseCandidate is a reason with its share, from 0 to 1.
 type NoiseCandidate struct {
 	Reason NoiseReason
 	Share  float64
@@ -83,7 +83,7 @@ func (r NoiseRow) Candidate(window time.Duration) []NoiseCandidate {
 	return out
 }
 
-// share is a part and its whole, which is 0 where too little is known.
+// share returns a part and its whole. The whole is 0 if there are fewer than NoiseLeast episodes.
 func (r NoiseRow) share(reason NoiseReason, window time.Duration) (part, whole float64) {
 	n := 0
 	switch reason {
@@ -105,7 +105,7 @@ func (r NoiseRow) share(reason NoiseReason, window time.Duration) (part, whole f
 	return part, float64(n)
 }
 
-// ShortShare is the share of ended episodes that were short, from 0 to 1; false where fewer than NoiseLeast ended.
+// ShortShare returns the share of ended episodes that were short, from 0 to 1; false if fewer than NoiseLeast ended.
 func (r NoiseRow) ShortShare() (float64, bool) {
 	part, whole := r.share(NoiseBrief, 0)
 	if whole == 0 {
@@ -114,7 +114,7 @@ func (r NoiseRow) ShortShare() (float64, bool) {
 	return part / whole, true
 }
 
-// MeanResolution is the mean time to resolve of the ended episodes; false where fewer than NoiseLeast ended.
+// MeanResolution returns the mean duration of the ended episodes; false if fewer than NoiseLeast ended.
 func (r NoiseRow) MeanResolution() (time.Duration, bool) {
 	if r.Ended < NoiseLeast {
 		return 0, false
@@ -122,7 +122,7 @@ func (r NoiseRow) MeanResolution() (time.Duration, bool) {
 	return r.Resolution / time.Duration(r.Ended), true
 }
 
-// AcknowledgedShare is the share of episodes whose incident was acknowledged, from 0 to 1; false of fewer than NoiseLeast episodes.
+// AcknowledgedShare returns the share of episodes whose incident was acknowledged, from 0 to 1; false for fewer than NoiseLeast.
 func (r NoiseRow) AcknowledgedShare() (float64, bool) {
 	if r.Episodes < NoiseLeast {
 		return 0, false
@@ -130,7 +130,7 @@ func (r NoiseRow) AcknowledgedShare() (float64, bool) {
 	return min(float64(r.Acknowledged)/float64(r.Episodes), 1), true
 }
 
-// MeanAcknowledgement is the mean time to acknowledge an incident of the alert; false where fewer than NoiseLeast were.
+// MeanAcknowledgement returns the mean time to acknowledge an incident of the alert; false if fewer than NoiseLeast were.
 func (r NoiseRow) MeanAcknowledgement() (time.Duration, bool) {
 	if r.AcknowledgedIncidents < NoiseLeast {
 		return 0, false
@@ -138,15 +138,15 @@ func (r NoiseRow) MeanAcknowledgement() (time.Duration, bool) {
 	return r.ToAcknowledge / time.Duration(r.AcknowledgedIncidents), true
 }
 
-// WorkingHours is when people are at work anyway: on Days, from From to To of the clock of Zone. A To that is not after From is of
-// the next day. The zero value is never, so that nothing is outside.
+// WorkingHours are the hours from From to To on Days, by the clock of Zone. A To that is not after From is on the next day. The
+// zero value means that no working hours are known, and nothing counts as off-hours.
 type WorkingHours struct {
 	Days     []time.Weekday
 	From, To time.Duration // since midnight
 	Zone     *time.Location
 }
 
-// Period is from Since, inclusively, to Until.
+// Period is a time from Since (inclusive) to Until (exclusive).
 type Period struct{ Since, Until time.Time }
 
 // Between returns the working hours that overlap a period, in order of time.

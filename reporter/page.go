@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// IncidentFilter says which incidents a page lists: open ones first, then chronic ones, then the others, each the newest first.
+// IncidentFilter selects a page of incidents: open ones first, then chronic ones, then the others, the newest first within each.
 // Zero fields do not filter. At most one of After and Before is set.
 type IncidentFilter struct {
 	State    IncidentState
@@ -13,47 +13,47 @@ type IncidentFilter struct {
 	Severity Severity // as the alerts give it
 	Team     string
 	Cluster  string
-	// From and To bound when the incident began: From <= t < To.
+	// From and To bound the start of the incident: From <= t < To.
 	From, To time.Time
-	Text     string          // in the id, the group labels, the title, or what the first alerts say; case does not matter
-	After    *IncidentCursor // the last one of the page before
-	Before   *IncidentCursor // the first one of the page after
+	Text     string          // in the id, the group labels, the title, or the texts of the first alerts; case-insensitive
+	After    *IncidentCursor // the last incident of the previous page
+	Before   *IncidentCursor // the first incident of the next page
 	Limit    int
 }
 
-// IncidentCursor is a place in the list of incidents.
+// IncidentCursor is a position in the list of incidents.
 type IncidentCursor struct {
 	State     IncidentState
 	StartedAt time.Time
 	ID        string
 }
 
-// IncidentPage is a part of the incidents that match a filter. Count stops at a bound; More says that there are more than that.
+// IncidentPage is a page of the incidents that match a filter.
 type IncidentPage struct {
 	Rows  []IncidentRow
-	Count int
-	More  bool
+	Count int  // of all that match, up to a limit
+	More  bool // more than Count match
 }
 
-// IncidentRow is an incident as a list shows it. However many alerts it has, Incident.Alerts holds the first few only.
+// IncidentRow is an incident in a list. Incident.Alerts holds the first few alerts only.
 type IncidentRow struct {
 	Incident Incident
 	Title    string // of the most severe alert
 	Severity Severity
 	Team     string // the label "team" of the most severe alert that has one
-	Count    int    // of alerts
-	// Acknowledgement is that of its entries; the zero value where it was never acknowledged, or where the list does not read it.
+	Count    int    // number of its alerts
+	// Acknowledgement is zero if the incident was never acknowledged, and in lists that do not read it.
 	Acknowledgement Acknowledgement
 }
 
-// IncidentFacets are values that incidents can be filtered by, in order; of very many, the first.
+// IncidentFacets are values that incidents can be filtered by, in order, up to a limit.
 type IncidentFacets struct {
 	Severities []Severity // the most severe first
 	Teams      []string
 	Clusters   []string
 }
 
-// With adds the values that f asks for, so that a form shows them though no incident has them any more.
+// With returns the facets with the values of f added, so that a form shows its own choice even if no incident has it.
 func (a IncidentFacets) With(f IncidentFilter) IncidentFacets {
 	if f.Severity != "" && !slices.Contains(a.Severities, f.Severity) {
 		a.Severities = append(slices.Clone(a.Severities), f.Severity)
@@ -67,44 +67,44 @@ func (a IncidentFacets) With(f IncidentFilter) IncidentFacets {
 	return a
 }
 
-// AlertFilter says which alerts of an incident a page lists, in order of start and fingerprint. At most one of After and
-// Before is set.
+// AlertFilter selects a page of an incident's alerts, in the order of start and fingerprint. At most one of After and Before is
+// set.
 type AlertFilter struct {
 	Incident string
-	After    *AlertCursor // the last one of the page before
-	Before   *AlertCursor // the first one of the page after
+	After    *AlertCursor // the last alert of the previous page
+	Before   *AlertCursor // the first alert of the next page
 	Limit    int
 }
 
-// AlertCursor is a place among the alerts of an incident.
+// AlertCursor is a position in the list of an incident's alerts.
 type AlertCursor struct {
 	StartsAt    time.Time
 	Fingerprint string
 }
 
-// AlertPage is a part of an incident's alerts.
+// AlertPage is a page of an incident's alerts.
 type AlertPage struct {
 	Alerts []Alert
-	Offset int // how many alerts precede the first of Alerts
-	Count  int // of all alerts of the incident
+	Offset int // number of alerts on the previous pages
+	Count  int // number of all alerts of the incident
 }
 
-// DeliveryFilter says which deliveries a page lists, the newest first. Zero fields do not filter.
+// DeliveryFilter selects a page of deliveries, the newest first. Zero fields do not filter.
 type DeliveryFilter struct {
 	State    DeliveryState
 	Receiver string
 	Kind     DeliveryKind
 	Subject  string
-	Before   int64 // the id of the last one of the page before
+	Before   int64 // id of the last delivery of the previous page; 0 means the first page
 	Limit    int
 }
 
-// DeliveryCause is why deliveries to a receiver were given up, or wait.
+// DeliveryCause groups deliveries to a receiver that failed, or wait, for the same reason.
 type DeliveryCause struct {
 	Receiver string
-	State    DeliveryState // given up or pending
+	State    DeliveryState // DeliveryGivenUp or DeliveryPending
 	Reason   Reason
 	Count    int
-	Oldest   time.Time // when the oldest of them was made
-	Latest   int64     // the id of the latest
+	Oldest   time.Time // CreatedAt of the oldest
+	Latest   int64     // id of the latest
 }

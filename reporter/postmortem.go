@@ -5,40 +5,39 @@ import (
 	"time"
 )
 
-// Postmortem is what is known of one incident that lasted long enough. Empty fields are unknown and are left out of
-// the text; nothing is invented to fill them.
+// Postmortem holds what is known about one incident. Empty fields are unknown, and the message leaves them out.
 type Postmortem struct {
 	Incident    Incident
-	Updated     bool // the chat has had one of this incident before
+	Updated     bool // an earlier postmortem of this incident was sent to the chat
 	Title       string
 	Severity    Severity
 	Description string  // of the most severe alert
-	Affected    []Label // labels in common, in order of name
+	Affected    []Label // labels that all alerts have in common, ordered by name
 	Disposition Disposition
-	Retries     int // attempts after the first; 0 is unknown or none
+	Retries     int // attempts after the first; 0 means unknown or none
 	RootCause   string
 	Action      string
-	Decision    string // what the AI decided, as the platform recorded it
-	// TrueStart is when the condition began to hold, which is earlier than the first alert by the rule's "for"; zero where
-	// Prometheus does not know it.
+	Decision    string // the AI's decision, as the platform recorded it
+	// TrueStart is when the alert's condition became true. It is before the first alert by the rule's "for". Zero if Prometheus
+	// does not have it.
 	TrueStart time.Time
-	// Acknowledged is when somebody acknowledged the incident; zero where that is not known.
+	// Acknowledged is the time of the first acknowledgement, here or in the platform; zero if not known.
 	Acknowledged time.Time
-	// Acknowledgement is who takes care of it here, and Silences what people asked for, in the order in which they did.
+	// Acknowledgement is the one made through this program.
 	Acknowledgement Acknowledgement
-	Silences        []Silence
-	// Actions are those that its message offers as buttons, with the Token that names the incident and the receiver.
+	Silences        []Silence // in the order of their requests
+	// Actions are offered as buttons of the message. Token identifies the incident and the receiver in their data.
 	Actions  []ActionKind
 	Token    string
 	Timeline []TimelineEvent
-	// TimelineOmitted is how many events are left out in the middle of Timeline, where the incident has very many.
+	// TimelineOmitted is the number of events that are left out in the middle of Timeline.
 	TimelineOmitted int
 	Links           []Link
-	Earlier         *Earlier // nil where the journal could not be asked
+	Earlier         *Earlier // nil if the journal could not be read
 	Similar         []Similar
-	Notes           []string // what was left out and why, for people (for example alerts that Alertmanager truncated)
-	// Entries are all versions of what people wrote and did. Sections are the latest ones by kind; one without a text was removed.
-	// PeopleNotes are their notes.
+	Notes           []string // what is missing and why (for example alerts that Alertmanager truncated), see NoteTruncated
+	// Entries are all versions of what people wrote. Sections are the latest versions by kind; an empty text means removed.
+	// PeopleNotes are the latest versions of the notes.
 	Entries     []Entry
 	Sections    map[EntryKind]Entry
 	PeopleNotes []Entry
@@ -47,29 +46,30 @@ type Postmortem struct {
 	Built       time.Time
 }
 
-// Notes that the builder writes, for the renderer to put into words; any other note is a text of its own.
+// The notes of a Postmortem that the renderer translates. Any other note is shown as it is.
 const (
-	NoteTruncated          = "truncated" // followed by ":" and how many alerts Alertmanager left out
+	NoteTruncated          = "truncated" // followed by ":" and the number of alerts that Alertmanager omitted
 	NoteDetailsUnavailable = "details_unavailable"
 	NoteEntriesUnavailable = "entries_unavailable"
 	NoteReconciled         = "reconciled" // no resolve was received; Alertmanager no longer had the alert
 	NoteExpired            = "expired"    // no resolve was received; the end is when the alert was last received
 )
 
-// Label is one name and value.
+// Label is the name and value of a label.
 type Label struct{ Name, Value string }
 
-// Disposition says who ended the incident.
+// Disposition is how the incident was handled: by a person or automatically.
 type Disposition string
 
-// The dispositions. Unknown is the zero value.
+// The dispositions.
 const (
 	DispositionUnknown   Disposition = ""
 	DispositionAutomatic Disposition = "automatic"
 	DispositionHuman     Disposition = "human"
 )
 
-// ParseDisposition reads what people and the platform write: "auto_repaired", "Manual, by alice". Anything else is unknown.
+// ParseDisposition reads a text that begins with "auto", "human" or "manual" in any case, such as "auto_repaired" or "Manual, by
+// alice". Any other text is DispositionUnknown.
 func ParseDisposition(s string) Disposition {
 	switch s = strings.ToLower(strings.TrimSpace(s)); {
 	case strings.HasPrefix(s, "auto"):
@@ -80,33 +80,34 @@ func ParseDisposition(s string) Disposition {
 	return DispositionUnknown
 }
 
-// Link is an address for people. Its kind is one of "source", "runbook", "dashboard", "alertmanager", "page".
+// Link is an address for people. Its kind is one of "page", "runbook", "dashboard", "panel", "silence", "source" and
+// "alertmanager".
 type Link struct{ Kind, URL string }
 
-// Earlier counts the incidents of the same key that began in the days before this one.
+// Earlier counts the incidents of the same key that began in the 7 and 30 days before this one.
 type Earlier struct {
 	Days7, Days30 int
-	// Resolved is how many of the 30 days' are over, and MeanResolve how long these took on average.
+	// Resolved is the number of resolved incidents among Days30, and MeanResolve their mean duration.
 	Resolved    int
 	MeanResolve time.Duration
 }
 
-// Similar is an incident before this one that has much in common with it.
+// Similar is an earlier incident that has labels in common with this one.
 type Similar struct {
 	ID        string
 	Title     string
 	StartedAt time.Time
 	Duration  time.Duration
-	Page      string // address of its page; "" where our pages have none
+	Page      string // address of its page; "" without external_url
 }
 
-// Digest is many incidents that were closed together, in one message.
+// Digest is the content of a message about many incidents.
 type Digest struct {
 	Incidents []DigestEntry // the most severe first, then the longest
 	Locale    string
 	Zone      *time.Location
 	Built     time.Time
-	Page      string // address of the list of incidents; ""
+	Page      string // address of the list of incidents; "" without external_url
 }
 
 // DigestEntry is one incident of a digest.
@@ -116,35 +117,35 @@ type DigestEntry struct {
 	State    IncidentState
 	EndedAt  time.Time
 	Sample   bool
-	// Acknowledged is the name of who takes care of it; "" if nobody does.
+	// Acknowledged is the name of the person who has acknowledged it; "" means nobody.
 	Acknowledged string
 }
 
-// Graph is what an expression did around an incident.
+// Graph holds the values of an expression in the time around an incident.
 type Graph struct {
-	Title      string // the expression, for people
+	Title      string // the expression
 	Start, End time.Time
 	Step       time.Duration // between the points
 	Series     []Series
-	Threshold  *float64 // what the alert compares with; nil if it is not that simple
+	Threshold  *float64 // the number that the alert's expression compares with; nil if it is not a single comparison
 }
 
-// AlertRule is an alerting rule, as the server that evaluates it describes it.
+// AlertRule is an alerting rule, as the server that evaluates it returns it.
 type AlertRule struct {
-	Expr   string            // PromQL, or what the server extends it to
+	Expr   string            // PromQL, or the server's extension of it
 	Labels map[string]string // added to each alert; values may be templates
 }
 
-// DetailsQuery is what an incident is looked up by in the operations database.
+// DetailsQuery holds the values by which an incident is looked up in the operations database.
 type DetailsQuery struct {
-	IncidentID  string // as the alert's label or annotation gives it; "" if none does
+	IncidentID  string // value of the alert's label or annotation; "" if it has none
 	Fingerprint string // of the most severe alert
 	AlertName   string // of the most severe alert
 	StartsAt    time.Time
 	EndsAt      time.Time // zero while the incident is open
 }
 
-// Details is what the operations database knows of one incident; empty fields are unknown.
+// Details is the operations database's record of one incident; empty fields are unknown.
 type Details struct {
 	Title       string
 	Severity    Severity
@@ -153,6 +154,6 @@ type Details struct {
 	Decision    string
 	Disposition Disposition
 	Retries     int
-	// Acknowledged is when somebody acknowledged the incident.
+	// Acknowledged is the time of the first acknowledgement.
 	Acknowledged time.Time
 }

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Section is a part of a report's text. It is written in the configuration as it stands here.
+// Section is a part of a report's text. Its YAML is the format of the configuration.
 type Section struct {
 	Name  string `yaml:"name"`
 	Title Words  `yaml:"title"`
@@ -20,90 +20,89 @@ type Section struct {
 	Lines []Line `yaml:"figures"`
 }
 
-// DecodedOver is called once a section of the configuration was decoded over the builtin section of its name.
+// DecodedOver is called after a section of the configuration was decoded over the builtin section of its name.
 func (*Section) DecodedOver() {}
 
-// Line is a figure, a ratio of figures, or a list: the largest parts of a figure.
+// Line is a figure, a ratio of figures, or a list of the largest parts of a figure.
 type Line struct {
 	Name    string          `yaml:"name"`
 	Title   Words           `yaml:"title"`
 	Hide    bool            `yaml:"hide"`
-	Expr    string          `yaml:"expr"`     // PromQL; without one the line is a ratio
-	Compare []time.Duration `yaml:"compare"`  // asked so long before the due time, too, for the change
-	EachDay bool            `yaml:"each_day"` // asked at the same hour of each day of the lookback, and summed
+	Expr    string          `yaml:"expr"`     // PromQL; "" if the line is a ratio
+	Compare []time.Duration `yaml:"compare"`  // the change against the value at these durations before the due time is shown
+	EachDay bool            `yaml:"each_day"` // sum of the values at the same hour of each day of the lookback
 	Ratio   *Ratio          `yaml:"ratio"`
 	List    *List           `yaml:"list"`
 	Format  Format          `yaml:"format"`
 	Target  Target          `yaml:"target"`
-	// Names of other figures of the report: ShareOf is the whole that the percentage behind the value is of, Oldest a time whose
-	// age is shown, SampleSize how many values it was made of.
+	// Names of other figures of the report. The value is also shown as a percentage of ShareOf, with the age of the time Oldest,
+	// and with the number of values SampleSize.
 	ShareOf    string `yaml:"share_of"`
 	Oldest     string `yaml:"oldest"`
 	SampleSize string `yaml:"sample_size"`
-	// OnlyIf names a figure of the report: where that is 0, the line is left out.
+	// OnlyIf names a figure of the report: the line is omitted if that figure is 0.
 	OnlyIf   string `yaml:"only_if"`
 	Strong   bool   `yaml:"strong"`    // in bold
-	SameLine bool   `yaml:"same_line"` // behind the line before
-	Builtin  bool   `yaml:"-"`         // may be omitted where nothing is configured for it
+	SameLine bool   `yaml:"same_line"` // in the row of the previous line
+	Builtin  bool   `yaml:"-"`         // omitted if nothing is configured for it
 }
 
-// DecodedOver is called once a line of the configuration was decoded over the builtin line of its name, and makes it the user's.
+// DecodedOver is called after a line of the configuration was decoded over the builtin line of its name: it is the user's then.
 func (l *Line) DecodedOver() { l.Builtin = false }
 
-// Ratio divides a figure by the sum of figures, by their names.
+// Ratio divides a figure by the sum of figures.
 type Ratio struct {
-	Part string   `yaml:"part"`
-	Of   []string `yaml:"of"`
+	Part string   `yaml:"part"` // name of a figure
+	Of   []string `yaml:"of"`   // names of figures
 }
 
 // List shows the parts of a figure, the largest first.
 type List struct {
-	Top  int    `yaml:"top"`
-	Rest bool   `yaml:"rest"` // what is left is summed in a last part
-	Of   string `yaml:"of"`   // the figure that says whether an empty list is one of nothing, or without data
-	// With is what other figures say of each part, and Values what label values are called.
+	Top  int    `yaml:"top"`  // number of parts
+	Rest bool   `yaml:"rest"` // the sum of the other parts is shown last
+	Of   string `yaml:"of"`   // name of the total: an empty list is shown as "—" if the total is 0, else as no data
+	// With adds values of other figures to each part. Values gives titles to label values.
 	With   []Beside     `yaml:"with"`
 	Values []LabelValue `yaml:"values"`
 }
 
-// Beside is a figure that is shown behind each part of a list: its sample of the same labels, where it has one.
+// Beside is a figure that is shown with each part of a list: its sample with the same labels, if it has one.
 type Beside struct {
 	Figure     string `yaml:"figure"`
 	Title      Words  `yaml:"title"`
 	Format     Format `yaml:"format"`
-	SampleSize string `yaml:"sample_size"` // a figure of the same labels: how many values it was made of
+	SampleSize string `yaml:"sample_size"` // figure with the same labels: the number of values it was computed from
 }
 
-// LabelValue is what a label's value is called.
+// LabelValue is the title of a label value.
 type LabelValue struct {
 	Value string `yaml:"value"`
 	Title Words  `yaml:"title"`
 }
 
-// Format says how a value is written. The zero value is FormatNumber.
+// Format is the form in which a value is written. The zero value means FormatNumber.
 type Format string
 
 // The formats.
 const (
 	FormatNumber   Format = "number"
-	FormatCount    Format = "count"    // a number with a counting word
+	FormatCount    Format = "count"    // a number with a counting word, where the language has one
 	FormatPercent  Format = "percent"  // of a ratio 0..1
 	FormatDuration Format = "duration" // of seconds
-	FormatAge      Format = "age"      // of a time in seconds since 1970
+	FormatAge      Format = "age"      // from a time, in seconds since 1970, to the due time
 	FormatBytes    Format = "bytes"
 )
 
-// Formats are all of them.
+// Formats lists all formats.
 var Formats = []Format{FormatNumber, FormatCount, FormatPercent, FormatDuration, FormatAge, FormatBytes}
 
-// Words is a text in each language, or in one for all. As YAML it is a mapping from locale to text, or a text: the key of a
-// builtin word, else the text itself.
+// Words is a text for all languages, or one for each. Its YAML is a string, or a mapping from locale to string.
 type Words struct {
-	Text string
+	Text string            // key of a builtin word, else the text itself
 	By   map[string]string // by locale
 }
 
-// UnmarshalYAML reads a text or a mapping.
+// UnmarshalYAML reads a string or a mapping from locale to string.
 func (w *Words) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.ScalarNode {
 		w.Text = n.Value
@@ -112,10 +111,10 @@ func (w *Words) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode(&w.By)
 }
 
-// Empty says whether there is no text.
+// Empty reports whether there is no text.
 func (w Words) Empty() bool { return w.Text == "" && len(w.By) == 0 }
 
-// In returns the text in a language, or else in English, or in the first language there is.
+// In returns the text in a language. If it has none, it returns the text in DefaultFallbackLocale, else in the first locale.
 func (w Words) In(locale string) string {
 	if len(w.By) == 0 {
 		return w.Text
@@ -132,29 +131,26 @@ func (w Words) In(locale string) string {
 	return w.By[slices.Min(names)]
 }
 
-// DefaultFallbackLocale is the language of a text that is not there in another one.
-const DefaultFallbackLocale = "en"
-
-// Target is what a value should be. The zero value means none. As YAML it is a text such as ">= 0.2".
+// Target is the range that a value should be in. The zero value means none. Its YAML is a string such as ">= 0.2".
 type Target struct {
 	Op    string // >=, <=, > or <
 	Value float64
 }
 
-// UnmarshalYAML reads a text such as ">= 0.2".
+// UnmarshalYAML reads a string such as ">= 0.2".
 func (t *Target) UnmarshalYAML(n *yaml.Node) error {
 	parsed, err := ParseTarget(n.Value)
 	*t = parsed
 	return err
 }
 
-// ParseTarget reads a text such as ">= 0.2".
+// ParseTarget reads a string such as ">= 0.2".
 func ParseTarget(s string) (Target, error) {
 	for _, op := range []string{">=", "<=", ">", "<"} {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(s), op); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
 			if err != nil || v-v != 0 { // not a finite number
-				return Target{}, fmt.Errorf("target %q: want a number behind %s", s, op)
+				return Target{}, fmt.Errorf("target %q: want a number after %s", s, op)
 			}
 			return Target{op, v}, nil
 		}
@@ -162,7 +158,7 @@ func ParseTarget(s string) (Target, error) {
 	return Target{}, errors.New(`want a comparison such as ">= 0.2", with >=, <=, > or <`)
 }
 
-// Met says whether a value is as it should be. There must be a target.
+// Met reports whether a value meets the target, which must not be zero.
 func (t Target) Met(v float64) bool {
 	switch t.Op {
 	case ">=":

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Severity is an alert's label "severity", as the alert gives it; "" means none.
+// Severity is the value of an alert's label "severity"; "" means none.
 type Severity string
 
-// levels are the severities in order, the most severe first: those of Prometheus rules, syslog (RFC 5424), Zabbix, PagerDuty and
-// Opsgenie. Those on one line are equal.
+// levels lists the severities of Prometheus rules, syslog (RFC 5424), Zabbix, PagerDuty and Opsgenie, the most severe first.
+// Those on one line are equal.
 var levels = []string{
 	"emergency emerg disaster fatal panic",
 	"alert p0 sev0",
@@ -17,12 +17,12 @@ var levels = []string{
 	"error err high major p2 sev2",
 	"warning warn medium average ticket p3 sev3",
 	"notice minor low p4 sev4",
-	"", // severities that are not in this list: they may matter more than information
+	"", // severities that are not in this list: they may be more important than information
 	"info information informational p5 sev5",
 	"debug ok none",
 }
 
-// The ranks that have a meaning of their own.
+// The ranks by name, and those that the code refers to.
 var (
 	ranks      = rankNames()
 	separators = strings.NewReplacer(" ", "", "-", "", "_", "")
@@ -41,7 +41,7 @@ func rankNames() map[string]int {
 	return out
 }
 
-// Rank orders severities: the smaller, the more severe. Case, blanks and "-" and "_" do not matter: "SEV-1" is "sev1".
+// Rank orders severities: a more severe one has a lower rank. It ignores case, spaces, "-" and "_": "SEV-1" is "sev1".
 func (s Severity) Rank() int {
 	if rank, ok := ranks[string(s)]; ok {
 		return rank
@@ -56,23 +56,23 @@ func (s Severity) Rank() int {
 	return rankOther
 }
 
-// Severe says whether s is above a warning.
+// Severe reports whether s is more severe than a warning.
 func (s Severity) Severe() bool { return s.Rank() < rankWarn }
 
-// Warning says whether s is a warning, under any of its names.
+// Warning reports whether s is a warning, under any of its names.
 func (s Severity) Warning() bool { return s.Rank() == rankWarn }
 
-// Severity is the alert's own.
+// Severity returns the alert's label "severity".
 func (a Alert) Severity() Severity { return Severity(strings.TrimSpace(a.Labels["severity"])) }
 
-// Title is what the alert says of itself, in one line: the annotation summary or title, else its name; "" if it has none.
+// Title returns the alert's annotation summary or title, else its name; "" if it has none of them.
 func (a Alert) Title() string {
 	return cmp.Or(
 		strings.TrimSpace(a.Annotations["summary"]), strings.TrimSpace(a.Annotations["title"]), strings.TrimSpace(a.Labels["alertname"]),
 	)
 }
 
-// Description is what the alert says beyond its title, which usually holds the value: the annotation description or message.
+// Description returns the annotation description or message, which usually holds the value; "" if it has neither.
 func (a Alert) Description() string {
 	return cmp.Or(strings.TrimSpace(a.Annotations["description"]), strings.TrimSpace(a.Annotations["message"]))
 }
@@ -91,10 +91,10 @@ func (i Incident) Worst() Alert {
 	return i.Alerts[worst]
 }
 
-// Severity is that of the most severe alert.
+// Severity returns that of the most severe alert.
 func (i Incident) Severity() Severity { return i.Worst().Severity() }
 
-// Title is that of the most severe alert, or of the first one that has any; "" if none has.
+// Title returns that of the most severe alert, else of the first one that has any; "" if none has.
 func (i Incident) Title() string {
 	if title := i.Worst().Title(); title != "" {
 		return title
@@ -107,10 +107,10 @@ func (i Incident) Title() string {
 	return ""
 }
 
-// TeamLabel is the label that names who takes care of an alert.
+// TeamLabel is the label with the team that is responsible for an alert.
 const TeamLabel = "team"
 
-// Team is the label "team" of the most severe alert that has one, the earliest among equals; "" if none has.
+// Team returns the label TeamLabel of the most severe alert that has one, the earliest among equals; "" if none has.
 func (i Incident) Team() string {
 	team, rank := "", 0
 	for _, a := range i.Alerts {

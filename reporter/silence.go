@@ -5,62 +5,63 @@ import (
 	"time"
 )
 
-// SilenceState is how far a silence is.
+// SilenceState is pending until the cluster has the silence, then active until it ends there.
 type SilenceState string
 
 // The states of a silence.
 const (
-	SilencePending SilenceState = "pending" // asked for, and not known to be in the cluster
-	SilenceActive  SilenceState = "active"  // in the cluster, as its API says
-	SilenceEnding  SilenceState = "ending"  // a person has ended it, and the cluster is not known to know
+	SilencePending SilenceState = "pending" // requested, and not confirmed by the cluster yet
+	SilenceActive  SilenceState = "active"  // confirmed by the cluster
+	SilenceEnding  SilenceState = "ending"  // a person has ended it, and the cluster has not confirmed the end yet
 	SilenceEnded   SilenceState = "ended"
-	SilenceFailed  SilenceState = "failed" // the cluster refused it, or did not answer for too long: there is none
+	SilenceFailed  SilenceState = "failed" // not created: the cluster refused it, or did not answer in time
 )
 
-// Silence is one that a person asked for an incident's alerts, by the API of the incident's cluster.
+// Silence is a silence that a person requested for the alerts of an incident, created by the API of the incident's cluster.
 type Silence struct {
-	ID       string // ours, which its comment in the cluster names; cannot be guessed
+	ID       string // random id of this program, which the silence's comment in the cluster contains
 	Incident string
 	Cluster  string
 	By       Person
-	Matchers []SilenceMatcher // all of which a silenced alert matches
-	StartsAt time.Time        // when it was asked for
-	EndsAt   time.Time        // when it is to end
+	Matchers []SilenceMatcher // a silenced alert matches all of them
+	StartsAt time.Time        // when it was requested
+	EndsAt   time.Time
 	State    SilenceState
 	APIID    string    // the cluster's id; "" if it is not known
 	EndedAt  time.Time // zero until it has ended
-	EndedBy  string    // the name of who ended it here; "" where it expired, or was ended in the cluster
-	Error    string    // why it failed, or why the cluster could not be asked; never holds a secret
-	Attempts int       // to create it, or in a row to ask about it
-	NextAt   time.Time // when the cluster is to be asked next
+	EndedBy  string    // name of the person who ended it through this program; "" if it expired, or was ended in the cluster
+	Error    string    // why it failed, or why the last request to the cluster failed; never holds a secret
+	Attempts int       // to create it, or consecutive failed requests about it
+	NextAt   time.Time // of the next request to the cluster
 }
 
-// KnownSilence is a silence as its cluster has it.
+// KnownSilence is a silence as its cluster returns it.
 type KnownSilence struct {
 	ID      string
 	EndsAt  time.Time
 	Expired bool
 }
 
-// ErrNothingInCommon means that alerts have not enough in common to be silenced without others.
+// ErrNothingInCommon means that no matchers cover the firing alerts of an incident without covering others.
 var ErrNothingInCommon = errors.New("no silence would cover its firing alerts and no others")
 
-// ErrRefused means that a server does not take what it was asked to.
+// ErrRefused means that a server refused a request, and would refuse it again.
 var ErrRefused = errors.New("refused")
 
-// SilenceMatcher is a label and its value, or a regular expression that matches it whole.
+// SilenceMatcher matches a label by its value, or by a regular expression for the whole value.
 type SilenceMatcher struct {
 	Name, Value string
 	Regex       bool
 }
 
-// Lasts says whether the silence is in the cluster, or is going to be, as far as is known: also one that a person has ended lasts until the
-// cluster says so.
+// Lasts reports whether the silence may be in effect now or soon. One that a person has ended lasts until the cluster confirms
+// the end.
 func (s Silence) Lasts() bool {
 	return s.State == SilencePending || s.State == SilenceActive || s.State == SilenceEnding
 }
 
-// LastingSilence is the one of these that ends last; one that a person has ended only where no other lasts. False where none lasts.
+// LastingSilence returns the lasting silence with the latest end, and false if none lasts. It returns one that a person has ended
+// only if all lasting ones were.
 func LastingSilence(silences []Silence) (last Silence, ok bool) {
 	for _, s := range silences {
 		ending, before := s.State == SilenceEnding, last.State == SilenceEnding

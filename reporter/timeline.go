@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// TimelineEvent is one alert that began to fire or was resolved.
+// TimelineEvent is the start or the end of an alert.
 type TimelineEvent struct {
 	At     time.Time
-	Firing bool
+	Firing bool // the start
 	Alert  string
-	About  bool // the end is presumed, and known to within the time between two questions to the Alertmanager
+	About  bool // At is approximate: the end is presumed from a reconciliation or an expiry
 }
 
-// PersonEvent is what a person did about an incident, as its timeline shows it.
+// PersonEvent is an event of an incident's timeline that a person caused.
 type PersonEvent struct {
 	At     time.Time
-	Entry  Entry // of a note its latest version
-	Edited bool  // a note was changed since
+	Entry  Entry // of a note: its latest version
+	Edited bool  // the note was changed after At
 }
 
-// PeopleEvents are what people did, in the order of time: acknowledgements and releases, notes with their latest text at the time when
-// they were written first, and the last edit of each section by each person. Notes that were removed are left out. The entries are those of
-// one incident, in the order of their ids.
+// PeopleEvents returns the events that people caused, in the order of time: acknowledgements and releases, notes with their latest
+// text at the time of their first version, and the last edit of each section by each person. Removed notes are left out. The
+// entries are those of one incident, in the order of their ids.
 func PeopleEvents(entries []Entry) []PersonEvent {
 	byID := make(map[int64]Entry, len(entries))
 	for _, e := range entries {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Verdict is what a channel's answer to a send means for what comes next.
+// Verdict classifies a channel's answer to a send. It decides what the outbox does next.
 type Verdict int
 
 // The verdicts.
@@ -19,9 +19,9 @@ const (
 	VerdictUnknown
 	// VerdictMoved: the chat has the new address SendError.To.
 	VerdictMoved
-	// VerdictAccount: the account is refused (a revoked token), and so is every send with it.
+	// VerdictAccount: the account is refused (a revoked token), and with it every send.
 	VerdictAccount
-	// VerdictReceiver: the chat, the topic or the rights of the account in it are at fault, whatever the message.
+	// VerdictReceiver: the chat, the topic or the account's rights in it are refused, whatever the message.
 	VerdictReceiver
 	// VerdictMarkup: the formatting was refused.
 	VerdictMarkup
@@ -29,11 +29,11 @@ const (
 	VerdictPicture
 	// VerdictButtons: a button was refused; SendError.URL is its address, if the answer says which.
 	VerdictButtons
-	// VerdictReply: the message that this one answers does not exist any more.
+	// VerdictReply: the message to reply to no longer exists.
 	VerdictReply
 	// VerdictRefused: the message was refused for another reason.
 	VerdictRefused
-	// VerdictGone: the message that was to be edited does not exist any more, or cannot be edited.
+	// VerdictGone: the message to edit no longer exists, or cannot be edited.
 	VerdictGone
 )
 
@@ -42,26 +42,26 @@ var verdictNames = [...]string{
 	"gone",
 }
 
-// Verdicts names all verdicts, as metrics show them.
+// Verdicts returns the names of all verdicts, as they are label values of metrics.
 func Verdicts() []string { return verdictNames[:] }
 
 func (v Verdict) String() string { return verdictNames[v] }
 
-// SendError is what a channel returns for a send that did not succeed.
+// SendError is the error of a channel for a send that did not succeed.
 type SendError struct {
 	Verdict Verdict
 	After   time.Duration // of VerdictWait
 	To      string        // of VerdictMoved
 	URL     string        // of VerdictButtons
-	Status  int           // of the answer, if it has one, such as HTTP's
-	// Err is what the channel answered, in its own words: it is shown to people, and holds no secret.
+	Status  int           // HTTP status of the answer; 0 means none
+	// Err is the channel's answer. It is shown to people, and never holds a secret.
 	Err error
 }
 
 func (e *SendError) Error() string { return e.Err.Error() }
 func (e *SendError) Unwrap() error { return e.Err }
 
-// RetryAfterError is what a composer returns to be asked again later, which is no failed attempt.
+// RetryAfterError is the error of a composer that is to be called again later. It does not count as a failed attempt.
 type RetryAfterError struct {
 	After time.Duration
 	Err   error
@@ -70,18 +70,18 @@ type RetryAfterError struct {
 func (e *RetryAfterError) Error() string { return fmt.Sprintf("retry after %v: %v", e.After, e.Err) }
 func (e *RetryAfterError) Unwrap() error { return e.Err }
 
-// UnansweredError means that a server did not answer, or answered that it is overloaded or out of order: the same question
-// may be answered later. It is no verdict of a channel.
+// UnansweredError means that a server did not answer, or answered that it is overloaded or failing: the same query may succeed
+// later. It is not a verdict of a channel.
 type UnansweredError struct{ Err error }
 
 func (e *UnansweredError) Error() string { return e.Err.Error() }
 func (e *UnansweredError) Unwrap() error { return e.Err }
 
-// ErrObsolete means that a message is not worth sending any more: what it would say is over.
+// ErrObsolete means that a message need not be sent any more, because its content no longer applies.
 var ErrObsolete = errors.New("obsolete")
 
-// ErrNotFound means that the store, or a database asked for details, has nothing of that id.
+// ErrNotFound means that nothing of that id or name exists.
 var ErrNotFound = errors.New("not found")
 
-// ErrBusy means that too much of the same kind is under way; later it may work.
+// ErrBusy means that too many operations of the same kind are in progress. A later try may succeed.
 var ErrBusy = errors.New("busy")

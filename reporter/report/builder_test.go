@@ -281,7 +281,7 @@ func TestFaultsOfADefinition(t *testing.T) {
 		"trend of a day":        {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]\ntrend: {days: 1, figures: [a]}", "days 1"},
 		"a negative comparison": {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: [-1h]}]", "not above 0"},
 		"a target":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, target: '= 3'}]}]", "comparison such as"},
-		"a target of no number": {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, target: '>= high'}]}]", "want a number behind >="},
+		"a target of no number": {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, target: '>= high'}]}]", "want a number after >="},
 		"a format":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, format: percentage}]}]", `"percentage" is unknown`},
 		"no title":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, expr: b}]}]", `"a" has no title`},
 		"a ratio of nothing":    {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}, {name: r, title: R, ratio: {part: a, of: [z]}}]}]", `no figure "z"`},
