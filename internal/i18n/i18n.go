@@ -1,10 +1,9 @@
-// Package i18n holds the words of messages and pages in every language: a key with its arguments, a duration or a moment comes
-// in, text for people goes out. A language is one folder of locales.
+// Package i18n holds the words of messages and pages in every language: a key with its arguments, a number, a duration or a time
+// comes in, text for people goes out. A language is one folder of locales.
 package i18n
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -18,10 +17,10 @@ import (
 //go:embed locales
 var files embed.FS
 
-// Use says which words are meant. All uses share the file common.yaml.
+// Use selects the words of messages or of pages. Both share those of common.yaml.
 type Use string
 
-// The uses, named as their files.
+// The uses. Each has a file of its name in every locale.
 const (
 	Messages Use = "messages"
 	Pages    Use = "pages"
@@ -33,21 +32,34 @@ type Bundle struct {
 	languages map[string]map[Use]Words
 }
 
-// Words are those of one language and one use.
+// New loads the words of all languages.
+func New() (*Bundle, error) {
+	b := &Bundle{languages: map[string]map[Use]Words{}}
+	for _, locale := range Locales() {
+		words, err := load(locale)
+		if err != nil {
+			return nil, fmt.Errorf("locale %s: %w", locale, err)
+		}
+		b.languages[locale] = words
+	}
+	return b, nil
+}
+
+// Words are the words of one language and one use.
 type Words struct {
 	locale  string
 	entries map[string]entry
-	plural  *i18n.Localizer // chooses among the forms of an entry
+	plural  *i18n.Localizer // selects the plural form of an entry
 }
 
-// entry is what a key stands for. An entry with plural forms is looked up in the localizer, by its id.
+// entry is the text of a key.
 type entry struct {
 	text  string // of its form "other"
-	forms string // id in the localizer; "" if there is only one form
-	verbs int
+	forms string // id of its plural forms in the localizer; "" if it has only one form
+	verbs int    // number of arguments
 }
 
-// Locales returns the languages in order.
+// Locales returns the names of all languages, in order.
 func Locales() []string {
 	dirs, err := files.ReadDir("locales")
 	if err != nil {
@@ -61,32 +73,19 @@ func Locales() []string {
 	return out
 }
 
-// UnknownLocaleError names a locale without words.
+// UnknownLocaleError is the error for a locale that has no words.
 type UnknownLocaleError struct{ Locale string }
 
 func (e *UnknownLocaleError) Error() string {
 	return fmt.Sprintf("unknown locale %.40q (have %s)", e.Locale, strings.Join(Locales(), ", "))
 }
 
-// Check returns an *UnknownLocaleError unless there are words for the locale.
+// Check returns an *UnknownLocaleError if there are no words for the locale.
 func Check(locale string) error {
 	if slices.Contains(Locales(), locale) {
 		return nil
 	}
 	return &UnknownLocaleError{locale}
-}
-
-// New loads all languages.
-func New() (*Bundle, error) {
-	b := &Bundle{languages: map[string]map[Use]Words{}}
-	for _, locale := range Locales() {
-		words, err := load(locale)
-		if err != nil {
-			return nil, fmt.Errorf("locale %s: %w", locale, err)
-		}
-		b.languages[locale] = words
-	}
-	return b, nil
 }
 
 func load(locale string) (map[Use]Words, error) {
@@ -102,7 +101,7 @@ func load(locale string) (map[Use]Words, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The library has one name space; each use has its own.
+		// The library has one namespace for all files. A prefix keeps the keys of each use apart.
 		bundle.RegisterUnmarshalFunc("yaml", func(b []byte, v any) error {
 			words := map[string]any{}
 			if err := yaml.Unmarshal(b, &words); err != nil {
@@ -110,7 +109,7 @@ func load(locale string) (map[Use]Words, error) {
 			}
 			to, ok := v.(*any)
 			if !ok {
-				return errors.New("not a place for words")
+				return fmt.Errorf("cannot decode words into a %T", v)
 			}
 			*to = map[string]any{string(use): words}
 			return nil
@@ -132,7 +131,7 @@ func load(locale string) (map[Use]Words, error) {
 	for _, use := range []Use{Messages, Pages} {
 		for key, e := range entries[common] {
 			if _, ok := entries[use][key]; ok {
-				return nil, fmt.Errorf("%s.yaml: %s is in common.yaml, too", use, key)
+				return nil, fmt.Errorf("%s.yaml: %s is also in common.yaml, remove one of them", use, key)
 			}
 			entries[use][key] = e
 		}
@@ -141,7 +140,7 @@ func load(locale string) (map[Use]Words, error) {
 	return out, nil
 }
 
-// Words returns the words of a language, or an *UnknownLocaleError.
+// Words returns the words of a language and a use. The error is an *UnknownLocaleError.
 func (b *Bundle) Words(locale string, use Use) (Words, error) {
 	words, ok := b.languages[locale]
 	if !ok {
@@ -150,19 +149,19 @@ func (b *Bundle) Words(locale string, use Use) (Words, error) {
 	return words[use], nil
 }
 
-// Locale is the language's name, as it is configured.
+// Locale returns the name of the language, as it is configured.
 func (w Words) Locale() string { return w.locale }
 
-// renamed are keys of messages that templates of users may have from earlier versions.
+// renamed maps keys of earlier versions, which users' templates may contain, to those of today.
 var renamed = map[string]string{"other": "rest"}
 
-// Lookup returns the text of a key with its arguments, which fill %s and %d in order. The first number chooses the plural form.
-// A key that does not exist, and a wrong number of arguments, are errors.
+// Lookup returns the text of a key with its arguments, which replace %s and %d in order. The first integer among them selects the
+// plural form. An unknown key, and a wrong number of arguments, are errors.
 func (w Words) Lookup(key string, args ...any) (string, error) {
 	e, ok := w.entries[key]
 	if !ok {
 		if e, ok = w.entries[renamed[key]]; !ok {
-			return "", fmt.Errorf("there are no words for %.60q", key)
+			return "", fmt.Errorf("unknown word %.60q", key)
 		}
 	}
 	if e.verbs != len(args) {
@@ -182,7 +181,7 @@ func (w Words) Lookup(key string, args ...any) (string, error) {
 	return fmt.Sprintf(text, args...), nil
 }
 
-// count is the first whole number among the arguments.
+// count returns the first integer among the arguments.
 func count(args []any) (n int64, ok bool) {
 	for _, a := range args {
 		switch a := a.(type) {
@@ -197,7 +196,7 @@ func count(args []any) (n int64, ok bool) {
 	return 0, false
 }
 
-// T is Lookup for keys that a test knows to exist; others are returned as they are.
+// T is Lookup for keys of the program, which a test checks. It returns an unknown key as it is.
 func (w Words) T(key string, args ...any) string {
 	text, err := w.Lookup(key, args...)
 	if err != nil {

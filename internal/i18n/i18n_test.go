@@ -3,6 +3,7 @@ package i18n_test
 import (
 	"errors"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -294,11 +295,59 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%v is %q, want %q", tt.d, got, tt.en)
 		}
 	}
-	if got := en.Precise(1500 * time.Microsecond); got != "1 ms" {
-		t.Errorf("precise: %q", got)
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1500 * time.Microsecond: "1 ms", 350 * time.Millisecond: "350 ms", 200 * time.Microsecond: "0.2 ms", 1: "1e-06 ms",
+		61 * time.Second: "1m 1s", -90 * time.Second: "-1m 30s", -time.Millisecond: "-1 ms", math.MinInt64: "-106751d 23h",
+	} {
+		if got := en.Precise(d); got != want {
+			t.Errorf("precise: %v is %q, want %q", d, got, want)
+		}
 	}
-	if got := en.Precise(time.Nanosecond) + ", " + en.Precise(61*time.Second); got != "1 ms, 1m 1s" {
-		t.Errorf("precise: %q", got)
+}
+
+func TestNumber(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{
+		0: "0", 128: "128", 1.5: "1.5", 2.345: "2.35", 1234567.891: "1234567.89", -0.5: "-0.5",
+		0.01: "0.01", 0.004: "0.004", 0.00123: "0.0012", -0.001: "-0.001", 0.00999: "0.01", 1e-7: "1e-07", math.Copysign(0, -1): "0",
+	} {
+		if got := i18n.Number(v); got != want {
+			t.Errorf("%v is %q, want %q", v, got, want)
+		}
+	}
+}
+
+// A rounded percentage never equals 0 %, 100 % or a limit that the ratio itself differs from.
+func TestPercent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		ratio  float64
+		limits []float64
+		want   string
+	}{
+		{0.75, nil, "75.0%"},
+		{0, nil, "0.0%"},
+		{1, nil, "100.0%"},
+		{0.0004, nil, "0.04%"},
+		{-0.0004, nil, "-0.04%"},
+		{0.9996, nil, "99.96%"},
+		{0.99996, nil, "99.996%"},
+		{0.7999, nil, "80.0%"},
+		{0.7999, []float64{0.8, 0.5}, "79.99%"},
+		{0.8, []float64{0.8, 0.5}, "80.0%"},
+		{0.9994, []float64{0.9995}, "99.9%"},
+		{0.99951, []float64{0.9995}, "99.951%"},
+		{1e-9, nil, "0.0%"}, // beyond the most decimals
+		{1.5, nil, "150.0%"},
+	} {
+		if got := i18n.Percent(tt.ratio, tt.limits...); got != tt.want {
+			t.Errorf("%v next to %v is %q, want %q", tt.ratio, tt.limits, got, tt.want)
+		}
+	}
+	for ratio, want := range map[float64]string{0.9995: "99.95%", 0.2: "20%", 0.07: "7%", 1: "100%", 0: "0%", 0.123456: "12.3456%"} {
+		if got := i18n.ExactPercent(ratio); got != want {
+			t.Errorf("exactly %v is %q, want %q", ratio, got, want)
+		}
 	}
 }
 

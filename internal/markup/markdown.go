@@ -5,24 +5,25 @@ import (
 	"strings"
 )
 
-// lineBreak stands for a line that another one follows, until it is known whether that one is blank. Texts do not hold it.
+// lineBreak marks the end of a line that is followed by another, until it is known whether that one is blank. It is removed from
+// texts first.
 const lineBreak = "\u2028"
 
 var beforeBlank = regexp.MustCompile(lineBreak + `(\n(?:> )*\n)`)
 
-// marks are the Markdown around the elements that have one: https://spec.commonmark.org/ and, for s, GitHub's.
+// marks are the Markdown marks of elements: https://spec.commonmark.org/ and, for s, https://github.github.com/gfm/.
 var marks = map[string]string{
 	"b": "**", "strong": "**", "i": "_", "em": "_", "s": "~~", "strike": "~~", "del": "~~",
 }
 
-// Markdown returns marked-up text as Markdown (CommonMark with strikethrough) that reads the same, line by line.
+// Markdown converts marked-up text to Markdown (CommonMark with strikethrough) with the same text and line breaks.
 func Markdown(s string) string {
 	var b strings.Builder
 	href, from := "", 0
 	code, pre, quote := false, false, 0
 	mark := func(name string, opens bool) {
 		switch {
-		case code: // Nothing is marked within code.
+		case code: // Markdown has no marks inside code.
 		case name == "blockquote" && opens:
 			quote++
 			b.WriteString("> ")
@@ -70,7 +71,7 @@ func Markdown(s string) string {
 				href = ""
 			case t.name == "a":
 			case t.name == "pre" && pre:
-				b.WriteString("\n\n" + fenced(within.String()) + "\n\n")
+				b.WriteString("\n\n" + Fenced(within.String()) + "\n\n")
 				within.Reset()
 				code, pre = false, false
 			case t.name == "code" && code && !pre:
@@ -99,7 +100,11 @@ func newLine(before string, quote int) string {
 	return end + strings.Repeat("> ", quote)
 }
 
-// escapeLine makes a text show as it is written.
+// EscapeMarkdown escapes one line of plain text, so that Markdown shows it as it is.
+func EscapeMarkdown(line string) string { return escapeLine(line, true) }
+
+// escapeLine puts a backslash before the ASCII punctuation that could begin an element. Other punctuation is not escaped, so that
+// the source stays readable. Begins means that s is at the start of a line.
 func escapeLine(s string, begins bool) string {
 	var b strings.Builder
 	digits := begins
@@ -123,7 +128,7 @@ func address(href string) string {
 	return strings.NewReplacer("<", "%3C", ">", "%3E", "\n", "", "\r", "", `\`, "%5C").Replace(href)
 }
 
-// ticks is a run of backticks, at least so long, that is longer than any within s.
+// ticks returns a run of at least so many backticks, longer than any run in s.
 func ticks(s string, least int) string {
 	longest, run := 0, 0
 	for _, r := range s {
@@ -137,7 +142,8 @@ func ticks(s string, least int) string {
 	return strings.Repeat("`", max(least, longest+1))
 }
 
-func fenced(s string) string {
+// Fenced returns plain text as a fenced code block.
+func Fenced(s string) string {
 	fence := ticks(s, 3)
 	return fence + "\n" + strings.Trim(s, "\n") + "\n" + fence
 }

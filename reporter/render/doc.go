@@ -1,3 +1,3 @@
-// Package render writes for people: a report, a postmortem or a delivery that failed comes in with a locale, a message
-// in the HTML subset of chats goes out.
+// Package render writes messages: a report, an incident or failed deliveries come in with a locale, text in the HTML subset of
+// chats goes out.
 package render

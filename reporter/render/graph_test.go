@@ -37,6 +37,10 @@ func TestGraphTextHasTheValues(t *testing.T) {
 			"zh-TW", reporter.Graph{Title: "負載", Series: []reporter.Series{of(math.NaN(), 2, math.Inf(1), 3, math.NaN())}}, []string{""},
 			"負載: 最低 2 (18:01), 最高 3 (18:03), 最後 3",
 		},
+		"small values": {
+			"en", reporter.Graph{Title: "Errors", Series: []reporter.Series{of(0.0012, 0.0251)}, Threshold: new(0.005)}, []string{""},
+			"Errors: lowest 0.0012 (10:00), highest 0.03 (10:01), last 0.03; threshold 0.005",
+		},
 		"a series without a value": {
 			"en", reporter.Graph{Title: "Load", Series: []reporter.Series{of(math.NaN()), of(4)}}, []string{"a", "b"},
 			"Load: b lowest 4 (10:00), highest 4 (10:00), last 4",

@@ -12,17 +12,17 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// labelsMax is how many labels of a heartbeat are named.
+// labelsMax is the most labels of a heartbeat that are shown.
 const labelsMax = 6
 
-// heartbeatView is what the template of a message about heartbeats shows.
+// heartbeatView is the data of heartbeat.tmpl.
 type heartbeatView struct {
 	Title, Level, ZoneName string
 	Returned               bool
-	Over                   bool        // none of them is missing any more
-	Single                 *outageView // of one heartbeat
+	Over                   bool        // all of them are received again
+	Single                 *outageView // of the only heartbeat; nil if there are several
 	Outages                []outageView
-	More                   int
+	More                   int    // outages that are not listed
 	Links                  []Link // without a button
 }
 
@@ -30,7 +30,7 @@ type outageView struct {
 	Name, Level, Cluster, Labels, Reason, Seen, Period, Back, Duration string
 }
 
-// Heartbeats writes that heartbeats are missing, or that they are received again: of one with what to do, of many a list.
+// Heartbeats writes that heartbeats are missing, or that they are received again: details of a single one, or a list of many.
 func (r *Renderer) Heartbeats(n reporter.HeartbeatNotice) (reporter.Message, error) {
 	l, err := r.language(n.Locale)
 	if err != nil {

@@ -1,29 +1,20 @@
 package render
 
 import (
-	"strings"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// firingDigest is the key of the words of a digest of incidents that have begun.
-const firingDigest = "firing_digest"
-
-// clock is how a notice shows a time of the day on which its incident began; of another day it shows the date too.
-const (
-	clockOfDay  = "15:04"
-	clockOfDate = "01-02 15:04"
-)
-
-// status says in lines what has become of an incident since it began; none of one that only fires.
+// status returns a line for each change of an incident since it began; none if it is only firing.
 func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 	zone, in := r.zoneOr(p.Zone), p.Incident
-	at := func(t time.Time) string {
+	at := func(t time.Time) string { // with the date if it is not that of the start
 		if t.In(zone).Format(time.DateOnly) == in.StartedAt.In(zone).Format(time.DateOnly) {
-			return t.In(zone).Format(clockOfDay)
+			return t.In(zone).Format(i18n.Clock)
 		}
-		return t.In(zone).Format(clockOfDate)
+		return t.In(zone).Format(i18n.DayClock)
 	}
 	name := func(s string) string { return cut(clean(s), shortMax) }
 	if in.Over() {
@@ -34,7 +25,7 @@ func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 	if a := p.Acknowledgement; a.Active() {
 		lines = append(lines, "✋ "+l.T("live_acknowledged", name(a.By.Name), at(a.Since)))
 	}
-	// One that outlasts its incident hides the next one.
+	// Silences are shown after the end of the incident too: one that lasts longer hides the next incident.
 	if s, ok := reporter.LastingSilence(p.Silences); ok {
 		word, who := "live_silenced", s.By.Name
 		switch s.State {
@@ -57,21 +48,20 @@ func (r *Renderer) status(l language, p reporter.Postmortem) (lines []string) {
 	return lines
 }
 
-// about marks a time that is not known exactly.
-func about(is bool) string {
-	if is {
+// about returns the mark of an approximate time, or "" for an exact one.
+func about(approximate bool) string {
+	if approximate {
 		return "≈ "
 	}
 	return ""
 }
 
-// presumed says whether the end of an incident follows from what an Alertmanager no longer had when it was asked, or from nothing having
-// been received for long.
+// presumed reports whether the end of an incident is presumed by reconciliation or expiry, because no resolve was received.
 func presumed(in reporter.Incident) bool {
 	return in.CloseReason == reporter.ClosedReconciled || in.CloseReason == reporter.ClosedExpired
 }
 
-// silenceEvents are the beginnings and the ends of silences, without their times in words.
+// silenceEvents returns the starts and ends of silences, with At still empty.
 func silenceEvents(l language, p reporter.Postmortem, zone *time.Location) (out []Event) {
 	name := func(s string) string { return cut(clean(s), shortMax) }
 	for _, s := range p.Silences {
@@ -81,7 +71,8 @@ func silenceEvents(l language, p reporter.Postmortem, zone *time.Location) (out 
 			out = append(out, Event{Icon: "⚠️", Text: text, at: s.StartsAt})
 			continue
 		case s.APIID != "":
-			out = append(out, Event{Icon: "🔕", Text: l.T("live_silenced", name(s.By.Name), s.EndsAt.In(zone).Format(clockOfDate)), at: s.StartsAt})
+			text := l.T("live_silenced", name(s.By.Name), s.EndsAt.In(zone).Format(i18n.DayClock))
+			out = append(out, Event{Icon: "🔕", Text: text, at: s.StartsAt})
 		}
 		switch {
 		case s.EndedAt.IsZero() || s.APIID == "":
@@ -94,63 +85,16 @@ func silenceEvents(l language, p reporter.Postmortem, zone *time.Location) (out 
 	return out
 }
 
-// actionKeys are the keys of the words on the buttons of actions.
+// actionKeys are the keys of the captions of buttons.
 var actionKeys = map[reporter.ActionKind]string{
 	reporter.ActionAcknowledge: "action_ack", reporter.ActionRelease: "action_release", reporter.ActionSilence1h: "action_silence1h",
 	reporter.ActionSilence4h: "action_silence4h", reporter.ActionUnsilence: "action_unsilence",
 }
 
-// actions are the buttons of the actions that a message offers.
+// actions returns the buttons of the actions that a message offers.
 func actions(l language, p reporter.Postmortem) (out []reporter.Button) {
 	for _, kind := range p.Actions {
 		out = append(out, reporter.Button{Text: l.T(actionKeys[kind]), Action: kind, Token: p.Token})
 	}
 	return out
-}
-
-// digestLine is an incident of a digest, and what has become of it.
-type digestLine struct {
-	SimilarView
-	Mark, Note string
-}
-
-func (v *digestLine) mark(l language, e reporter.DigestEntry) {
-	switch {
-	case !e.EndedAt.IsZero():
-		v.Mark = "✅"
-	case e.Acknowledged != "":
-		v.Mark, v.Note = "✋", cut(clean(e.Acknowledged), shortMax)
-	case e.State == reporter.IncidentChronic:
-		v.Mark, v.Note = "⏳", l.T("live_chronic")
-	}
-}
-
-// digestStates counts the incidents of a digest.
-type digestStates struct{ firing, acknowledged, over int }
-
-func (c *digestStates) count(e reporter.DigestEntry) {
-	switch {
-	case !e.EndedAt.IsZero():
-		c.over++
-	case e.Acknowledged != "":
-		c.acknowledged++
-		c.firing++
-	default:
-		c.firing++
-	}
-}
-
-// words says how many there are of each; "" while nothing has become of any.
-func (c *digestStates) words(l language) string {
-	if c.over+c.acknowledged == 0 {
-		return ""
-	}
-	parts := []string{"🔥 " + l.T("live_firing_count", c.firing)}
-	if c.acknowledged > 0 {
-		parts = append(parts, "✋ "+l.T("live_acknowledged_count", c.acknowledged))
-	}
-	if c.over > 0 {
-		parts = append(parts, "✅ "+l.T("live_resolved_count", c.over))
-	}
-	return strings.Join(parts, "   ")
 }

@@ -10,15 +10,16 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
+// reasonMax is the most characters of a server's answer.
 const reasonMax = 300
 
-// Notice writes that a delivery was given up and why, which is its last error, for the fallback receiver. An empty
-// locale and a nil zone are those of the options.
+// Notice writes for the fallback receiver that a delivery failed, and its last error. An empty locale and a nil zone mean those
+// of Options.
 func (r *Renderer) Notice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error) {
 	return r.notice("notice_failed", of, locale, zone)
 }
 
-// StopNotice writes that a delivery waits because its receiver refuses everything, and why.
+// StopNotice writes that a delivery waits because its receiver is suspended, and why.
 func (r *Renderer) StopNotice(of reporter.Delivery, locale string, zone *time.Location) (reporter.Message, error) {
 	return r.notice("notice_stopped", of, locale, zone)
 }
@@ -48,7 +49,7 @@ func (r *Renderer) notice(word string, of reporter.Delivery, locale string, zone
 	return m, nil
 }
 
-// failuresView is what the template of a notice shows.
+// failuresView is the data of failures.tmpl.
 type failuresView struct {
 	Title     string
 	Suspended []suspendedView
@@ -60,7 +61,7 @@ type failuresView struct {
 	Page      *Link
 }
 
-// suspendedKeys are the keys of the words for what a gate is of, by the first word of its key.
+// suspendedKeys are the keys of the words for a suspended gate, by the first word of its key.
 var suspendedKeys = map[string]string{"account": "suspended_account", "receiver": "suspended_receiver"}
 
 type suspendedView struct{ What, Reason, Since string }
@@ -71,8 +72,8 @@ type failureLine struct {
 	Page                   *Link
 }
 
-// Failures writes what was not sent and why, and to whom nothing can be sent. An empty locale and a nil zone are those of the
-// options.
+// Failures writes which messages were not sent and why, and which receivers are suspended. An empty locale and a nil zone mean
+// those of Options.
 func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Location) (reporter.Message, error) {
 	l, err := r.language(locale)
 	if err != nil {
@@ -82,7 +83,7 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 	v := failuresView{More: f.Count - len(f.Deliveries)}
 	for _, g := range f.Suspended {
 		kind, name, _ := strings.Cut(g.Key, " ")
-		if _, id, ok := strings.Cut(name, ":"); ok && kind == "account" { // of a kind of channel
+		if _, id, ok := strings.Cut(name, ":"); ok && kind == "account" { // CHANNEL:ID
 			name = id
 		}
 		v.Suspended = append(v.Suspended, suspendedView{
@@ -131,8 +132,7 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 	return m, nil
 }
 
-// why puts a reason, and the answer of a channel about it, into the reader's words, with the answer in brackets, to search
-// for.
+// why writes a reason in words, with the channel's answer in parentheses, so that people can search for it.
 func (l language) why(r reporter.Reason, detail string) string {
 	detail = cut(clean(detail), reasonMax)
 	switch words := l.Why(string(r), detail); {
@@ -147,10 +147,10 @@ func (l language) why(r reporter.Reason, detail string) string {
 	}
 }
 
-// Minimal names what a delivery is about, without a template and without any lookup.
+// Minimal writes a message that only names the subject of a delivery. It uses no template, so it cannot fail.
 func (r *Renderer) Minimal(d reporter.Delivery, locale string, zone *time.Location) reporter.Message {
 	l, err := r.language(locale)
-	if err != nil { // the configuration was checked; without words there is still a message
+	if err != nil { // the configuration refuses such a locale
 		return reporter.Message{Title: d.Subject, HTML: template.HTMLEscapeString(d.Subject)}
 	}
 	title := l.what(d, r.zoneOr(zone))
@@ -165,12 +165,12 @@ func (r *Renderer) Minimal(d reporter.Delivery, locale string, zone *time.Locati
 	return m
 }
 
-// what names the message that could not be sent.
+// what returns a name for the message of a delivery.
 func (l language) what(of reporter.Delivery, zone *time.Location) string {
 	subject := cut(clean(of.Subject), titleMax)
 	if of.Message != nil && of.Message.Title != "" {
 		title := cut(clean(of.Message.Title), titleMax)
-		if of.Kind == reporter.DeliveryPostmortem { // people search for the incident's id
+		if of.Kind == reporter.DeliveryPostmortem { // so that people find it by the incident's id
 			title += " (" + subject + ")"
 		}
 		return title

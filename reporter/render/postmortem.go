@@ -1,22 +1,17 @@
 package render
 
 import (
-	"cmp"
 	"fmt"
-	"html/template"
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
-	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Characters, or elements, that a postmortem's message holds of each. Its Markdown holds all.
+// The most characters of each text, or elements of each list, in messages. Markdown documents are not cut.
 const (
 	titleMax       = 200
 	shortMax       = 100
@@ -31,42 +26,42 @@ const (
 	linksMax       = 10
 	urlMax         = 2000
 	urlTextMax     = 300
-	timelineEnds   = 10 // events of alerts kept at either end
-	peopleMax      = 10 // events of people, the latest
+	timelineEnds   = 10 // events of alerts at each end of the timeline
+	peopleMax      = 10 // latest events of people
 	personTextMax  = 120
 	personMax      = 40  // of a name
 	writtenMax     = 600 // of each section that people write
-	// writtenOpen and writtenLines are the characters and lines of a section that is shown without being opened by a tap.
+	// A section with more characters or lines than these is folded until it is tapped.
 	writtenOpen  = 200
 	writtenLines = 4
-	digestMax    = 20 // incidents listed
+	digestMax    = 20 // incidents of a digest
 	buttonsMax   = 3
 )
 
-// PostmortemView is what a postmortem's template sees, as its dot. Empty fields are not known, and are to be left out.
+// PostmortemView is the data of a postmortem's template. Empty fields are unknown, and a template leaves them out.
 type PostmortemView struct {
 	Product  string
 	Sample   bool
-	Open     bool // it is not over
+	Open     bool // not resolved
 	ID       string
 	Title    string
 	Severity string
 	Level    string // the severity in capitals, for the first line
-	// Description is what the most severe alert says beyond its title, on one line; "" if that is the same.
+	// Description is that of the most severe alert, on one line; "" if it equals Title.
 	Description string
 	Affected    string
 	Period      string
 	ZoneName    string
 	Duration    string
-	// Updated: the chat has had a postmortem of this incident, which fired again since.
+	// Updated is set if a postmortem of this incident was sent before, and it fired again since.
 	Updated bool
-	// TimeFiring is for how long alerts were firing, where that is less than Duration.
+	// TimeFiring is how long alerts were firing, if that is less than Duration.
 	TimeFiring string
-	// TrueStart is when the condition began to hold, and Before how long before the first alert that was.
+	// TrueStart is when the alert's condition became true, and Before the time from then to the first alert.
 	TrueStart, Before string
-	// Acknowledged is when somebody acknowledged the incident, and ToAcknowledge how long that took.
+	// Acknowledged is the time of the first acknowledgement, and ToAcknowledge the time from the start to it.
 	Acknowledged, ToAcknowledge string
-	// AcknowledgedBy is the name of who did; "" where only the time is known.
+	// AcknowledgedBy is the name of the person; "" if only the time is known.
 	AcknowledgedBy string
 	Disposition    string
 	Retries        int
@@ -74,64 +69,54 @@ type PostmortemView struct {
 	RootCause      string
 	Action         string
 	Decision       string
-	// Timeline has what alerts did, and Events what people did, too.
+	// Timeline holds the events of alerts, and Events those of alerts and people.
 	Timeline    []Event
 	Events      []Event
 	Earlier     *reporter.Earlier
-	MeanResolve string // of the earlier ones that are over; "" if none is
+	MeanResolve string // mean duration of the earlier incidents that are resolved; "" if none is
 	Similar     []SimilarView
 	Links       []Link
 	OtherLinks  []Link // those without a button
 	Notes       []string
-	// Owner, Impact, Cause, Lessons and Actions are what people wrote, and PeopleNotes their notes.
+	// Owner, Impact, Cause, Lessons and Actions are the sections that people wrote; nil means not written.
 	Owner, Impact, Cause, Lessons, Actions *Written
 	PeopleNotes                            []Written
 	people                                 []Event
 	Built                                  string
 }
 
-// Written is a text that a person wrote. A Long one is folded in messages, until it is tapped.
+// Written is a text that a person wrote.
 type Written struct {
 	Text, Author, At string
-	Long             bool
+	Long             bool // folded in messages, until it is tapped
 }
 
-// SimilarView is an incident in a list of others. Its Page is nil where our pages have no address.
+// SimilarView is an incident in a list. Page is nil without external_url.
 type SimilarView struct {
 	ID, Title, Started, Duration, Severity, Level string
 	Sample                                        bool
 	Page                                          *Link
 }
 
-// Event is one line of the timeline: of an alert, of a person (Icon and Text), or how many are left out.
+// Event is one line of the timeline: an event of an alert (Firing and Alert) or of a person (Icon and Text), or the number of
+// events that are left out there (Skipped).
 type Event struct {
 	At         string
-	Firing     bool
+	Firing     bool // the alert started; else it ended
 	Alert      string
 	Skipped    int
 	Icon, Text string
 	at         time.Time
 }
 
-// Link is an address with the word for its kind. One that is not Clickable is to be shown as text.
-type Link struct {
-	Word      string
-	URL       string
-	Clickable bool
-	Button    bool // the message has a button for it
-}
-
-// buttonKinds are the links worth a button: all but where the alerts came from.
-var buttonKinds = []string{"page", "runbook", "dashboard", "report", "list", "delivery", "heartbeats"}
-
-// buttons gives the message its buttons, and the template the links without one.
+// buttons returns the buttons of the message, and sets OtherLinks to the links without one.
 func (v *PostmortemView) buttons() []reporter.Button {
 	out := buttons(v.Links)
 	v.OtherLinks = slices.DeleteFunc(slices.Clone(v.Links), func(l Link) bool { return l.Button })
 	return out
 }
 
-// Postmortem writes a postmortem.
+// Postmortem writes a postmortem. If the user's template fails, it is logged and the builtin one is used.
 func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 	l, err := r.language(p.Locale)
 	if err != nil {
@@ -158,32 +143,13 @@ func (r *Renderer) Postmortem(p reporter.Postmortem) (reporter.Message, error) {
 		if m.HTML, err = l.executeFile(r.own, v); err == nil {
 			return m, nil
 		}
-		r.log.Error("postmortem: its template cannot be used, the builtin one is", "incident", p.Incident.ID, "err", err)
+		r.log.Error("postmortem template failed, using the builtin one", "incident", p.Incident.ID, "err", err)
 	}
 	m.HTML, err = l.execute("postmortem.tmpl", v)
 	return m, err
 }
 
-// buttons are those of the links, at most buttonsMax; the others lose theirs.
-func buttons(links []Link) []reporter.Button {
-	var out []reporter.Button
-	for n, link := range links {
-		if links[n].Button = link.Button && len(out) < buttonsMax; links[n].Button {
-			out = append(out, reporter.Button{Text: link.Word, URL: link.URL})
-		}
-	}
-	return out
-}
-
-// button is that of one link, which may be nil.
-func button(link *Link) []reporter.Button {
-	if link == nil {
-		return nil
-	}
-	return buttons([]Link{*link})
-}
-
-// Firing writes that an incident has begun, and what has become of it since.
+// Firing writes the notice of an incident that has begun, with its present state.
 func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	l, err := r.language(p.Locale)
 	if err != nil {
@@ -209,80 +175,6 @@ func (r *Renderer) Firing(p reporter.Postmortem) (reporter.Message, error) {
 	return m, nil
 }
 
-// Digest writes of many incidents that are over: the first ones, and how many more there are.
-func (r *Renderer) Digest(d reporter.Digest) (reporter.Message, error) { return r.digest("digest", d) }
-
-// FiringDigest writes of many incidents that have begun.
-func (r *Renderer) FiringDigest(d reporter.Digest) (reporter.Message, error) {
-	return r.digest(firingDigest, d)
-}
-
-func (r *Renderer) digest(word string, d reporter.Digest) (reporter.Message, error) {
-	l, err := r.language(d.Locale)
-	if err != nil {
-		return reporter.Message{}, fmt.Errorf("digest: %w", err)
-	}
-	zone := r.zoneOr(d.Zone)
-	view := struct {
-		Title, Period, ZoneName, Product, Built string
-		Severities                              []Share
-		Incidents                               []digestLine
-		More                                    int
-		Sample                                  bool
-		States                                  string
-		Page                                    *Link
-	}{
-		Title: l.T(word, len(d.Incidents)), ZoneName: l.ZoneName(zone), Product: l.T("product", r.product),
-		Built: d.Built.In(zone).Format(i18n.Minute), Page: pageLink(l, "list", d.Page),
-	}
-	var first, last time.Time
-	severities := map[string]int{}
-	states := digestStates{}
-	for n, e := range d.Incidents {
-		states.count(e)
-		if first.IsZero() || e.StartedAt.Before(first) {
-			first = e.StartedAt
-		}
-		if e.EndedAt.After(last) {
-			last = e.EndedAt
-		}
-		severity := cut(clean(string(e.Severity)), shortMax)
-		if severity == "" {
-			severity = l.T("unlabelled")
-		}
-		severities[severity]++
-		view.Sample = view.Sample || e.Sample
-		if n < digestMax {
-			view.Incidents = append(view.Incidents, digestLine{SimilarView: similarView(l, e.Similar, zone)})
-			view.Incidents[n].Severity = cut(clean(string(e.Severity)), shortMax)
-			view.Incidents[n].Level = strings.ToUpper(view.Incidents[n].Severity)
-			if word == firingDigest {
-				view.Incidents[n].mark(l, e)
-			}
-		}
-	}
-	view.More = len(d.Incidents) - len(view.Incidents)
-	if states.firing > 0 {
-		last = time.Time{}
-	}
-	view.Period = period(reporter.Incident{StartedAt: first, EndedAt: last}, zone)
-	if word == firingDigest {
-		view.States = states.words(l)
-	}
-	bySeverity := func(a, b string) int {
-		return cmp.Or(cmp.Compare(reporter.Severity(a).Rank(), reporter.Severity(b).Rank()), strings.Compare(a, b))
-	}
-	for _, name := range slices.SortedFunc(maps.Keys(severities), bySeverity) {
-		view.Severities = append(view.Severities, Share{Name: name, Number: fmt.Sprint(severities[name])})
-	}
-	m := reporter.Message{Title: view.Title, Buttons: button(view.Page)}
-	if m.HTML, err = l.execute("digest.tmpl", view); err != nil {
-		return reporter.Message{}, err
-	}
-	m.Summary = "<b>" + template.HTMLEscapeString(view.Title) + "</b>"
-	return m, nil
-}
-
 func similarView(l language, s reporter.Similar, zone *time.Location) SimilarView {
 	v := SimilarView{
 		ID: cut(clean(s.ID), idMax), Title: cut(clean(s.Title), shortMax), Started: s.StartedAt.In(zone).Format(i18n.Minute),
@@ -294,58 +186,7 @@ func similarView(l language, s reporter.Similar, zone *time.Location) SimilarVie
 	return v
 }
 
-func pageLink(l language, kind, address string) *Link {
-	if link, ok := newLink(l, reporter.Link{Kind: kind, URL: address}); ok {
-		return &link
-	}
-	return nil
-}
-
-// CheckPostmortemTemplate tries a postmortem's template file as CheckTemplate does a report's.
-func CheckPostmortemTemplate(file string) error {
-	r, err := New(Options{})
-	if err != nil {
-		return err
-	}
-	minimal := reporter.Postmortem{Incident: reporter.Incident{ID: "INC-1"}}
-	start := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
-	full := reporter.Postmortem{
-		Incident: reporter.Incident{
-			ID: "INC-2", State: reporter.IncidentResolved, StartedAt: start, EndedAt: start.Add(time.Hour), Sample: true,
-			CloseReason: reporter.ClosedReconciled,
-			Alerts:      []reporter.Alert{{StartsAt: start, EndsAt: start.Add(time.Minute)}},
-		},
-		Updated: true, Title: "HighErrorRate", Severity: "critical", Affected: []reporter.Label{{Name: "service", Value: "api"}},
-		Disposition: reporter.DispositionAutomatic, Retries: 1, RootCause: "x", Action: "x", Decision: "x",
-		Timeline: make([]reporter.TimelineEvent, 2*timelineEnds+1), TrueStart: start.Add(-time.Minute),
-		Acknowledged: start.Add(time.Minute), Similar: []reporter.Similar{{ID: "INC-0", Title: "x", StartedAt: start}},
-		Earlier: &reporter.Earlier{Days7: 1, Days30: 2, Resolved: 2, MeanResolve: time.Hour},
-		Links:   []reporter.Link{{Kind: "source", URL: "https://example.org/"}, {Kind: "page", URL: "http://localhost/"}},
-		Notes:   []string{"x"}, Built: start.Add(time.Hour), PeopleNotes: []reporter.Entry{{Text: "x", Author: "x", WrittenAt: start}},
-		Acknowledgement: reporter.Acknowledgement{FirstBy: reporter.Person{Name: "x"}},
-		Sections:        map[reporter.EntryKind]reporter.Entry{},
-	}
-	for _, kind := range reporter.Sections() {
-		full.Sections[kind] = reporter.Entry{Text: "x", Author: "x", WrittenAt: start}
-	}
-	for n, kind := range append(reporter.Sections(), reporter.EntryNote, reporter.EntryAcknowledgement) {
-		full.Entries = append(full.Entries, reporter.Entry{ID: int64(n + 1), Kind: kind, Text: "x", Author: "x", WrittenAt: start})
-	}
-	for _, name := range i18n.Locales() {
-		l := r.languages[name]
-		for _, p := range []reporter.Postmortem{full, minimal} {
-			v := r.postmortemView(l, p)
-			v.shorten(l, p)
-			v.mergeEvents()
-			if _, err := l.executeFile(file, v); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// Markdown writes a postmortem as a document, whole, with the sections that people fill in: impact, lessons, actions.
+// Markdown writes a postmortem as a Markdown document, without cuts, with the sections that people fill in.
 func (r *Renderer) Markdown(p reporter.Postmortem) (string, error) {
 	l, err := r.language(p.Locale)
 	if err != nil {
@@ -395,7 +236,7 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 		v.Closed = l.T("closed_reconciled")
 	case reporter.ClosedExpired:
 		v.Closed = l.T("closed_expired")
-	case reporter.ClosedResolved: // the ordinary end, which needs no words
+	case reporter.ClosedResolved: // the normal end, which is not mentioned
 	}
 	if before := in.StartedAt.Sub(p.TrueStart); !p.TrueStart.IsZero() && before >= time.Second {
 		v.TrueStart, v.Before = p.TrueStart.In(zone).Format(time.DateTime), l.Duration(before)
@@ -436,7 +277,7 @@ func (r *Renderer) postmortemView(l language, p reporter.Postmortem) PostmortemV
 	return v
 }
 
-// events fills in the timeline: of alerts, and of people.
+// events fills in Timeline and people.
 func (v *PostmortemView) events(l language, p reporter.Postmortem, zone *time.Location) {
 	people := reporter.PeopleEvents(p.Entries)
 	times := make([]time.Time, 0, len(p.Timeline)+len(people))
@@ -474,7 +315,7 @@ func (v *PostmortemView) events(l language, p reporter.Postmortem, zone *time.Lo
 	slices.SortStableFunc(v.people, func(a, b Event) int { return a.at.Compare(b.at) }) // shorten keeps the latest
 }
 
-// personEvent says in words what a person did.
+// personEvent returns the icon and the text of an event that a person caused.
 func personEvent(l language, e reporter.PersonEvent) (icon, text string) {
 	name := cut(clean(e.Entry.Author), personMax)
 	switch {
@@ -492,21 +333,17 @@ func personEvent(l language, e reporter.PersonEvent) (icon, text string) {
 	return "✏️", l.T("event_edited", name, l.T(e.Entry.Kind.Word()))
 }
 
-// mergeEvents makes Events of the timeline, which may have been shortened, and of what people did.
+// mergeEvents sets Events from Timeline and people, which shorten may have cut.
 func (v *PostmortemView) mergeEvents() {
 	v.Events = append(slices.Clone(v.Timeline), v.people...)
 	slices.SortStableFunc(v.Events, func(a, b Event) int { return a.at.Compare(b.at) })
 }
 
 func written(e reporter.Entry, zone *time.Location) Written {
-	lines := strings.Split(e.Text, "\n")
-	for n := range lines {
-		lines[n] = strings.TrimRight(cleanLine(lines[n]), " ")
-	}
-	return Written{Text: strings.Join(lines, "\n"), Author: clean(e.Author), At: e.WrittenAt.In(zone).Format(i18n.Minute)}
+	return Written{Text: cleanLines(e.Text), Author: clean(e.Author), At: e.WrittenAt.In(zone).Format(i18n.Minute)}
 }
 
-// noteWords puts the builder's notes into words.
+// noteWords translates a note of a postmortem.
 func noteWords(w i18n.Words, note string) string {
 	kind, arg, _ := strings.Cut(note, ":")
 	switch kind {
@@ -532,7 +369,7 @@ func affected(labels []reporter.Label) string {
 	return strings.Join(parts, ", ")
 }
 
-// period shows when the incident began and ended, and the second date only where it is another.
+// period writes the start and the end of an incident, with the second date only if it differs from the first.
 func period(in reporter.Incident, zone *time.Location) string {
 	if in.StartedAt.IsZero() || in.EndedAt.IsZero() {
 		return ""
@@ -540,36 +377,12 @@ func period(in reporter.Incident, zone *time.Location) string {
 	start, end := in.StartedAt.In(zone), in.EndedAt.In(zone)
 	layout := i18n.Minute
 	if start.Format(time.DateOnly) == end.Format(time.DateOnly) {
-		layout = "15:04"
+		layout = i18n.Clock
 	}
 	return start.Format(i18n.Minute) + " → " + about(presumed(in)) + end.Format(layout)
 }
 
-// newLink makes a link that can be clicked only of what chats take for an address: Telegram drops links to hosts
-// without a dot. Any other is shown as text. What is no address at all is left out, and so is a user in it, which may
-// come with a password.
-func newLink(l language, link reporter.Link) (Link, bool) {
-	address := clean(link.URL)
-	if address == "" || len(address) > urlMax {
-		return Link{}, false
-	}
-	word, err := l.Lookup("link_" + link.Kind)
-	if err != nil {
-		word = cut(clean(link.Kind), shortMax)
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return Link{}, false
-	}
-	if u.User != nil {
-		u.User = nil
-		address = u.String()
-	}
-	clickable := markup.Linkable(address)
-	return Link{Word: word, URL: address, Clickable: clickable, Button: clickable && slices.Contains(buttonKinds, link.Kind)}, true
-}
-
-// shorten cuts the view to what fits a message.
+// shorten cuts the texts and lists of the view for a message.
 func (v *PostmortemView) shorten(l language, p reporter.Postmortem) {
 	if left := len(p.Affected) - affectedMax; left > 0 {
 		v.Affected = affected(p.Affected[:affectedMax]) + ", " + ellipsis + " " + l.T("more", left)

@@ -441,7 +441,7 @@ func TestBrokenTemplateNamesItsLineAndTheReportIsStillWritten(t *testing.T) {
 		"only without data": {"{{if not (.Known \"alerts\")}}<x>{{end}}y", "line 1"},
 		"nothing":           {"{{/* nothing */}}", "empty"},
 		"text without end":  {"{{range 1000000000000}}" + strings.Repeat("x", 10_000) + "{{end}}", "own.tmpl: its text is longer than 1048576 bytes"},
-		"a file too long":   {strings.Repeat("x", 2<<20), "own.tmpl: is longer than 1048576 bytes"},
+		"a file too long":   {strings.Repeat("x", 2<<20), "own.tmpl: the file is longer than 1048576 bytes"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -4,36 +4,36 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// SectionView is a section of a report, for its template.
+// SectionView is a section of a report.
 type SectionView struct {
 	Name, Icon, Title string
 	Rows              []RowView
 }
 
-// RowView is a row of a section: one or more lines side by side, or an entry of a list.
+// RowView is a row of a section: one or more lines side by side, or an item of a list.
 type RowView struct {
-	Bullet bool
+	Bullet bool // an item of a list
 	Lines  []LineView
 }
 
-// LineView is a line, ready to be written.
+// LineView is a line as text.
 type LineView struct {
 	Name, Title, Value string
-	Unit               string // the counting word behind the value, with its space
-	Beside             string // in brackets behind it, with a space before: share and changes
-	Note               string // what else is known, with what parts it from the value
+	Unit               string // the counting word after the value, with a space before it
+	Beside             string // share and changes in parentheses, with a space before them
+	Note               string // age and sample size, with a separator before them
 	Target             string // "目標 ≥ 20% ✅"; "" without a target
 	Strong             bool
 }
 
-// Sections are those of the report, as its definition says.
+// Sections returns the sections of the report.
 func (v ReportView) Sections() []SectionView {
 	var out []SectionView
 	for _, s := range v.Report.Sections {
@@ -54,7 +54,7 @@ func (v ReportView) Sections() []SectionView {
 	return out
 }
 
-// Shows says whether one of the report's sections has a line of that name.
+// Shows reports whether one of the report's sections has a line of that name.
 func (v ReportView) Shows(name string) bool {
 	_, ok := v.lineOf(name)
 	return ok
@@ -71,7 +71,7 @@ func (v ReportView) lineOf(name string) (reporter.Line, bool) {
 	return reporter.Line{}, false
 }
 
-// wording is a builtin word, or a text of the user's in the report's language.
+// wording returns a builtin word, or the user's text in the report's language.
 func (v ReportView) wording(w reporter.Words) string {
 	text := w.In(v.words.Locale())
 	if w.Text != "" {
@@ -110,7 +110,8 @@ func (v ReportView) list(l reporter.Line) []RowView {
 	return rows
 }
 
-// besidePart says in brackets what other figures say of a part of a list. What has no sample of the part is left out.
+// besidePart writes the values of other figures for a part of a list, in parentheses. A figure without a sample of the part is left
+// out.
 func (v ReportView) besidePart(l reporter.List, labels map[string]string) string {
 	sample := func(figure string) (float64, bool) {
 		for _, s := range v.Report.Figure(figure).Samples {
@@ -128,7 +129,7 @@ func (v ReportView) besidePart(l reporter.List, labels map[string]string) string
 		}
 		text := v.wording(w.Title) + " " + v.formatted(w.Format, value)
 		if n, ok := sample(w.SampleSize); ok {
-			text += " n=" + number(n)
+			text += " n=" + i18n.Number(n)
 		}
 		parts = append(parts, strings.TrimSpace(text))
 	}
@@ -150,6 +151,8 @@ func (v ReportView) line(l reporter.Line) LineView {
 		out.Value = notApplicable
 	case !ok:
 		out.Value = v.words.T("no_data")
+	case l.Format == reporter.FormatPercent && l.Target.Op != "":
+		out.Value = i18n.Percent(value, l.Target.Value)
 	default:
 		out.Value = v.formatted(l.Format, value)
 	}
@@ -179,12 +182,13 @@ func (v ReportView) line(l reporter.Line) LineView {
 func (v ReportView) ratioLine(l reporter.Line, out *LineView) {
 	names := append([]string{l.Ratio.Part}, l.Ratio.Of...)
 	rate, ok := v.rate(l.Ratio.Part, l.Ratio.Of...)
-	out.Value = v.Rate(l.Ratio.Part, l.Ratio.Of...)
-	if ok && l.Format == reporter.FormatDuration {
-		out.Value = v.formatted(l.Format, rate)
-		if days := v.partialDays(names...); days != "" {
-			out.Value += " (" + days + ")"
-		}
+	switch {
+	case ok && l.Format == reporter.FormatDuration:
+		out.Value = v.withDays(v.formatted(l.Format, rate), names...)
+	case ok && l.Target.Op != "":
+		out.Value = v.withDays(i18n.Percent(rate, l.Target.Value), names...)
+	default:
+		out.Value = v.Rate(l.Ratio.Part, l.Ratio.Of...)
 	}
 	if l.SampleSize != "" {
 		out.Note = " (n=" + v.Number(l.SampleSize) + ")"
@@ -194,52 +198,42 @@ func (v ReportView) ratioLine(l reporter.Line, out *LineView) {
 	}
 }
 
-// formatted writes a value. One that its format cannot show is no data.
+// formatted writes a value, or the words for no data if its format cannot show it.
 func (v ReportView) formatted(f reporter.Format, value float64) string {
 	switch f {
 	case reporter.FormatPercent:
-		return percent(value) + "%"
+		return i18n.Percent(value)
 	case reporter.FormatDuration:
 		if math.Abs(value) > maxSeconds {
 			return v.words.T("no_data")
 		}
-		return v.words.Duration(time.Duration(value * float64(time.Second)))
+		return v.words.Precise(time.Duration(math.Round(value * float64(time.Second))))
 	case reporter.FormatAge:
 		if value < 0 || value > maxSeconds {
 			return v.words.T("no_data")
 		}
-		return v.words.Duration(v.Report.Due.Sub(time.UnixMilli(int64(value * 1000))))
+		return v.words.Precise(v.Report.Due.Sub(time.UnixMilli(int64(value * 1000))))
 	case reporter.FormatBytes:
 		return byteSize(value)
 	case reporter.FormatNumber, reporter.FormatCount:
 	}
-	return number(value)
+	return i18n.Number(value)
 }
 
-// difference writes how a figure has changed, without a sign where it is 0.
-func (v ReportView) difference(name string, by float64) string {
+// difference writes the size of a change of a figure, which is above 0.
+func (v ReportView) difference(name string, size float64) string {
 	l, _ := v.lineOf(name)
 	switch l.Format {
 	case reporter.FormatPercent: // percentage points
-		s := percent(by)
-		if s == "0.0" || s == "-0.0" {
-			return "0"
-		}
-		return s
+		return strings.TrimSuffix(i18n.Percent(size), "%")
 	case reporter.FormatDuration, reporter.FormatBytes:
-		if by < 0 {
-			return "-" + v.formatted(l.Format, -by)
-		}
-		if by == 0 {
-			return "0"
-		}
-		return v.formatted(l.Format, by)
+		return v.formatted(l.Format, size)
 	case reporter.FormatNumber, reporter.FormatCount, reporter.FormatAge:
 	}
-	return number(by)
+	return i18n.Number(size)
 }
 
-// target says what the value should be, and whether it is.
+// target writes the target of a line, and whether the value meets it; "" without a target.
 func (v ReportView) target(l reporter.Line, value float64) string {
 	if l.Target.Op == "" {
 		return ""
@@ -255,13 +249,12 @@ func (v ReportView) target(l reporter.Line, value float64) string {
 	}
 	at := v.formatted(format, l.Target.Value)
 	if format == reporter.FormatPercent {
-		at = strings.TrimSuffix(percent(l.Target.Value), ".0") + "%"
+		at = i18n.ExactPercent(l.Target.Value)
 	}
 	return v.words.T("target", sign+" "+at, mark)
 }
 
-// targets says whether every value that has a target is as it should be, and of how many that is known: of all, or met is
-// false for one that is known not to be.
+// targets counts the lines with a target: those that meet it, those that miss it, and those without data.
 func (v ReportView) targets() (met, missed, unknown int) {
 	for _, s := range v.Report.Sections {
 		for _, l := range s.Lines {
@@ -285,19 +278,16 @@ func (v ReportView) targets() (met, missed, unknown int) {
 	return met, missed, unknown
 }
 
-// percent writes a ratio in percent, with one digit, without the sign.
-func percent(ratio float64) string { return strconv.FormatFloat(ratio*100, 'f', 1, 64) }
-
 // byteSize writes a number of bytes with a binary unit.
 func byteSize(n float64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 	at := 0
-	for math.Abs(n) >= 1024 && at+1 < len(units) {
+	for math.Abs(n) >= 1023.95 && at+1 < len(units) { // which one decimal would show as 1024.0
 		n /= 1024
 		at++
 	}
 	if at == 0 {
-		return number(n) + " B"
+		return i18n.Number(n) + " B"
 	}
 	return fmt.Sprintf("%.1f %s", n, units[at])
 }

@@ -185,3 +185,39 @@ figures:
   - {name: gone, title: {zh-TW: 沒有}, target: ">= 1"}
 `)))
 }
+
+// A rounded value is never shown as another one: not as 0, not as all, and not as its target.
+func TestRoundingKeepsWhatAValueIs(t *testing.T) {
+	t.Parallel()
+	text := only(t, "en", figures(map[string]float64{
+		"errors": 0.0004, "errors_before": 0.0014, "availability": 0.99951, "success": 9994, "fault": 6, "latency": 0.35,
+		"latency_before": 0.15, "expires": -5400, "size": 1048575, "sum": 0.3, "sum_before": 0.1 + 0.2,
+	}), section(t, `
+name: all
+title: All
+figures:
+  - {name: errors, title: Errors, target: "<= 0.001"}
+  - {name: availability, title: Availability, format: percent, target: ">= 0.9995"}
+  - {name: rate, title: Rate, ratio: {part: success, of: [success, fault]}, target: ">= 0.9995"}
+  - {name: latency, title: Latency, format: duration, target: "< 0.3"}
+  - {name: expires, title: Expires in, format: duration}
+  - {name: size, title: Size, format: bytes}
+  - {name: sum, title: Sum}
+`))
+	for _, want := range []string{
+		"Errors: 0.0004 (vs. day before ▼ 0.001) target ≤ 0.001 ✅",
+		"Availability: 99.951% target ≥ 99.95% ✅",
+		"Rate: 99.9% target ≥ 99.95% ⚠️",
+		"Latency: 350 ms (vs. day before ▲ 200 ms) target &lt; 300 ms ⚠️",
+		"Expires in: -1h 30m\n",
+		"Size: 1.0 MiB\n",
+		"Sum: 0.3 (vs. day before ± 0)\n",
+	} {
+		if !strings.Contains(text, "\n  "+want) {
+			t.Errorf("misses %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}

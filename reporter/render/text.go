@@ -2,14 +2,13 @@ package render
 
 import (
 	"math"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// clean makes one line of text that cannot disturb its surroundings: no control characters, no marks that turn the
-// direction of what follows, no invalid UTF-8; runs of blanks become one space.
+// clean makes one line of an untrusted text: control and bidirectional characters are removed, invalid UTF-8 is replaced, and
+// runs of white space become one space.
 func clean(s string) string {
 	var b strings.Builder
 	blank := false
@@ -32,7 +31,7 @@ func clean(s string) string {
 
 const ellipsis = "…"
 
-// cut shortens s to limit characters, the mark of the cut included. It does not tear what people see as one character.
+// cut shortens s to limit characters, including the ellipsis. It does not split what people see as one character.
 func cut(s string, limit int) string {
 	if utf8.RuneCountInString(s) <= limit {
 		return s
@@ -43,36 +42,26 @@ func cut(s string, limit int) string {
 		end--
 	}
 	if end == 0 {
-		end = limit - 1 // One endless character: nothing of it can be kept whole.
+		end = limit - 1 // one character longer than the limit
 	}
 	return strings.TrimRight(string(runes[:end]), " ") + ellipsis
 }
 
 const zeroWidthJoiner = '\u200D'
 
-// continues says whether r belongs to the character before it.
+// continues reports whether r belongs to the character before it.
 func continues(r rune) bool {
 	skinTone, tag := r >= 0x1F3FB && r <= 0x1F3FF, r >= 0xE0020 && r <= 0xE007F
 	return r == zeroWidthJoiner || unicode.Is(unicode.M, r) || skinTone || tag
 }
 
-// halvesFlag says whether a cut before end parts the two letters of a flag.
+// halvesFlag reports whether a cut before end splits the two letters of a flag.
 func halvesFlag(runes []rune, end int) bool {
 	letters := 0
 	for n := end - 1; n >= 0 && unicode.Is(unicode.Regional_Indicator, runes[n]); n-- {
 		letters++
 	}
 	return letters%2 == 1 && unicode.Is(unicode.Regional_Indicator, runes[end])
-}
-
-// number shows at most two decimals, without trailing zeros.
-func number(v float64) string {
-	s := strconv.FormatFloat(v, 'f', 2, 64)
-	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	if s == "-0" {
-		return "0"
-	}
-	return s
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
