@@ -22,7 +22,7 @@ const schemaVersion = 38
 
 const gridWidth = 24
 
-// noData is what a panel says where its source failed. It is never 0.
+// noData is the text of a panel whose source failed, which never shows 0.
 const noData = "無資料 (no data)"
 
 // The kinds of panels.
@@ -44,7 +44,7 @@ type panel struct {
 	step              string // the least time between two points
 	max               *float64
 	thresholds        []dashboard.Threshold
-	says              map[string]dashboard.ValueMappingResult
+	says              map[string]dashboard.ValueMappingResult // text and color of a value
 	targets           []target
 }
 
@@ -52,7 +52,7 @@ type panel struct {
 // for the dashboard's choice of jobs and instances.
 type target struct{ expr, legend string }
 
-// section is a row of panels under a headline.
+// section is a row of panels under a title.
 type section struct {
 	title  string
 	panels []panel
@@ -71,7 +71,7 @@ const chosen = `{job=~"$job", instance=~"$instance"}`
 // json makes the dashboard as Grafana imports it.
 func (b board) json() ([]byte, error) {
 	links := []cog.Builder[dashboard.DashboardLink]{
-		// By tag rather than by address, so that it holds below any path and in any folder.
+		// By tag rather than by address, so that it works below any path and in any folder.
 		dashboard.NewDashboardLinkBuilder("awoooi-reporter").Type(dashboard.DashboardLinkTypeDashboards).
 			Tags([]string{Tag}).IncludeVars(true).KeepTime(true).Icon("external link"),
 		dashboard.NewDashboardLinkBuilder("Runbook").Type(dashboard.DashboardLinkTypeLink).
@@ -85,7 +85,7 @@ func (b board) json() ([]byte, error) {
 				Url(url+page.path).TargetBlank(true).Icon("external link"))
 		}
 	}
-	//nolint:staticcheck // The next format of dashboards is not read by Grafana 10 and 11.
+	//nolint:staticcheck // Grafana 10 and 11 do not read the next format of dashboards.
 	d := dashboard.NewDashboardBuilder(b.title).Uid(b.uid).Description(b.help).Tags([]string{Tag, "awoooi", "generated"}).
 		Timezone(b.options.Zone).Time(b.from, "now").Refresh("1m").Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Readonly().Links(links).Annotations(annotations()).
@@ -128,13 +128,13 @@ func variable(name, label, help, query string) cog.Builder[dashboard.VariableMod
 		Multi(true).IncludeAll(true).AllValue(".+").Current(all())
 }
 
-// annotations mark restarts, reloads and sent reports. Each series' value is the moment that it marks, in seconds since 1970.
+// annotations mark restarts, reloads and sent reports. The value of each series is the marked moment, in seconds since 1970.
 func annotations() []cog.Builder[dashboard.AnnotationQuery] {
 	var out []cog.Builder[dashboard.AnnotationQuery]
 	for _, a := range []struct{ name, color, series, only, title string }{
 		{"Restarts", "red", "process_start_time_seconds", " and on (job, instance) awoooi_reporter_build_info{}", "Restart of {{instance}}"},
 		{"Reloads", "blue", "awoooi_reporter_config_last_reload_success_timestamp_seconds", "", "Configuration loaded by {{instance}}"},
-		{"Reports", "green", "awoooi_reporter_report_last_sent_timestamp_seconds", "", "Report {{report}} sent"},
+		{"Reports", "green", "awoooi_reporter_report_last_sent_timestamp_seconds", "", "Report sent by {{instance}}"},
 	} {
 		expr := strings.ReplaceAll("("+a.series+"{} > 0) * 1000"+a.only, "{}", chosen) // Grafana's times are in milliseconds
 		out = append(out, dashboard.NewAnnotationQueryBuilder().Name(a.name).Datasource(datasource()).Enable(true).

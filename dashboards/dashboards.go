@@ -1,4 +1,5 @@
-// Package dashboards turns the configured KPIs into Grafana dashboards and Prometheus rules.
+// Package dashboards makes files for Grafana and Prometheus: the configured KPIs and reports come in, dashboards, rules and their
+// runbook go out.
 package dashboards
 
 import (
@@ -11,21 +12,21 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// The names that other things refer to: links between the dashboards, bookmarks, provisioned folders. They never change.
+// The names to which links between the dashboards, bookmarks and provisioned folders refer. They never change.
 const (
 	KPIUID    = "awoooi-kpi"
 	NoiseUID  = "awoooi-alert-noise"
 	HealthUID = "awoooi-reporter-health"
-	// Tag is on all dashboards, and by it each links to the others.
+	// Tag is on all dashboards; each links to the others by it.
 	Tag = "awoooi-reporter"
 )
 
 // RunbookURL is the page whose headings are the names of the alerts.
 const RunbookURL = "https://github.com/awoooi/awoooi-reporter/blob/main/dashboards/runbook.md"
 
-// Options is what dashboards and rules are made for.
+// Options is the configuration for which dashboards and rules are made.
 type Options struct {
-	// Queries are the configured ones, checked. KPIs of the builtin sets get panels of their own, others a generic pair.
+	// Queries are the configured ones, checked. KPIs of the builtin sets get their own panels, others a figure and a curve.
 	Queries []kpi.Query
 	// Zone is the IANA name of the zone in which times are shown; "" is reporter.DefaultZone, as people read it in the reports.
 	Zone string
@@ -34,12 +35,12 @@ type Options struct {
 	DueAt time.Duration
 	// Excellent and Good are the thresholds of the repair success rate, from 0 to 1; 0 is the default.
 	Excellent, Good float64
-	// ReportGap is the longest time between two reports. Where it is 0 no report is expected, and none is missed.
+	// ReportGap is the longest time between two reports. 0 means that no report is expected, and makes no alert.
 	ReportGap time.Duration
 	// Sections are those of the reports that users wrote, with titles that are texts and without ratios: a row of the KPI
 	// dashboard for each, with a figure and a curve for each line.
 	Sections []reporter.Section
-	// ExternalURL is where people reach the reporter's own pages; "" leaves the links to them out.
+	// ExternalURL is where people reach the reporter's own pages; "" makes no links to them.
 	ExternalURL string
 }
 
@@ -62,12 +63,12 @@ type File struct {
 	Content []byte
 }
 
-// builtin are the rules that every installation has, and the page that they point to.
+// builtin are the rules that do not depend on the configuration, and the page to which they link.
 //
 //go:embed rules/collector.yaml rules/reporter.yaml runbook.md
 var builtin embed.FS
 
-// Files makes the dashboards, the rules and their runbook.
+// Files makes the dashboards, the rules and their runbook. An error names the file that could not be made.
 func Files(o Options) ([]File, error) {
 	o = o.withDefaults()
 	var files []File

@@ -167,7 +167,7 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 		t.Errorf("no link by tag to the other dashboard: %+v", l)
 	}
 	if d.Editable == nil || *d.Editable {
-		t.Error("what is generated can be edited")
+		t.Error("a dashboard that is generated can be edited")
 	}
 	for n, want := range []string{"job", "instance"} {
 		v := d.Templating.List[1+n]
@@ -179,6 +179,9 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 	for _, a := range d.Annotations.List {
 		marks = append(marks, a.Name)
 		checkSelectors(t, a.Name, *a.Expr)
+		if title := *a.TitleFormat; strings.Contains(strings.ReplaceAll(title, "{{instance}}", ""), "{{") {
+			t.Errorf("the title of annotation %s names a label that its series does not have: %s", a.Name, title)
+		}
 	}
 	if got := strings.Join(marks, " "); got != "Restarts Reloads Reports" {
 		t.Errorf("annotations are %q", got)
@@ -227,7 +230,7 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 		}
 	}
 	for _, q := range queriesOf(t, content) {
-		// What is reduced to one figure must be asked for now: the last of a range may be long gone.
+		// A figure must be an instant query: the last sample of a range may be old.
 		if (q.kind == "stat" || q.kind == "bargauge") && !q.instant {
 			t.Errorf("panel %q reduces a range: %s", q.panel, q.expr)
 		}
@@ -235,7 +238,7 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 			checkSelectors(t, q.panel, q.expr)
 		}
 		if strings.Contains(q.expr, "vector(") || strings.Contains(q.expr, "{}") {
-			t.Errorf("panel %q makes up a figure, or is of no job: %s", q.panel, q.expr)
+			t.Errorf("panel %q makes up a figure, or selects any job: %s", q.panel, q.expr)
 		}
 	}
 }

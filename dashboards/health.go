@@ -1,8 +1,12 @@
 package dashboards
 
 import (
+	"fmt"
+
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/units"
+
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 // Health makes the dashboard of the program itself: what it collects, receives, keeps and delivers.
@@ -10,15 +14,15 @@ func Health(o Options) ([]byte, error) {
 	o = o.withDefaults()
 	return board{
 		uid: HealthUID, title: "AWOOOI reporter health", from: "now-24h", options: o,
-		help:     "Collector, webhooks, deliveries, incident journal and process of awoooi-reporter. What has no data is blank, or says so.",
+		help:     "Collector, webhooks, deliveries, incident journal and process of awoooi-reporter. A panel without data is blank or shows that.",
 		sections: []section{overview(), collector(), webhooks(), deliveries(), journal(), process()},
 	}.json()
 }
 
 var (
 	upOrDown = map[string]dashboard.ValueMappingResult{"0": say("down", "red"), "1": say("up", "green")}
-	goodOrNo = map[string]dashboard.ValueMappingResult{"0": say("failed", "red"), "1": say("good", "green")}
-	goesOrNo = map[string]dashboard.ValueMappingResult{"0": say("goes", "green"), "1": say("stopped", "red")}
+	goodOrFailed = map[string]dashboard.ValueMappingResult{"0": say("failed", "red"), "1": say("good", "green")}
+	worksOrStopped = map[string]dashboard.ValueMappingResult{"0": say("works", "green"), "1": say("stopped", "red")}
 )
 
 func overview() section {
@@ -27,9 +31,9 @@ func overview() section {
 			kind: figures, title: title, help: help, unit: unit, width: 4, thresholds: thresholds, targets: []target{{expr, ""}},
 		}
 	}
-	reload := stat("Configuration", "Whether every process took its configuration the last time it was loaded.", units.NoUnit,
+	reload := stat("Configuration", "Whether every process accepted its configuration the last time it was loaded.", units.NoUnit,
 		"min(awoooi_reporter_config_last_reload_successful{})", from("red", 1.0, "green"))
-	reload.says = map[string]dashboard.ValueMappingResult{"0": say("refused", "red"), "1": say("taken", "green")}
+	reload.says = map[string]dashboard.ValueMappingResult{"0": say("refused", "red"), "1": say("accepted", "green")}
 	return section{"Overview", []panel{
 		stat("Sources down", "Sources that answered no query in the last scrape, on any replica.", units.NoUnit,
 			"sum(1 - max by (source, kind) (awoooi_collector_up{}))", from("green", 1.0, "red")),
@@ -43,7 +47,7 @@ func overview() section {
 			"time() - max(awoooi_reporter_delivery_oldest_pending_timestamp_seconds{})"+
 				" or sum(max by (receiver) (awoooi_reporter_deliveries_pending{})) == 0",
 			from("green", 300.0, "yellow", 900.0, "red")),
-		stat("Given up", "Messages that were given up in the last 24 hours. Someone has to pass on what they said.", units.NoUnit,
+		stat("Given up", "Messages that were given up in the last 24 hours. Someone has to pass on what they contain.", units.NoUnit,
 			`round(sum(increase(awoooi_reporter_deliveries_total{job=~"$job", instance=~"$instance", outcome="given_up"}[1d])))`,
 			from("green", 1.0, "red")),
 		stat("Last report", "When a report was last delivered, within the last two days.", units.DateTimeFromNow,
@@ -55,7 +59,7 @@ func overview() section {
 		reload,
 		stat("Processes", "Processes that are scraped.", units.NoUnit, "count(awoooi_reporter_build_info{})", nil),
 		{
-			kind: figures, title: "Version", help: "What runs, and how many of it.", unit: units.NoUnit, width: 4,
+			kind: figures, title: "Version", help: "The versions that run, and how many processes of each.", unit: units.NoUnit, width: 4,
 			targets: []target{{"count by (version) (awoooi_reporter_build_info{})", "{{version}}"}},
 		},
 	}}
@@ -69,8 +73,8 @@ func collector() section {
 			targets: []target{{"max by (source, kind) (awoooi_collector_up{})", "{{source}} ({{kind}})"}},
 		},
 		{
-			kind: states, title: "Queries", help: "Whether the query gave its figures. The log says why it did not.", width: 12,
-			says: goodOrNo, thresholds: from("red", 1.0, "green"),
+			kind: states, title: "Queries", help: "Whether the query gave its figures. The log has the cause if it did not.", width: 12,
+			says: goodOrFailed, thresholds: from("red", 1.0, "green"),
 			targets: []target{{"max by (source, query) (awoooi_collector_query_success{})", "{{source}} {{query}}"}},
 		},
 		{
@@ -95,7 +99,7 @@ func collector() section {
 		},
 		{
 			kind: lines, title: "Clock skew", unit: units.Seconds, width: 6,
-			help: "The collector's clock less Prometheus' at the scrape. The windows of the figures end by the collector's.",
+			help: "The collector's clock less Prometheus' clock at the scrape. The windows of the figures end at the collector's time.",
 			targets: []target{{
 				"max by (instance) (awoooi_collector_window_end_timestamp_seconds{} - timestamp(awoooi_collector_window_end_timestamp_seconds{}))",
 				"{{instance}}",
@@ -112,7 +116,7 @@ func collector() section {
 func webhooks() section {
 	return section{"Webhooks", []panel{
 		{
-			kind: lines, title: "Webhooks", help: "By the status they were answered with. Alertmanager tries again after a 5xx only.",
+			kind: lines, title: "Webhooks", help: "Webhooks a second, by the status of the answer. Alertmanager retries after a 5xx only.",
 			unit: units.RequestsPerSecond, width: 8,
 			targets: []target{{"sum by (code) (rate(awoooi_reporter_webhooks_total{}[$__rate_interval]))", "{{code}}"}},
 		},
@@ -122,7 +126,7 @@ func webhooks() section {
 		},
 		{
 			kind: lines, title: "Time to answer", unit: units.Seconds, width: 8,
-			help: "How long webhooks waited until their alerts were on the disk.",
+			help: "How long webhooks waited until their alerts were stored.",
 			targets: []target{
 				{"histogram_quantile(0.5, sum by (le) (rate(awoooi_reporter_webhook_duration_seconds_bucket{}[$__rate_interval])))", "p50"},
 				{"histogram_quantile(0.99, sum by (le) (rate(awoooi_reporter_webhook_duration_seconds_bucket{}[$__rate_interval])))", "p99"},
@@ -144,20 +148,20 @@ func deliveries() section {
 			targets:    []target{{"time() - max(awoooi_reporter_delivery_oldest_pending_timestamp_seconds{})", "age"}},
 		},
 		{
-			kind: states, title: "Receivers", help: "Whether a receiver is stopped, because it refuses everything.", width: 8,
-			says: goesOrNo, thresholds: from("green", 1.0, "red"),
+			kind: states, title: "Receivers", help: "Whether a receiver is suspended, because it refuses everything.", width: 8,
+			says: worksOrStopped, thresholds: from("green", 1.0, "red"),
 			targets: []target{{"max by (receiver) (awoooi_reporter_receiver_stopped{})", "{{receiver}}"}},
 		},
 		{
 			kind: columns, title: "Sends", unit: units.NoUnit, width: 12,
-			help: "Sends of single parts, by outcome. \"ambiguous\" may have arrived twice; \"format\" is a text that Telegram could " +
-				"not read, which is a defect of this program or of a template.",
+			help: fmt.Sprintf("Sends of single parts, by outcome. %q may have arrived twice; %q is a text that Telegram could not parse, "+
+				"which is a defect of this program or of a template.", reporter.VerdictUnknown, reporter.VerdictMarkup),
 			targets: []target{{
 				"sum by (receiver, outcome) (increase(awoooi_reporter_sends_total{}[$__rate_interval]))", "{{receiver}} {{outcome}}",
 			}},
 		},
 		{
-			kind: columns, title: "Ended", help: "Messages that arrived or were given up, by kind.", unit: units.NoUnit, width: 12,
+			kind: columns, title: "Ended", help: "Messages that were sent or given up, by kind.", unit: units.NoUnit, width: 12,
 			targets: []target{{
 				"sum by (kind, outcome) (increase(awoooi_reporter_deliveries_total{}[$__rate_interval]))", "{{kind}} {{outcome}}",
 			}},
@@ -169,7 +173,7 @@ func journal() section {
 	return section{"Incident journal", []panel{
 		{
 			kind: columns, title: "Incidents closed", unit: units.NoUnit, width: 8,
-			help:    "By reason: resolved by Alertmanager, reconciled as Alertmanager no longer knew of it, or expired.",
+			help:    "By reason: resolved by Alertmanager, reconciled because no Alertmanager had the alerts any more, or expired.",
 			targets: []target{{"sum by (reason) (increase(awoooi_reporter_incidents_closed_total{}[$__rate_interval]))", "{{reason}}"}},
 		},
 		{
@@ -184,7 +188,7 @@ func journal() section {
 	}}
 }
 
-// process is of the program's own processes: Go's metrics have the same names everywhere.
+// process shows the program's own processes only, because Go's metrics have the same names in every program.
 func process() section {
 	const ours = " and on (job, instance) awoooi_reporter_build_info{}"
 	return section{"Process", []panel{

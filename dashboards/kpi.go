@@ -38,7 +38,7 @@ const (
 	toAcknowledge = "awoooi_incident_acknowledgement_seconds"
 	acknowledged  = "awoooi_incidents_acknowledged"
 	neverAcked    = "awoooi_incidents_never_acknowledged"
-	everAcked     = "awoooi_incidents_acknowledged_ever" // without a panel: reports ask it whether to speak of acknowledgements
+	everAcked     = "awoooi_incidents_acknowledged_ever" // without a panel: reports show acknowledgements only if it is above 0
 )
 
 var wellKnown = []string{
@@ -59,11 +59,11 @@ const (
 // one as a figure of now and a curve.
 func KPI(o Options) ([]byte, error) {
 	o = o.withDefaults()
-	k := kpis{due: o.DueAt, metrics: map[string]kpi.Metric{}}
+	k := newKPIs(o.Queries)
+	k.due = o.DueAt
 	var own []kpi.Metric
 	for _, q := range o.Queries {
 		for _, m := range q.Metrics {
-			k.metrics[m.Name] = m
 			if !slices.Contains(wellKnown, m.Name) && !strings.HasPrefix(m.Name, noisePrefix) {
 				own = append(own, m)
 			}
@@ -81,7 +81,7 @@ func KPI(o Options) ([]byte, error) {
 		section{"KPIs of your own", k.own(own)})
 	return board{
 		uid: KPIUID, title: "AWOOOI KPIs", from: "now-30d", options: o,
-		help:     "The figures of the daily report, from the same series. What has no data is blank, or says so; 0 is 0.",
+		help:     "The figures of the daily report, from the same series. A panel without data is blank or shows that; 0 is a real 0.",
 		sections: slices.DeleteFunc(sections, func(s section) bool { return len(s.panels) == 0 }),
 	}.json()
 }
@@ -90,6 +90,16 @@ func KPI(o Options) ([]byte, error) {
 type kpis struct {
 	due     time.Duration
 	metrics map[string]kpi.Metric
+}
+
+func newKPIs(queries []kpi.Query) kpis {
+	k := kpis{metrics: map[string]kpi.Metric{}}
+	for _, q := range queries {
+		for _, m := range q.Metrics {
+			k.metrics[m.Name] = m
+		}
+	}
+	return k
 }
 
 func (k kpis) has(names ...string) bool {
@@ -101,7 +111,7 @@ func (k kpis) has(names ...string) bool {
 	return true
 }
 
-// by is the metric with its own labels, once, however many replicas expose it.
+// by is the expression of the metric by its own labels: one series of each, however many replicas expose it.
 func (k kpis) by(name, modifier string) string {
 	labels := legendLabels(k.metrics[name])
 	if len(labels) == 0 {
@@ -110,7 +120,7 @@ func (k kpis) by(name, modifier string) string {
 	return fmt.Sprintf("max by (%s) (%s{}%s)", strings.Join(labels, ", "), name, modifier)
 }
 
-// total is the sum over the metric's own labels.
+// total is the expression of the sum over the metric's own labels.
 func (k kpis) total(name, modifier string) string {
 	if len(k.metrics[name].Labels) == 0 {
 		return k.by(name, modifier)
@@ -118,7 +128,7 @@ func (k kpis) total(name, modifier string) string {
 	return "sum(" + k.by(name, modifier) + ")"
 }
 
-// ratio is a part of a whole, and nothing where the whole is 0.
+// ratio is the expression of a part of a whole, which gives no series if the whole is 0.
 func (k kpis) ratio(part string, whole ...string) string {
 	sum := make([]string, len(whole))
 	for n, w := range whole {
@@ -141,12 +151,12 @@ func (k kpis) dailyTotal(name string) string {
 	return k.daily(func(modifier string) string { return k.total(name, modifier) })
 }
 
-// change is what has come or gone since the same time of the day before; nothing where either is not known.
+// change is the expression of the difference to the same time of the day before; it gives no series if one of the two has no data.
 func (k kpis) change(name string) string {
 	return k.total(name, "") + " - " + k.total(name, " offset 1d")
 }
 
-// now are the figures of now by row.
+// now are the panels of the current figures, by row.
 func (k kpis) now(o Options) map[string][]panel {
 	out := map[string][]panel{}
 	add := func(row string, p panel, needs ...string) {
@@ -284,8 +294,8 @@ func (k kpis) overTime(o Options) []panel {
 	return out
 }
 
-// ofReport is the row of a report's section. Figures of the configured KPIs follow the dashboard's choice of jobs; what else an
-// expression selects may be of any job.
+// ofReport is the row of a report's section. Figures of the configured KPIs follow the dashboard's choice of jobs; other series
+// of the expression may be of any job.
 func (k kpis) ofReport(s reporter.Section) section {
 	out := section{title: s.Title.Text}
 	for _, l := range s.Lines {
@@ -317,7 +327,7 @@ func (k kpis) ofReport(s reporter.Section) section {
 // autoLegend lets Grafana name series by the labels in which they differ.
 const autoLegend = "__auto"
 
-// ofTarget colours what is as it should be green, and all else red.
+// ofTarget colours values that meet the target green, and others red.
 func ofTarget(t reporter.Target) []dashboard.Threshold {
 	above := math.Nextafter(t.Value, math.Inf(1)) // a step counts from its value on
 	switch t.Op {
@@ -348,7 +358,7 @@ func unitOfFormat(f reporter.Format) string {
 	return units.NoUnit
 }
 
-// own are a figure and a curve for each KPI that this package does not know.
+// own are a figure and a curve for each KPI that is not of a builtin set.
 func (k kpis) own(metrics []kpi.Metric) []panel {
 	var out []panel
 	for _, m := range metrics {
@@ -368,7 +378,7 @@ func (k kpis) own(metrics []kpi.Metric) []panel {
 	return out
 }
 
-// legendLabels are a metric's labels as Prometheus stores them: those that a scrape sets itself are moved out of the way.
+// legendLabels are a metric's labels as Prometheus stores them: those that a scrape sets itself get the prefix exported_.
 func legendLabels(m kpi.Metric) []string {
 	out := slices.Clone(m.Labels)
 	for n, l := range out {
@@ -390,7 +400,7 @@ func legendOf(m kpi.Metric) string {
 
 func isTimestamp(m kpi.Metric) bool { return strings.HasSuffix(m.Name, "_timestamp_seconds") }
 
-// unitOf takes the unit from the metric's name, where it follows https://prometheus.io/docs/practices/naming/.
+// unitOf derives the unit from the metric's name, if that follows https://prometheus.io/docs/practices/naming/.
 func unitOf(m kpi.Metric) string {
 	switch {
 	case isTimestamp(m):

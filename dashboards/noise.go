@@ -4,22 +4,15 @@ import (
 	"slices"
 
 	"github.com/grafana/grafana-foundation-sdk/go/units"
-
-	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
 
 // noisePrefix begins the names of the metrics of the review of alert noise.
 const noisePrefix = "awoooi_alert_noise_"
 
-// Noise makes the dashboard of the review of alert noise, of the gauges of the set reporter.
+// Noise makes the dashboard of the review of alert noise from the gauges of the set reporter.
 func Noise(o Options) ([]byte, error) {
 	o = o.withDefaults()
-	k := kpis{metrics: map[string]kpi.Metric{}}
-	for _, q := range o.Queries {
-		for _, m := range q.Metrics {
-			k.metrics[m.Name] = m
-		}
-	}
+	k := newKPIs(o.Queries)
 	var now, names, over []panel
 	add := func(to *[]panel, name string, p panel) {
 		if !k.has(name) {
@@ -57,7 +50,7 @@ func Noise(o Options) ([]byte, error) {
 	add(&over, chronic, panel{kind: lines, title: "Chronic alerts", unit: units.NoUnit, width: 24})
 	return board{
 		uid: NoiseUID, title: "AWOOOI alert noise", from: "now-30d", options: o,
-		help: "Which alerts fire too often, too briefly or all the time, in the 7 days before each moment: the review of the weekly report.",
+		help: "Which alerts fire too often, too briefly or all the time, in the trailing 7 days: the review of the weekly report.",
 		sections: slices.DeleteFunc([]section{
 			{"The last 7 days", now}, {"By alert name", names}, {"Over time", over},
 		}, func(s section) bool { return len(s.panels) == 0 }),

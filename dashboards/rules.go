@@ -11,7 +11,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
 
-// reportGrace is how long after its due time a report may be on its way.
+// reportGrace is how long after its due time a report may still be retried.
 const reportGrace = time.Hour
 
 // ruleFile, ruleGroup and rule are Prometheus' rule file:
@@ -34,8 +34,8 @@ type rule struct {
 	Annotations map[string]string `yaml:"annotations,omitempty"`
 }
 
-// ConfiguredRules makes the rules that depend on the configuration: ratios of the KPIs that are there, an alert for
-// queries that are configured but not collected, and one for a report that did not come.
+// ConfiguredRules makes the rules that depend on the configuration: ratios of the configured KPIs, an alert for configured
+// queries that are not collected, and one for a report that was not sent.
 func ConfiguredRules(o Options) ([]byte, error) {
 	o = o.withDefaults()
 	var f ruleFile
@@ -62,15 +62,10 @@ func ConfiguredRules(o Options) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// recordings are the ratios of the builtin KPIs, each once whatever replicas there are. A ratio whose whole is 0, or of
+// recordings are the ratios of the builtin KPIs, each one series however many replicas there are. A ratio whose whole is 0, or of
 // which a part has no data, has no series, rather than NaN or 0.
 func recordings(queries []kpi.Query) []rule {
-	k := kpis{metrics: map[string]kpi.Metric{}}
-	for _, q := range queries {
-		for _, m := range q.Metrics {
-			k.metrics[m.Name] = m
-		}
-	}
+	k := newKPIs(queries)
 	var out []rule
 	add := func(record, expr string, needs ...string) {
 		if k.has(needs...) {
@@ -84,8 +79,8 @@ func recordings(queries []kpi.Query) []rule {
 	return out
 }
 
-// notCollected fires for each configured query that no running collector knows: it runs on an older configuration.
-// Where there is no collector at all, AwoooiCollectorAbsent says so once.
+// notCollected fires for each configured query that no running collector has, as with an older configuration. If there is no
+// collector at all, AwoooiCollectorAbsent fires instead.
 func notCollected(queries []kpi.Query) rule {
 	absent := make([]string, len(queries))
 	for n, q := range queries {
@@ -98,8 +93,8 @@ func notCollected(queries []kpi.Query) rule {
 			"15 minutes. Its KPIs have no data.")
 }
 
-// reportMissed fires where no report has been delivered for longer than the longest time between two of them. A process
-// forgets at a restart what it sent; the series of the ones before it do not.
+// reportMissed fires if no report has been delivered for longer than the longest time between two of them. The metric is 0 after
+// a restart, so that the series of earlier processes are read too.
 func reportMissed(gap time.Duration) rule {
 	const sent = "awoooi_reporter_report_last_sent_timestamp_seconds"
 	late := gap + reportGrace

@@ -190,6 +190,39 @@ func TestEveryAlertHasItsChapterOfTheRunbook(t *testing.T) {
 	}
 }
 
+var word = regexp.MustCompile("`([a-z_]+)`")
+
+// The runbook explains outcomes by the names that the metrics have.
+func TestRunbookNamesOutcomesOfTheProgram(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[string][]string{}
+	for _, l := range programSeries(t) {
+		name := l.Get("__name__")
+		outcomes[name] = append(outcomes[name], l.Get("outcome"))
+	}
+	for _, tc := range []struct{ chapter, part, metric string }{
+		{"AwoooiDeliveriesStuck", "**How to look.**", "awoooi_reporter_sends_total"},
+		{"AwoooiChatsNotReceived", "**What to do.**", "awoooi_reporter_chat_polls_total"},
+	} {
+		_, text, _ := strings.Cut(string(b), "\n### "+tc.chapter+"\n")
+		_, text, _ = strings.Cut(text, tc.part)
+		text, _, _ = strings.Cut(text, "\n\n")
+		named := word.FindAllStringSubmatch(text, -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no outcome", tc.chapter)
+		}
+		for _, m := range named {
+			if !slices.Contains(outcomes[tc.metric], m[1]) {
+				t.Errorf("%s names the outcome %s, which %s does not have", tc.chapter, m[1], tc.metric)
+			}
+		}
+	}
+}
+
 // A real Alertmanager runs the example, and says where it would send each alert.
 func TestAlertsAboutTheReporterDoNotGoThroughTheReporter(t *testing.T) {
 	t.Parallel()
