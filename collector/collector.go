@@ -26,7 +26,7 @@ var sets embed.FS
 // SetReporter is the KPI set that is loaded wherever the reporter runs.
 const SetReporter = "reporter"
 
-// Builtin returns the KPI set of that name that the program brings along: "awoooi", "journal" or SetReporter.
+// Builtin returns the builtin KPI set of that name: "awoooi", "journal" or SetReporter. It is an error if there is none.
 func Builtin(name string) (kpi.Set, error) {
 	b, err := sets.ReadFile("sets/" + name + ".yaml")
 	if err != nil {
@@ -39,19 +39,19 @@ func Builtin(name string) (kpi.Set, error) {
 	return set, err
 }
 
-// Config is what a collector asks, and how.
+// Config is the sources and queries of a collector, and its time limits.
 type Config struct {
 	Sources       []NamedSource
-	Queries       []kpi.Query   // checked, with their defaults
-	TTL           time.Duration // good results younger than this are served again; 0 is off
-	TimeoutOffset time.Duration // taken off the scraper's timeout
-	ScrapeTimeout time.Duration // of a scraper that states none
-	// Beside says that the process is no collector, and has KPIs of its own only. Then what says that there is a collector, and
-	// what it is configured to give, is left out.
-	Beside bool
+	Queries       []kpi.Query   // validated, with their defaults
+	TTL           time.Duration // successful results younger than this are served again; 0 disables the cache
+	TimeoutOffset time.Duration // subtracted from the scraper's timeout
+	ScrapeTimeout time.Duration // for a scraper that sends no timeout
+	// ReporterOnly means that the process runs the reporter role only, with the KPIs of the set SetReporter. The metrics by which
+	// rules and reports recognise a collector, and the KPIs that it is configured to give, are left out.
+	ReporterOnly bool
 }
 
-// Collector answers scrapes. Scrapes that come while one is running share its result.
+// Collector answers scrapes. Scrapes that start while a run is under way share its result.
 type Collector struct {
 	log *slog.Logger
 	now func() time.Time
@@ -60,15 +60,15 @@ type Collector struct {
 	current *generation
 	running *flight
 	known   map[queryKey]memory
-	last    *snapshot // of the last whole run; nil before the first one, and after a reload
+	last    *snapshot // of the last complete run; nil before the first one, and after a reload
 }
 
 type queryKey struct{ source, query string }
 
-// memory is what is known of a query beyond one scrape.
+// memory is the state of a query between scrapes.
 type memory struct {
 	lastSuccess time.Time
-	fault       string // the last one that was logged; "" while all is well
+	fault       string // the last error that was logged; "" after a success
 }
 
 // flight is one run that any number of scrapes wait for. It is cancelled when no scrape waits for it any more.
@@ -76,12 +76,12 @@ type flight struct {
 	run     *run
 	ends    time.Time // its deadline
 	done    chan struct{}
-	snap    *snapshot // once done
+	snap    *snapshot // set before done is closed
 	waiting int
-	cancel  context.CancelCauseFunc // with why the last one left
+	cancel  context.CancelCauseFunc // called with the reason why the last scrape left
 }
 
-// New makes a collector; it owns the sources.
+// New makes a collector, which closes the sources. now may be nil for time.Now.
 func New(cfg Config, log *slog.Logger, now func() time.Time) *Collector {
 	if now == nil {
 		now = time.Now
@@ -89,12 +89,12 @@ func New(cfg Config, log *slog.Logger, now func() time.Time) *Collector {
 	return &Collector{log: log, now: now, current: newGeneration(cfg), known: map[queryKey]memory{}}
 }
 
-// Reload replaces sources and queries at once. A run under way ends on the old sources, which are closed after it.
+// Reload replaces sources and queries. A run that is under way ends on the old sources, which are closed after it.
 func (c *Collector) Reload(cfg Config) {
 	c.mu.Lock()
 	old := c.current
 	c.current = newGeneration(cfg)
-	c.running = nil // the next scrape starts a run of its own
+	c.running = nil // the next scrape starts a new run
 	kept := map[queryKey]memory{}
 	for _, q := range cfg.Queries {
 		if m, ok := c.known[queryKey{q.Source, q.Name}]; ok {
@@ -107,20 +107,19 @@ func (c *Collector) Reload(cfg Config) {
 	old.retire()
 }
 
-// Close closes the sources, after a run that is under way.
+// Close closes the sources, after the run that is under way.
 func (c *Collector) Close() {
 	c.mu.Lock()
 	g := c.current
 	c.mu.Unlock()
-	g.retire() // outside the lock, because a pool may take its time to close
+	g.retire() // outside the lock, because closing a pool may take long
 }
 
-// longestRun bounds a run whose scraper states a very long timeout.
+// longestRun bounds a run whose scraper sends a very long timeout.
 const longestRun = 5 * time.Minute
 
-// scrape returns the snapshot of a run that began after the call, or that others were waiting for at that time already.
-// A scrape whose deadline passes first gets what has been answered by then, and the run goes on for those who still
-// wait; one that hung up gets an error.
+// scrape returns the snapshot of a new run, or of the one that other scrapes are waiting for. A scrape whose deadline passes first
+// gets the answers that have arrived, and the run continues for the other scrapes; a scraper that disconnected gets an error.
 func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 	c.mu.Lock()
 	f := c.running
@@ -130,14 +129,14 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 			c.mu.Unlock()
 			return nil, errors.New("the collector is closed")
 		}
-		// The run is no scraper's own: it lives as long as anybody waits for it.
+		// The run belongs to no single scrape: it lives as long as at least one waits for it.
 		shared, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 		limit := runTime(ctx, g.cfg.ScrapeTimeout)
 		f = &flight{
 			run: newRun(g, c.now().UTC().Truncate(time.Microsecond)), ends: time.Now().Add(limit), done: make(chan struct{}), cancel: cancel,
 		}
 		c.running = f
-		go c.fly(shared, f, limit)
+		go c.execute(shared, f, limit)
 	}
 	f.waiting++
 	c.mu.Unlock()
@@ -162,7 +161,7 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 		return f.snap, nil
 	}
 	if last {
-		// The run ends now, cancelled by us. Sources that respect it get a moment to say what they have.
+		// The run was cancelled above. Sources that respect that get a moment to give their answers.
 		select {
 		case <-f.done:
 			return f.snap, nil
@@ -179,9 +178,8 @@ func (c *Collector) scrape(ctx context.Context) (*snapshot, error) {
 	return snap, nil
 }
 
-// runTime is how long a run may take that a scrape under ctx starts. Its sources know by it when the scraper leaves.
-// Scrapes that join later share its end, so that overlapping scrapes cannot keep one run, and its ageing window, alive for
-// ever.
+// runTime is how long a run may take that is started by a scrape under ctx, so that its sources have the scraper's deadline.
+// Scrapes that join later do not prolong it: otherwise overlapping scrapes could keep one run, with an ageing window, for ever.
 func runTime(ctx context.Context, usual time.Duration) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return min(time.Until(deadline), longestRun)
@@ -189,14 +187,15 @@ func runTime(ctx context.Context, usual time.Duration) time.Duration {
 	return usual
 }
 
-// endsEarly says whether the flight leaves its queries much less time than a scrape under ctx would give them, as when
-// the scraper that it was started for has a short timeout.
+// endsEarly reports whether the flight has much less time left than a scrape under ctx, as when the scraper that started it has a
+// short timeout.
 func (f *flight) endsEarly(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && time.Until(f.ends) < time.Until(deadline)/3
 }
 
-func (c *Collector) fly(ctx context.Context, f *flight, limit time.Duration) {
+// execute runs a flight and publishes its snapshot.
+func (c *Collector) execute(ctx context.Context, f *flight, limit time.Duration) {
 	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	snap := f.run.do(ctx)
@@ -214,8 +213,8 @@ func (c *Collector) fly(ctx context.Context, f *flight, limit time.Duration) {
 	close(f.done)
 }
 
-// remember notes successes, and logs each fault once when it comes, changes or goes. A run that was cut short because
-// its scrapers left says nothing of the sources.
+// remember stores the successes, and logs an error once when it appears, changes or ends. The errors of a run that was cancelled
+// because its scrapers disconnected are not those of the sources.
 func (c *Collector) remember(snap *snapshot, cut error) {
 	for n := range snap.queries {
 		q := &snap.queries[n]
@@ -227,7 +226,7 @@ func (c *Collector) remember(snap *snapshot, cut error) {
 				c.log.Info("query works again", "source_name", q.source, "query", q.name)
 			}
 			m = memory{lastSuccess: latest(m.lastSuccess, q.at)}
-		case errors.Is(cut, context.Canceled): // the scrapers hung up; a deadline is another matter
+		case errors.Is(cut, context.Canceled): // the scrapers disconnected; a deadline is context.DeadlineExceeded
 		case m.fault != q.err.Error():
 			m.fault = q.err.Error()
 			c.log.Error("query failed", "source_name", q.source, "query", q.name, "err", q.err)
@@ -237,7 +236,7 @@ func (c *Collector) remember(snap *snapshot, cut error) {
 	}
 }
 
-// recall fills in the last successes of a snapshot that is not the whole run's.
+// recall sets the last successes in a snapshot that was taken before its run ended.
 func (c *Collector) recall(snap *snapshot) {
 	for n := range snap.queries {
 		q := &snap.queries[n]
@@ -255,7 +254,7 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// deadline is when an answer must be ready for a scraper that gives up at its own timeout.
+// deadline is the time that is left to answer before the scraper gives up.
 func (c *Collector) deadline(r *http.Request) time.Duration {
 	c.mu.Lock()
 	cfg := c.current.cfg
@@ -268,21 +267,21 @@ func (c *Collector) deadline(r *http.Request) time.Duration {
 	if d > 2*cfg.TimeoutOffset {
 		return d - cfg.TimeoutOffset
 	}
-	return d / 2 // an offset that leaves no time would fail every query
+	return d / 2 // subtracting the offset would leave too little time for any query
 }
 
-// Handler serves /metrics: the KPIs, the collector's own metrics, and what process gathers. It answers 200 whatever
-// becomes of the sources.
+// Handler serves /metrics: the KPIs, the collector's own metrics, and those of process. It answers 200 even if every source
+// fails.
 func (c *Collector) Handler(process prometheus.Gatherer) http.Handler {
 	return compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), c.deadline(r))
 		defer cancel()
-		metricsHandler(prometheus.Gatherers{c.Gatherer(ctx), beside(process)}).ServeHTTP(w, r)
+		metricsHandler(prometheus.Gatherers{c.Gatherer(ctx), prefetched(process)}).ServeHTTP(w, r)
 	}))
 }
 
-// beside gathers at once, so that it takes no time of its own after the sources have answered.
-func beside(g prometheus.Gatherer) prometheus.Gatherer {
+// prefetched starts to gather at once, concurrently with the sources.
+func prefetched(g prometheus.Gatherer) prometheus.Gatherer {
 	var families []*dto.MetricFamily
 	var err error
 	done := make(chan struct{})
@@ -301,11 +300,11 @@ func ProcessHandler(process prometheus.Gatherer) http.Handler {
 	return compressed(metricsHandler(process))
 }
 
-// compressed compresses answers for those who accept it. promhttp would do so as small as it can, which takes more time than
-// all else that is done with the samples.
+// compressed compresses answers for clients that accept it. promhttp's own compression uses a slow level, which takes more time
+// than the rest of the handler.
 func compressed(h http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.CompressionLevel(gzip.BestSpeed), gzhttp.ContentTypeFilter(gzhttp.CompressAllContentTypeFilter))
-	if err != nil { // one of the options is unknown
+	if err != nil { // only for invalid options
 		return h
 	}
 	return wrap(h)
@@ -313,24 +312,24 @@ func compressed(h http.Handler) http.Handler {
 
 func metricsHandler(g prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(g, promhttp.HandlerOpts{
-		// A metric that cannot be gathered costs itself only.
+		// A metric that cannot be gathered does not affect the others.
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true,
 		DisableCompression: true, // compressed does that
 	})
 }
 
-// Verify asks every source once, as a scrape does; what came of it is in Outcomes and in the log.
+// Verify reads every source once, as a scrape does. The results are in Outcomes and in the log.
 func (c *Collector) Verify(ctx context.Context) {
 	c.mu.Lock()
 	limit := c.current.cfg.ScrapeTimeout
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	_, _ = c.scrape(ctx) // it fails when ctx or the collector ends
+	_, _ = c.scrape(ctx) // fails only if ctx or the collector ends
 }
 
-// Gatherer gathers one scrape under ctx. A scrape whose deadline passes gives what had been answered by then; one that
-// is cancelled gives an error.
+// Gatherer gathers one scrape under ctx. A scrape whose deadline passes gives the answers that have arrived; one that is
+// cancelled gives an error.
 func (c *Collector) Gatherer(ctx context.Context) prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		snap, err := c.scrape(ctx)

@@ -114,7 +114,7 @@ func scrape(t *testing.T, c *collector.Collector, header ...string) string {
 	return regexp.MustCompile(`(?m)^(awoooi_collector_scrape_duration_seconds) .*$`).ReplaceAllString(w.Body.String(), "$1 0.1")
 }
 
-// Every fault of a query's rows costs that query and no other, is named in the log, and shows in the self-metrics.
+// Every fault of a query's rows fails only that query, is named in the log, and is visible in the self-metrics.
 func TestExpositionOfGoodAndBadQueries(t *testing.T) {
 	t.Parallel()
 	src := &fixed{rows: map[string]collector.Rows{}, errs: map[string]error{}}
@@ -284,8 +284,8 @@ func TestConcurrentScrapesShareOneRun(t *testing.T) {
 	})
 }
 
-// One scraper that hangs up does not cancel the run of the others; when all have left, the run is cancelled.
-func TestHangUpCancelsOnlyWhenNobodyWaits(t *testing.T) {
+// One scraper that disconnects does not cancel the run of the others; when all have disconnected, the run is cancelled.
+func TestDisconnectCancelsOnlyTheLastScrape(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cancelled := make(chan struct{})
@@ -310,12 +310,12 @@ func TestHangUpCancelsOnlyWhenNobodyWaits(t *testing.T) {
 		<-cancelled
 		wg.Wait()
 		if logs.Len() > 0 {
-			t.Errorf("a hang-up is logged as a fault of the source: %s", &logs)
+			t.Errorf("a disconnected scraper is logged as a fault of the source: %s", &logs)
 		}
 	})
 }
 
-// A source that does not respect its deadline costs its own figures, in the scraper's time.
+// A source that ignores its deadline loses only its own figures, and the answer is in the scraper's time.
 func TestScrapeEndsUnderTheScrapersDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -323,20 +323,20 @@ func TestScrapeEndsUnderTheScrapersDeadline(t *testing.T) {
 			header string
 			most   time.Duration
 		}{
-			"stated":                    {"3", 3 * time.Second},
-			"with fractions":            {"0.6", 600 * time.Millisecond},
-			"not stated":                {"", 10500 * time.Millisecond},
-			"nonsense":                  {"soon", 10500 * time.Millisecond},
-			"not a number":              {"NaN", 10500 * time.Millisecond},
-			"heeded by the source late": {"5", 5 * time.Second},
+			"stated":         {"3", 3 * time.Second},
+			"with fractions": {"0.6", 600 * time.Millisecond},
+			"not stated":     {"", 10500 * time.Millisecond},
+			"nonsense":       {"soon", 10500 * time.Millisecond},
+			"not a number":   {"NaN", 10500 * time.Millisecond},
+			"long":           {"5", 5 * time.Second},
 		} {
 			release := make(chan struct{})
-			deaf := &fixed{block: func(context.Context) { <-release }}
+			silent := &fixed{block: func(context.Context) { <-release }}
 			good := &fixed{rows: map[string]collector.Rows{"good": table("c n", []any{"a", int64(3)})}}
 			var logs bytes.Buffer
 			c := newCollector(t, collector.Config{
-				Sources: append(named(good), collector.NamedSource{Name: "deaf", Kind: kpi.KindHTTP, Source: deaf}),
-				Queries: []kpi.Query{query("good"), query("lost", func(q *kpi.Query) { q.Source = "deaf" })},
+				Sources: append(named(good), collector.NamedSource{Name: "silent", Kind: kpi.KindHTTP, Source: silent}),
+				Queries: []kpi.Query{query("good"), query("lost", func(q *kpi.Query) { q.Source = "silent" })},
 			}, &logs, time.Now)
 			start := time.Now()
 			text := scrape(t, c, "X-Prometheus-Scrape-Timeout-Seconds", tc.header)
@@ -344,7 +344,7 @@ func TestScrapeEndsUnderTheScrapersDeadline(t *testing.T) {
 				t.Errorf("%s: the scrape took %v", name, took)
 			}
 			for _, want := range []string{
-				`acme_good{c="a"} 3`, `awoooi_collector_query_success{query="lost",source="deaf"} 0`, `awoooi_collector_up{kind="http",source="deaf"} 0`,
+				`acme_good{c="a"} 3`, `awoooi_collector_query_success{query="lost",source="silent"} 0`, `awoooi_collector_up{kind="http",source="silent"} 0`,
 			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%s: the scrape does not say %s:\n%s", name, want, text)
@@ -359,7 +359,7 @@ func TestScrapeEndsUnderTheScrapersDeadline(t *testing.T) {
 	})
 }
 
-// The scraper that leaves first, at its own deadline, still gets what the healthy sources gave, and the other goes on.
+// The scraper whose deadline passes first gets the answers of the healthy sources, and the other one waits on.
 func TestEachScraperLeavesAtItsOwnDeadlineWithWhatIsThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -396,16 +396,16 @@ func TestEachScraperLeavesAtItsOwnDeadlineWithWhatIsThere(t *testing.T) {
 	})
 }
 
-// Scrapers that always overlap on a deaf source must not keep one run, and its ageing figures, alive.
+// Scrapers that always overlap on a source that never answers must not keep one run, with an ageing window, alive.
 func TestOverlappingScrapesDoNotProlongARun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		deaf := &fixed{block: func(context.Context) { <-release }}
+		silent := &fixed{block: func(context.Context) { <-release }}
 		good := &fixed{rows: map[string]collector.Rows{"good": table("c n", []any{"a", int64(3)})}}
 		c := newCollector(t, collector.Config{
-			Sources: append(named(good), collector.NamedSource{Name: "deaf", Kind: kpi.KindHTTP, Source: deaf}),
-			Queries: []kpi.Query{query("good"), query("lost", func(q *kpi.Query) { q.Source = "deaf" })},
+			Sources: append(named(good), collector.NamedSource{Name: "silent", Kind: kpi.KindHTTP, Source: silent}),
+			Queries: []kpi.Query{query("good"), query("lost", func(q *kpi.Query) { q.Source = "silent" })},
 		}, io.Discard, time.Now)
 		var wg sync.WaitGroup
 		for range 30 { // two a run, each coming before the one before has left
@@ -421,16 +421,16 @@ func TestOverlappingScrapesDoNotProlongARun(t *testing.T) {
 		if n := good.reads.Load(); n < 10 {
 			t.Errorf("the healthy source was read %d times in 150 s", n)
 		}
-		if n := deaf.reads.Load(); n != 4 {
-			t.Errorf("%d reads of the deaf source are left behind, want no more than 4", n)
+		if n := silent.reads.Load(); n != 4 {
+			t.Errorf("%d reads of the silent source are left behind, want no more than 4", n)
 		}
 		c.Close()
-		if good.closed.Load() != 0 || deaf.closed.Load() != 0 {
+		if good.closed.Load() != 0 || silent.closed.Load() != 0 {
 			t.Error("sources are closed under a read")
 		}
 		close(release)
 		synctest.Wait()
-		if good.closed.Load() != 1 || deaf.closed.Load() != 1 {
+		if good.closed.Load() != 1 || silent.closed.Load() != 1 {
 			t.Error("sources are not closed after the last read")
 		}
 	})
@@ -443,11 +443,11 @@ func TestEachKeepsTheAnsweredWhenTheScrapeEnds(t *testing.T) {
 		defer cancel()
 		release := make(chan struct{})
 		defer close(release)
-		queries := []kpi.Query{query("deaf"), query("good"), query("own_timeout", func(q *kpi.Query) { q.Timeout = 10 * time.Millisecond })}
+		queries := []kpi.Query{query("silent"), query("good"), query("own_timeout", func(q *kpi.Query) { q.Timeout = 10 * time.Millisecond })}
 		got := make([]collector.Result, len(queries))
 		collector.Each(ctx, queries, func(n int, r collector.Result) { got[n] = r }, func(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 			switch q.Name {
-			case "deaf":
+			case "silent":
 				<-release
 			case "own_timeout":
 				<-ctx.Done()
@@ -456,7 +456,7 @@ func TestEachKeepsTheAnsweredWhenTheScrapeEnds(t *testing.T) {
 			return table("n", []any{1}), nil
 		})
 		if !errors.Is(got[0].Err, context.DeadlineExceeded) || got[0].Duration != time.Second {
-			t.Errorf("deaf: %+v", got[0])
+			t.Errorf("silent: %+v", got[0])
 		}
 		if got[1].Err != nil || len(got[1].Rows.Values) != 1 {
 			t.Errorf("good: %+v", got[1])
@@ -482,7 +482,7 @@ func TestRowFaultsAreNotCachedAndCachedResultsKeepTheirTime(t *testing.T) {
 	now = now.Add(30 * time.Second)
 	const last = `awoooi_collector_query_last_success_timestamp_seconds{query="good",source="db"} 1.776816000123e+09`
 	if text := scrape(t, c); src.reads.Load() != 2 || !strings.Contains(text, last) {
-		t.Errorf("a cached result passes for a new success:\n%s", text)
+		t.Errorf("a cached result counts as a new success:\n%s", text)
 	}
 	now = now.Add(-time.Hour) // a clock that was set back
 	if scrape(t, c); src.reads.Load() != 3 {
@@ -538,12 +538,12 @@ func TestReloadKeepsLastSuccessesOfQueriesThatStay(t *testing.T) {
 	const last = `awoooi_collector_query_last_success_timestamp_seconds{query="`
 	reload("stays")
 	if text := scrape(t, c); !strings.Contains(text, last+"stays") {
-		t.Errorf("the last success was forgotten:\n%s", text)
+		t.Errorf("the last success was lost:\n%s", text)
 	}
 	down = &fixed{errs: down.errs}
 	reload("stays", "goes")
 	if text := scrape(t, c); !strings.Contains(text, last+"stays") || strings.Contains(text, last+"goes") {
-		t.Errorf("a query that had gone kept its last success:\n%s", text)
+		t.Errorf("a query that was removed kept its last success:\n%s", text)
 	}
 }
 
@@ -597,7 +597,7 @@ func TestFaultsAndRecoveriesAreLoggedOnce(t *testing.T) {
 	step(errors.New("denied"), "err=denied")
 	good := step(nil, "query works again")
 	if !strings.Contains(good, `acme_good{c="a"} 3`) {
-		t.Errorf("it did not heal:\n%s", good)
+		t.Errorf("after the repair:\n%s", good)
 	}
 	step(nil, "")
 	if text := step(errors.New("down"), "err=down"); !strings.Contains(text, last) || strings.Contains(text, "acme_good{") {

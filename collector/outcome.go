@@ -2,19 +2,19 @@ package collector
 
 import "time"
 
-// Outcome is what became of one query in the last run that asked it.
+// Outcome is the result of one query in the last run that read it.
 type Outcome struct {
 	Source, Kind, Query string
-	At                  time.Time     // the end of its window; zero if it was not asked yet
+	At                  time.Time     // the end of its window; zero if it was not read yet
 	Duration            time.Duration // of the read
 	Dropped             int           // rows that were folded into another series
-	LastSuccess         time.Time     // zero is never
+	LastSuccess         time.Time     // zero if there was none
 	Up                  bool          // whether the source answered any query of that run
-	Err                 error         // nil if it gave its metrics; holds no secret
+	Err                 error         // nil if it gave its metrics; shows no secret
 }
 
 // Outcomes returns the last outcome of every configured query, by source in the order of the configuration, and nil
-// where there is no query. A run that was cut short because its scrapers hung up says nothing and is left out.
+// if there is no query. A run that was cancelled because its scrapers disconnected does not count.
 func (c *Collector) Outcomes() []Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -47,12 +47,12 @@ func TestOutcomesAreThoseOfTheLastWholeRun(t *testing.T) {
 	scrape(t, c)
 	is("after a fault", outcome("good", now, now, nil), outcome("bad", now, first, down))
 
-	// A scraper that hangs up tells nothing of the sources.
+	// A run that was cancelled because its scraper disconnected does not count.
 	hungUp, hangUp := context.WithCancel(t.Context())
 	src.block = func(context.Context) { hangUp() }
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil).WithContext(hungUp)
 	c.Handler(prometheus.NewRegistry()).ServeHTTP(httptest.NewRecorder(), r)
-	is("after a scraper that hung up", outcome("good", now, now, nil), outcome("bad", now, first, down))
+	is("after a scraper that disconnected", outcome("good", now, now, nil), outcome("bad", now, first, down))
 
 	src.block = nil
 	cfg.Queries = []kpi.Query{query("good"), query("new")}

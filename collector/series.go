@@ -20,11 +20,11 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
 
-// longestLabel bounds a label's text in bytes, so that a column of free text cannot fill Prometheus.
-const longestLabel = 512
+// maxLabel bounds a label value in bytes, so that a column of free text cannot fill Prometheus.
+const maxLabel = 512
 
-// errTwice is a column that the rows have twice: which of them is meant is not clear.
-var errTwice = errors.New("the rows have it twice, give each column a name of its own")
+// errTwice is for a column name that the rows have twice, so that it is ambiguous.
+var errTwice = errors.New("two columns have this name, give each column its own")
 
 // series is one sample of a metric: label values in the order of the metric's labels.
 type series struct {
@@ -32,42 +32,24 @@ type series struct {
 	value  float64
 }
 
-// seriesOf makes the samples of one metric out of a query's rows. dropped counts rows that were folded into another
-// series. Any fault makes the whole query fail, because half a metric would pass for the whole.
+// seriesOf makes the samples of one metric from a query's rows. dropped counts rows that were folded into another series. Any
+// error fails the whole query, because a part of a metric could be taken for all of it.
 func seriesOf(q kpi.Query, m kpi.Metric, rows Rows) (out []series, dropped int, err error) {
-	if len(rows.Columns) == 0 && len(rows.Values) == 0 { // a source that only knows its columns by its rows had none
+	if len(rows.Columns) == 0 && len(rows.Values) == 0 { // without rows, some sources do not know their columns
 		rows.Columns = append([]string{m.Value}, m.Labels...)
 	}
-	value, err := column(rows, m.Value)
+	l, err := newLayout(m, rows)
 	if err != nil {
-		return nil, 0, fmt.Errorf("metric %s: %w", m.Name, err)
-	}
-	columns := make([]int, len(m.Labels))
-	for n, l := range m.Labels {
-		if columns[n], err = column(rows, l); err != nil {
-			return nil, 0, fmt.Errorf("metric %s: %w", m.Name, err)
-		}
+		return nil, 0, err
 	}
 	at := map[string]int{}
 	for _, row := range rows.Values {
-		if len(row) != len(rows.Columns) {
-			return nil, 0, fmt.Errorf("metric %s: a row has %d values for %d columns", m.Name, len(row), len(rows.Columns))
-		}
-		if row[value] == nil {
-			if m.Optional {
-				continue
-			}
-			return nil, 0, fmt.Errorf("metric %s: column %q is NULL", m.Name, m.Value)
-		}
-		v, err := number(row[value])
+		s, ok, err := l.series(row)
 		if err != nil {
-			return nil, 0, fmt.Errorf("metric %s: column %q: %w", m.Name, m.Value, err)
+			return nil, 0, err
 		}
-		s := series{value: v, labels: make([]string, len(columns))}
-		for n, c := range columns {
-			if s.labels[n], err = labelText(row[c]); err != nil {
-				return nil, 0, fmt.Errorf("metric %s: label %q: %w", m.Name, m.Labels[n], err)
-			}
+		if !ok {
+			continue
 		}
 		key := strings.Join(s.labels, "\xff")
 		have, duplicate := at[key]
@@ -76,38 +58,82 @@ func seriesOf(q kpi.Query, m kpi.Metric, rows Rows) (out []series, dropped int, 
 			at[key] = len(out)
 			out = append(out, s)
 		case q.OnDuplicate == kpi.OnFold:
-			out[have].value += v
+			out[have].value += s.value
 			dropped++
 		default:
-			return nil, 0, fmt.Errorf("metric %s: two rows have the labels %q", m.Name, s.labels)
+			return nil, 0, fmt.Errorf("two rows have the labels %q", s.labels)
 		}
 	}
 	for _, known := range m.ZeroFill {
-		if _, there := at[known]; !there {
+		if _, found := at[known]; !found {
 			out = append(out, series{labels: []string{known}})
 		}
 	}
 	if len(out) > q.MaxSeries {
 		if q.OnOverflow != kpi.OnFold || len(m.Labels) == 0 {
-			return nil, 0, fmt.Errorf("metric %s: %d series, max_series is %d", m.Name, len(out), q.MaxSeries)
+			return nil, 0, fmt.Errorf("%d series, max_series is %d", len(out), q.MaxSeries)
 		}
 		var folded int
 		out, folded = fold(out, q.MaxSeries, m)
 		dropped += folded
 	}
 	for _, s := range out {
-		if math.IsInf(s.value, 0) { // each row was finite, a sum need not be
-			return nil, 0, fmt.Errorf("metric %s: the sum for labels %q is not a finite number", m.Name, s.labels)
+		if math.IsInf(s.value, 0) { // each row is finite, their sum may not be
+			return nil, 0, fmt.Errorf("the sum for labels %q is not a finite number", s.labels)
 		}
 	}
 	return out, dropped, nil
 }
 
-// column finds the one column of that name.
+// layout is where the columns of a metric are in its rows.
+type layout struct {
+	metric kpi.Metric
+	width  int // columns of each row
+	value  int
+	labels []int
+}
+
+func newLayout(m kpi.Metric, rows Rows) (l layout, err error) {
+	l = layout{metric: m, width: len(rows.Columns), labels: make([]int, len(m.Labels))}
+	if l.value, err = column(rows, m.Value); err != nil {
+		return l, err
+	}
+	for n, name := range m.Labels {
+		if l.labels[n], err = column(rows, name); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+// series makes the sample of one row; ok is false if the row has no value and the metric is optional.
+func (l layout) series(row []any) (s series, ok bool, err error) {
+	if len(row) != l.width {
+		return s, false, fmt.Errorf("a row has %d values for %d columns", len(row), l.width)
+	}
+	if row[l.value] == nil {
+		if l.metric.Optional {
+			return s, false, nil
+		}
+		return s, false, fmt.Errorf("column %q is NULL", l.metric.Value)
+	}
+	if s.value, err = number(row[l.value]); err != nil {
+		return s, false, fmt.Errorf("column %q: %w", l.metric.Value, err)
+	}
+	s.labels = make([]string, len(l.labels))
+	for n, c := range l.labels {
+		if s.labels[n], err = labelText(row[c]); err != nil {
+			return s, false, fmt.Errorf("label %q: %w", l.metric.Labels[n], err)
+		}
+	}
+	return s, true, nil
+}
+
+// column returns the index of the one column of that name.
 func column(rows Rows, name string) (int, error) {
 	n := slices.Index(rows.Columns, name)
 	if n < 0 {
-		return 0, fmt.Errorf("no column %q, there are %q", name, rows.Columns)
+		return 0, fmt.Errorf("no column %q (have %q)", name, rows.Columns)
 	}
 	if slices.Contains(rows.Columns[n+1:], name) {
 		return 0, fmt.Errorf("column %q: %w", name, errTwice)
@@ -115,7 +141,7 @@ func column(rows Rows, name string) (int, error) {
 	return n, nil
 }
 
-// fold keeps those that are always there and the largest series, and sums the others under "other", so that at most limit
+// fold keeps the zero-filled series and the largest of the others, and sums the rest under kpi.OtherLabel, so that at most limit
 // series are left.
 func fold(all []series, limit int, m kpi.Metric) (out []series, folded int) {
 	isOther := func(s series) bool {
@@ -130,7 +156,7 @@ func fold(all []series, limit int, m kpi.Metric) (out []series, folded int) {
 			rest = append(rest, s)
 		}
 	}
-	optional := func(s series) float64 { return truth(!slices.Contains(m.ZeroFill, s.labels[0])) }
+	optional := func(s series) float64 { return boolValue(!slices.Contains(m.ZeroFill, s.labels[0])) }
 	slices.SortStableFunc(rest, func(a, b series) int {
 		return cmp.Or(cmp.Compare(optional(a), optional(b)), cmp.Compare(b.value, a.value), slices.Compare(a.labels, b.labels))
 	})
@@ -140,7 +166,7 @@ func fold(all []series, limit int, m kpi.Metric) (out []series, folded int) {
 	return append(rest[:limit-1:limit-1], other), len(rest) - (limit - 1)
 }
 
-// labelText is the label of a value; a text that is too long is cut.
+// labelText returns the label value for a value of a row, cut to maxLabel bytes.
 func labelText(v any) (string, error) {
 	var s string
 	switch v := v.(type) {
@@ -167,7 +193,7 @@ func labelText(v any) (string, error) {
 	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, time.Duration:
 		s = fmt.Sprint(v)
 	default:
-		return "", fmt.Errorf("a %T is no label", v) // its text might be the same for different values
+		return "", fmt.Errorf("a %T cannot be a label", v) // different values may have the same text
 	}
 	if !utf8.ValidString(s) {
 		return "", errors.New("is not UTF-8")
@@ -175,14 +201,14 @@ func labelText(v any) (string, error) {
 	return cut(s), nil
 }
 
-// cut shortens a label that is too long. A digest of the whole keeps two that begin alike distinct.
+// cut shortens a label value to maxLabel bytes. A digest of the whole keeps two values distinct that begin with the same text.
 func cut(s string) string {
-	if len(s) <= longestLabel {
+	if len(s) <= maxLabel {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))
 	mark := "… " + hex.EncodeToString(sum[:8])
-	end := longestLabel - len(mark)
+	end := maxLabel - len(mark)
 	for !utf8.RuneStart(s[end]) {
 		end--
 	}
@@ -204,7 +230,7 @@ func number(v any) (float64, error) {
 		f = v.Seconds()
 	case *big.Int:
 		f, _ = new(big.Float).SetInt(v).Float64()
-	default: // json.Number is a string
+	default: // json.Number has the kind String
 		switch r := reflect.ValueOf(v); {
 		case r.CanInt():
 			f = float64(r.Int())
@@ -213,7 +239,7 @@ func number(v any) (float64, error) {
 		case r.CanFloat():
 			f = r.Float()
 		case r.Kind() == reflect.Bool:
-			f = truth(r.Bool())
+			f = boolValue(r.Bool())
 		case r.Kind() == reflect.String:
 			return ParseNumber(r.String())
 		default:
@@ -228,18 +254,18 @@ func number(v any) (float64, error) {
 
 var decimal = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
 
-// zero is a decimal that is 0, whatever its exponent.
+// zero matches a decimal whose digits are all 0, with any exponent.
 var zero = regexp.MustCompile(`^[+-]?[0.]+([eE]|$)`)
 
-// ParseNumber reads a finite decimal number, and nothing that other notations might mean: neither 0x10 nor 1_000, neither
-// Infinity nor 10^400.
+// ParseNumber reads a finite decimal number. It refuses other notations, such as 0x10, 1_000 and Infinity, and numbers beyond the
+// range of a float64.
 func ParseNumber(s string) (float64, error) {
 	s = strings.TrimSpace(s)
 	if !decimal.MatchString(s) {
 		return 0, errors.New("the text is not a finite number")
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsInf(f, 0) || f == 0 && !zero.MatchString(s) { // 10^-400 is no 0
+	if err != nil || math.IsInf(f, 0) || f == 0 && !zero.MatchString(s) { // such as 10^-400
 		return 0, errors.New("the number is out of range")
 	}
 	return f, nil

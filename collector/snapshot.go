@@ -19,43 +19,43 @@ import (
 type generation struct {
 	cfg     Config
 	queries map[string][]kpi.Query   // by source
-	reads   map[string]chan struct{} // by source; one element for each read under way
+	reads   map[string]chan struct{} // by source; holds one element for each read under way
 
 	mu      sync.Mutex
-	cache   map[string]*part // by source; of results that gave every metric; never changed
-	using   int              // runs and reads under way
-	retired bool             // to be closed by the last of them
+	cache   map[string]*answers // by source, whose queries all gave their metrics; never changed
+	using   int                 // runs and reads under way
+	retired bool                // the last of them closes the sources
 }
 
-// part is what one source has given so far.
-type part struct {
+// answers are those that one source has given so far.
+type answers struct {
 	at      time.Time // the end of the windows that it was asked for
 	results []Result  // by query
 	given   []bool    // by query
 	pool    map[string]float64
 }
 
-func newPart(at time.Time, queries int) *part {
-	return &part{at: at, results: make([]Result, queries), given: make([]bool, queries)}
+func newAnswers(at time.Time, queries int) *answers {
+	return &answers{at: at, results: make([]Result, queries), given: make([]bool, queries)}
 }
 
-// mostReads bounds the reads of one source that were left behind because they did not end when their scrape did.
-const mostReads = 4
+// maxReads bounds the reads of one source that did not end with their scrape.
+const maxReads = 4
 
 func newGeneration(cfg Config) *generation {
 	g := &generation{
-		cfg: cfg, queries: map[string][]kpi.Query{}, reads: map[string]chan struct{}{}, cache: map[string]*part{},
+		cfg: cfg, queries: map[string][]kpi.Query{}, reads: map[string]chan struct{}{}, cache: map[string]*answers{},
 	}
 	for _, q := range cfg.Queries {
 		g.queries[q.Source] = append(g.queries[q.Source], q)
 	}
 	for _, s := range cfg.Sources {
-		g.reads[s.Name] = make(chan struct{}, mostReads)
+		g.reads[s.Name] = make(chan struct{}, maxReads)
 	}
 	return g
 }
 
-// acquire says whether the generation may still be used; release must follow.
+// acquire reports whether the generation may still be used; release must follow then.
 func (g *generation) acquire() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -83,7 +83,7 @@ func (g *generation) release() {
 	}
 }
 
-// retire closes the sources when the last run, and the last read that a run has left behind, has ended.
+// retire closes the sources after the last run, and after the last read that did not end with its run.
 func (g *generation) retire() {
 	g.mu.Lock()
 	now := !g.retired && g.using == 0
@@ -100,8 +100,8 @@ func (g *generation) close() {
 	}
 }
 
-// cached returns what a source gave within the TTL before until.
-func (g *generation) cached(name string, until time.Time) (*part, bool) {
+// cached returns the answers that a source gave within the TTL before until.
+func (g *generation) cached(name string, until time.Time) (*answers, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p, ok := g.cache[name]
@@ -112,25 +112,25 @@ func (g *generation) cached(name string, until time.Time) (*part, bool) {
 	return p, age >= 0 && age < g.cfg.TTL
 }
 
-// run is one round of asking all sources. Answers come in query by query.
+// run reads all sources once. Answers arrive query by query.
 type run struct {
 	g     *generation
 	until time.Time
 	start time.Time
 
-	mu    sync.Mutex
-	parts []*part // by source
+	mu      sync.Mutex
+	answers []*answers // by source
 }
 
 func newRun(g *generation, until time.Time) *run {
 	r := &run{g: g, until: until, start: time.Now()}
 	for _, s := range g.cfg.Sources {
-		r.parts = append(r.parts, newPart(until, len(g.queries[s.Name])))
+		r.answers = append(r.answers, newAnswers(until, len(g.queries[s.Name])))
 	}
 	return r
 }
 
-// do asks all sources side by side, and returns when each has answered or was given up.
+// do reads all sources concurrently, and returns when each has answered or has missed the deadline.
 func (r *run) do(ctx context.Context) *snapshot {
 	var wg sync.WaitGroup
 	for n, s := range r.g.cfg.Sources {
@@ -144,7 +144,7 @@ func (r *run) do(ctx context.Context) *snapshot {
 	return snap
 }
 
-// keep caches the sources whose every query gave its metrics.
+// keep caches the answers of sources whose queries all gave their metrics.
 func (r *run) keep(snap *snapshot) {
 	failed := map[string]bool{}
 	for _, q := range snap.queries {
@@ -157,18 +157,18 @@ func (r *run) keep(snap *snapshot) {
 	r.g.mu.Lock()
 	defer r.g.mu.Unlock()
 	for n, s := range r.g.cfg.Sources {
-		if p := *r.parts[n]; !failed[s.Name] && !slices.Contains(p.given, false) {
+		if p := *r.answers[n]; !failed[s.Name] && !slices.Contains(p.given, false) {
 			r.g.cache[s.Name] = &p
 		}
 	}
 }
 
-// ask reads one source, from the cache where that is young enough. A source that does not return at its deadline is left
-// behind: the queries that it has not answered fail, and what it says later is dropped.
+// ask reads one source, or the cache if that is younger than the TTL. A source that does not return at its deadline is not waited
+// for: the queries that it has not answered fail, and later answers are dropped.
 func (r *run) ask(ctx context.Context, source int, s NamedSource) {
 	if p, ok := r.g.cached(s.Name, r.until); ok {
 		r.mu.Lock()
-		r.parts[source] = p
+		r.answers[source] = p
 		r.mu.Unlock()
 		return
 	}
@@ -185,7 +185,7 @@ func (r *run) ask(ctx context.Context, source int, s NamedSource) {
 		s.Source.Read(ctx, r.until, r.g.queries[s.Name], func(n int, result Result) { r.give(source, n, result) })
 		if pool, ok := s.Source.(Pool); ok {
 			r.mu.Lock()
-			r.parts[source].pool = pool.Connections()
+			r.answers[source].pool = pool.Connections()
 			r.mu.Unlock()
 		}
 		<-reads
@@ -196,7 +196,7 @@ func (r *run) ask(ctx context.Context, source int, s NamedSource) {
 		return
 	case <-ctx.Done():
 	}
-	// A source that respects its deadline needs a moment to say what it has.
+	// A source that respects its deadline needs a moment to give its answers.
 	select {
 	case <-returned:
 	case <-time.After(lateAnswer):
@@ -207,22 +207,22 @@ func (r *run) ask(ctx context.Context, source int, s NamedSource) {
 func (r *run) give(source, query int, result Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p := r.parts[source]; !p.given[query] {
+	if p := r.answers[source]; !p.given[query] {
 		p.results[query], p.given[query] = result, true
 	}
 }
 
-// snapshot is what has come in so far; cut says why the others are not waited for.
+// snapshot returns the answers that have arrived; cut is the reason why the others are not waited for, or nil.
 func (r *run) snapshot(cut error) *snapshot {
 	r.mu.Lock()
-	parts := make([]part, len(r.parts))
-	for n, p := range r.parts {
-		parts[n] = part{at: p.at, results: slices.Clone(p.results), given: slices.Clone(p.given), pool: p.pool}
+	all := make([]answers, len(r.answers))
+	for n, p := range r.answers {
+		all[n] = answers{at: p.at, results: slices.Clone(p.results), given: slices.Clone(p.given), pool: p.pool}
 	}
 	r.mu.Unlock()
-	snap := &snapshot{until: r.until, configured: map[string]bool{}, beside: r.g.cfg.Beside}
+	snap := &snapshot{until: r.until, configured: map[string]bool{}, reporterOnly: r.g.cfg.ReporterOnly}
 	for n, s := range r.g.cfg.Sources {
-		p := parts[n]
+		p := all[n]
 		for q, given := range p.given {
 			if given {
 				continue
@@ -242,10 +242,10 @@ func (r *run) snapshot(cut error) *snapshot {
 	return snap
 }
 
-// lateAnswer is how long an answer may come after the deadline.
+// lateAnswer is how long after the deadline an answer still counts.
 const lateAnswer = 100 * time.Millisecond
 
-// snapshot is what one scrape found. It never changes once it is made.
+// snapshot is the result of one scrape. It is immutable.
 type snapshot struct {
 	until      time.Time
 	duration   time.Duration
@@ -253,7 +253,8 @@ type snapshot struct {
 	queries    []queryState
 	sources    []sourceState
 	configured map[string]bool // names of the metrics of all queries
-	beside     bool            // Config.Beside
+	// reporterOnly is Config.ReporterOnly.
+	reporterOnly bool
 }
 
 type queryState struct {
@@ -262,18 +263,19 @@ type queryState struct {
 	dropped      int
 	err          error
 	at           time.Time // the end of its window; earlier than the scrape's where it was cached
-	lastSuccess  time.Time // zero is never
+	lastSuccess  time.Time // zero if there was none
 }
 
 type sourceState struct {
 	name, kind string
-	asked      bool // whether it has queries at all
+	queried    bool // whether any query reads it
 	up         bool
 	pool       map[string]float64
 }
 
-func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, p part) {
-	state := sourceState{name: src.Name, kind: src.Kind, asked: len(queries) > 0, pool: p.pool}
+// add makes the metrics and the state of a source from its answers. cut is the reason why the run was cut off, or nil.
+func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, p answers) {
+	state := sourceState{name: src.Name, kind: src.Kind, queried: len(queries) > 0, pool: p.pool}
 	for n, q := range queries {
 		for _, m := range q.Metrics {
 			s.configured[m.Name] = true
@@ -284,23 +286,24 @@ func (s *snapshot) add(cut error, src NamedSource, queries []kpi.Query, p part) 
 			qs.err = fmt.Errorf("the scrape's deadline passed: %w", cut)
 		}
 		if r.Err == nil {
-			state.up = true // the source was read, whatever the rows are worth
+			state.up = true // the source answered, even if its rows make no metrics
 			var metrics []prometheus.Metric
 			if metrics, qs.dropped, qs.err = constMetrics(q, r.Rows); qs.err == nil {
 				s.metrics = append(s.metrics, metrics...)
 			}
 		}
-		qs.err = safetext.Error(qs.err) // it may quote columns and labels
+		qs.err = safetext.Error(qs.err) // it may quote columns and labels, which are untrusted
 		s.queries = append(s.queries, qs)
 	}
 	s.sources = append(s.sources, state)
 }
 
+// constMetrics makes the metrics of a query from its rows. dropped counts rows that were folded into another series.
 func constMetrics(q kpi.Query, rows Rows) (out []prometheus.Metric, dropped int, err error) {
 	for _, m := range q.Metrics {
 		all, n, err := seriesOf(q, m, rows)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, fmt.Errorf("metric %s: %w", m.Name, err)
 		}
 		dropped += n
 		desc := prometheus.NewDesc(m.Name, m.Help, m.Labels, nil)
@@ -329,16 +332,16 @@ var (
 	droppedDesc = prometheus.NewDesc("awoooi_collector_query_series_dropped",
 		"Rows of this scrape that were folded into another series.", []string{"source", "query"}, nil)
 	configuredDesc = prometheus.NewDesc("awoooi_collector_metric_configured",
-		"1 for each metric that a loaded query is to give, whatever its source does.", []string{"metric"}, nil)
+		"1 for each metric of a loaded query, even if its source fails.", []string{"metric"}, nil)
 	windowEndDesc = prometheus.NewDesc("awoooi_collector_window_end_timestamp_seconds",
-		"The end of every window read in this scrape; rows of that moment and later are not counted.", nil, nil)
+		"The end of the windows of this scrape; rows of that moment and later are not counted.", nil, nil)
 	scrapeDurationDesc = prometheus.NewDesc("awoooi_collector_scrape_duration_seconds",
 		"How long all sources of this scrape took.", nil, nil)
 	poolDesc = prometheus.NewDesc("awoooi_collector_pool_connections",
 		"Connections to the source, by state.", []string{"source", "state"}, nil)
 )
 
-// Describe sends nothing: which metrics there are is known after the scrape only.
+// Describe sends nothing, since the metrics are known only after the scrape.
 func (s *snapshot) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
@@ -350,22 +353,22 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 		ch <- m
 	}
 	for _, src := range s.sources {
-		if src.asked { // of a source without queries nothing is known
-			gauge(upDesc, truth(src.up), src.name, src.kind)
+		if src.queried { // otherwise it is not known whether the source is up
+			gauge(upDesc, boolValue(src.up), src.name, src.kind)
 		}
 		for _, state := range slices.Sorted(maps.Keys(src.pool)) {
 			gauge(poolDesc, src.pool[state], src.name, state)
 		}
 	}
 	for _, q := range s.queries {
-		gauge(successDesc, truth(q.err == nil), q.source, q.name)
+		gauge(successDesc, boolValue(q.err == nil), q.source, q.name)
 		gauge(durationDesc, q.duration.Seconds(), q.source, q.name)
 		gauge(droppedDesc, float64(q.dropped), q.source, q.name)
 		if !q.lastSuccess.IsZero() {
 			gauge(lastSuccessDesc, float64(q.lastSuccess.UnixMilli())/1000, q.source, q.name)
 		}
 	}
-	if s.beside {
+	if s.reporterOnly {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.configured)) {
@@ -375,7 +378,7 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 	gauge(scrapeDurationDesc, s.duration.Seconds())
 }
 
-func truth(b bool) float64 {
+func boolValue(b bool) float64 {
 	if b {
 		return 1
 	}

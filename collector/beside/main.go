@@ -1,5 +1,5 @@
-// Command beside measures scrapes of this program and of sql_exporter in turn: two binaries come in; medians, quartiles and their
-// ratio go out, of the same queries on the same throw-away PostgreSQL.
+// Command beside compares scrapes of this program with those of sql_exporter: two binaries come in, medians, quartiles and their
+// ratio go out, for the same queries on the same throw-away PostgreSQL.
 package main
 
 import (
@@ -34,7 +34,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.ours, "binary", "bin/awoooi-reporter", "this program")
-	flag.StringVar(&o.theirs, "sql_exporter", "sql_exporter", "the program beside it")
+	flag.StringVar(&o.theirs, "sql_exporter", "sql_exporter", "the program to compare with")
 	flag.IntVar(&o.rows, "rows", 10_000, "incidents in the window")
 	flag.IntVar(&o.scrapes, "scrapes", 200, "single scrapes of each")
 	flag.IntVar(&o.several, "several", 50, "rounds of eight scrapes at once of each")
@@ -104,7 +104,7 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		defer stop()
 		urls = append(urls, "http://"+addr+"/metrics")
 	}
-	load, _ := os.ReadFile("/proc/loadavg") // it is there on Linux only
+	load, _ := os.ReadFile("/proc/loadavg") // exists only on Linux
 	fmt.Fprintf(out, "%d incidents in the window, %d queries, load %s", o.rows, queries, load)
 	if err := compare(ctx, out, "one scrape", urls, o.scrapes, 1); err != nil {
 		return err
@@ -112,8 +112,8 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	return compare(ctx, out, "eight at once", urls, o.several, 8)
 }
 
-// peerConfig is the set awoooi in the format of sql_exporter: a window is written as now() and an interval, since it has no
-// parameters.
+// peerConfig is the set awoooi in the format of sql_exporter, which has no parameters: a window is written as now() and an
+// interval.
 func peerConfig(dsn string) (config []byte, queries int, err error) {
 	set, err := collector.Builtin("awoooi")
 	if err != nil {
@@ -142,7 +142,7 @@ func peerConfig(dsn string) (config []byte, queries int, err error) {
 	return config, len(statements), err
 }
 
-// start runs a program that serves /metrics, until stop.
+// start runs a program that serves /metrics, until stop is called.
 func start(ctx context.Context, binary string, args []string) (addr string, stop func(), err error) {
 	if addr, err = localstack.FreeAddress(ctx); err != nil {
 		return "", nil, err
@@ -174,7 +174,7 @@ func start(ctx context.Context, binary string, args []string) (addr string, stop
 
 var client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 
-// scrape is how long an answer takes that has the figures.
+// scrape returns how long an answer took; it is an error if that lacks the figures.
 func scrape(ctx context.Context, url string) (time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -196,7 +196,7 @@ func scrape(ctx context.Context, url string) (time.Duration, error) {
 	return took, err
 }
 
-// compare scrapes the two in turn, so that other work on the machine affects both alike.
+// compare scrapes the two programs alternately, so that other load of the machine affects both alike.
 func compare(ctx context.Context, out io.Writer, what string, urls []string, rounds, together int) error {
 	took, failed := make([][]time.Duration, len(urls)), make([]map[string]int, len(urls))
 	for round := range rounds + 1 {
@@ -212,7 +212,7 @@ func compare(ctx context.Context, out io.Writer, what string, urls []string, rou
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if round == 0 { // connections are made in the first one
+			if round == 0 { // the first round opens connections
 				continue
 			}
 			if err := errors.Join(errs...); err != nil {

@@ -1,4 +1,4 @@
-// Package httpjson is the source of KPIs out of JSON over HTTP: a path and a jq expression come in, rows go out.
+// Package httpjson is the source of KPIs from JSON over HTTP: a path and a jq expression come in, rows go out.
 package httpjson
 
 import (
@@ -32,29 +32,27 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
-const (
-	maxBody = 10 << 20
-	maxRows = 10_000
-)
+// maxBody bounds an answer, in bytes.
+const maxBody = 10 << 20
 
-// Config is which API, and how to speak to it.
+// Config names an HTTP API.
 type Config struct {
 	Name   string
 	URL    secret.Text // its userinfo becomes basic auth
 	Client *http.Client
 }
 
-// Source asks one API.
+// Source reads one API.
 type Source struct {
 	base   *url.URL
 	client *http.Client
 }
 
-// Open prepares the source. The error is a URL that cannot be used, and shows nothing of it.
+// Open makes the source; it connects at the first Read. The error is about a URL that cannot be used, and shows nothing of it.
 func Open(c Config) (*Source, error) {
 	u, err := url.Parse(c.URL.Reveal())
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("http: want an http or https URL")
+		return nil, errors.New("http: the URL cannot be used, want http://host or https://host")
 	}
 	return &Source{base: u, client: c.Client}, nil
 }
@@ -69,7 +67,7 @@ func Check(q kpi.Query) error {
 		return fmt.Errorf("query %q: %w", q.Name, err)
 	}
 	if border.MatchString(rel.Path) {
-		return fmt.Errorf("query %q: http.path: $since and $until are replaced after the ? only", q.Name)
+		return fmt.Errorf("query %q: http.path: $since and $until are replaced only after the ?", q.Name)
 	}
 	for _, values := range rel.Query() {
 		for _, v := range values {
@@ -90,13 +88,13 @@ var (
 	variable = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// parsePath reads a path that may hold a query string. Its errors quote nothing of it.
+// parsePath reads a path with an optional query string. Its errors quote nothing of it, since it may hold a secret.
 func parsePath(path string) (*url.URL, error) {
 	u, err := url.Parse(path)
 	switch {
 	case err != nil || u.Scheme != "" || u.Host != "":
 		return nil, errors.New("http.path cannot be used, want a path below the source's URL")
-	case strings.Contains(path, "#"): // what follows would not be sent
+	case strings.Contains(path, "#"): // a fragment is not sent
 		return nil, errors.New("http.path has a #, which begins a fragment: write %23")
 	}
 	return u, nil
@@ -152,13 +150,14 @@ func (s *Source) ask(ctx context.Context, until time.Time, q kpi.Query) (collect
 		if err, failed := v.(error); failed {
 			return collector.Rows{}, fmt.Errorf("http.jq: %w", safetext.Error(err))
 		}
-		if all = append(all, v); len(all) > maxRows {
-			return collector.Rows{}, fmt.Errorf("more than %d rows", maxRows)
+		if all = append(all, v); len(all) > collector.MaxRows {
+			return collector.Rows{}, fmt.Errorf("more than %d rows", collector.MaxRows)
 		}
 	}
 }
 
-// moment is a border of the window, in whole seconds, as jq's fromdate parses it. Both borders lose the same fraction.
+// moment is a border of the window, in whole seconds, as jq's fromdate parses it. Both borders drop the same fraction, so that the
+// window keeps its length.
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (s *Source) get(ctx context.Context, path string, borders map[string]string) (any, error) {
@@ -167,7 +166,7 @@ func (s *Source) get(ctx context.Context, path string, borders map[string]string
 		return nil, err
 	}
 	u := s.base.JoinPath(rel.EscapedPath())
-	// The base may have a query of its own, such as an API key.
+	// The base may have a query string too, such as an API key.
 	query := border.ReplaceAllStringFunc(rel.RawQuery, func(name string) string { return url.QueryEscape(borders[name]) })
 	u.RawQuery = strings.Trim(s.base.RawQuery+"&"+query, "&")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -181,7 +180,7 @@ func (s *Source) get(ctx context.Context, path string, borders map[string]string
 		return nil, safe(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusPartialContent { // a part is not the whole
+	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusPartialContent { // a part could be taken for all of it
 		return nil, fmt.Errorf("%s answered %d %s", rel.Path, resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	b, err := read(resp)
@@ -198,7 +197,7 @@ func (s *Source) get(ctx context.Context, path string, borders map[string]string
 	return doc, nil
 }
 
-// read reads a body up to a byte more than maxBody. One that names no accepted encoding may be answered in any
+// read reads at most maxBody+1 bytes of a body, and decompresses it. A server may compress even if the request does not ask for it
 // (RFC 9110, 12.5.3).
 func read(resp *http.Response) ([]byte, error) {
 	body := io.Reader(resp.Body)
@@ -214,7 +213,7 @@ func read(resp *http.Response) ([]byte, error) {
 		}
 		body = unpacked
 	default:
-		return nil, fmt.Errorf("the answer is encoded as %s, want none or gzip", safetext.Quote(encoding, 50))
+		return nil, fmt.Errorf("the answer has the Content-Encoding %s, want none or gzip", safetext.Quote(encoding, 50))
 	}
 	b, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {
@@ -223,7 +222,7 @@ func read(resp *http.Response) ([]byte, error) {
 	return b, nil
 }
 
-// unreadable says why a body could not be read.
+// unreadable returns why a body could not be read.
 func unreadable(err error) error {
 	var damage flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &damage) {
@@ -232,20 +231,20 @@ func unreadable(err error) error {
 	return safe(err)
 }
 
-// The answers that are not one JSON document.
+// The errors of answers that are not one JSON document.
 var (
 	errNoContent = errors.New("no content")
 	errEmpty     = errors.New("an empty body")
-	errHTML      = errors.New("an HTML page instead of JSON, such as a login page: see http_config for credentials")
+	errHTML      = errors.New("an HTML page instead of JSON, such as a login page: set credentials in http_config")
 	errBOM       = errors.New("JSON after a byte order mark, which JSON must not have")
-	errLines     = errors.New("several JSON documents (NDJSON): one is wanted")
+	errLines     = errors.New("several JSON documents (NDJSON), want one")
 	errTrailing  = errors.New("further text after the JSON document")
 	errEncoding  = errors.New("text that is not UTF-8")
-	errCharset   = errors.New("text whose Content-Type names another charset than UTF-8, which JSON must have")
-	errHalf      = errors.New("a string with half of a surrogate pair, which is no character")
+	errCharset   = errors.New("text in another charset than UTF-8, by its Content-Type: JSON must be UTF-8")
+	errHalf      = errors.New("a string with half of a surrogate pair, which is not a character")
 	errTwice     = errors.New("a JSON object that has a key twice")
 	errCutShort  = errors.New("JSON that ends too early")
-	errNotJSON   = errors.New("something else than JSON")
+	errNotJSON   = errors.New("text that is not JSON")
 )
 
 // decode reads one JSON document. Numbers keep all of their digits.
@@ -262,9 +261,9 @@ func decode(b []byte, resp *http.Response) (any, error) {
 		return nil, errHTML
 	case !asUTF8(text, resp.Header.Get("Content-Type")):
 		return nil, errCharset
-	case !utf8.Valid(text): // the decoder would make the same character of different bytes
+	case !utf8.Valid(text): // the decoder replaces different bytes by the same character
 		return nil, errEncoding
-	case halfPair(text): // likewise
+	case halfPair(text): // as above
 		return nil, errHalf
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -288,8 +287,8 @@ func decode(b []byte, resp *http.Response) (any, error) {
 	return nil, errTrailing
 }
 
-// asUTF8 says whether a text may be read as UTF-8 by what its Content-Type says. Text of Big5 or Latin-1 may be valid UTF-8, and
-// other characters then; ASCII is the same in all of them.
+// asUTF8 reports whether a text may be read as UTF-8 according to its Content-Type. Text in Big5 or Latin-1 may be valid UTF-8 with
+// other characters; ASCII is the same in all of them.
 func asUTF8(text []byte, contentType string) bool {
 	_, params, err := mime.ParseMediaType(contentType)
 	charset := strings.ToLower(params["charset"])
@@ -301,12 +300,12 @@ func asUTF8(text []byte, contentType string) bool {
 
 var surrogate = regexp.MustCompile(`\\(?:u([0-9a-fA-F]{4})|.)`)
 
-// halfPair says whether an escape of text is a surrogate without its other half.
+// halfPair reports whether text has an escaped surrogate without its other half.
 func halfPair(text []byte) bool {
 	if !bytes.Contains(text, []byte(`\ud`)) && !bytes.Contains(text, []byte(`\uD`)) {
 		return false
 	}
-	high, end := rune(0), 0 // of the pair that began last
+	high, end := rune(0), 0 // of a pair whose second half must follow
 	for _, at := range surrogate.FindAllSubmatchIndex(text, -1) {
 		var r rune
 		if at[2] >= 0 {
@@ -327,16 +326,16 @@ func halfPair(text []byte) bool {
 	return high != 0
 }
 
-// mostNested bounds the nesting of an answer.
-const mostNested = 1000
+// maxNesting bounds the nesting of an answer.
+const maxNesting = 1000
 
-// value reads the next value of d. An object that has a key twice is an error: which of them is meant is not clear.
+// value reads the next value of d. An object that has a key twice is an error, because it is ambiguous.
 func value(d *json.Decoder, depth int) (any, error) {
 	t, err := d.Token()
 	if err != nil {
 		return nil, err
 	}
-	if depth > mostNested {
+	if depth > maxNesting {
 		return nil, errNotJSON
 	}
 	switch t {
@@ -347,7 +346,7 @@ func value(d *json.Decoder, depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			name, _ := key.(string) // the decoder takes nothing else
+			name, _ := key.(string) // the decoder allows no other type
 			if _, twice := object[name]; twice {
 				return nil, errTwice
 			}
@@ -372,8 +371,8 @@ func value(d *json.Decoder, depth int) (any, error) {
 	return t, nil
 }
 
-// safe names the cause of a failed request. The client's own error quotes the URL, which may hold a password or a token, and
-// other addresses, such as the one that it was redirected to.
+// safe returns the cause of a failed request. The client's own error quotes the URL, which may hold a password or a token, and other
+// addresses, such as that of a redirect.
 func safe(err error) error {
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		return errors.New(neterr.WithoutTLS)
@@ -388,7 +387,7 @@ func safe(err error) error {
 	}
 }
 
-// table makes rows of jq's results: an object's keys are columns, anything else is the column "value".
+// table makes rows from jq's results: the keys of an object are columns, any other value is the column "value".
 func table(results []any) (collector.Rows, error) {
 	names := map[string]bool{}
 	for _, r := range results {
@@ -410,7 +409,7 @@ func table(results []any) (collector.Rows, error) {
 		for n, c := range rows.Columns {
 			switch v := o[c].(type) {
 			case map[string]any, []any:
-				return rows, fmt.Errorf("column %s is not a plain value", safetext.Quote(c, 100))
+				return rows, fmt.Errorf("column %s is a list or an object, want a plain value", safetext.Quote(c, 100))
 			case *big.Int:
 				row[n] = v.String()
 			default:

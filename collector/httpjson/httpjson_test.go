@@ -77,7 +77,7 @@ func TestAnswersBecomeRows(t *testing.T) {
 	for jq, says := range map[string]string{
 		".items":                    "cannot iterate",
 		".total | error(\"oh no\")": "oh no",
-		"{a: .items}":               "not a plain value",
+		"{a: .items}":               "want a plain value",
 		"range(20000)":              "more than 10000 rows",
 		"def f: f; f":               "deadline",
 	} {
@@ -173,7 +173,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The base's own query goes out with the path's, an encoded slash stays one, and nothing but one JSON document will do.
+// A request has the query strings of the base and the path, an encoded slash stays encoded, and text after the JSON document is an
+// error.
 func TestRequestsKeepTheBasesQueryAndRefuseTrailingText(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -212,7 +213,7 @@ func TestRequestsKeepTheBasesQueryAndRefuseTrailingText(t *testing.T) {
 	}
 }
 
-// The builtin set's expression takes the three shapes of the answer, and never makes a 0 out of anything else.
+// The builtin set's expression reads the three forms of the answer, and never makes a 0 of another one.
 func TestBuiltinPlaybooksQuery(t *testing.T) {
 	t.Parallel()
 	set, err := collector.Builtin("awoooi")
@@ -246,7 +247,7 @@ func TestBuiltinPlaybooksQuery(t *testing.T) {
 	}
 }
 
-// Whatever is not one JSON document is an error that says what it is.
+// An answer that is not one JSON document is an error that says what it is.
 func TestAnswersThatAreNotOneJSONDocument(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -262,11 +263,11 @@ func TestAnswersThatAreNotOneJSONDocument(t *testing.T) {
 		"NDJSON":                   {200, "{\"total\": 3}\n{\"total\": 4}\n", "several JSON documents (NDJSON)"},
 		"further text":             {200, "{\"total\": 3} and more", "further text after the JSON document"},
 		"an object that is cut":    {200, "{\"total\": 3", "JSON that ends too early"},
-		"a number that is no JSON": {200, "NaN", "something else than JSON"},
-		"text":                     {200, "maintenance", "something else than JSON"},
+		"a number that is not JSON": {200, "NaN", "text that is not JSON"},
+		"text":                     {200, "maintenance", "text that is not JSON"},
 		"Latin-1":                  {200, "{\"total\": \"caf\xe9\"}", "not UTF-8"},
 		"a key twice":              {200, "{\"total\": 3, \"total\": 4}", "a key twice"},
-		"deep nesting":             {200, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "something else than JSON"},
+		"deep nesting":             {200, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "text that is not JSON"},
 		"a status":                 {503, "{\"total\": 3}", "answered 503 Service Unavailable"},
 		"a redirect to nowhere":    {302, "", "answered 302 Found"},
 		"a part":                   {206, "[3]", "answered 206 Partial Content"},
@@ -290,7 +291,7 @@ func TestAnswersThatAreNotOneJSONDocument(t *testing.T) {
 	}
 }
 
-// Characters beyond the first plane, and backslashes before a u, are text like any other.
+// Characters beyond the first plane, and escaped backslashes before a u, are ordinary text.
 func TestEscapesOfText(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -311,8 +312,8 @@ func TestCharsets(t *testing.T) {
 		"application/json":                "[[é]] <nil>",
 		"application/json;charset=UTF-8":  "[[é]] <nil>",
 		"text/plain; charset=utf8":        "[[é]] <nil>",
-		"application/json; charset=Big5":  "names another charset than UTF-8",
-		`text/json; charset="iso-8859-1"`: "names another charset than UTF-8",
+		"application/json; charset=Big5":  "in another charset than UTF-8",
+		`text/json; charset="iso-8859-1"`: "in another charset than UTF-8",
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", contentType)
@@ -334,7 +335,7 @@ func TestCharsets(t *testing.T) {
 	}
 }
 
-// A server may compress an answer that nobody asked it to, and what it says of it need not be true.
+// A server may compress an answer without being asked, and its Content-Encoding may be wrong.
 func TestCompressedAnswers(t *testing.T) {
 	t.Parallel()
 	packed := func(text string) string {
@@ -354,7 +355,7 @@ func TestCompressedAnswers(t *testing.T) {
 		"gzip that ends early":   {"gzip", whole[:len(whole)-9], "[] http: connection lost"},
 		"gzip of nothing":        {"gzip", "", "[] http: / answered 200 with an empty body"},
 		"gzip of a large answer": {"gzip", packed(strings.Repeat(" ", 11<<20)), "[] http: / answered more than"},
-		"another":                {"br", whole, `[] http: the answer is encoded as "br", want none or gzip`},
+		"another":                {"br", whole, `[] http: the answer has the Content-Encoding "br", want none or gzip`},
 		"gzip unsaid":            {"", whole, "[] http: / answered 200 with text that is not UTF-8"},
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -377,7 +378,7 @@ func TestCompressedAnswers(t *testing.T) {
 	}
 }
 
-// Numbers keep their digits: two ids that float64 would round to the same stay two, and what is out of range is no number.
+// Numbers keep their digits: two ids that float64 rounds to the same number stay distinct, and numbers out of range are errors.
 func TestNumbersAreNotRounded(t *testing.T) {
 	t.Parallel()
 	const body = `{"items": [{"id": 9007199254740992, "n": 1}, {"id": 9007199254740993, "n": 1.50}, {"id": 12345678901234567890.25, "n": 1e400}]}`
@@ -405,7 +406,7 @@ func TestNumbersAreNotRounded(t *testing.T) {
 	}
 }
 
-// The borders of the window can be asked for in the query string, in a form that fromdate parses.
+// The borders of the window are available in the query string, in a form that fromdate parses.
 func TestBordersOfTheWindow(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -421,7 +422,7 @@ func TestBordersOfTheWindow(t *testing.T) {
 	if err := httpjson.Check(query("/x?to="+typo, ".")); err == nil || !strings.Contains(err.Error(), "unknown variable "+typo+" (have $since, $until)") {
 		t.Errorf("a typo: %v", err)
 	}
-	if err := httpjson.Check(query("/x/$since/$until", ".")); err == nil || !strings.Contains(err.Error(), "replaced after the ? only") {
+	if err := httpjson.Check(query("/x/$since/$until", ".")); err == nil || !strings.Contains(err.Error(), "replaced only after the ?") {
 		t.Errorf("in the path: %v", err)
 	}
 	q := query("/x?from=$since", ".")

@@ -1,4 +1,4 @@
-// Package journal is the source of KPIs out of the incident journal: the name of a count comes in, its rows go out.
+// Package journal is the source of KPIs from the incident journal: the name of a count comes in, its rows go out.
 package journal
 
 import (
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/collector"
@@ -18,33 +19,37 @@ type Count struct {
 	Values map[string]float64
 }
 
-// Counts is the journal. A count of a window takes since <= t < until; a real zero is a row.
+// Counts is the incident journal.
 type Counts interface {
+	// Counts returns the rows of the count what, which is one of Names. A count of a window has since <= t < until. A real zero is a
+	// row, and a number that is unknown is left out.
 	Counts(ctx context.Context, what string, since, until time.Time) ([]Count, error)
 }
 
-// Names are the counts there are. alerts has the label category, alerts_by_name the label name, resolution_seconds and
-// acknowledgement_seconds the label stat (avg, p50, p95), heartbeats the label state. noise has the label name, and the numbers
-// episodes, flaps, off_hours, short_ratio, firing_seconds, resolution_seconds, resolved, acknowledged_ratio, acknowledgement_seconds
-// and acknowledged, those of which too little is known left out; noise_candidates has the labels name and reason and the number share,
-// and noise_totals counts the rows of both: names, candidates. acknowledgements has the numbers acknowledged and never, the latter left
-// out while no incident was ever acknowledged.
+// Names are the counts of the journal. Their labels and numbers:
+//   - alerts: label category; alerts_by_name: label name; heartbeats: label state.
+//   - resolution_seconds and acknowledgement_seconds: label stat (avg, p50, p95).
+//   - noise: label name; numbers episodes, flaps, off_hours, short_ratio, firing_seconds, resolution_seconds, resolved,
+//     acknowledged_ratio, acknowledgement_seconds and acknowledged, of which those with too few episodes are left out.
+//   - noise_candidates: labels name and reason; number share. noise_totals counts the rows of both: names, candidates.
+//   - acknowledgements: numbers acknowledged and never; never is left out while no incident was ever acknowledged.
+//   - All others have the one number value.
 var Names = []string{
 	"alerts", "alerts_by_name", "alerts_resolved", "alerts_converged", "alerts_grouped", "alerts_chronic", "incidents_open",
 	"incidents_oldest_open", "incidents_resolved", "resolution_seconds", "heartbeats", "noise", "noise_totals", "noise_candidates",
 	"acknowledgements", "acknowledged_ever", "acknowledgement_seconds",
 }
 
-// Source asks the journal.
+// Source reads the journal.
 type Source struct{ counts Counts }
 
-// New makes the source.
+// New makes the source; the counts stay the caller's.
 func New(counts Counts) *Source { return &Source{counts: counts} }
 
-// Check refuses a query for a count that the journal does not keep.
+// Check refuses a query for a count that is not one of Names.
 func Check(q kpi.Query) error {
 	if !slices.Contains(Names, q.Journal) {
-		return fmt.Errorf("query %q: the journal has no count %q, there are %v", q.Name, q.Journal, Names)
+		return fmt.Errorf("query %q: the journal has no count %q (have %s)", q.Name, q.Journal, strings.Join(Names, ", "))
 	}
 	return nil
 }
@@ -63,7 +68,7 @@ func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query,
 	})
 }
 
-// rows lays counts out as a table: the labels, then the numbers, each in order of name. A number that no row has is NULL in all.
+// rows makes a table of counts: the labels, then the numbers, both sorted by name. A number that a row does not have is NULL.
 func rows(counts []Count, metrics []kpi.Metric) collector.Rows {
 	labels, values := map[string]bool{}, map[string]bool{}
 	for _, m := range metrics {

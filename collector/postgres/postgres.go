@@ -1,4 +1,4 @@
-// Package postgres is the source of KPIs out of PostgreSQL: SQL comes in, rows of one consistent snapshot go out.
+// Package postgres is the source of KPIs from PostgreSQL: SQL comes in, rows of one consistent snapshot go out.
 package postgres
 
 import (
@@ -20,38 +20,37 @@ import (
 )
 
 const (
-	// maxRows, maxBytes and maxRow bound the memory of one query, far above any sensible number of series.
-	maxRows  = 10_000
+	// maxBytes and maxRow bound the memory of one query and of one row, in bytes.
 	maxBytes = 32 << 20
 	maxRow   = 8 << 20
-	// tidyTimeout is for the end of a transaction after its scrape was cut.
-	tidyTimeout = 2 * time.Second
+	// rollbackTimeout bounds the end of a transaction after its scrape was cancelled.
+	rollbackTimeout = 2 * time.Second
 )
 
-// Config is which database.
+// Config names a database.
 type Config struct {
-	Name     string
+	Name     string // of the source
 	DSN      secret.Text
-	MaxConns int32
-	// Timezone is the IANA zone of columns without time zone; "" takes the DSN's, if it has one.
+	MaxConns int32 // at least 1
+	// Timezone is the IANA zone of columns without time zone; "" means the DSN's, if it has one.
 	Timezone string
 }
 
-// Source asks one database, over at most MaxConns connections.
+// Source reads one database, over at most MaxConns connections.
 type Source struct {
 	name     string
 	pool     *pgxpool.Pool
 	max      int
 	settings []pg.Setting // of every transaction
-	declared bool         // whether the zone of columns without time zone is known
+	declared bool         // the zone of columns without time zone is known
 	zone     *time.Location
-	utc      bool     // whether the session's zone is UTC
-	hide     []string // what no error may quote
+	utc      bool     // the session's zone is UTC
+	hide     []string // texts that no error may quote
 
-	statementMode atomic.Bool  // a pooler stands in between that allows no transaction
-	alone         atomic.Bool  // the server exports no snapshots
-	plain         atomic.Bool  // the server does not know what prepared statements need
-	ending        atomic.Int64 // sessions that have answered, and whose transaction is being ended
+	statementMode atomic.Bool  // a pooler in between allows no transaction
+	noExport      atomic.Bool  // the server exports no snapshots, so that one session runs all queries
+	unprepared    atomic.Bool  // the server lacks a feature that prepared statements need here
+	ending        atomic.Int64 // sessions that have answered, and whose transaction is being rolled back
 	joinAfter     atomic.Int64 // when further sessions may be tried, in ns since 1970
 
 	mu       sync.Mutex
@@ -59,22 +58,22 @@ type Source struct {
 	history  map[string]asked    // by query
 }
 
-// compiled is a query's SQL as the server takes it.
+// compiled is a query's SQL with numbered parameters.
 type compiled struct {
 	sql         string
 	names       []string // of $1, $2 …
 	identifiers []string
-	moment      bool // may hold a constant that is the time at which it is read
+	moment      bool // may hold a constant such as 'now', whose value is that of the time at which it is parsed
 	err         error
 }
 
-// asked is how a query went the last time.
+// asked is the duration and the result of the last run of a query.
 type asked struct {
 	took   time.Duration
 	failed bool
 }
 
-// Open prepares the source; it connects when it is first asked, and again after any loss. The error is a DSN or a zone
+// Open makes the source. It connects at the first Read, and again after a connection is lost. The error is about a DSN or a zone
 // that cannot be used, and shows nothing of the DSN.
 func Open(c Config) (*Source, error) {
 	cfg, err := pg.Parse(c.DSN)
@@ -85,7 +84,7 @@ func Open(c Config) (*Source, error) {
 	if err := s.setZone(c.Timezone, cfg.TimeZone); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	// Labels are PostgreSQL's own text of a value, in these styles.
+	// Labels are PostgreSQL's own text of a value, in these output styles.
 	s.settings = append(s.settings, slices.DeleteFunc(cfg.Settings, func(set pg.Setting) bool { return set.Name == plainStrings.Name })...)
 	s.settings = append(s.settings, pg.Setting{Name: "DateStyle", Value: "ISO"}, pg.Setting{Name: "IntervalStyle", Value: "postgres"},
 		pg.Setting{Name: "extra_float_digits", Value: "3"}, pg.Setting{Name: "bytea_output", Value: "hex"})
@@ -93,10 +92,10 @@ func Open(c Config) (*Source, error) {
 		s.hide = append(s.hide, password)
 	}
 	cfg.Pool.MaxConns, cfg.Pool.MinConns = int32(s.max), 0 //nolint:gosec // 1..3
-	// A connection that died is noticed by its first statement, and replaced.
+	// A connection that was lost fails its first statement, and is replaced then: a ping would cost a round trip.
 	cfg.Pool.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	cfg.Pool.ConnConfig.MaxProtocolMessageBodyLen = maxRow
-	// A scrape that is cut cancels its query on the server, rather than leaving it to run without a reader.
+	// A scrape that ends early cancels its query on the server, which would run on otherwise.
 	cfg.Pool.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &canceller{conn: conn}
 	}
@@ -106,8 +105,8 @@ func Open(c Config) (*Source, error) {
 	return s, nil
 }
 
-// setZone decides what columns without time zone mean: the source's own setting, else the DSN's, else it is unknown and
-// the session is in UTC.
+// setZone sets the zone of columns without time zone: the source's own setting, else the DSN's, else it is unknown and the session
+// is in UTC.
 func (s *Source) setZone(own, dsn string) error {
 	name := "UTC"
 	switch {
@@ -117,7 +116,7 @@ func (s *Source) setZone(own, dsn string) error {
 		}
 		name, s.declared = own, true
 	case dsn != "":
-		s.zone = pg.Location(dsn) // nil for one that only the server knows, such as "-08"
+		s.zone = pg.Location(dsn) // nil for a zone that only the server knows, such as "-08"
 		name, s.declared = dsn, true
 	}
 	s.utc = name == "UTC"
@@ -135,7 +134,7 @@ func (s *Source) Connections() map[string]float64 {
 	return map[string]float64{"in_use": used, "idle": float64(st.TotalConns()) - used, "max": float64(st.MaxConns())}
 }
 
-// compile reads a query's SQL, once.
+// compile parses a query's SQL, once.
 func (s *Source) compile(q kpi.Query) compiled {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +152,7 @@ func (s *Source) compile(q kpi.Query) compiled {
 	return c
 }
 
-// remember notes how a query went, for the order of the next scrape.
+// remember stores the result of a query, for the order of the next scrape.
 func (s *Source) remember(query string, a asked) {
 	s.mu.Lock()
 	s.history[query] = a

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// databases counts them, for names that -count does not repeat.
+// databases is a counter for names that are unique with -count too.
 var databases atomic.Int64
 
 func database(tb testing.TB) (dsn string) {
@@ -253,7 +253,7 @@ func naiveDatabase(tb testing.TB) (dsn string) {
 
 func has(text, line string) bool { return strings.Contains("\n"+text, "\n"+line+"\n") }
 
-// Each fault costs its own query and no other, is named in the log and the self-metrics, and heals without a restart.
+// Each fault fails only its own query, is named in the log and the self-metrics, and is over without a restart once its cause is.
 func TestFaultsCostOnlyTheirOwnFiguresAndHeal(t *testing.T) {
 	t.Parallel()
 	good := []kpi.Query{query("good_a", "SELECT 1 AS value"), query("good_b", "SELECT count(*) AS value FROM incidents WHERE created_at >= @since AND created_at < @until")}
@@ -345,7 +345,7 @@ func TestFaultsCostOnlyTheirOwnFiguresAndHeal(t *testing.T) {
 			if heal != nil {
 				heal()
 				if text := p.scrape(t); !has(text, tc.heals) || !has(text, "acme_good_a 1") {
-					t.Errorf("it did not heal to %s:\n%s", tc.heals, text)
+					t.Errorf("after the repair there is no %s:\n%s", tc.heals, text)
 				}
 			}
 		})
@@ -375,7 +375,7 @@ func TestKilledBackendCostsOneQueryAndHeals(t *testing.T) {
 	if !strings.Contains(p.log(), "terminating connection") {
 		t.Errorf("the log does not say what happened: %s", p.log())
 	}
-	// The next scrapes find sound connections.
+	// The next scrapes get new connections.
 	p2 := start(t, dsn, query("good_a", "SELECT 1 AS value"))
 	exec(t, conn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'awoooi-reporter' AND datname = current_database()`)
 	if text := p2.scrape(t); !has(text, "acme_good_a 1") {
@@ -383,7 +383,7 @@ func TestKilledBackendCostsOneQueryAndHeals(t *testing.T) {
 	}
 	exec(t, conn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'awoooi-reporter' AND datname = current_database()`)
 	if text := p2.scrape(t); !has(text, "acme_good_a 1") {
-		t.Errorf("idle connections that were killed cost a scrape:\n%s", text)
+		t.Errorf("idle connections that were killed fail a scrape:\n%s", text)
 	}
 }
 
@@ -411,7 +411,7 @@ func TestServerThatIsDownHealsByItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		if text := p.scrape(t); !has(text, "acme_good 1") {
-			t.Errorf("%s it did not heal at the next scrape:\n%s\n%s", when, text, p.log())
+			t.Errorf("%s the next scrape fails:\n%s\n%s", when, text, p.log())
 		}
 	}
 	down("down at start")
@@ -429,7 +429,7 @@ func TestServerThatIsDownHealsByItself(t *testing.T) {
 	}
 }
 
-// A scraper that hangs up leaves no query running on the server.
+// After a scraper has disconnected, no query runs on the server.
 func TestHangUpCancelsOnTheServer(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -457,7 +457,7 @@ func TestHangUpCancelsOnTheServer(t *testing.T) {
 	eventually(t, "the server to be idle", func() bool { return active() == 0 })
 }
 
-// All queries of one scrape see one snapshot, while somebody writes all the time.
+// All queries of one scrape read one snapshot, while another session writes all the time.
 func TestQueriesOfAScrapeAgree(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -577,7 +577,7 @@ func awoooiQueries(tb testing.TB, names ...string) []kpi.Query {
 	return out
 }
 
-// Time from created to resolved, checked against numbers made by hand.
+// Time from created to resolved, compared with figures calculated by hand.
 func TestResolutionTimes(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)

@@ -15,15 +15,15 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/pg"
 )
 
-// link is what is known of a connection beyond its transactions. Where no pooler stands in between, statements stay prepared
-// on it: parsing and rewriting them again would take the server a tenth of the time of a scrape of small tables.
+// link is the state of a connection between its transactions. If there is no pooler, statements stay prepared on it: parsing them
+// again takes the server a tenth of the time of a scrape of small tables.
 type link struct {
-	known  bool   // whether its first transaction has begun
-	direct bool   // its server process is the one that it was opened to
-	own    limits // that its last transaction began with
-	// statuses are the settings that the server reports of a transaction that has begun.
+	known  bool   // its first transaction has begun, so that direct is known
+	direct bool   // it is served by the server process to which it was opened: there is no pooler
+	own    limits // of the session at the start of its last transaction
+	// statuses are those of the session after the start of its transaction.
 	statuses string
-	named    map[string]string // names of prepared statements by their SQL; "" is one that cannot be prepared
+	named    map[string]string // names of prepared statements by their SQL; "" for one that cannot be prepared
 	// sending are the statements that are being prepared.
 	sending []string
 }
@@ -40,27 +40,27 @@ func linkOf(pgc *pgconn.PgConn) *link {
 	return l
 }
 
-// statementName is the same for the same SQL only: even where something that was taken for a server shares its sessions, a
-// name never stands for another query.
+// statementName derives the name from the SQL: even if a pooler that was not recognised shares the session with others, a name never
+// stands for another query.
 func statementName(sql string) string {
 	sum := sha256.Sum256([]byte(sql))
 	return fmt.Sprintf("awoooi_%x", sum[:12])
 }
 
-// customPlan keeps the plan of a prepared statement that of its window: one for any window would be made for a small part of
-// a table.
+// customPlan plans a prepared statement for its window at each scrape: a generic plan assumes that a window selects a small part of a
+// table.
 var customPlan = pg.Setting{Name: "plan_cache_mode", Value: "force_custom_plan"}
 
-// noWorkers keeps a query to its own connection. The queries of a scrape run side by side already: workers of their own would
-// compete with them, and with those whom the database is for.
+// noWorkers runs a query in its own server process. The queries of a scrape run concurrently already: parallel workers would compete
+// with them, and with the application whose database it is.
 var noWorkers = pg.Setting{Name: "max_parallel_workers_per_gather", Value: "0"}
 
-// prepares says whether statements may stay prepared on a connection. The setting customPlan is there since PostgreSQL 12.
+// prepares reports whether statements may stay prepared on a connection. The setting of customPlan exists since PostgreSQL 12.
 func (s *Source) prepares(pgc *pgconn.PgConn, l *link) bool {
-	return l.direct && serverMajor(pgc) >= 12 && !s.plain.Load()
+	return l.direct && serverMajor(pgc) >= 12 && !s.unprepared.Load()
 }
 
-// serverMajor is the server's version as far as it is known, else 0.
+// serverMajor is the server's major version, or 0 if it is unknown.
 func serverMajor(pgc *pgconn.PgConn) int {
 	major, _, _ := strings.Cut(pgc.ParameterStatus("server_version"), ".")
 	n, err := strconv.Atoi(major)
@@ -70,7 +70,7 @@ func serverMajor(pgc *pgconn.PgConn) int {
 	return n
 }
 
-// send sends a statement, which is prepared when it is sent for the first time, and returns how many answers that gives.
+// send sends a statement, which is prepared first if it is new, and returns the number of answers to read.
 func (l *link) send(p *pgconn.Pipeline, sql string, params [][]byte) (answers int) {
 	name, known := l.named[sql]
 	if !known {
@@ -82,7 +82,7 @@ func (l *link) send(p *pgconn.Pipeline, sql string, params [][]byte) (answers in
 	return answers + 1
 }
 
-// sent notes that all that send has sent is prepared.
+// sent stores that all statements that were sent are prepared.
 func (l *link) sent() {
 	for _, sql := range l.sending {
 		l.named[sql] = statementName(sql)
@@ -90,7 +90,7 @@ func (l *link) sent() {
 	l.sending = nil
 }
 
-// prepareFails says whether an error is that of a server that does not know what prepared statements need here.
+// prepareFails reports whether the error is that of a server without a function or setting that prepared statements need here.
 func prepareFails(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "42883" || e.Code == "42704" || e.Code == "0A000") &&
@@ -99,20 +99,21 @@ func prepareFails(err error) bool {
 		})
 }
 
-// misplaced says whether an error is that of a prepared statement that somebody has discarded, or that is there already: the
-// session is not ours alone.
+// misplaced reports whether the error is that of a prepared statement that was discarded, or that exists already: another client uses
+// the session too.
 func misplaced(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "26000" || e.Code == "42P05")
 }
 
-// outdated says whether an error is that of a prepared statement whose tables have changed since.
+// outdated reports whether the error is that of a prepared statement whose tables have changed since.
 func outdated(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && e.Code == "0A000" && e.Routine == "RevalidateCachedQuery"
 }
 
-// keep prepares a statement that has just succeeded, and whose tables the transaction has locked, for the next scrape.
+// keep prepares a statement that has just succeeded for the next scrape. The transaction holds locks of its tables, so that it does
+// not wait.
 func (c *session) keep(ctx context.Context, q question) {
 	if !c.prepared || q.last || q.moment || c.lost() {
 		return
@@ -131,7 +132,7 @@ func (c *session) keep(ctx context.Context, q question) {
 
 var momentWord = regexp.MustCompile(`(?i)\b(now|today|tomorrow|yesterday)\b`)
 
-// namesMoment says whether SQL may hold a constant such as 'today', which the server reads when a statement is prepared.
+// namesMoment reports whether the SQL may hold a constant such as 'today', which the server evaluates when it prepares a statement.
 func namesMoment(sql string) bool {
 	for _, at := range momentWord.FindAllStringIndex(sql, -1) {
 		if !strings.HasPrefix(strings.TrimLeft(sql[at[1]:], " \t\r\n"), "(") { // now() is a function

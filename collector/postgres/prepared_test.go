@@ -7,7 +7,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
 
-// Statements stay prepared from scrape to scrape, and what they answer follows the tables, the clock and whoever discards them.
+// Statements stay prepared from scrape to scrape, and their answers are right after the tables change, time passes, or the statements are
+// discarded.
 func TestPreparedStatements(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)

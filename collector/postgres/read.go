@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// reportTime is kept free at the end of a scrape, for the server to say why it ended a query.
+	// reportTime is reserved at the end of a scrape for the server's answer why it ended a query.
 	reportTime = 100 * time.Millisecond
-	// leastTime, or the leastShare-th part of the scrape's time if that is more, is reserved for each query that still waits, so that
-	// slow ones do not take the whole scrape.
+	// leastTime, or 1/leastShare of the scrape's time if that is more, is reserved for each query that still waits, so that slow ones
+	// do not take the whole scrape.
 	leastTime  = 50 * time.Millisecond
 	leastShare = 20
 )
 
 var errNotStarted = errors.New("not started before the scrape's deadline: the queries before it took too long")
 
-// read is one round of queries. Connections take them one after the other.
+// read is one Read of the source. Several connections take its queries, each one after the other.
 type read struct {
 	s       *Source
 	ctx     context.Context //nolint:containedctx // it lives as long as the read
@@ -37,19 +37,19 @@ type read struct {
 	begun   time.Time
 
 	mu       sync.Mutex
-	todo     []int // in the order in which they are asked
+	todo     []int // queries that were not taken yet, in order
 	started  []time.Time
 	answered []bool
-	starting map[int]net.Conn // further connections whose first statement has no answer yet
-	leading  int              // further connections that have taken a query, and whose start has no answer yet
-	led      sync.Cond        // leading has become smaller
+	starting map[int]net.Conn // further connections whose first statement was not answered yet
+	leading  int              // further connections that have taken a query before their start was answered
+	led      sync.Cond        // signals that leading has become smaller
 	working  sync.WaitGroup   // connections that take queries
-	closed   bool             // no further connection may take any
+	closed   bool             // no further connection may take queries
 }
 
-// Read answers the queries from one snapshot of the database: the first connection exports it, and up to MaxConns work
-// through the queries side by side, the longest first, and those that failed the last time at the end. A connection that
-// is lost costs the query that ran on it. Behind a pooler that allows no transaction each query has its own snapshot.
+// Read answers the queries from one snapshot of the database: the first connection exports it, and up to MaxConns connections run
+// the queries concurrently, the longest first, and those that failed the last time at the end. If a connection is lost, only the
+// query that ran on it fails. Behind a pooler that allows no transaction, each query has its own snapshot.
 func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query, give collector.Give) {
 	r := &read{
 		s: s, ctx: ctx, until: until, queries: queries, give: give, begun: time.Now(), sql: make([]compiled, len(queries)),
@@ -67,7 +67,7 @@ func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query,
 	if len(r.todo) == 0 {
 		return
 	}
-	// At the deadline every query has its answer at once, without waiting for the server to confirm a cancellation.
+	// At the deadline every query gets its answer at once, without waiting for the server to confirm a cancellation.
 	stop := context.AfterFunc(ctx, r.cut)
 	defer stop()
 	for r.more() && ctx.Err() == nil {
@@ -81,8 +81,8 @@ func (s *Source) Read(ctx context.Context, until time.Time, queries []kpi.Query,
 	}
 }
 
-// order puts the longest queries first, so that they run beside the others, and those that failed last, so that they
-// hold nothing up.
+// order puts the longest queries first, so that they run concurrently with the others, and those that failed last, so that they
+// delay no other.
 func (r *read) order() {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
@@ -98,15 +98,15 @@ func (r *read) order() {
 	})
 }
 
-// taken is a query that a connection has taken, and those that wait behind it.
+// taken is a query that a connection has taken, with those that still wait.
 type taken struct {
 	n       int
 	waiting []int
-	last    bool // the transaction can end with it
+	last    bool // the transaction may end with it
 }
 
-// round works through the queries from one snapshot. Queries are left when all of its connections were lost; the next
-// round's snapshot is milliseconds younger, which is better than no figures.
+// round runs the queries on one snapshot. If all of its connections are lost, the queries that are left are run by the next round, on
+// a snapshot that is younger by milliseconds.
 func (r *read) round() error {
 	var lead *taken
 	first, err := r.s.begin(r.ctx, r.zoneCheck(), func() (*question, error) {
@@ -118,7 +118,7 @@ func (r *read) round() error {
 	if err != nil {
 		return err
 	}
-	defer first.finish(r.ctx) // others may still have to join its snapshot until then
+	defer first.finish(r.ctx) // its snapshot can be joined only until then
 	for n, fault := range r.zoneFaults(first.naive) {
 		r.answer(n, collector.Result{Err: fault})
 	}
@@ -128,7 +128,7 @@ func (r *read) round() error {
 	r.closed, r.starting = false, map[int]net.Conn{}
 	more := len(r.todo)
 	if lead == nil {
-		more-- // first takes one
+		more-- // the first connection takes one
 	}
 	more = min(r.s.max-1, more)
 	r.mu.Unlock()
@@ -154,8 +154,8 @@ func (r *read) round() error {
 
 var errNotNeeded = errors.New("all queries are taken")
 
-// join lets a further connection take queries. One that cannot be had is done without, and one that waits in a pooler's
-// queue is not waited for.
+// join lets a further connection take queries. If it cannot be opened, the others do its part; one that waits in a pooler's queue is
+// not waited for.
 func (r *read) join(ctx context.Context, n int, snapshot string) {
 	var lead *taken
 	c, err := r.s.join(ctx, snapshot, func(c net.Conn) {
@@ -207,7 +207,7 @@ func (r *read) take() *taken {
 	return t
 }
 
-// joined says that the connection to which take gave a query has started, or why not. The query is left to the others then.
+// joined ends the start of a connection to which take gave a query. If it failed, the query is left to the others.
 func (r *read) joined(n int, t *taken, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,7 +222,7 @@ func (r *read) joined(n int, t *taken, err error) {
 	r.led.Broadcast()
 }
 
-// enter says whether a further connection, which has started unless err says why not, may take queries.
+// enter reports whether a further connection may take queries; err is the error of its start.
 func (r *read) enter(n int, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -236,8 +236,8 @@ func (r *read) enter(n int, err error) bool {
 	return true
 }
 
-// work takes queries until all are taken, or the connection is lost. t may have been taken before. The first connection, whose
-// snapshot the others join, waits until they have joined.
+// work runs queries until all are taken, or the connection is lost. t is the first one, or nil. The first connection, whose snapshot
+// the others join, waits until they have joined.
 func (r *read) work(c *session, t *taken, first bool) {
 	for ; ; t = nil {
 		if t == nil {
@@ -266,7 +266,7 @@ func (r *read) work(c *session, t *taken, first bool) {
 	}
 }
 
-// next takes a query, or returns nil when none is left for this connection.
+// next takes a query, or returns nil if none is left for this connection.
 func (r *read) next(first bool) *taken {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,7 +286,7 @@ func (r *read) next(first bool) *taken {
 	}
 }
 
-// question is a query with its limits, or nil where no time is left for it.
+// question is a query with its limits, or nil if no time is left for it.
 func (r *read) question(t *taken) *question {
 	if t == nil {
 		return nil
@@ -307,9 +307,9 @@ func (r *read) more() bool {
 	return slices.ContainsFunc(r.todo, func(n int) bool { return !r.answered[n] })
 }
 
-// limits are the server's time limits for a query: its own timeout, or what the scrape has left when something is kept
-// for those that wait. A lock is waited for in the first half of the time only, so that the error distinguishes a lock from a slow
-// query, and so that many queries that need the same table do not wait for its lock one after the other.
+// limits are the server's time limits for a query: its own timeout, or the rest of the scrape's time less the part that is reserved
+// for the queries that wait. A lock is waited for only in the first half of the time, so that the error distinguishes a lock from a
+// slow query, and so that many queries of one table do not wait for its lock one after the other.
 func (r *read) limits(n int, waiting []int) (statement, lock time.Duration) {
 	now := time.Now()
 	statement = r.queries[n].Timeout
@@ -323,7 +323,7 @@ func (r *read) limits(n int, waiting []int) (statement, lock time.Duration) {
 	return statement, max(min(half, statement/2), min(leastTime, statement/2))
 }
 
-// expected is how long queries will take together, by what they took the last time.
+// expected estimates how long queries will take together, from their last runs.
 func (r *read) expected(queries []int) (total time.Duration) {
 	least := leastTime
 	if deadline, ok := r.ctx.Deadline(); ok {
@@ -351,14 +351,14 @@ func (r *read) answer(n int, result collector.Result) {
 	}
 }
 
-// fail answers all queries that are left.
+// fail answers all queries that are left with an error.
 func (r *read) fail(err error) {
 	for n := range r.queries {
 		r.answer(n, collector.Result{Err: err, Duration: time.Since(r.begun)})
 	}
 }
 
-// cut answers all queries that are left when the scrape ends.
+// cut answers all queries that are left with the reason why the scrape has ended.
 func (r *read) cut() {
 	cause := context.Cause(r.ctx)
 	for n := range r.queries {

@@ -84,7 +84,7 @@ func TestLabels(t *testing.T) {
 		"a space at the end":      {"SELECT 'a ' AS l, 1 AS value UNION ALL SELECT 'a', 2", `q{l="a"} 2 q{l="a "} 1`},
 		"two cases":               {"SELECT 'A' AS l, 1 AS value UNION ALL SELECT 'a', 2", `q{l="A"} 1 q{l="a"} 2`},
 		"the same value twice":    {"SELECT 'a' AS l, 1 AS value UNION ALL SELECT 'a', 2", `error: two rows have the labels ["a"]`},
-		"the column twice":        {"SELECT 'a' AS l, 'b' AS l, 1 AS value", `error: column "l": the rows have it twice`},
+		"the column twice":        {"SELECT 'a' AS l, 'b' AS l, 1 AS value", `error: column "l": two columns have this name`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,10 +138,10 @@ func TestValues(t *testing.T) {
 		"array":                   {"SELECT ARRAY[1] AS value", "error: the text is not a finite number"},
 		"bytea":                   {`SELECT '\x31'::bytea AS value`, "error: the text is not a finite number"},
 		"NULL":                    {"SELECT NULL::int AS value", `error: column "value" is NULL`},
-		"the column twice":        {"SELECT 1 AS value, 2 AS value", `error: column "value": the rows have it twice`},
+		"the column twice":        {"SELECT 1 AS value, 2 AS value", `error: column "value": two columns have this name`},
 		"another column twice":    {"SELECT 1 AS value, 2 AS x, 3 AS x", "1"},
 		"a sum that is too large": {"SELECT sum(x) AS value FROM (VALUES (1e308::float8), (1e308)) AS v(x)", "error: value out of range: overflow"},
-		"no columns":              {"SELECT", `error: the statement has no rows`},
+		"no columns":              {"SELECT", `error: the statement gives no rows`},
 		"a wide row":              {"SELECT repeat('x', 20000000) AS l, 1 AS value", "error: a row of more than 8 MiB"},
 		"many wide rows":          {"SELECT repeat('x', 2000000) AS l, 1 AS value FROM generate_series(1, 20)", "error: more than 32 MiB"},
 	} {
@@ -162,7 +162,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// @since and @until are timestamptz wherever they stand.
+// @since and @until are timestamptz in every context.
 func TestParameters(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -217,8 +217,8 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-// Columns without time zone are read in the zone that the source or its DSN declares; without one a builtin query on them
-// fails, and says what to set.
+// Columns without time zone are read in the zone that the source or its DSN declares; without one, a builtin query on them fails, and
+// the error says what to set.
 func TestColumnsWithoutTimeZone(t *testing.T) {
 	t.Parallel()
 	dsn := naiveDatabase(t)
@@ -273,7 +273,7 @@ func TestColumnsWithoutTimeZone(t *testing.T) {
 	}
 }
 
-// A session's zone does not show in labels, and values of columns without time zone are in it.
+// Labels do not depend on the session's zone, and values of columns without time zone are in it.
 func TestLabelsAreInUTCWhateverTheZone(t *testing.T) {
 	t.Parallel()
 	s, err := postgres.Open(postgres.Config{Name: "db", DSN: secret.New(database(t)), MaxConns: 1, Timezone: "Asia/Kolkata"})
@@ -301,7 +301,7 @@ func TestLabelsAreInUTCWhateverTheZone(t *testing.T) {
 	}
 }
 
-// A local time that clocks showed twice, or never, is no number.
+// A local time that clocks showed twice, or never, is an error.
 func TestTimesWithoutZoneAtChangesOfClocks(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -336,8 +336,8 @@ func TestTimesWithoutZoneAtChangesOfClocks(t *testing.T) {
 	}
 }
 
-// A backslash is an ordinary character of a string without E, also where a database has it otherwise: names of parameters are
-// looked for that way.
+// A backslash is an ordinary character of a string without E, even if the database is configured otherwise, because the names of
+// parameters are found under this assumption.
 func TestBackslashesInStrings(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -357,7 +357,7 @@ func TestBackslashesInStrings(t *testing.T) {
 	}
 }
 
-// A query that changes a setting of the session changes it for no other.
+// A query that changes a setting of the session does not affect the others.
 func TestSettingsThatAQueryChanges(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -384,8 +384,8 @@ func TestSettingsThatAQueryChanges(t *testing.T) {
 	}
 }
 
-// The tables that the builtin queries name may be views, materialised views, partitioned tables or foreign to the search path,
-// and their columns of a domain.
+// The zone check covers tables, views, materialised views, partitioned tables, tables outside the search path, and columns of a
+// domain.
 func TestZoneOfColumnsIsAskedWhateverTheTablesAre(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -422,7 +422,7 @@ func TestZoneOfColumnsIsAskedWhateverTheTablesAre(t *testing.T) {
 	}
 }
 
-// Other things that a database does to a query cost that query only, and say what happened.
+// Other faults of a database fail only the query, and the error names the cause.
 func TestOtherFaultsOfADatabase(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)

@@ -11,75 +11,58 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/awoooi/awoooi-reporter/collector"
-	"github.com/awoooi/awoooi-reporter/internal/kpi"
-	"github.com/awoooi/awoooi-reporter/internal/neterr"
 	"github.com/awoooi/awoooi-reporter/internal/pg"
 )
 
 const readOnly = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-// session is a connection in a transaction with the source's settings, or, in statement mode, one that puts each query
-// and its settings into a transaction of their own.
+// session is a connection in a transaction with the source's settings, or, in statement mode, one that puts each query with its
+// settings into a transaction of its own.
 type session struct {
 	s             *Source
 	conn          *pgxpool.Conn
-	snapshot      string // that others can join; "" if there is none
+	snapshot      string // exported by this session, or joined; "" if there is none
 	statementMode bool
 	link          *link
-	prepared      bool     // whether statements may stay prepared on it
+	prepared      bool     // statements may stay prepared on the connection
 	naive         []column // columns without time zone that the zone check found
-	own           limits   // that the session has without ours; ours are never longer
-	set           limits   // of ours that are set now
-	atSavepoint   limits   // of ours that a return to the savepoint leaves
-	sent          *sent    // the query whose answer is next to be read, if one was sent
+	own           limits   // of the database, the role or the DSN; the source's are never longer
+	set           limits   // of the source, as they are set now
+	atSavepoint   limits   // of the source, as they are after a return to the savepoint
+	sent          *sent    // the query that was sent and whose answer is read next; nil if there is none
 }
 
-// limits are time limits on the server, 0 for none.
-type limits struct{ statement, lock time.Duration }
-
-// sent is a query that is on its way.
-type sent struct {
-	question question
-	pipeline *pgconn.Pipeline
-	before   int             // statements that came before the query
-	ctx      context.Context //nolint:containedctx // it lives as long as the query
-	cancel   context.CancelFunc
-}
-
-// lead gives the query that is sent together with the start of a session, or nil for none. It is asked where statements
-// stay prepared only; an error is why the session need not be started.
+// lead returns the query that is sent together with the start of a session, or nil for none. It is called only if statements stay
+// prepared. An error means that the session is not needed.
 type lead func() (*question, error)
 
 // column is a column of a table.
 type column struct{ table, name string }
 
-// begin opens a session on a new snapshot, which it exports. check is a further SELECT of tables and columns.
+// begin opens a session on a new snapshot, which it exports. check is a further SELECT of tables and columns, or "".
 func (s *Source) begin(ctx context.Context, check string, first lead) (*session, error) {
 	return s.open(ctx, &session{s: s}, check, func(net.Conn) {}, first)
 }
 
-// join opens a further session on a snapshot. The first statement may wait in a pooler for as long as other sessions live:
-// starting takes its connection, which can be closed then. It is not cancelled.
+// join opens a further session on a snapshot. Its first statement may wait in a pooler until the other sessions end: it is not
+// cancelled, and starting is called with the connection, so that it can be closed.
 func (s *Source) join(ctx context.Context, snapshot string, starting func(net.Conn), first lead) (*session, error) {
 	return s.open(ctx, &session{s: s, snapshot: snapshot}, "", starting, first)
 }
 
-// joinPause is how long no further sessions are tried where they had to wait until the first was done: a pooler may have
-// one connection only.
+// joinPause is how long no further sessions are tried after some had to wait until the first one ended, as behind a pooler with
+// one connection.
 const joinPause = 10 * time.Minute
 
-// joins says whether further sessions are of use.
+// joins reports whether further sessions are tried.
 func (s *Source) joins() bool { return time.Now().UnixNano() >= s.joinAfter.Load() }
 
 func (s *Source) joinLater() { s.joinAfter.Store(time.Now().Add(joinPause).UnixNano()) }
 
-// open takes a connection and starts c on it. The pool may hold connections that died with the server since; each of them
-// is tried once.
+// open takes a connection and starts c on it. The pool may hold connections that were lost with the server; each of them is tried
+// once.
 func (s *Source) open(ctx context.Context, c *session, check string, starting func(net.Conn), first lead) (*session, error) {
 	snapshot := c.snapshot
 	for attempt := 0; ; attempt++ {
@@ -115,16 +98,17 @@ func (s *Source) open(ctx context.Context, c *session, check string, starting fu
 		switch {
 		case pg.NeedsStatements(err) && !c.statementMode:
 			s.statementMode.Store(true)
-		case prepareFails(err) && !s.plain.Swap(true):
-		case c.prepared && misplaced(err) && !s.plain.Swap(true):
-		case exportFails(err) && snapshot == "" && !s.alone.Swap(true):
+		case prepareFails(err) && !s.unprepared.Swap(true):
+		case c.prepared && misplaced(err) && !s.unprepared.Swap(true):
+		case exportFails(err) && snapshot == "" && !s.noExport.Swap(true):
 		case snapshot != "", !dead, attempt > s.max, ctx.Err() != nil:
 			return nil, s.safe(ctx, err)
 		}
 	}
 }
 
-// exportFails says whether the server knows no exported snapshots, as some that only speak PostgreSQL's protocol.
+// exportFails reports whether the error is that of a server without exported snapshots, as of a database that only has
+// PostgreSQL's protocol.
 func exportFails(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "42883" || e.Code == "0A000" || e.Code == "25001") &&
@@ -133,10 +117,10 @@ func exportFails(err error) bool {
 
 const savepoint = "SAVEPOINT q"
 
-// ownLimits are the limits that a session has before ours are set.
+// ownLimits selects the limits of a session before the source's are set.
 const ownLimits = "current_setting('statement_timeout'), current_setting('lock_timeout')"
 
-// start begins the transaction, with a savepoint that every failed query goes back to.
+// start begins the transaction, with a savepoint to which every failed query returns.
 func (c *session) start(ctx context.Context, check string) error {
 	var b strings.Builder
 	pgc, settings := c.conn.Conn().PgConn(), c.settings()
@@ -145,14 +129,14 @@ func (c *session) start(ctx context.Context, check string) error {
 	} else {
 		fmt.Fprintf(&b, "BEGIN %s; ", readOnly)
 		more := ownLimits
-		if c.link.known || c.s.plain.Load() {
+		if c.link.known || c.s.unprepared.Load() {
 			more += ", 0"
 		} else {
 			more += ", pg_backend_pid()"
 		}
 		if c.snapshot != "" {
 			b.WriteString(c.takeSnapshot() + "; ")
-		} else if !c.s.alone.Load() {
+		} else if !c.s.noExport.Load() {
 			more += ", pg_export_snapshot()"
 		}
 		fmt.Fprintf(&b, "%s, %s; ", pg.Statement(settings...), more)
@@ -184,7 +168,7 @@ func (c *session) start(ctx context.Context, check string) error {
 	return nil
 }
 
-// statuses are the settings that the server reports when they change, of those that change what a query gives.
+// statuses are the values of those settings that change the result of a query, as far as the server reports them.
 func (c *session) statuses() string {
 	var b strings.Builder
 	for _, name := range []string{"TimeZone", "DateStyle", "IntervalStyle", "client_encoding", plainStrings.Name, "search_path"} {
@@ -193,10 +177,10 @@ func (c *session) statuses() string {
 	return b.String()
 }
 
-// startWith does the same as start with prepared statements, and sends the first query behind them, so that it does not wait
-// for their answer. Where one of them fails, the server skips the query too.
+// startWith does the same as start with prepared statements, and sends the first query after them, without waiting for their
+// answer. If one of them fails, the server skips the query too.
 func (c *session) startWith(ctx context.Context, check string, q question) error {
-	c.own = c.link.own // as it was in the transaction before; what it is now is known when the query is on its way
+	c.own = c.link.own // those of the transaction before: the current ones are known only after the query was sent
 	c.set = c.limits(q)
 	c.atSavepoint = c.set
 	qctx, cancel := context.WithTimeout(ctx, q.statement+time.Second)
@@ -209,7 +193,7 @@ func (c *session) startWith(ctx context.Context, check string, q question) error
 		list += fmt.Sprintf(", set_config('%s', $%d, true)", limit.Name, n+1)
 		params = append(params, []byte(limit.Value))
 	}
-	exports := c.snapshot == "" && c.s.max > 1 && !c.s.alone.Load()
+	exports := c.snapshot == "" && c.s.max > 1 && !c.s.noExport.Load()
 	if exports {
 		list += ", pg_export_snapshot()"
 	}
@@ -223,7 +207,7 @@ func (c *session) startWith(ctx context.Context, check string, q question) error
 		results += c.link.send(p, check, nil)
 	}
 	results += c.link.send(p, savepoint, nil)
-	p.SendFlushRequest() // what has come so far is answered at once
+	p.SendFlushRequest() // so that the answers do not wait for the query
 	c.sendQuery(p, q)
 	err := p.Sync()
 	for n := 0; n < results && err == nil; n++ {
@@ -232,13 +216,13 @@ func (c *session) startWith(ctx context.Context, check string, q question) error
 	switch {
 	case err == nil:
 		c.link.sent()
-	case len(c.link.sending) > 0: // which of them are prepared now is not known
+	case len(c.link.sending) > 0: // some of them may be prepared now
 		c.conn.Conn().Close(qctx)
 	}
 	return err
 }
 
-// receiveStart reads one answer to what startWith has sent before the query.
+// receiveStart reads the answer to one of the statements that startWith sends before the query.
 func (c *session) receiveStart(p *pgconn.Pipeline, settings int, exports bool) error {
 	result, err := p.GetResults()
 	rr, rows := result.(*pgconn.ResultReader)
@@ -261,7 +245,7 @@ func (c *session) receiveStart(p *pgconn.Pipeline, settings int, exports bool) e
 	return nil
 }
 
-// settings are what the transaction sets for itself; those of the DSN come first.
+// settings are those of the transaction; those of the DSN come first and win.
 func (c *session) settings() []pg.Setting {
 	settings := slices.Clone(c.s.settings)
 	add := func(extra pg.Setting) {
@@ -273,7 +257,7 @@ func (c *session) settings() []pg.Setting {
 	if c.prepared {
 		add(customPlan)
 	}
-	if !c.s.plain.Load() && serverMajor(pgc) >= 10 {
+	if !c.s.unprepared.Load() && serverMajor(pgc) >= 10 {
 		add(noWorkers)
 	}
 	if pgc.ParameterStatus(plainStrings.Name) == "off" {
@@ -282,63 +266,50 @@ func (c *session) settings() []pg.Setting {
 	return settings
 }
 
-// plainStrings makes a backslash in a string without E an ordinary character, as it was when the names of parameters were looked
-// for. A database or a role may have it off.
+// plainStrings makes a backslash in a string without E an ordinary character, as internal/sqltext reads it. A database or a role may
+// have it off.
 var plainStrings = pg.Setting{Name: "standard_conforming_strings", Value: "on"}
 
-// takeSnapshot is the statement that joins c.snapshot, the server's own word: hexadecimal digits and dashes.
+// takeSnapshot is the statement that joins c.snapshot, which comes from the server and consists of hexadecimal digits and dashes.
 func (c *session) takeSnapshot() string {
 	return fmt.Sprintf("SET TRANSACTION SNAPSHOT '%s'", c.snapshot)
 }
 
-// began notes the limits that the session has without ours.
+// began stores the limits that the session has without the source's.
 func (c *session) began(statement, lock []byte) {
 	c.own = limits{parseLimit(string(statement)), parseLimit(string(lock))}
 	c.link.own = c.own
 }
 
-// checked notes what the zone check found.
+// checked stores the columns that the zone check found.
 func (c *session) checked(rows [][][]byte) {
 	for _, row := range rows {
 		c.naive = append(c.naive, column{string(row[0]), string(row[1])})
 	}
 }
 
-// parseLimit reads a setting with the server's units, such as 500ms, 5s or 1min; 0 means none.
-func parseLimit(text string) time.Duration {
-	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyz")
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil {
-		return 0
-	}
-	unit := map[string]time.Duration{
-		"": time.Millisecond, "ms": time.Millisecond, "s": time.Second, "min": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
-	}[text[len(digits):]]
-	return time.Duration(n) * unit
-}
-
 func (c *session) lost() bool { return c.conn.Conn().IsClosed() }
 
-// end finishes the transaction, also of a scrape that was cut, and gives the connection back.
+// end rolls back the transaction, also after the end of ctx, and releases the connection.
 func (c *session) end(ctx context.Context) {
-	defer c.conn.Release() // a closed or dirty connection is destroyed by the pool
+	defer c.conn.Release() // the pool destroys a connection that is closed or in a transaction
 	if c.sent != nil {
-		_ = c.sent.pipeline.Close() // why it failed was returned
+		_ = c.sent.pipeline.Close() // its error was returned by open
 		c.sent.cancel()
 	}
 	pgc := c.conn.Conn().PgConn()
 	if c.lost() || pgc.IsBusy() || pgc.TxStatus() == 'I' {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	if _, err := pgc.Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
 		c.conn.Conn().Close(ctx)
 	}
 }
 
-// finish ends the session without waiting for the server, if the transaction has not ended. Behind a pooler it waits: the next
-// session could take another connection meanwhile, to which a pooler with one connection gives it when this one is closed.
+// finish ends the session in the background, so that the scrape does not wait for the rollback. Behind a pooler it waits: the next
+// session could take another connection, which a pooler with one connection serves only once this one is released.
 func (c *session) finish(ctx context.Context) {
 	if !c.link.direct || c.lost() || c.conn.Conn().PgConn().TxStatus() == 'I' {
 		c.end(ctx)
@@ -349,278 +320,4 @@ func (c *session) finish(ctx context.Context) {
 		defer c.s.ending.Add(-1)
 		c.end(ctx)
 	}()
-}
-
-// question is one query with the limits that it has now.
-type question struct {
-	compiled
-	since, until    time.Time
-	statement, lock time.Duration
-	last            bool // no query waits behind it
-}
-
-var timestamptz = []uint32{pgtype.TimestamptzOID, pgtype.TimestamptzOID}
-
-// instant is the text of a timestamptz, the same in every zone and style.
-func instant(t time.Time) []byte { return t.UTC().AppendFormat(nil, "2006-01-02 15:04:05.000000+00") }
-
-// ask runs one query, all in one round trip, unless it was sent with the start; a failure rolls back to the savepoint, so
-// that the next query finds the transaction sound.
-func (c *session) ask(ctx context.Context, q question) (collector.Rows, error) {
-	sent := c.sent
-	if c.sent = nil; sent == nil {
-		sent = c.send(ctx, q)
-	}
-	defer sent.cancel()
-	qctx, pgc, prepared := sent.ctx, c.conn.Conn().PgConn(), c.name(q) != ""
-	start := time.Now()
-	rows, err := c.receive(sent)
-	if !c.lost() && !c.statementMode && !q.last && pgc.TxStatus() == 'I' {
-		// What came after it would be neither of the snapshot nor kept from writing.
-		err = errNoSelect
-		c.conn.Conn().Close(qctx)
-	}
-	if err == nil {
-		c.keep(qctx, q)
-		if !q.last && !c.statementMode && !c.lost() && c.statuses() != c.link.statuses {
-			c.back(ctx) // it has changed a setting, by which others would read their times otherwise
-		}
-		return rows, nil
-	}
-	took := time.Since(start)
-	retry := prepared && (misplaced(err) || outdated(err))
-	if !c.lost() && ctx.Err() == nil && pgc.TxStatus() != 'I' && (!q.last || retry) {
-		c.back(ctx)
-		if retry && !c.lost() {
-			c.discard(ctx, q.sql, err)
-			return c.ask(ctx, q)
-		}
-	}
-	return collector.Rows{}, c.explain(qctx, err, q, took)
-}
-
-// send sends a query, and what must come before it.
-func (c *session) send(ctx context.Context, q question) *sent {
-	// The server ends the query at its timeout; the client's own deadline is for a server that does not answer at all.
-	qctx, cancel := context.WithTimeout(ctx, q.statement+time.Second)
-	p := c.conn.Conn().PgConn().StartPipeline(qctx)
-	out := &sent{question: q, pipeline: p, before: c.prepare(p, q), ctx: qctx, cancel: cancel}
-	c.sendQuery(p, q)
-	_ = p.Sync() // its error is the answer too
-	return out
-}
-
-// sendQuery sends a query, and the end of the transaction behind the last one.
-func (c *session) sendQuery(p *pgconn.Pipeline, q question) {
-	var params [][]byte
-	for _, name := range q.names {
-		params = append(params, instant(map[string]time.Time{kpi.Since: q.since, kpi.Until: q.until}[name]))
-	}
-	if name := c.name(q); name != "" {
-		p.SendQueryPrepared(name, params, nil, nil)
-	} else {
-		p.SendQueryParams(q.sql, params, timestamptz[:len(params)], nil, nil)
-	}
-	if q.last && !c.statementMode {
-		p.SendQueryParams("ROLLBACK", nil, nil, nil, nil)
-	}
-}
-
-// name is that of the prepared statement of a query, or "".
-func (c *session) name(q question) string {
-	if !c.prepared {
-		return ""
-	}
-	return c.link.named[q.sql]
-}
-
-// discard leaves a prepared statement that failed.
-func (c *session) discard(ctx context.Context, sql string, err error) {
-	if misplaced(err) {
-		c.s.plain.Store(true)
-		c.prepared = false
-		return
-	}
-	if err := c.conn.Conn().PgConn().Deallocate(ctx, c.link.named[sql]); err != nil {
-		c.back(ctx)
-	}
-	delete(c.link.named, sql)
-}
-
-// back makes the transaction sound again after an error.
-func (c *session) back(ctx context.Context) {
-	if _, err := c.conn.Conn().PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT q").ReadAll(); err != nil {
-		c.conn.Conn().Close(ctx) // nothing more can be asked in this transaction
-	}
-	c.set = c.atSavepoint
-}
-
-// prepare sends what must come before the query, and returns how many statements that are.
-func (c *session) prepare(p *pgconn.Pipeline, q question) int {
-	now := c.limits(q)
-	switch {
-	case c.statementMode:
-		p.SendQueryParams("SET TRANSACTION "+readOnly, nil, nil, nil, nil)
-		p.SendQueryParams(pg.Statement(append(now.settings(), c.settings()...)...), nil, nil, nil, nil)
-		return 2
-	case now == c.set:
-		return 0
-	}
-	p.SendQueryParams(pg.Statement(now.settings()...), nil, nil, nil, nil)
-	c.set = now
-	return 1
-}
-
-// limits are those of a query in this session.
-func (c *session) limits(q question) limits {
-	return limits{shorter(q.statement, c.own.statement), shorter(q.lock, c.own.lock)}
-}
-
-func (l limits) settings() []pg.Setting {
-	return []pg.Setting{
-		{Name: "statement_timeout", Value: strconv.FormatInt(max(1, l.statement.Milliseconds()), 10)},
-		{Name: "lock_timeout", Value: strconv.FormatInt(max(1, l.lock.Milliseconds()), 10)},
-	}
-}
-
-// shorter returns the shorter of two limits, where 0 means none.
-func shorter(ours, own time.Duration) time.Duration {
-	if own > 0 {
-		return min(ours, own)
-	}
-	return ours
-}
-
-// receive reads the answers to what was sent; the query's own is the one after the first before.
-func (c *session) receive(s *sent) (rows collector.Rows, err error) {
-	for n := 0; err == nil; n++ {
-		var result any
-		if result, err = s.pipeline.GetResults(); err != nil {
-			break
-		}
-		rr, more := result.(*pgconn.ResultReader)
-		if !more { // the end
-			break
-		}
-		if n == s.before {
-			rows, err = c.read(rr)
-		} else {
-			_, err = rr.Close()
-		}
-	}
-	if closing := s.pipeline.Close(); err == nil {
-		err = closing
-	}
-	return rows, err
-}
-
-var (
-	errTooManyRows = fmt.Errorf("more than %d rows", maxRows)
-	errTooLarge    = fmt.Errorf("more than %d MiB", maxBytes>>20)
-	errLargeRow    = fmt.Errorf("a row of more than %d MiB", maxRow>>20)
-	errNoSelect    = errors.New("the statement has no rows: want one SELECT")
-)
-
-func (c *session) read(rr *pgconn.ResultReader) (rows collector.Rows, err error) {
-	fields := rr.FieldDescriptions()
-	convert := make([]func(string) collector.Exact, len(fields))
-	for n, f := range fields {
-		rows.Columns = append(rows.Columns, f.Name)
-		convert[n] = c.s.converter(f.DataTypeOID)
-	}
-	size, more := 0, 0
-	for rr.NextRow() {
-		if err != nil {
-			if more++; more > maxRows {
-				c.conn.Conn().Close(context.Background()) // rather than read on for long
-				return rows, err
-			}
-			continue
-		}
-		row := make([]any, len(fields))
-		for n, text := range rr.Values() {
-			size += len(text)
-			if text != nil {
-				row[n] = convert[n](string(text))
-			}
-		}
-		rows.Values = append(rows.Values, row)
-		switch {
-		case len(rows.Values) > maxRows:
-			err = errTooManyRows
-		case size > maxBytes:
-			err = errTooLarge
-		}
-	}
-	if _, closing := rr.Close(); closing != nil {
-		return rows, closing
-	}
-	if len(fields) == 0 {
-		err = errNoSelect
-	}
-	return rows, err
-}
-
-// explain says why a query has no answer, in words of ours where there are some.
-func (c *session) explain(ctx context.Context, err error, q question, took time.Duration) error {
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return c.s.safe(ctx, err)
-	}
-	limit := c.limits(q)
-	switch cause := pg.Message(e, c.s.hide...); {
-	case ctx.Err() != nil && cause == pg.Cancelled:
-		return fmt.Errorf("postgres: %s: %w", pg.Cancelled, context.Cause(ctx))
-	// A server that speaks another language does not say which limit it was.
-	case cause == pg.StatementTimeout, cause == pg.Cancelled && took >= limit.statement:
-		return fmt.Errorf("postgres: %s: the query took longer than %v", pg.StatementTimeout, limit.statement.Round(time.Millisecond))
-	case cause == pg.LockTimeout:
-		return fmt.Errorf("postgres: %s: the query waited longer than %v for a lock that another session holds",
-			pg.LockTimeout, limit.lock.Round(time.Millisecond))
-	default:
-		return fmt.Errorf("postgres: %s", cause)
-	}
-}
-
-// connecting says why there is no connection.
-func (s *Source) connecting(ctx context.Context, err error) error {
-	var connect *pgconn.ConnectError
-	if ctx.Err() != nil && !errors.As(err, &connect) {
-		return fmt.Errorf("postgres: no connection before the scrape's deadline: %w", context.Cause(ctx))
-	}
-	return fmt.Errorf("postgres: %w", pg.Connecting(err))
-}
-
-// safe keeps what the server said, or that a deadline passed. Errors of the connection name host, user and database,
-// which is more than a log that many may read should say.
-func (s *Source) safe(ctx context.Context, err error) error {
-	var (
-		e    *pgconn.PgError
-		long *pgproto3.ExceededMaxBodyLenErr
-	)
-	switch {
-	case errors.As(err, &long):
-		return fmt.Errorf("postgres: %w", errLargeRow)
-	case errors.As(err, &e) && (e.Code == "22023" || e.Code == "42704"):
-		for _, set := range s.settings {
-			if strings.Contains(strings.ToLower(e.Message), `"`+strings.ToLower(set.Name)+`"`) {
-				return fmt.Errorf("postgres: the server refuses the setting %s of the DSN or the source (SQLSTATE %s)", set.Name, e.Code)
-			}
-		}
-		return fmt.Errorf("postgres: %s", pg.Message(e, s.hide...))
-	case errors.As(err, &e):
-		return fmt.Errorf("postgres: %s", pg.Message(e, s.hide...))
-	case ctx.Err() != nil:
-		return fmt.Errorf("postgres: no answer: %w", context.Cause(ctx))
-	case errors.Is(err, errTooManyRows), errors.Is(err, errTooLarge), errors.Is(err, errNoSelect):
-		return fmt.Errorf("postgres: %w", err)
-	}
-	cause := neterr.Cause(err)
-	if strings.HasSuffix(err.Error(), "conn closed") { // pgconn's own error has no type
-		cause = neterr.Lost
-	}
-	if cause != "" {
-		return fmt.Errorf("postgres: %s", cause)
-	}
-	return fmt.Errorf("postgres: %w", err)
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/pg"
 )
 
-// converter returns what makes a value of the text of a type.
+// converter returns the function that reads the text of a value of this type.
 func (s *Source) converter(oid uint32) func(string) collector.Exact {
 	number := func(string) (float64, error) { return 0, nil }
 	label := func(text string) string { return text }
 	switch oid {
 	case pgtype.BoolOID:
-		number = truth
+		number = boolValue
 	case pgtype.TimestamptzOID:
 		number, label = s.seconds, s.inUTC
 	case pgtype.TimestamptzArrayOID, pgtype.TstzrangeOID, pgtype.TstzrangeArrayOID, pgtype.TstzmultirangeOID:
@@ -29,7 +29,7 @@ func (s *Source) converter(oid uint32) func(string) collector.Exact {
 		number = s.seconds
 	case pgtype.IntervalOID:
 		number = intervalSeconds
-	case pgtype.BitOID, pgtype.VarbitOID: // "101" is no hundred and one
+	case pgtype.BitOID, pgtype.VarbitOID: // "101" is not a decimal number
 		number = none("a bit string")
 	case moneyOID: // its text depends on the server's locale
 		number = none("money")
@@ -49,7 +49,7 @@ func none(what string) func(string) (float64, error) {
 	return func(string) (float64, error) { return 0, err }
 }
 
-func truth(text string) (float64, error) {
+func boolValue(text string) (float64, error) {
 	if text == "t" {
 		return 1, nil
 	}
@@ -67,7 +67,7 @@ var (
 		"cast it to timestamptz")
 )
 
-// seconds is the time in seconds since 1970. One without time zone is in the source's zone, if that is known.
+// seconds reads a time as seconds since 1970. A time without zone is in the source's zone; it is an error if that is unknown.
 func (s *Source) seconds(text string) (float64, error) {
 	m := moment.FindStringSubmatch(text)
 	if m == nil || m[0] != text { // infinity
@@ -87,10 +87,10 @@ func (s *Source) seconds(text string) (float64, error) {
 	return f + fraction, err
 }
 
-// parse reads what moment matched, in UTC where it names no offset; the fraction of a second is apart.
+// parse reads a match of moment, in UTC if it has no offset; the fraction of a second is returned separately.
 func parse(m []string) (time.Time, float64) {
 	n := func(k int) int {
-		v, _ := strconv.Atoi(m[k]) // digits, or nothing for 0
+		v, _ := strconv.Atoi(m[k]) // digits, or "" for 0
 		return v
 	}
 	year := n(1)
@@ -109,7 +109,7 @@ func parse(m []string) (time.Time, float64) {
 	return time.Date(year, time.Month(n(2)), n(3), n(4), n(5), n(6), 0, zone), fraction
 }
 
-// inUTC rewrites the times of a text to UTC, as the server would write them in a session of that zone.
+// inUTC rewrites the times in a text to UTC, as the server writes them in a session of that zone.
 func (s *Source) inUTC(text string) string {
 	if s.utc {
 		return text
@@ -129,8 +129,8 @@ func (s *Source) inUTC(text string) string {
 	})
 }
 
-// intervalSeconds reads an interval in the style postgres. Its months and years have the lengths that EXTRACT(epoch) gives
-// them.
+// intervalSeconds reads an interval in the style postgres as seconds. Months and years have the same lengths as in
+// EXTRACT(epoch).
 func intervalSeconds(text string) (float64, error) {
 	fault := errors.New("the interval is not a finite number")
 	fields := strings.Fields(text)

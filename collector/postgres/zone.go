@@ -13,14 +13,14 @@ const checkTable = "naive_table"
 
 const (
 	naiveTypes = "ARRAY['pg_catalog.timestamp','pg_catalog.date']::pg_catalog.regtype[]::pg_catalog.oid[]"
-	// naiveDomain follows a domain t, which may be one of another domain, to its type.
+	// naiveDomain follows a domain t, also over other domains, to its base type.
 	naiveDomain = "WITH RECURSIVE base (oid) AS (SELECT t.typbasetype UNION ALL" +
 		" SELECT p.typbasetype FROM base JOIN pg_catalog.pg_type p ON p.oid = base.oid WHERE p.typtype = 'd')" +
 		" SELECT FROM base WHERE base.oid = ANY (" + naiveTypes + ")"
 )
 
-// zoneCheck is a SELECT of the columns without time zone that the builtin queries may name, or "" where the zone of such
-// columns is known. What the columns mean cannot be seen from the data: a wrong zone gives plausible numbers.
+// zoneCheck is a SELECT of the columns without time zone that the builtin queries may name, or "" if the zone of such columns is
+// known. The zone cannot be derived from the data, and a wrong one gives plausible figures.
 func (r *read) zoneCheck() string {
 	if r.s.declared {
 		return ""
@@ -51,7 +51,7 @@ func (r *read) zoneCheck() string {
 		" AND CASE WHEN t.typtype <> 'd' THEN t.oid = ANY (" + naiveTypes + ") ELSE EXISTS (" + naiveDomain + ") END"
 }
 
-// zoneFaults returns the builtin queries that name a column without time zone, by number.
+// zoneFaults returns the errors of builtin queries that name a column without time zone, by the number of the query.
 func (r *read) zoneFaults(naive []column) map[int]error {
 	out := map[int]error{}
 	for n, q := range r.queries {

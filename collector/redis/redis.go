@@ -1,4 +1,4 @@
-// Package redis is the source of KPIs out of Redis: one reading command comes in, its answer goes out as rows.
+// Package redis is the source of KPIs from Redis: a command that reads comes in, its answer goes out as rows.
 package redis
 
 import (
@@ -21,56 +21,55 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
-// countKeys is our own command: how many keys match a pattern, by SCAN.
+// countKeys is a command of this program: it counts the keys that match a pattern, by SCAN.
 const countKeys = "COUNT_KEYS"
 
-// mostKeys bounds a COUNT_KEYS; a keyspace larger than that should keep its count itself.
-const mostKeys = 1_000_000
+// maxKeys bounds a COUNT_KEYS. An application with more keys should keep their count in a key.
+const maxKeys = 1_000_000
 
-// arguments is the number of arguments of each command that is allowed: those that read and give a number, or a table
-// of names and numbers. A key that is not there is a real 0 to those that count, as Redis has no empty collections;
-// to GET and HGET it is an error.
+// arguments is the number of arguments of each command that is allowed: those that read a number, or a table of names and numbers.
+// For commands that count, a missing key is a real 0, because Redis has no empty collections; for GET and HGET it is an error.
 var arguments = map[string]int{
 	"GET": 1, "STRLEN": 1, "EXISTS": 1, "SCARD": 1, "LLEN": 1, "ZCARD": 1, "ZCOUNT": 3, "HLEN": 1, "XLEN": 1,
 	"HGET": 2, "HGETALL": 1, "PFCOUNT": 1, "DBSIZE": 0, countKeys: 1,
 }
 
-// Config is which Redis.
+// Config names a Redis.
 type Config struct {
-	Name string
+	Name string      // of the source
 	URL  secret.Text // redis://user:password@host:port/db, or rediss://
 }
 
-// Source asks one Redis.
+// Source reads one Redis.
 type Source struct{ client *redis.Client }
 
-// Open prepares the source; it connects when it is first asked. The error is a URL that cannot be read, and shows
-// nothing of it.
+// Open makes the source; it connects at the first Read. The error is about a URL that cannot be parsed, and shows nothing of
+// it.
 func Open(c Config) (*Source, error) {
 	silence()
 	o, err := redis.ParseURL(c.URL.Reveal())
 	if err != nil {
 		return nil, errors.New("redis: the URL cannot be parsed, want redis://user:password@host:port/db")
 	}
-	// The client's name is left unset: a user without the right to client|setname would get nothing.
+	// No client name is set: for a user without the right to client|setname every command would fail.
 	o.ClientName, o.DisableIdentity = "", true
 	o.PoolSize = 3
 	o.MaxRetries, o.DialerRetries = -1, 1 // the next scrape is the retry
 	o.ContextTimeoutEnabled = true
 	o.DialTimeout = 3 * time.Second
-	o.ReadTimeout, o.WriteTimeout = -1, -1 // the query's own timeout holds
+	o.ReadTimeout, o.WriteTimeout = -1, -1 // the query's own timeout applies
 	return &Source{client: redis.NewClient(o)}, nil
 }
 
-// silence ends the library's own lines on stderr, which no log level or format holds for. What they say is in the errors
-// of the queries.
+// silence turns off the library's own log on stderr, which ignores the program's log level and format. The errors of the queries have
+// the same content.
 var silence = sync.OnceFunc(func() { redis.SetLogger(noLog{}) })
 
 type noLog struct{}
 
 func (noLog) Printf(context.Context, string, ...any) {}
 
-// Check refuses commands that write, or that are not known to be cheap.
+// Check refuses commands that write, or that may be expensive.
 func Check(q kpi.Query) error {
 	if len(q.Redis) == 0 {
 		return fmt.Errorf("query %q: redis: no command", q.Name)
@@ -78,10 +77,11 @@ func Check(q kpi.Query) error {
 	name := strings.ToUpper(q.Redis[0])
 	want, ok := arguments[name]
 	if !ok {
-		return fmt.Errorf("query %q: redis: command %s is not allowed, there are %v", q.Name, name, slices.Sorted(maps.Keys(arguments)))
+		return fmt.Errorf("query %q: redis: command %s is not allowed (have %s)", q.Name, name,
+			strings.Join(slices.Sorted(maps.Keys(arguments)), ", "))
 	}
 	if have := len(q.Redis) - 1; have != want {
-		return fmt.Errorf("query %q: redis: %s wants %d arguments, has %d", q.Name, name, want, have)
+		return fmt.Errorf("query %q: redis: %s needs %d arguments, has %d", q.Name, name, want, have)
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (s *Source) ask(ctx context.Context, q kpi.Query) (collector.Rows, error) {
 	return one(v), err
 }
 
-// server is what a server says of itself by HELLO, which every user may send. It is empty for one that does not know HELLO.
+// server is a server's answer to HELLO, which every user may send; it is empty for a server without that command.
 type server struct{ mode, role string }
 
 func (s *Source) server(ctx context.Context) (server, error) {
@@ -159,8 +159,8 @@ func (s *Source) server(ctx context.Context) (server, error) {
 	return server{mode: field(hello, "mode"), role: field(hello, "role")}, nil
 }
 
-// refuseStale fails on a replica that has lost its master, and answers with what it had by then. Of a user without the right to
-// INFO it cannot be known.
+// refuseStale fails on a replica that has lost its master, whose data is old. It needs the right to INFO; without it, the replica is
+// used.
 func (s *Source) refuseStale(ctx context.Context, is server) error {
 	if is.role != "replica" && is.role != "slave" {
 		return nil
@@ -176,7 +176,7 @@ func (s *Source) refuseStale(ctx context.Context, is server) error {
 	return nil
 }
 
-// refuseCluster fails on a node of a Redis Cluster, which knows its own keys only. Servers before 6.0 say so in INFO only.
+// refuseCluster fails on a node of a Redis Cluster, which has only its own keys. Servers before 6.0 have no HELLO, but INFO.
 func (s *Source) refuseCluster(ctx context.Context, is server) error {
 	switch is.mode {
 	case "cluster":
@@ -192,13 +192,13 @@ func (s *Source) refuseCluster(ctx context.Context, is server) error {
 		return errCluster
 	case errors.As(err, &answer) && strings.HasPrefix(err.Error(), "NOPERM"):
 		return errNotVerified
-	case errors.As(err, &answer): // a server that knows no clusters
+	case errors.As(err, &answer): // a server without clusters
 		return nil
 	}
 	return err
 }
 
-// field is what HELLO says under a name; "" where it says nothing.
+// field is a field of the answer to HELLO; "" if it is missing.
 func field(hello any, name string) string {
 	switch h := hello.(type) {
 	case map[any]any:
@@ -221,20 +221,20 @@ var (
 )
 
 var (
-	errCluster = errors.New("the server is a node of a Redis Cluster, and counts its own keys only: " +
+	errCluster = errors.New("the server is a node of a Redis Cluster, and counts only its own keys: " +
 		"let the application keep the count in a key, and read that by GET")
-	errNotVerified = errors.New("the server does not say whether it is a node of a Redis Cluster, which counts its own keys only: " +
+	errNotVerified = errors.New("it is not known whether the server is a node of a Redis Cluster, which counts only its own keys: " +
 		"grant the user INFO")
 	errStale   = errors.New("the server is a replica that has lost its master: its data is old")
 	errNoKey   = errors.New("no such key")
-	errTooMany = fmt.Errorf("more than %d keys match", mostKeys)
+	errTooMany = fmt.Errorf("more than %d keys match", maxKeys)
 )
 
 func one(v any) collector.Rows {
 	return collector.Rows{Columns: []string{"value"}, Values: [][]any{{v}}}
 }
 
-// count walks the keyspace; SCAN may give a key twice, so they are kept to be counted once.
+// count scans the keyspace. SCAN may give a key twice, so that the keys are kept.
 func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
 	seen := map[string]struct{}{}
 	var cursor uint64
@@ -246,7 +246,7 @@ func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
 		for _, k := range keys {
 			seen[k] = struct{}{}
 		}
-		if len(seen) > mostKeys {
+		if len(seen) > maxKeys {
 			return 0, errTooMany
 		}
 		if cursor = next; cursor == 0 {
@@ -255,7 +255,7 @@ func (s *Source) count(ctx context.Context, pattern string) (int64, error) {
 	}
 }
 
-// safe keeps what Redis itself said of a command; a network error names the address, which is the source's URL.
+// safe keeps the errors of this package and of the server. A network error is replaced by its cause, because it names the address.
 func safe(err error) error {
 	var answer redis.Error
 	switch {
@@ -269,7 +269,7 @@ func safe(err error) error {
 	}
 	switch cause := neterr.Cause(err); cause {
 	case "":
-		return errors.New("the server does not answer as a Redis does")
+		return errors.New("the server does not answer as a Redis does: check the URL")
 	case neterr.TimedOut:
 		return fmt.Errorf("timeout: %w", context.DeadlineExceeded)
 	default:
@@ -277,7 +277,7 @@ func safe(err error) error {
 	}
 }
 
-// named puts words to Redis' answers that need some. A MOVED names an address.
+// named explains errors of the server. The text of MOVED is left out, because it names an address.
 func named(answer string) error {
 	code, _, _ := strings.Cut(answer, " ")
 	switch code {

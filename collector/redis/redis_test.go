@@ -128,7 +128,7 @@ func TestServerThatIsDownHealsAndShowsNoPassword(t *testing.T) {
 	}
 }
 
-// A server that takes connections and never answers costs the query its own timeout, and is distinguished from one that is down.
+// A server that accepts connections and never answers fails the query at its timeout, with another error than one that is down.
 func TestServerThatHangsCostsTheQuerysTimeout(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -139,10 +139,8 @@ func TestServerThatHangsCostsTheQuerysTimeout(t *testing.T) {
 	s := open(t, "redis://:"+planted+"@"+l.Addr().String())
 	q := query("DBSIZE")
 	q.Timeout = 200 * time.Millisecond
-	start := time.Now()
-	r := read(t, s, q)
-	if !errors.Is(r.Err, context.DeadlineExceeded) || time.Since(start) > time.Minute {
-		t.Errorf("after %v: %v", time.Since(start), r.Err)
+	if r := read(t, s, q); !errors.Is(r.Err, context.DeadlineExceeded) {
+		t.Error(r.Err)
 	}
 }
 
@@ -156,7 +154,7 @@ func startRedis(t *testing.T, o localstack.RedisOptions) *localstack.Redis {
 	return r
 }
 
-// A node of a cluster counts its own keys only; that is no figure of the whole.
+// A node of a cluster counts only its own keys, which must not be taken for all of them.
 func TestClusterIsRefusedWhereOneNodeIsNotTheWhole(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, localstack.RedisOptions{Masters: 3})
@@ -191,7 +189,7 @@ func TestClusterIsRefusedWhereOneNodeIsNotTheWhole(t *testing.T) {
 	}
 }
 
-// A user with the right to read and no other gets figures.
+// A user with only the right to read gets figures.
 func TestUserWithFewRights(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, localstack.RedisOptions{Users: []string{
@@ -226,7 +224,7 @@ func TestUserWithFewRights(t *testing.T) {
 	}
 }
 
-// A replica that has lost its master answers with what it had by then, which is no figure of now.
+// A replica that has lost its master has old data, which must not be taken for current figures.
 func TestReplicaThatHasLostItsMaster(t *testing.T) {
 	t.Parallel()
 	master, replica := startRedis(t, localstack.RedisOptions{}), startRedis(t, localstack.RedisOptions{})

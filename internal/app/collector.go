@@ -60,7 +60,7 @@ func (p *collectorPart) build(c *config.Config) (collector.Config, error) {
 	}
 	if p.beside {
 		out := collectorConfig(c, reportersOf(qs), p.own)
-		out.Beside = true
+		out.ReporterOnly = true
 		return out, nil
 	}
 	ss, err := sources(c, p.own)

@@ -1,5 +1,5 @@
-// Package kpi defines what a KPI is: the configuration's queries and metrics come in, checked definitions go out to the
-// collector, the reports and the dashboards.
+// Package kpi defines KPIs: queries and metrics of the configuration come in, validated definitions go out to the collector, the
+// reports and the dashboards.
 package kpi
 
 import (
@@ -27,7 +27,7 @@ const (
 	KindJournal  = "journal"
 )
 
-// OtherLabel is the label value that overflowing series are folded into.
+// OtherLabel is the label value of the sum of folded series.
 const OtherLabel = "other"
 
 // The ways to treat duplicate or overflowing series of one metric.
@@ -40,6 +40,7 @@ const (
 const (
 	DefaultTimeout   = 5 * time.Second
 	DefaultMaxSeries = 100
+	DefaultValue     = "value" // of a metric
 )
 
 // Set is a named list of queries.
@@ -48,8 +49,8 @@ type Set struct {
 	Queries []Query `yaml:"queries" mapstructure:"queries"`
 }
 
-// Query asks one source once a scrape and gives one or more metrics. Exactly one of SQL, Redis, HTTP and Journal is set,
-// as the kind of its source wants.
+// Query reads one source once a scrape and gives one or more metrics. Exactly one of SQL, Redis, HTTP and Journal is set, as the
+// kind of its source requires.
 type Query struct {
 	Name    string        `yaml:"name" mapstructure:"name"`
 	Source  string        `yaml:"source" mapstructure:"source"`
@@ -57,12 +58,12 @@ type Query struct {
 
 	// SQL is one SELECT, with @since and @until, both timestamptz, for the borders of the window: since <= t < until.
 	SQL string `yaml:"sql" mapstructure:"sql"`
-	// Redis is one reading command with its arguments, such as [SCARD, playbooks], or [COUNT_KEYS, "playbook:*"], which
-	// counts by SCAN.
+	// Redis is one command that reads, with its arguments, such as [SCARD, playbooks], or [COUNT_KEYS, "playbook:*"], which counts by
+	// SCAN.
 	Redis []string `yaml:"redis" mapstructure:"redis"`
-	// HTTP is one GET whose JSON answer is turned into rows.
+	// HTTP is one GET with a JSON answer.
 	HTTP HTTPQuery `yaml:"http" mapstructure:"http"`
-	// Journal names one of the counts that the incident journal keeps.
+	// Journal is the name of a count of the incident journal.
 	Journal string `yaml:"journal" mapstructure:"journal"`
 
 	MaxSeries   int      `yaml:"max_series" mapstructure:"max_series"`     // cap for each metric; 0: DefaultMaxSeries
@@ -70,36 +71,36 @@ type Query struct {
 	OnOverflow  string   `yaml:"on_overflow" mapstructure:"on_overflow"`   // "error" (default) or "fold"
 	Metrics     []Metric `yaml:"metrics" mapstructure:"metrics"`
 
-	// Builtin says that the query is of a set that the program brings along, and so knows nothing of the zone of a column
-	// without one.
+	// Builtin means that the query is of a builtin set, whose author does not know the zone of the database's columns without time
+	// zone.
 	Builtin bool `yaml:"-" mapstructure:"-"`
 }
 
-// The names that SQL may use for the borders of the window; both are timestamptz wherever they stand.
+// The names of the borders of the window in SQL; both are always timestamptz.
 const (
 	Since = "since"
 	Until = "until"
 )
 
-// HTTPQuery is a path below the source's URL, and a jq expression over the decoded answer. Each result of the expression
-// is a row: an object gives its keys as columns, anything else is the one column "value". $since and $until are
-// variables of the expression and of the path's query string, in RFC 3339 and whole seconds.
+// HTTPQuery is a path below the source's URL, and a jq expression over the decoded answer. Each result of the expression is a row:
+// the keys of an object are columns, any other value is the one column "value". $since and $until are variables of the expression and
+// of the path's query string, in RFC 3339 and whole seconds.
 type HTTPQuery struct {
 	Path string `yaml:"path" mapstructure:"path"`
 	JQ   string `yaml:"jq" mapstructure:"jq"`
 }
 
-// Metric is one gauge family out of a query's rows.
+// Metric is one gauge family made from a query's rows.
 type Metric struct {
 	Name   string   `yaml:"name" mapstructure:"name"`
 	Help   string   `yaml:"help" mapstructure:"help"`
-	Value  string   `yaml:"value" mapstructure:"value"`   // column with the number; default "value"
+	Value  string   `yaml:"value" mapstructure:"value"`   // column with the number; "": DefaultValue
 	Labels []string `yaml:"labels" mapstructure:"labels"` // columns with label values, of the same names
-	// Window is how far back @since is from @until; 0 is a figure of now. All metrics of one query have the same.
+	// Window is the time from @since to @until; 0 means a figure of now. All metrics of one query have the same.
 	Window time.Duration `yaml:"window" mapstructure:"window"`
-	// ZeroFill lists label values that are always there, with 0 where the rows have none; for a metric with one label.
+	// ZeroFill lists label values whose series always exists, with 0 if no row has them; for a metric with one label.
 	ZeroFill []string `yaml:"zero_fill" mapstructure:"zero_fill"`
-	// Optional leaves the metric out where its value is NULL, for an average over no rows, rather than failing the query.
+	// Optional leaves the series out if its value is NULL, as of an average over no rows. Otherwise NULL fails the query.
 	Optional bool `yaml:"optional" mapstructure:"optional"`
 }
 
@@ -111,7 +112,8 @@ func (q Query) Window() time.Duration {
 	return q.Metrics[0].Window
 }
 
-// Kind returns the kind of source that the query needs, and an error where it sets none or several statements.
+// Kind returns the kind of source that the query needs. It is an error if the query sets none or several of sql, redis, http and
+// journal.
 func (q Query) Kind() (string, error) {
 	var kinds []string
 	if strings.TrimSpace(q.SQL) != "" {
@@ -132,7 +134,7 @@ func (q Query) Kind() (string, error) {
 	return kinds[0], nil
 }
 
-// ParseSet reads a set from YAML; unknown keys are errors. Defaults are filled in.
+// ParseSet reads a set from YAML and sets the defaults. Unknown keys are errors.
 func ParseSet(b []byte) (Set, error) {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
@@ -146,7 +148,7 @@ func ParseSet(b []byte) (Set, error) {
 	return s, nil
 }
 
-// WithDefaults returns the query with every unset setting at its default.
+// WithDefaults returns the query with defaults for unset settings.
 func (q Query) WithDefaults() Query {
 	if q.Timeout == 0 {
 		q.Timeout = DefaultTimeout
@@ -163,7 +165,7 @@ func (q Query) WithDefaults() Query {
 	ms := make([]Metric, len(q.Metrics))
 	for n, m := range q.Metrics {
 		if m.Value == "" {
-			m.Value = "value"
+			m.Value = DefaultValue
 		}
 		ms[n] = m
 	}
@@ -171,7 +173,7 @@ func (q Query) WithDefaults() Query {
 	return q
 }
 
-// Statement returns the SQL as a statement whose names are Since and Until.
+// Statement parses the SQL. It is an error if it uses other names than Since and Until.
 func (q Query) Statement() (sqltext.Statement, error) {
 	s, err := sqltext.Parse(q.SQL)
 	if err == nil {
@@ -183,7 +185,7 @@ func (q Query) Statement() (sqltext.Statement, error) {
 	return s, nil
 }
 
-// Merge lays queries over a base: one of the same name replaces, others are added at the end.
+// Merge returns the base with each of the queries in the place of the one of the same name, or at the end.
 func Merge(base []Query, over ...Query) []Query {
 	out := append([]Query(nil), base...)
 next:
@@ -199,12 +201,12 @@ next:
 	return out
 }
 
-// Validate checks queries, filled with their defaults, against the sources there are (name to kind). It returns every
-// fault it finds, joined.
+// Validate checks queries, with their defaults set, against the configured sources, which are kinds by name. It returns all faults,
+// joined; each is a *fault.Error with the key.
 func Validate(queries []Query, sources map[string]string) error {
 	var errs []error
 	names := map[string]bool{}
-	metrics := map[string]string{}
+	metrics := map[string]string{} // query by metric
 	for _, q := range queries {
 		wrong := func(key, format string, a ...any) {
 			errs = append(errs, fault.In("queries{"+q.Name+"}", fault.New(key, format, a...)))
@@ -216,54 +218,66 @@ func Validate(queries []Query, sources map[string]string) error {
 			wrong("name", "a second query has this name")
 		}
 		names[q.Name] = true
-		kind, err := q.Kind()
-		if err != nil {
-			wrong("", "%v", err)
-		}
-		switch have, ok := sources[q.Source]; {
-		case !ok:
-			wrong("source", "source %q is not configured", q.Source)
-		case kind != "" && have != kind:
-			wrong("source", "needs a source of kind %s, but %q is of kind %s", kind, q.Source, have)
-		}
-		var names []string
-		if kind == KindPostgres {
-			s, err := q.Statement()
-			if err == nil {
-				err = s.Reads()
-			}
-			if err != nil {
-				wrong("sql", "%v", err)
-			}
-			names = s.Names()
-		}
-		if q.Timeout < 0 {
-			wrong("timeout", "timeout %v is negative", q.Timeout)
-		}
-		if q.MaxSeries < 1 {
-			wrong("max_series", "max_series %d is below 1", q.MaxSeries)
-		}
-		if q.OnDuplicate != OnError && q.OnDuplicate != OnFold {
-			wrong("on_duplicate", "on_duplicate is %q, want error or fold", q.OnDuplicate)
-		}
-		if q.OnOverflow != OnError && q.OnOverflow != OnFold {
-			wrong("on_overflow", "on_overflow is %q, want error or fold", q.OnOverflow)
-		}
-		if len(q.Metrics) == 0 {
-			wrong("metrics", "has no metrics")
+		if err := q.validate(sources); err != nil {
+			errs = append(errs, fault.In("queries{"+q.Name+"}", err))
 		}
 		for n, m := range q.Metrics {
-			at := fmt.Sprintf("metrics[%d]", n)
 			if other, ok := metrics[m.Name]; ok {
-				wrong(at+".name", "metric %q is given by query %q too", m.Name, other)
+				wrong(fmt.Sprintf("metrics[%d].name", n), "metric %q is given by query %q too", m.Name, other)
 			}
 			metrics[m.Name] = q.Name
-			if m.Window == 0 && slices.Contains(names, Since) {
-				wrong(at+".window", "the query uses @since, but the metric has no window")
-			}
-			if err := m.validate(q); err != nil {
-				errs = append(errs, fault.In("queries{"+q.Name+"}."+at, err))
-			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validate checks one query on its own.
+func (q Query) validate(sources map[string]string) error {
+	var errs []error
+	wrong := func(key, format string, a ...any) { errs = append(errs, fault.New(key, format, a...)) }
+	kind, err := q.Kind()
+	if err != nil {
+		wrong("", "%v", err)
+	}
+	switch have, ok := sources[q.Source]; {
+	case !ok:
+		wrong("source", "source %q is not configured", q.Source)
+	case kind != "" && have != kind:
+		wrong("source", "needs a source of kind %s, but %q is of kind %s", kind, q.Source, have)
+	}
+	var names []string
+	if kind == KindPostgres {
+		s, err := q.Statement()
+		if err == nil {
+			err = s.Reads()
+		}
+		if err != nil {
+			wrong("sql", "%v", err)
+		}
+		names = s.Names()
+	}
+	if q.Timeout < 0 {
+		wrong("timeout", "timeout %v is negative", q.Timeout)
+	}
+	if q.MaxSeries < 1 {
+		wrong("max_series", "max_series %d is below 1", q.MaxSeries)
+	}
+	if q.OnDuplicate != OnError && q.OnDuplicate != OnFold {
+		wrong("on_duplicate", "on_duplicate is %q, want error or fold", q.OnDuplicate)
+	}
+	if q.OnOverflow != OnError && q.OnOverflow != OnFold {
+		wrong("on_overflow", "on_overflow is %q, want error or fold", q.OnOverflow)
+	}
+	if len(q.Metrics) == 0 {
+		wrong("metrics", "has no metrics")
+	}
+	for n, m := range q.Metrics {
+		at := fmt.Sprintf("metrics[%d]", n)
+		if m.Window == 0 && slices.Contains(names, Since) {
+			wrong(at+".window", "the query uses @since, but the metric has no window")
+		}
+		if err := m.validate(q); err != nil {
+			errs = append(errs, fault.In(at, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -272,7 +286,7 @@ func Validate(queries []Query, sources map[string]string) error {
 func (m Metric) validate(q Query) error {
 	var errs []error
 	wrong := func(key, format string, a ...any) { errs = append(errs, fault.New(key, format, a...)) }
-	// Exposition is kept to the names that every Prometheus since 2.0 takes.
+	// Every Prometheus since 2.0 accepts these names.
 	if !model.LegacyValidation.IsValidMetricName(m.Name) {
 		wrong("name", "metric %q: not a valid metric name", m.Name)
 	}
@@ -312,8 +326,8 @@ func (m Metric) validate(q Query) error {
 	return errors.Join(errs...)
 }
 
-// Lint returns what promlint says of the metric's name and labels, such as `use base unit "seconds" instead of "milliseconds"`: advice,
-// as a metric of that name may be in use.
+// Lint returns the problems that promlint finds in the metric's name and labels, such as `use base unit "seconds" instead of
+// "milliseconds"`. They are warnings, because a metric of that name may be in use.
 func (m Metric) Lint() []string {
 	gauge, zero := dto.MetricType_GAUGE, 0.0
 	one := &dto.Metric{Gauge: &dto.Gauge{Value: &zero}}

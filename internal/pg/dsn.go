@@ -1,11 +1,13 @@
-// Package pg reads DSNs of PostgreSQL and names the causes of its errors, for every package that talks to it: a secret
-// DSN or an error of pgx comes in, a pool's configuration or words without a secret go out.
+// Package pg reads DSNs and errors of PostgreSQL: a secret DSN or an error of pgx comes in, the configuration of a pool or an error
+// text without secrets goes out.
 package pg
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,14 +17,13 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
-// Config is a DSN that has been read. Settings of the session are separate from Pool, because a pooler such as PgBouncer
-// refuses them as startup parameters: they belong into each transaction.
+// Config is a parsed DSN. Settings of the session are separate from Pool, because a pooler such as PgBouncer refuses them as startup
+// parameters: they are set in each transaction.
 type Config struct {
 	Pool *pgxpool.Config
-	// Settings are the run-time parameters of the DSN, its options among them, in the order of their names; TimeZone is
-	// not among them.
+	// Settings are the run-time parameters of the DSN and of its options, except TimeZone, sorted by name.
 	Settings []Setting
-	TimeZone string // as the DSN has it; "" if it has none
+	TimeZone string // of the DSN; "" if it has none
 }
 
 // Setting is a run-time parameter of PostgreSQL.
@@ -59,7 +60,7 @@ func Parse(dsn secret.Text) (Config, error) {
 	}
 	for name := range pool.ConnConfig.RuntimeParams {
 		if !settingName.MatchString(name) {
-			return Config{}, errors.New("the DSN has a key that is no name of a setting: " + wantDSN)
+			return Config{}, errors.New("the DSN has a key that is not the name of a setting: " + wantDSN)
 		}
 	}
 	c := Config{Pool: pool}
@@ -69,14 +70,14 @@ func Parse(dsn secret.Text) (Config, error) {
 	if pool.ConnConfig.ConnectTimeout == 0 {
 		pool.ConnConfig.ConnectTimeout = defaultConnectTimeout
 	}
-	// A pooler in transaction or statement mode gives each transaction another session, which knows no statement that was
-	// prepared in an earlier one.
+	// A pooler in transaction or statement mode gives each transaction another session, in which statements that were prepared in an
+	// earlier one do not exist.
 	pool.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	pool.ConnConfig.StatementCacheCapacity, pool.ConnConfig.DescriptionCacheCapacity = 0, 0
 	return c, nil
 }
 
-// causes are how pgx's errors about a DSN begin, after the DSN, and what to say of them.
+// causes are the beginnings of pgx's errors about a DSN, after the DSN itself, and the texts that replace them.
 var causes = []struct{ pgx, words string }{
 	{"failed to parse as URL", "the DSN cannot be read as a URL: escape special characters of the password " +
 		"(%40 for @), and check host and port"},
@@ -95,7 +96,7 @@ var causes = []struct{ pgx, words string }{
 	{"pool_", "the DSN's pool settings cannot be used"},
 }
 
-// parseFault says what pgx found. pgx quotes the DSN first, so that only the beginning of what follows it is compared.
+// parseFault replaces an error of pgx. It quotes the DSN first, so that only the beginning of the rest is compared.
 func parseFault(err error) string {
 	text := err.Error()
 	if n := strings.LastIndex(text, "`: "); n >= 0 {
@@ -111,8 +112,8 @@ func parseFault(err error) string {
 
 const clientEncoding = "client_encoding"
 
-// takeSettings moves what a pooler would refuse out of the startup parameters, which leaves application_name and
-// client_encoding.
+// takeSettings moves the settings out of the startup parameters, except application_name and client_encoding, which poolers
+// accept.
 func (c *Config) takeSettings() error {
 	params := c.Pool.ConnConfig.RuntimeParams
 	settings := map[string]string{}
@@ -138,7 +139,7 @@ func (c *Config) takeSettings() error {
 			continue
 		case clientEncoding: // it is always UTF8
 		default:
-			if _, both := settings[lower]; !both { // options come after the parameters for PostgreSQL, too
+			if _, both := settings[lower]; !both { // options override parameters, as in PostgreSQL
 				settings[lower] = value
 			}
 		}
@@ -148,17 +149,17 @@ func (c *Config) takeSettings() error {
 		params["application_name"] = "awoooi-reporter"
 	}
 	params[clientEncoding] = "UTF8"
-	delete(settings, clientEncoding) // of the options
+	delete(settings, clientEncoding) // from the options
 	c.TimeZone = settings["timezone"]
 	delete(settings, "timezone")
 	for name, value := range settings {
 		c.Settings = append(c.Settings, Setting{name, value})
 	}
-	sortSettings(c.Settings)
+	slices.SortFunc(c.Settings, func(a, b Setting) int { return cmp.Compare(a.Name, b.Name) })
 	return nil
 }
 
-// readOptions reads "-c name=value --name=value" as the server does, and returns what is neither.
+// readOptions reads "-c name=value --name=value" as the server does, and returns the other words.
 func readOptions(text string, into map[string]string) (left string, err error) {
 	words := splitOptions(text)
 	var rest []string
@@ -219,7 +220,7 @@ func escapeOption(word string) string {
 	return strings.NewReplacer(`\`, `\\`, " ", `\ `, "\t", "\\\t").Replace(word)
 }
 
-// Statement returns SELECT set_config(…) for settings, for the transaction it runs in, or "" without any.
+// Statement returns a SELECT that sets the settings for the current transaction; "" if there are none.
 func Statement(settings ...Setting) string {
 	if len(settings) == 0 {
 		return ""
@@ -235,7 +236,7 @@ func Statement(settings ...Setting) string {
 	return b.String()
 }
 
-// Quote makes a string constant of text, whatever standard_conforming_strings is.
+// Quote makes a string constant of text that does not depend on standard_conforming_strings.
 func Quote(text string) string {
 	quoted := "'" + strings.ReplaceAll(text, "'", "''") + "'"
 	if strings.Contains(text, `\`) {

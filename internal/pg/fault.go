@@ -13,7 +13,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
-// The causes of errors of PostgreSQL that are not those of any connection.
+// The causes of errors of PostgreSQL, as they are shown. Those of any network connection are in neterr.
 const (
 	Authentication   = "authentication failed"
 	DatabaseMissing  = "database missing"
@@ -30,7 +30,7 @@ const (
 	codeBadPassword    = "28P01"
 	codeBadAuth        = "28000"
 	codeNoDatabase     = "3D000"
-	codeProtocol       = "08P01" // PgBouncer's code for everything that it says itself
+	codeProtocol       = "08P01" // of all errors of PgBouncer itself
 	codeStarting       = "57P03"
 	codeShutdown       = "57P01"
 	codeCrash          = "57P02"
@@ -39,12 +39,8 @@ const (
 	codeNoConnections  = "55000"
 )
 
-func sortSettings(s []Setting) {
-	slices.SortFunc(s, func(a, b Setting) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-// Connecting returns an error that says why there is no connection, each cause once where several hosts were tried. It
-// quotes neither the DSN nor what a server said of it.
+// Connecting returns an error with the cause of a failed connection, or with each cause once if several hosts were tried. It quotes
+// neither the DSN nor a server's message about it.
 func Connecting(err error) error {
 	if startupRefused(err) {
 		return ErrSettingsRefused
@@ -62,7 +58,7 @@ func Connecting(err error) error {
 	return errors.New(strings.Join(found, "; "))
 }
 
-// hosts returns the errors of the single hosts.
+// hosts returns the error of each host.
 func hosts(err error) []error {
 	for at := err; at != nil; at = errors.Unwrap(at) {
 		if many, ok := at.(interface{ Unwrap() []error }); ok {
@@ -72,7 +68,7 @@ func hosts(err error) []error {
 	return []error{err}
 }
 
-// own names what pgconn or a server says.
+// own returns the cause of an error of pgconn or of a server; "" if it is another one.
 func own(err error) string {
 	var pg *pgconn.PgError
 	switch {
@@ -85,7 +81,7 @@ func own(err error) string {
 	return ""
 }
 
-// unnamed names the errors of pgconn that have no type of their own, by their fixed words.
+// unnamed returns the cause of an error of pgconn without a type, which is recognised by its text; "" if it is another one.
 func unnamed(err error) string {
 	text := err.Error()
 	for _, c := range []struct{ pgx, words string }{
@@ -101,7 +97,7 @@ func unnamed(err error) string {
 	return ""
 }
 
-// refusal names a server's error while it is connected to.
+// refusal returns the cause of a server's error at the start of a connection.
 func refusal(e *pgconn.PgError) string {
 	switch e.Code {
 	case codeBadPassword, codeBadAuth:
@@ -115,7 +111,7 @@ func refusal(e *pgconn.PgError) string {
 	case codeNoConnectRight:
 		return "no right to connect to the database"
 	case codeNoConnections:
-		return "the database takes no connections"
+		return "the database does not allow connections"
 	case codeShutdown, codeCrash:
 		return "the server closed the connection"
 	case codeProtocol:
@@ -124,7 +120,7 @@ func refusal(e *pgconn.PgError) string {
 	return "the server refuses the connection (SQLSTATE " + e.Code + ")"
 }
 
-// pooler names what PgBouncer says, which has one code for everything.
+// pooler returns the cause of an error of PgBouncer, which has one code for all.
 func pooler(message string) string {
 	lower := strings.ToLower(message)
 	for _, c := range []struct{ says, words string }{
@@ -146,11 +142,11 @@ func pooler(message string) string {
 	return "the pooler refuses the connection"
 }
 
-// longestMessage leaves space for what is said around a server's message within safetext.MaxError.
-const longestMessage = 300
+// maxMessage leaves space for the text around a server's message within safetext.MaxError.
+const maxMessage = 300
 
-// Message returns what a server said of a statement, cut where it is long, by its cause where that is one of ours. hide are
-// texts that it must not show: what holds one of them is left out.
+// Message returns the cause of a server's error about a statement if it is one of the above, else its message, cut if it is long. A
+// message that has one of the texts of hide is left out.
 func Message(e *pgconn.PgError, hide ...string) string {
 	switch {
 	case e.Code == codeLock:
@@ -169,19 +165,13 @@ func Message(e *pgconn.PgError, hide ...string) string {
 			return "the server refuses the statement (SQLSTATE " + e.Code + ")"
 		}
 	}
-	return fmt.Sprintf("%s (SQLSTATE %s)", safetext.Line(e.Message, longestMessage), e.Code)
+	return fmt.Sprintf("%s (SQLSTATE %s)", safetext.Line(e.Message, maxMessage), e.Code)
 }
 
-// IsLockTimeout says whether the statement waited too long for a lock.
-func IsLockTimeout(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == codeLock
-}
-
-// ErrSettingsRefused is what a pooler says that takes no settings of the session at the start of a connection.
+// ErrSettingsRefused means that a pooler refuses settings of the session as startup parameters.
 var ErrSettingsRefused = errors.New("the pooler refuses a parameter of the DSN")
 
-// RefusesSettings says whether an error is that of a pooler which takes no settings at the start.
+// RefusesSettings reports whether an error of Connecting is ErrSettingsRefused.
 func RefusesSettings(err error) bool { return errors.Is(err, ErrSettingsRefused) }
 
 func startupRefused(err error) bool {
@@ -189,7 +179,7 @@ func startupRefused(err error) bool {
 	return errors.As(err, &pg) && pg.Code == codeProtocol && strings.Contains(pg.Message, "unsupported startup parameter")
 }
 
-// NeedsStatements says whether a pooler takes no transaction, as PgBouncer with pool_mode = statement.
+// NeedsStatements reports whether the error is that of a pooler without transactions, as PgBouncer with pool_mode = statement.
 func NeedsStatements(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == codeProtocol && strings.Contains(pg.Message, "statement pooling mode")

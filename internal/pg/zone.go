@@ -2,8 +2,8 @@ package pg
 
 import "time"
 
-// Location returns the zone of that name, and nil where there is none. "Local" and "localtime" are those of a machine: the
-// server's are others.
+// Location returns the zone of that name, or nil if it is unknown. "Local" and "localtime" are unknown, because those of the server
+// may be others than those of this machine.
 func Location(name string) *time.Location {
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" || name == "localtime" {
@@ -12,8 +12,8 @@ func Location(name string) *time.Location {
 	return zone
 }
 
-// Local returns the moment at which clocks of a zone show what t shows in UTC, and false where there is no such moment, because
-// they were put forward then, or two of them, because they were put back.
+// Local returns the moment at which clocks of the zone show the same as t in UTC. It returns false if there is no such moment, because
+// clocks were put forward, or if there are two, because they were put back.
 func Local(t time.Time, zone *time.Location) (time.Time, bool) {
 	t = t.UTC()
 	local := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)

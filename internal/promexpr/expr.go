@@ -11,11 +11,11 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// MaxValue is the length in bytes of a label value that Select takes.
+// MaxValue is the maximum length of a label value in Select, in bytes.
 const MaxValue = 1 << 10
 
-// Parse checks an expression and parses it, with Prometheus's experimental functions. An error about a limit wraps ErrLimit;
-// any other is the parser's, and a server that extends PromQL may know the expression all the same.
+// Parse checks an expression and parses it, with Prometheus's experimental functions. An error about a limit wraps ErrLimit; any other
+// is the parser's, though a server with an extended PromQL may accept the expression.
 func Parse(expr string) (parser.Expr, error) {
 	if err := Check(expr); err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func Quote(expr string) string {
 	return strconv.Quote(expr)
 }
 
-// Select returns the selector METRIC{LABEL="VALUE"}. The value may be any text: one that is not UTF-8 or longer than
-// MaxValue is refused.
+// Select returns the selector METRIC{LABEL="VALUE"} for an untrusted value. It is an error if that is not UTF-8 or longer than
+// MaxValue.
 func Select(metric, label, value string) (string, error) {
 	if len(value) > MaxValue || !utf8.ValidString(value) {
 		return "", fmt.Errorf("label %s: value is not UTF-8 of at most %d bytes", label, MaxValue)
@@ -57,8 +57,8 @@ func Select(metric, label, value string) (string, error) {
 	return metric + "{" + label + "=" + strconv.Quote(value) + "}", nil
 }
 
-// Metrics returns the names of the metrics that an expression selects, each once. One that selects by a pattern of names is
-// an error, as are those of Parse.
+// Metrics returns the names of the metrics that an expression selects, each once. It is an error if a selector has a pattern instead of
+// a name. Other errors are those of Parse.
 func Metrics(expr string) ([]string, error) {
 	e, err := Parse(expr)
 	if err != nil {
@@ -79,14 +79,14 @@ func Metrics(expr string) ([]string, error) {
 				return nil
 			}
 		}
-		pattern = fmt.Errorf("%s names no metric", v)
+		pattern = fmt.Errorf("%s selects no metric by its name", v)
 		return nil
 	})
 	return names, pattern
 }
 
-// Within adds matchers to the selectors of those metrics of an expression that of names. An expression that cannot be parsed is
-// returned as it is.
+// Within adds matchers to the selectors of those metrics of an expression for which of returns true. An expression that cannot be
+// parsed is returned unchanged.
 func Within(expr string, of func(metric string) bool, matchers ...*labels.Matcher) string {
 	e, err := Parse(expr)
 	if err != nil {
@@ -101,9 +101,9 @@ func Within(expr string, of func(metric string) bool, matchers ...*labels.Matche
 	return e.String()
 }
 
-// Measured takes the comparison off an alert's expression: while the comparison does not hold the expression has no value,
-// but what is compared has one. The threshold is the number that it is compared with, nil if that is not a number. An
-// expression that cannot be parsed is returned whole; the error always wraps ErrLimit.
+// Measured removes the comparison from an alert's expression, because the expression has values only while the comparison holds. The
+// threshold is the number of the comparison, nil if there is none. An expression that cannot be parsed is returned unchanged; the error
+// always wraps ErrLimit.
 func Measured(expr string) (shown string, threshold *float64, err error) {
 	if err := Check(expr); err != nil {
 		return "", nil, err

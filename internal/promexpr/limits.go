@@ -1,6 +1,7 @@
-// Package promexpr reads PromQL expressions that others wrote: a text comes in, and what is known of it without evaluating
-// it goes out. Every text is measured by a linear scan before it is parsed, because Prometheus's parser recurses without a
-// limit (a stack overflow ends the process and cannot be recovered) and takes quadratic time in brackets.
+// Package promexpr reads untrusted PromQL expressions: a text comes in, its metrics, type and threshold go out, without evaluation.
+//
+// Every text is measured by a linear scan before it is parsed, because Prometheus's parser recurses without a limit (a stack overflow
+// ends the process and cannot be recovered) and takes quadratic time in brackets.
 package promexpr
 
 import (
@@ -16,16 +17,16 @@ import (
 const (
 	MaxLength  = 16 << 10 // bytes
 	MaxNesting = 64       // brackets, parentheses and braces that are open at once, and operators in a row
-	MaxTokens  = 2000     // bounds the depth of what the parser builds, which chains of operators deepen too
-	// MaxRegexp bounds the instructions of all regular expressions, which counted repetitions multiply: a{1000} has 1000.
+	MaxTokens  = 2000     // bounds the depth of the parsed tree, which chains of operators increase too
+	// MaxRegexp bounds the instructions of all regular expressions together; a counted repetition such as a{1000} has 1000.
 	MaxRegexp = 20_000
 )
 
 // ErrLimit is wrapped by every error about an expression that is too long or too deeply nested.
 var ErrLimit = errors.New("expression is beyond a limit")
 
-// Check measures an expression without parsing it, in time linear in its length. Its errors wrap ErrLimit. A text that is
-// not PromQL passes: the parser refuses it, or a server that extends PromQL knows it.
+// Check measures an expression without parsing it, in time linear in its length. Its errors wrap ErrLimit. A text that is not PromQL
+// passes: the parser refuses it, or a server with an extended PromQL accepts it.
 func Check(expr string) error {
 	if len(expr) > MaxLength {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrLimit, len(expr), MaxLength)
@@ -62,7 +63,7 @@ func Check(expr string) error {
 	}
 }
 
-// instructions estimates the size of the program of a string literal, if that is a regular expression.
+// instructions estimates the size of the compiled program of a string literal; 0 if it is not a regular expression.
 func instructions(literal string) int {
 	text, err := strutil.Unquote(literal)
 	if err != nil {
@@ -75,8 +76,8 @@ func instructions(literal string) int {
 	return size(re)
 }
 
-// size is bounded in depth by regexp/syntax, which refuses to parse a tree deeper than 1000 or repetitions of repetitions
-// beyond 1000, so that it does not overflow either.
+// size recurses no deeper than 1000: regexp/syntax does not parse deeper trees. Neither does it parse nested repetitions beyond 1000,
+// so that the result does not overflow.
 func size(re *syntax.Regexp) int {
 	own := 1 + len(re.Rune)/2
 	if re.Op == syntax.OpLiteral {

@@ -1,5 +1,5 @@
-// Package sqltext reads the text of one PostgreSQL statement: SQL with @names comes in, the names, the identifiers and
-// the same SQL with numbered parameters go out.
+// Package sqltext reads one PostgreSQL statement: SQL with @names comes in, its names, its identifiers and the same SQL with numbered
+// parameters go out.
 package sqltext
 
 import (
@@ -34,8 +34,8 @@ const operatorCharacters = "+-*/<>=~!@#%^&|`?"
 // name begins a parameter.
 var endingInAt = []string{"@@", "@@@", "<@", "^@", "@-@", "^<@", "?@", "?<@"}
 
-// Parse reads the statement. It fails for text that is not one whole statement, and for numbered parameters. Strings are
-// read as with standard_conforming_strings = on.
+// Parse reads a statement. Text that is not exactly one complete statement, and numbered parameters, are errors. Strings are read as
+// with standard_conforming_strings = on.
 func Parse(text string) (Statement, error) {
 	l := lexer{s: Statement{text: text}}
 	if err := l.run(); err != nil {
@@ -55,33 +55,34 @@ func (s Statement) Names() []string {
 	return out
 }
 
-// Identifiers returns the identifiers and key words, each once: those without quotes in lower case, those in quotes
-// without them.
+// Identifiers returns the identifiers and key words, each once: those without quotes in lower case, those in quotes as they stand,
+// without the quotes.
 func (s Statement) Identifiers() []string { return s.identifiers }
 
-// writing are the key words that begin a statement which gives no rows, or changes something.
+// writing are the first words of statements that give no rows, or that change something.
 var writing = []string{
 	"insert", "update", "delete", "merge", "truncate", "copy", "create", "alter", "drop", "grant", "revoke", "comment", "do", "call",
 	"begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "lock", "set", "reset", "discard", "vacuum", "analyze",
 	"analyse", "cluster", "reindex", "refresh", "notify", "listen", "unlisten", "prepare", "execute", "deallocate", "declare", "fetch",
 }
 
-// Reads fails for a statement that is plainly no SELECT, as one of comments only.
+// Reads refuses a statement that cannot be a SELECT by its first word, and an empty one. The server has the final say: it runs the
+// statement in a read-only transaction.
 func (s Statement) Reads() error {
 	if len(s.identifiers) == 0 {
-		return errors.New("holds no statement, want one SELECT")
+		return errors.New("has no statement, want one SELECT")
 	}
-	if len(s.identifiers) > 0 && slices.Contains(writing, s.identifiers[0]) {
+	if slices.Contains(writing, s.identifiers[0]) {
 		return fmt.Errorf("begins with %s, want one SELECT", strings.ToUpper(s.identifiers[0]))
 	}
 	return nil
 }
 
-// Check fails for a parameter that is not one of names, and where it is not clear whether an @ begins one of them.
+// Check refuses a parameter that is not one of names, and an @ before one of them that may belong to an operator.
 func (s Statement) Check(names ...string) error {
 	for _, d := range s.doubtful {
 		if slices.Contains(names, d.name) {
-			return fmt.Errorf("%q may be an operator or a parameter: put a space before or after the last @", s.text[d.start:d.end])
+			return fmt.Errorf("%q may be an operator or a parameter, put a space before or after the last @", s.text[d.start:d.end])
 		}
 	}
 	for _, have := range s.Names() {
@@ -99,11 +100,11 @@ func list(names []string) string {
 	return "@" + strings.Join(names, ", @")
 }
 
-// Numbered returns the statement with $1 for the first of names, $2 for the second, and so on.
+// Numbered returns the statement with $1 for the first of names, $2 for the second, and so on. Errors are those of Check.
 func (s Statement) Numbered(names ...string) (string, error) { return s.Cast(nil, names...) }
 
-// Cast returns the same as Numbered, with the parameters of these types cast to them: without it, the server gives a parameter the
-// type of what it is compared with, and a timestamp drops the zone of its text.
+// Cast is Numbered with casts of parameters to the given types, by name. Without a cast, the server gives a parameter the type of the
+// column that it is compared with, and a timestamp ignores the zone in its text.
 func (s Statement) Cast(types map[string]string, names ...string) (string, error) {
 	if err := s.Check(names...); err != nil {
 		return "", err
@@ -112,7 +113,7 @@ func (s Statement) Cast(types map[string]string, names ...string) (string, error
 	at := 0
 	for _, m := range s.marks {
 		b.WriteString(s.text[at:m.start])
-		// "AND@until" is a key word and a name, but "AND$1" would be one identifier.
+		// "AND@until" is a key word and a name, but "AND$1" is one identifier.
 		if m.start > 0 && inWord(s.text[m.start-1]) {
 			b.WriteByte(' ')
 		}
@@ -156,7 +157,7 @@ func (l *lexer) run() error {
 	return nil
 }
 
-// token reads one token; white space and comments are tokens, too.
+// token reads one token; white space and comments are tokens too.
 func (l *lexer) token() error {
 	rest := l.rest()
 	c := rest[0]
@@ -229,7 +230,7 @@ func (l *lexer) comment() error {
 	return errComment
 }
 
-// quoted reads what begins with a quote; two quotes stand for one. escapes says whether a backslash hides what follows.
+// quoted reads a string or identifier in quotes; two quotes stand for one. With escapes, a backslash escapes the next character.
 func (l *lexer) quoted(rest string, quote byte, escapes bool, unclosed error) error {
 	for n := 1; n < len(rest); n++ {
 		switch {
@@ -245,8 +246,8 @@ func (l *lexer) quoted(rest string, quote byte, escapes bool, unclosed error) er
 	return unclosed
 }
 
-// continued reads the rest of a string with escapes that goes on in a further line: its escapes hold there, too
-// (PostgreSQL documentation, 4.1.2.1).
+// continued reads the rest of a string with escapes that continues on a further line, where it has escapes too (PostgreSQL
+// documentation, 4.1.2.1).
 func (l *lexer) continued() error {
 	for {
 		rest := l.rest()
@@ -312,7 +313,7 @@ func (l *lexer) identifier(name string) {
 	}
 }
 
-// number reads a number with its exponent, so that the e of 1e5 is no word.
+// number reads a number with its exponent, so that the e of 1e5 is not read as a word.
 func (l *lexer) number() {
 	rest := l.rest()
 	n := 0
