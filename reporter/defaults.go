@@ -13,6 +13,10 @@ const (
 	DefaultGraphKPI = "sum(max by (category) (awoooi_alerts))"
 	// DefaultMissingAfter is how long a heartbeat may not be received before it is missing.
 	DefaultMissingAfter = 5 * time.Minute
+	// DefaultNoticeAfter is how long a notice waits for further failures, and DefaultNoticeApart the time between two notices to one
+	// receiver.
+	DefaultNoticeAfter = 10 * time.Second
+	DefaultNoticeApart = 10 * time.Minute
 )
 
 // DefaultHealth grades a repair success rate of 80 % as excellent and one of 50 % as good.

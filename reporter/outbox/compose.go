@@ -11,18 +11,19 @@ import (
 )
 
 const (
-	// crashesForMinimal is after how many compositions in a row that ended the process a delivery gets the minimal message.
+	// crashesForMinimal is the number of consecutive compositions that ended the process, after which a delivery gets the minimal
+	// message.
 	crashesForMinimal = 3
-	// abandonAfter is what a composition gets to end after its time is over, before it is left to itself.
+	// abandonAfter is how long a composition may continue after its timeout before it is not waited for any more.
 	abandonAfter = time.Second
 )
 
-// compose begins to compose what is to be sent next. One whose composition has ended a process before is composed while no
-// other is, so that the others are not suspected too. It returns those that it has begun.
+// compose starts the compositions of the next deliveries, and returns their IDs. A delivery whose composition has ended a process
+// before is composed alone, so that no other one can be the cause if the process ends again.
 func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) (begun []int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ahead := 0 // messages that are more urgent and composed, or will be soon
+	ahead := 0 // more urgent messages that are composed, or will be soon
 	for _, d := range due {
 		if ahead >= prefetch {
 			break
@@ -63,8 +64,8 @@ func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) (begun
 	return begun
 }
 
-// composeOne makes the parts of a delivery. The attempt is stored before it begins: one that ends the process counts, and
-// the delivery does not stand first in the next process.
+// composeOne makes the parts of a delivery. The attempt is stored before it begins, so that one that ends the process counts, and the
+// delivery waits in the next process.
 func (w *worker) composeOne(ctx context.Context, id int64) {
 	d, err := w.state.Delivery(ctx, id)
 	if err != nil {
@@ -99,7 +100,7 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 	}
 	if d.Kind == reporter.DeliveryNotice {
 		if err := w.state.BookWaiting(ctx, d.ID, w.receiversOfGates()); err != nil {
-			w.readable(err) // It names only what has failed.
+			w.readable(err) // The notice is composed without the waiting deliveries.
 		}
 	}
 	msg, parts, err := w.composed(ctx, ch, before)
@@ -107,12 +108,12 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 	var later *reporter.RetryAfterError
 	switch {
 	case ctx.Err() != nil:
-		if w.stopping() { // No attempt of the delivery's. Where the lease was lost, another process has it.
+		if w.stopping() { // The stop is no failed attempt. If the lease was lost, another process has the delivery.
 			d.Attempts = before.Attempts
 			w.keep(ctx, d)
 		}
 		return
-	case errors.As(err, &later): // Waiting is no attempt.
+	case errors.As(err, &later): // Not counted as an attempt.
 		d.Attempts, d.Reason, d.LastError = before.Attempts, reporter.ReasonNotComposed, later.Err.Error()
 		d.NextAttempt = w.latest(d, later.After)
 	case errors.Is(err, reporter.ErrObsolete):
@@ -132,7 +133,7 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 	w.keep(ctx, d)
 }
 
-// receiversOfGates are the configured receivers by the keys of the gates that suspend them.
+// receiversOfGates returns the configured receivers by the key of each gate that can suspend them.
 func (o *Outbox) receiversOfGates() map[string][]string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -145,7 +146,7 @@ func (o *Outbox) receiversOfGates() map[string][]string {
 	return out
 }
 
-// pause keeps a composition whose state cannot be read or written from being begun again at once.
+// pause delays the next composition after an error of the state.
 func (w *worker) pause(ctx context.Context, err error) {
 	w.readable(err)
 	timer := time.NewTimer(soon)
@@ -156,14 +157,14 @@ func (w *worker) pause(ctx context.Context, err error) {
 	}
 }
 
-// stopping says whether the process stops.
+// stopping reports whether the process stops.
 func (o *Outbox) stopping() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.process.Err() != nil
 }
 
-// composed asks the composer, within the time that there is.
+// composed calls the composer, within ComposeTimeout.
 func (w *worker) composed(ctx context.Context, ch Channel, d reporter.Delivery) (reporter.Message, []reporter.Part, error) {
 	return w.bounded(ctx, d, func(ctx context.Context) (msg reporter.Message, parts []reporter.Part, err error) {
 		if d.Crashes >= crashesForMinimal {
@@ -178,8 +179,8 @@ func (w *worker) composed(ctx context.Context, ch Channel, d reporter.Delivery) 
 	})
 }
 
-// bounded composes within the time that there is. What does not end in time is left to itself; its result is not used. A panic is an
-// error.
+// bounded calls compose with ComposeTimeout. A call that does not end in time is not waited for, and its result is not used. A panic is
+// returned as an error.
 func (w *worker) bounded(
 	ctx context.Context, d reporter.Delivery, compose func(context.Context) (reporter.Message, []reporter.Part, error),
 ) (reporter.Message, []reporter.Part, error) {
@@ -217,6 +218,6 @@ func (w *worker) bounded(
 		}
 		return r.msg, r.parts, r.err
 	case <-timer.C:
-		return reporter.Message{}, nil, fmt.Errorf("composing took longer than %v and does not end", limit)
+		return reporter.Message{}, nil, fmt.Errorf("composing took longer than %v and is still running", limit)
 	}
 }

@@ -11,48 +11,62 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Edits says which sent messages do not show what has changed since.
+// Edits are the sent messages that do not show the latest changes.
 type Edits interface {
+	EditQueue
+	EditSends
+	EditTargets
+}
+
+// EditQueue keeps edits until they are sent.
+type EditQueue interface {
 	// DueEdits returns the edits of the receivers' messages that are to be tried now, the oldest first, at most limit.
 	DueEdits(ctx context.Context, receivers []string, now time.Time, limit int) ([]reporter.Edit, error)
-	// SaveEdit stores what became of an attempt.
+	// SaveEdit stores the result of an attempt.
 	SaveEdit(ctx context.Context, e reporter.Edit) error
-	// PostponeEdits lets the receivers' edits that are due wait until then.
+	// PostponeEdits postpones the receivers' edits that are due.
 	PostponeEdits(ctx context.Context, receivers []string, until time.Time) error
-	// BeginEdit is Begin for an edit. Current is false, and nothing changed, where something else is to be shown by now.
+}
+
+// EditSends records the calls of edits.
+type EditSends interface {
+	// BeginEdit is Begin for an edit. If the message has changed since e was read, current is false and nothing is stored.
 	BeginEdit(ctx context.Context, e reporter.Edit, d reporter.Delivery, passes []reporter.Pass) (until time.Time, current bool, err error)
-	// EndEdit is End for an edit: it ends e unless there is more to be edited of the message, or something else to be shown by now.
+	// EndEdit is End for an edit. It ends e unless more parts are to be edited, or the message has changed since e was read.
 	EndEdit(ctx context.Context, e reporter.Edit, d reporter.Delivery, more bool, passes []reporter.Pass) error
-	// DropEdit ends an edit that is not to be sent, unless something else is to be shown by now.
+	// DropEdit ends an edit that is not to be sent, unless the message has changed since e was read.
 	DropEdit(ctx context.Context, e reporter.Edit) error
-	// RedirectEdit lets the digest that a message went out with be edited instead of it.
+}
+
+// EditTargets change the message that is edited.
+type EditTargets interface {
+	// RedirectEdit moves the edit to the digest with which the message was sent.
 	RedirectEdit(ctx context.Context, e reporter.Edit, digest int64) error
-	// ReplaceMessage lets a message that does not exist any more be sent once more; false if it was replaced before.
+	// ReplaceMessage makes a message that does not exist any more pending again; false if that was done before.
 	ReplaceMessage(ctx context.Context, e reporter.Edit) (bool, error)
 }
 
-// Editor is a Channel that can edit what it has sent.
+// Editor is a Channel that can edit the messages that it has sent.
 type Editor interface {
-	// Revise makes the parts that a sent message is to show of what it says now: as many as were sent, with all that those have but their
-	// texts and buttons.
+	// Revise makes the new parts of a sent message: as many as were sent, of which only the texts and buttons are replaced.
 	Revise(msg reporter.Message, sent []reporter.Part) []reporter.Part
-	// Edit replaces the text and the buttons of the message of a part, or returns a *reporter.SendError. That it shows them already is no
-	// error.
+	// Edit replaces the text and the buttons of the message of a part, or returns a *reporter.SendError. An edit that changes nothing
+	// succeeds.
 	Edit(ctx context.Context, part reporter.Part, o reporter.SendOptions) error
 }
 
 const (
-	// crashesToStay is after how many compositions in a row that ended the process a message stays as it is.
+	// crashesToStay is the number of consecutive compositions that ended the process, after which a message stays as it is.
 	crashesToStay = 3
-	// attemptsToGiveUp is how often in a row an edit fails before its age counts: one that waited for long is tried nevertheless.
+	// attemptsToGiveUp is the number of consecutive failures before an old edit is given up, so that an edit that only waited is tried.
 	attemptsToGiveUp = 8
-	// editsApart is how long edits wait that cannot be sent now, such as to a suspended receiver.
+	// editsApart is how long edits are postponed that cannot be sent now, such as to a suspended receiver.
 	editsApart = time.Minute
 	// editTimeout bounds an edit: the messages of its chat wait for it.
 	editTimeout = 20 * time.Second
 )
 
-// revision is what a message is to show.
+// revision is the new content of a sent message, or why there is none.
 type revision struct {
 	version int64
 	msg     reporter.Message
@@ -60,9 +74,9 @@ type revision struct {
 	err     error
 }
 
-// edit edits the next message that does not show what has changed, and returns how long the lane has to wait for the next one. It is
-// called where there is nothing to send.
-func (w *worker) edit(ctx context.Context, h hold) (wait time.Duration) {
+// edit edits the next message that does not show the latest changes, and returns how long the lane has to wait. It is called if there
+// is nothing to send.
+func (w *worker) edit(ctx context.Context, h hold) time.Duration {
 	due, err := w.state.DueEdits(ctx, w.lane.receivers, w.state.Now(), prefetch)
 	if err != nil || len(due) == 0 {
 		if ctx.Err() == nil {
@@ -70,7 +84,6 @@ func (w *worker) edit(ctx context.Context, h hold) (wait time.Duration) {
 		}
 		return idle
 	}
-	wait = idle
 	for _, e := range due {
 		if ctx.Err() != nil {
 			return idle
@@ -88,11 +101,11 @@ func (w *worker) edit(ctx context.Context, h hold) (wait time.Duration) {
 			return next
 		}
 	}
-	return wait
+	return idle
 }
 
-// wait lets the edits of a receiver wait that cannot be sent now. What was tried before counts no more: it shows once the receiver works
-// again, however long that takes, for a message that is not edited shows what is no longer so, such as an incident that fires.
+// wait postpones the edits of a receiver that cannot be sent to now, and resets their attempts: they are sent once the receiver works
+// again, however long that takes, because a message without its edit shows something wrong, such as an incident that still fires.
 func (w *worker) wait(ctx context.Context, e reporter.Edit) {
 	until := w.state.Now().Add(editsApart)
 	if e.Attempts > 0 {
@@ -102,8 +115,8 @@ func (w *worker) wait(ctx context.Context, e reporter.Edit) {
 	w.postpone(ctx, []string{e.Receiver}, until)
 }
 
-// editOne goes on with an edit. Done says that something was sent, or that nothing can be sent before the wait is over; otherwise the
-// next edit may go ahead.
+// editOne continues an edit. done reports that something was sent, or that nothing can be sent before the wait is over; otherwise the
+// next edit may be tried.
 func (w *worker) editOne(ctx context.Context, e reporter.Edit) (wait time.Duration, done bool) {
 	d, err := w.state.Delivery(ctx, e.Delivery)
 	if err != nil {
@@ -115,12 +128,12 @@ func (w *worker) editOne(ctx context.Context, e reporter.Edit) (wait time.Durati
 	switch {
 	case !ok:
 		return idle, false
-	case d.State == reporter.DeliveryPending: // It shows what has changed once it is sent, or is edited then.
+	case d.State == reporter.DeliveryPending: // It is sent with the changes, or edited after that.
 		return idle, false
 	case d.State == reporter.DeliveryMerged:
 		return 0, w.saved(ctx, func(ctx context.Context) error { return w.state.RedirectEdit(ctx, e, d.MergedInto) })
 	case !can || d.State != reporter.DeliverySent || len(d.Parts) == 0:
-		// What was not sent, or cannot be edited, is not made by an edit.
+		// There is no message, or it cannot be edited.
 		return w.drop(ctx, e)
 	}
 	s := &sending{worker: w, ch: ch, d: d}
@@ -128,7 +141,7 @@ func (w *worker) editOne(ctx context.Context, e reporter.Edit) (wait time.Durati
 		s.readable(err)
 		return idle, false
 	}
-	if d.Parts[0].Chat != s.chat.Key { // In another chat the same id is another message.
+	if d.Parts[0].Chat != s.chat.Key { // The id is only valid in the chat of the message.
 		return w.drop(ctx, e)
 	}
 	r, ready := w.revised(ctx, editor, e, d)
@@ -144,7 +157,7 @@ func (w *worker) editOne(ctx context.Context, e reporter.Edit) (wait time.Durati
 	return s.edit(ctx, editor, e, r)
 }
 
-// saved stores, and says whether that worked.
+// saved calls do, and reports whether it succeeded.
 func (w *worker) saved(ctx context.Context, do func(context.Context) error) bool {
 	err := do(ctx)
 	if ctx.Err() == nil {
@@ -157,7 +170,8 @@ func (w *worker) postpone(ctx context.Context, receivers []string, until time.Ti
 	w.saved(ctx, func(ctx context.Context) error { return w.state.PostponeEdits(ctx, receivers, until) })
 }
 
-// revised returns what the message is to show, once that is composed. It is composed beside the sends, and again where more has changed.
+// revised returns the new content of the message, if it is ready. It is composed concurrently with the sends, and again after a further
+// change.
 func (w *worker) revised(ctx context.Context, editor Editor, e reporter.Edit, d reporter.Delivery) (r revision, ready bool) {
 	w.mu.Lock()
 	r, ready = w.revisions[e.Delivery]
@@ -189,10 +203,11 @@ func (w *worker) revised(ctx context.Context, editor Editor, e reporter.Edit, d 
 	return revision{}, false
 }
 
-// compositionOf composes what a message is to show. That it begins is stored, so that one that ends the process again and again ends.
+// compositionOf composes the new content of a message. Its start is stored, so that a composition that ends the process each time is
+// given up.
 func (w *worker) compositionOf(ctx context.Context, editor Editor, e reporter.Edit, d reporter.Delivery) revision {
 	r := revision{version: e.Version}
-	if e.Composing { // By a process that has ended meanwhile.
+	if e.Composing { // The process that composed it has ended.
 		if e.Crashes++; e.Crashes >= crashesToStay {
 			r.err = fmt.Errorf("composing has ended the process %d times: %w", e.Crashes, reporter.ErrObsolete)
 			w.log.Error("a message is not edited", "delivery", d.ID, "subject", d.Subject, "err", r.err)
@@ -200,7 +215,7 @@ func (w *worker) compositionOf(ctx context.Context, editor Editor, e reporter.Ed
 		}
 	}
 	weight := int64(1)
-	if e.Crashes > 0 { // While no other is composed, so that the others are not suspected too.
+	if e.Crashes > 0 { // Alone, so that no other one can be the cause if the process ends again.
 		weight = compositions
 	}
 	if r.err = w.slots.Acquire(ctx, weight); r.err != nil {
@@ -223,12 +238,12 @@ func (w *worker) compositionOf(ctx context.Context, editor Editor, e reporter.Ed
 	return r
 }
 
-// sameText says whether two parts show the same.
+// sameText reports whether two parts have the same text and buttons.
 func sameText(a, b reporter.Part) bool {
 	return a.HTML == b.HTML && len(a.Buttons) == len(b.Buttons) && (len(a.Buttons) == 0 || reflect.DeepEqual(a.Buttons, b.Buttons))
 }
 
-// edit edits the first part that does not show what it is to.
+// edit edits the first part whose content has changed.
 func (s *sending) edit(ctx context.Context, editor Editor, e reporter.Edit, r revision) (wait time.Duration, done bool) {
 	var stale []int
 	for n, p := range s.d.Parts {
@@ -252,7 +267,7 @@ func (s *sending) edit(ctx context.Context, editor Editor, e reporter.Edit, r re
 		s.readable(err)
 		return idle, false
 	case !current: // It is composed again.
-		s.forget(e)
+		s.discard(e)
 		return 0, true
 	case !until.IsZero():
 		wait := max(until.Sub(s.state.Now()), time.Millisecond)
@@ -274,20 +289,20 @@ func (s *sending) edit(ctx context.Context, editor Editor, e reporter.Edit, r re
 	return s.shown(ctx, e, len(stale) > 1)
 }
 
-// shown stores what the message shows now, and ends the edit unless there is more to be edited of it.
+// shown stores the new content of the message, and ends the edit unless more parts are to be edited.
 func (s *sending) shown(ctx context.Context, e reporter.Edit, more bool) (time.Duration, bool) {
 	e.Attempts, e.LastError, e.Composing, e.Crashes = 0, "", false, 0
 	if !s.persist(ctx, s.d.ID, func(ctx context.Context) error { return s.state.EndEdit(ctx, e, s.d, more, s.passes()[1:2]) }) {
 		return idle, true
 	}
 	if !more {
-		s.forget(e)
+		s.discard(e)
 	}
 	s.works(ctx)
 	return 0, true
 }
 
-// editRefused acts on the answer to an edit of part n. One that cannot be made is given up quietly: the message stays as it is.
+// editRefused handles the error of an edit of part n. An edit that cannot be made is given up without a notice.
 func (s *sending) editRefused(ctx context.Context, e reporter.Edit, r revision, n int, err error) (time.Duration, bool) {
 	var answer *reporter.SendError
 	if !errors.As(err, &answer) {
@@ -300,7 +315,7 @@ func (s *sending) editRefused(ctx context.Context, e reporter.Edit, r revision, 
 		log.Warn("the channel asks to wait", "after", answer.After, "err", err)
 		s.gate(ctx, s.chat.Key, func(g *reporter.Gate) { g.WaitUntil = s.state.Now().Add(answer.After).UTC() })
 		return answer.After, true
-	case reporter.VerdictMoved: // In the new chat the same id is another message.
+	case reporter.VerdictMoved: // The id of the message is not valid in the new chat.
 		if err := s.follow(ctx, answer.To); err != nil {
 			s.readable(err)
 		}
@@ -320,20 +335,20 @@ func (s *sending) editRefused(ctx context.Context, e reporter.Edit, r revision, 
 		}
 		log.Error("the edit of a message was refused and is made in a simpler form", "err", err)
 		return 0, true
-	case reporter.VerdictRetry, reporter.VerdictUnknown: // The chat waits, as after a send, so that an outage is not asked by each message.
+	case reporter.VerdictRetry, reporter.VerdictUnknown: // The chat waits, as after a send, so that not every message is tried in an outage.
 		s.gate(ctx, s.chat.Key, func(g *reporter.Gate) {
 			g.Failures, g.WaitUntil = max(g.Failures, 1), s.state.Now().Add(s.config().BackoffMin).UTC()
 		})
-	case reporter.VerdictAccount, reporter.VerdictReceiver: // The next send finds out.
+	case reporter.VerdictAccount, reporter.VerdictReceiver: // The next send suspends it.
 	}
 	log.Warn("a message was not edited", "attempts", e.Attempts+1, "err", err)
 	s.editLater(ctx, e, answer)
 	return 0, true
 }
 
-// gone sends a message once more that was deleted, or that cannot be edited; not where that happened before.
+// gone sends a message again that was deleted, or that cannot be edited, but only once.
 func (s *sending) gone(ctx context.Context, e reporter.Edit, n int, answer error) (time.Duration, bool) {
-	if n > 0 { // The rest is there.
+	if n > 0 { // The first part still exists.
 		s.d.Parts[n].MessageID, s.d.Parts[n].Editing = "", false
 		return s.shown(ctx, e, true)
 	}
@@ -342,16 +357,16 @@ func (s *sending) gone(ctx context.Context, e reporter.Edit, n int, answer error
 		replaced, err = s.state.ReplaceMessage(ctx, e)
 		return err
 	})
-	s.forget(e)
+	s.discard(e)
 	switch {
 	case !stored:
 		return idle, true
 	case replaced:
 		s.metrics.edited(e.Receiver, replacedOutcome)
-		s.log.Warn("a message that was deleted in its chat is sent once more", "delivery", s.d.ID, "receiver", e.Receiver, "err", answer)
+		s.log.Warn("a message that was deleted in its chat is sent again", "delivery", s.d.ID, "receiver", e.Receiver, "err", answer)
 		return 0, true
 	}
-	s.d.Parts[0].Chat = "" // It is not tried again.
+	s.d.Parts[0].Chat = "" // So that no further edit is tried.
 	s.keep(ctx, s.d)
 	s.dropEdit(ctx, e, givenUp, answer)
 	return 0, true
@@ -362,17 +377,17 @@ func (w *worker) editLater(ctx context.Context, e reporter.Edit, err error) {
 	e.Attempts++
 	e.NextAttempt, e.LastError = w.state.Now().Add(w.backoff(e.Attempts-1, w.config().BackoffMax)), err.Error()
 	e.Composing = false
-	w.forget(e)
+	w.discard(e)
 	w.saved(ctx, func(ctx context.Context) error { return w.state.SaveEdit(ctx, e) })
 }
 
-// drop ends an edit without which the message shows what it is to.
+// drop ends an edit that is not needed.
 func (w *worker) drop(ctx context.Context, e reporter.Edit) (time.Duration, bool) {
-	w.forget(e)
+	w.discard(e)
 	return 0, w.saved(ctx, func(ctx context.Context) error { return w.state.DropEdit(ctx, e) })
 }
 
-// dropEdit gives an edit up.
+// dropEdit gives up an edit.
 func (w *worker) dropEdit(ctx context.Context, e reporter.Edit, outcome string, why error) {
 	w.metrics.edited(e.Receiver, outcome)
 	w.log.Warn("a message is not edited and stays as it is", "delivery", e.Delivery, "receiver", e.Receiver, "attempts", e.Attempts,
@@ -380,8 +395,8 @@ func (w *worker) dropEdit(ctx context.Context, e reporter.Edit, outcome string, 
 	w.drop(ctx, e)
 }
 
-// forget lets the message be composed again.
-func (w *worker) forget(e reporter.Edit) {
+// discard removes the composed content of a message, which is composed again if it is still needed.
+func (w *worker) discard(e reporter.Edit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.revisions, e.Delivery)

@@ -10,14 +10,14 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// lane is one chat with all of its receivers, such as the topics of a group. One process at a time serves it.
+// lane is one chat with all of its receivers, such as the topics of a group. It is served by one process at a time.
 type lane struct {
 	key       string
 	chat      reporter.Chat
 	receivers []string
 }
 
-// lanes returns those of the channels, and one for each other receiver that is named. o.mu is held.
+// lanes returns the lanes of the channels, and one for each of the named receivers that has no channel. o.mu is held.
 func (o *Outbox) lanes(named []string) []*lane {
 	byKey := map[string]*lane{}
 	for _, r := range slices.Sorted(maps.Keys(o.channels)) {
@@ -36,8 +36,8 @@ func (o *Outbox) lanes(named []string) []*lane {
 	return slices.Collect(maps.Values(byKey))
 }
 
-// busy says whether there is something to do now: an expired delivery, one that no gate holds back, or a harmless call to
-// a suspended receiver.
+// busy reports whether there is something to do now: an expired delivery, one that no gate holds back, or a probe of a suspended
+// receiver.
 func (l *lane) busy(work reporter.DueWork, gates map[string]reporter.Gate, now time.Time) bool {
 	if slices.ContainsFunc(l.receivers, func(r string) bool { return slices.Contains(work.Expired, r) }) {
 		return true
@@ -62,15 +62,16 @@ func (l *lane) chatGate(movedTo string) string {
 }
 
 const (
-	// linger is how long a lane waits for its next send rather than to end and to be begun again by the sweep.
+	// linger is the longest wait of a lane for its next send. Before a longer one it ends, and a sweep starts it again.
 	linger = 4 * time.Second
-	// prefetch is how many messages of a chat are composed ahead of their sends. Others can still become a digest.
+	// prefetch is how many messages of a chat are composed before their sends. The others can still become a digest.
 	prefetch = 3
-	// slowAfter is when a composition no longer counts among these: it delays no other.
+	// slowAfter is how long a composition counts as one of these. A slower one delays no other.
 	slowAfter = time.Second
-	// compositions is how many run at once in the process.
+	// compositions is the maximum number of compositions under way in the process.
 	compositions = 32
-	dueAtOnce    = 200
+	// dueAtOnce is the maximum number of deliveries in one read.
+	dueAtOnce = 200
 )
 
 // worker serves a lane.
@@ -78,22 +79,22 @@ type worker struct {
 	*Outbox
 	lane *lane
 
-	done      chan struct{} // a composition has ended
+	done      chan struct{} // receives a value when a composition has ended
 	mu        sync.Mutex
-	composing map[int64]time.Time // since when
-	revising  map[int64]bool      // edits that are being composed, by delivery
-	revisions map[int64]revision  // and those that are
+	composing map[int64]time.Time // start of the compositions under way, by delivery
+	revising  map[int64]bool      // edits whose composition is under way, by delivery
+	revisions map[int64]revision  // edits that are composed, by delivery
 	running   sync.WaitGroup
 }
 
-// serve does what there is to do for a lane, until it has to wait, nothing is left, or ctx ends.
+// serve works on a lane until it has to wait for long, nothing is left to do, or ctx ends.
 func (o *Outbox) serve(ctx context.Context, l *lane) {
 	defer func() {
 		o.mu.Lock()
 		delete(o.running, l.key)
 		o.mu.Unlock()
 	}()
-	// A lease outlives ctx: a send that has begun is given the time to end and to be recorded.
+	// A lease outlives ctx, so that a send under way can end and be stored.
 	leased, release, err := o.state.Lease(context.WithoutCancel(ctx), l.key)
 	if err != nil && ctx.Err() == nil {
 		o.log.Error("chat could not be leased", "receivers", l.receivers, "err", err)
@@ -128,7 +129,8 @@ func (o *Outbox) serve(ctx context.Context, l *lane) {
 	}
 }
 
-// step does the next thing. More says whether there is something to do after the wait, or when a composition ends.
+// step sends or edits one message, or starts compositions. more reports whether to call it again after the wait, or when a composition
+// has ended.
 func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 	w.expire(ctx)
 	_, configured := w.channel(w.lane.receivers[0])
@@ -139,7 +141,7 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 		w.digest(ctx, r)
 	}
 	now := w.state.Now()
-	composing := w.soonComposed() // Before the read: one that ends between the two keeps its place too.
+	composing := w.soonComposed() // Before the read, so that a composition that ends in between keeps its place too.
 	due, err := w.state.Due(ctx, w.lane.receivers, now, dueAtOnce)
 	var h hold
 	if err == nil {
@@ -152,7 +154,7 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 	if err != nil {
 		return 0, false
 	}
-	if h.until.After(now) { // The chat waits: messages that come meanwhile may become a digest.
+	if h.until.After(now) { // Nothing is composed during a wait, so that later messages may become a digest.
 		return w.linger(h.until.Sub(now))
 	}
 	free := due[:0]
@@ -169,9 +171,9 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 		switch {
 		case d.Composed:
 			return w.linger(w.send(ctx, d.ID))
-		case still[d.ID]: // Order is kept, unless that takes long.
+		case still[d.ID]: // Keep the order, unless the composition is slow.
 			return w.linger(idle)
-		case composing[d.ID] && !w.isComposing(d.ID): // It has ended since: read what became of it.
+		case composing[d.ID] && !w.isComposing(d.ID): // It has ended since: read the delivery again.
 			return 0, true
 		}
 	}
@@ -179,15 +181,15 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 	return w.linger(w.edit(ctx, h))
 }
 
-// idle is a wait for nothing that this lane knows of.
+// idle is a wait without an end that the lane knows of.
 const idle time.Duration = -1
 
-// linger goes on after the wait if that is short, or while something is composed.
+// linger returns the wait, and whether the lane continues after it: if it is short, or a composition is under way.
 func (w *worker) linger(wait time.Duration) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.composing)+len(w.revising) > 0 && (wait == idle || wait > soon) {
-		return soon, true // or when one has ended
+		return soon, true
 	}
 	return wait, wait != idle && wait < linger
 }
@@ -199,7 +201,7 @@ func (w *worker) isComposing(id int64) bool {
 	return is
 }
 
-// soonComposed returns the deliveries that are being composed and not slow.
+// soonComposed returns the deliveries whose composition is under way and not slow.
 func (w *worker) soonComposed() map[int64]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -212,11 +214,11 @@ func (w *worker) soonComposed() map[int64]bool {
 	return soon
 }
 
-// hold is what holds a lane's sends back.
+// hold is what the gates of a lane hold back.
 type hold struct {
-	until     time.Time // all of them
-	receivers map[string]bool
-	suspended []string // receivers that may be tried now
+	until     time.Time       // end of the wait of the account and the chat
+	receivers map[string]bool // receivers that wait
+	suspended []string        // suspended receivers that may be probed now
 }
 
 func (w *worker) holds(ctx context.Context, now time.Time) (hold, error) {
@@ -251,7 +253,7 @@ func (w *worker) holds(ctx context.Context, now time.Time) (hold, error) {
 	return h, nil
 }
 
-// expire gives up what is too old.
+// expire gives up deliveries that are too old.
 func (w *worker) expire(ctx context.Context) {
 	for ctx.Err() == nil {
 		cfg, now := w.config(), w.state.Now()
@@ -269,7 +271,7 @@ func (w *worker) expire(ctx context.Context) {
 			if d.Reason == reporter.ReasonNone {
 				d.Reason = reporter.ReasonNotInTime
 			}
-			if d.Reason != reporter.ReasonUnknown { // That it may have arrived says more.
+			if d.Reason != reporter.ReasonUnknown { // That it may have arrived is more important.
 				w.gateReason(ctx, &d)
 			}
 			if !w.giveUp(ctx, d) {
@@ -279,7 +281,7 @@ func (w *worker) expire(ctx context.Context) {
 	}
 }
 
-// gateReason says why a delivery could not be sent at last, where its gates say so.
+// gateReason sets the reason of a suspended gate as that of a delivery.
 func (w *worker) gateReason(ctx context.Context, d *reporter.Delivery) {
 	keys := []string{reporter.AccountGate(w.lane.chat.Account), reporter.ReceiverGate(d.Receiver)}
 	gates, err := w.state.Gates(ctx, keys...)
@@ -294,7 +296,7 @@ func (w *worker) gateReason(ctx context.Context, d *reporter.Delivery) {
 	}
 }
 
-// unconfigured lets deliveries to a receiver that is not in the configuration wait: a reload may bring it back.
+// unconfigured postpones deliveries to a receiver that is not in the configuration, because a reload may add it again.
 func (w *worker) unconfigured(ctx context.Context) (time.Duration, bool) {
 	due, err := w.state.Due(ctx, w.lane.receivers, w.state.Now(), dueAtOnce)
 	if err != nil {
@@ -314,7 +316,7 @@ func (w *worker) unconfigured(ctx context.Context) (time.Duration, bool) {
 	return 0, false
 }
 
-// digest makes one message of many of a kind that wait together. A fault costs only that: they are sent one by one.
+// digest merges waiting deliveries of a kind into one. After an error they are sent one by one.
 func (w *worker) digest(ctx context.Context, receiver string) {
 	cfg := w.config()
 	if cfg.DigestFrom <= 0 {

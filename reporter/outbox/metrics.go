@@ -9,20 +9,18 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Backlog says what is pending.
+// Backlog counts what is pending.
 type Backlog interface {
-	// Pending counts pending deliveries by receiver, and says when the oldest was made; zero if there is none.
+	// Pending counts pending deliveries by receiver, and returns when the oldest was made; zero if there is none.
 	Pending(ctx context.Context) (byReceiver map[string]int, oldest time.Time, err error)
 }
 
-// outcomes are the values of the label outcome.
-func outcomes() []string { return append([]string{"sent"}, reporter.Verdicts()...) }
-
-// The outcomes of edits beside the verdicts of a channel.
+// The outcomes of sends and edits, in addition to the verdicts of a channel.
 const (
+	sentOutcome     = "sent"
 	edited          = "edited"
-	replacedOutcome = "replaced" // the message was deleted, and is sent once more
-	givenUp         = "given_up" // it stays as it is
+	replacedOutcome = "replaced" // the message was deleted, and is sent again
+	givenUp         = "given_up" // the message stays as it is
 )
 
 type metrics struct {
@@ -67,12 +65,12 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 			m.deliveries.WithLabelValues(string(kind), string(state))
 		}
 	}
-	reg.MustRegister(m.sends, m.edits, m.deliveries, m.lastReport, &state{outbox: o})
+	reg.MustRegister(m.sends, m.edits, m.deliveries, m.lastReport, &collector{outbox: o})
 	return m
 }
 
 func (m *metrics) initialise(receiver string) {
-	for _, outcome := range outcomes() {
+	for _, outcome := range append([]string{sentOutcome}, reporter.Verdicts()...) {
 		m.sends.WithLabelValues(receiver, outcome)
 	}
 	for _, outcome := range append([]string{edited, replacedOutcome, givenUp}, reporter.Verdicts()...) {
@@ -95,8 +93,8 @@ func (m *metrics) delivered(d reporter.Delivery) {
 	}
 }
 
-// state collects what is true at the moment of a scrape: the backlog and the receivers that are stopped.
-type state struct {
+// collector collects the current state at each scrape: the backlog and the suspended receivers.
+type collector struct {
 	outbox *Outbox
 }
 
@@ -109,13 +107,13 @@ var (
 		"Whether the receiver refuses everything, as with a revoked token.", []string{"receiver"}, nil)
 )
 
-func (s *state) Describe(ch chan<- *prometheus.Desc) {
+func (s *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- pendingDesc
 	ch <- oldestDesc
 	ch <- stoppedDesc
 }
 
-func (s *state) Collect(ch chan<- prometheus.Metric) {
+func (s *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}

@@ -1,5 +1,5 @@
-// Package outbox sends what is pending: stored deliveries come in, sends to the channels go out, and the result of each
-// part is stored before anything else happens.
+// Package outbox sends pending deliveries: stored deliveries come in, sends and edits to channels go out, and the outcome of each part
+// is stored before the next one is sent.
 package outbox
 
 import (
@@ -23,37 +23,46 @@ type Store interface {
 	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
 	// Save replaces the delivery of d's ID in one commit.
 	Save(ctx context.Context, d reporter.Delivery) error
-	// Fail saves d, and lets the notice say that it was not sent, in one commit.
+	// Fail saves d, and adds it to a notice that it was not sent, in one commit.
 	Fail(ctx context.Context, d reporter.Delivery, notice reporter.NoticeTo) error
-	// BookWaiting books on a notice what waits for the gates that it is about, by the receivers of each gate.
-	BookWaiting(ctx context.Context, notice int64, receivers map[string][]string) error
 }
 
-// Schedule says what is due.
+// Schedule finds the deliveries that are due.
 type Schedule interface {
-	// DueWork says who has something to do: a delivery that is due, or one that was made at or before expired.
+	// DueWork returns the receivers with something to do: a delivery that is due, or one that was made at or before expired.
 	DueWork(ctx context.Context, now, expired time.Time) (reporter.DueWork, error)
 	// Due returns the receivers' pending deliveries to be tried now, the most urgent and oldest first, at most limit.
 	Due(ctx context.Context, receivers []string, now time.Time, limit int) ([]reporter.DueDelivery, error)
-	// Expired returns the receivers' pending deliveries that were made at or before then, at most limit.
+	// Expired returns the receivers' pending deliveries that were made at or before before, or noticesBefore if they are notices, at
+	// most limit.
 	Expired(ctx context.Context, receivers []string, before, noticesBefore time.Time, limit int) ([]int64, error)
 }
 
-// Gates hold sends back, whatever process sends.
+// Gates hold back the sends of all processes.
 type Gates interface {
 	// Gates returns the gates of the keys, in that order; one that was never written is open.
 	Gates(ctx context.Context, keys ...string) ([]reporter.Gate, error)
-	// Suspended returns the gates that a person has to open.
-	Suspended(ctx context.Context) ([]reporter.Gate, error)
-	// UpdateGate changes one in one commit.
+	// UpdateGate changes a gate in one commit.
 	UpdateGate(ctx context.Context, key string, change func(*reporter.Gate)) error
-	// Suspend closes a gate until a person has changed something; the notice says so if it was open before. It is tried
+}
+
+// Suspensions are gates that stay closed until a person changes something.
+type Suspensions interface {
+	// Suspended returns the suspended gates.
+	Suspended(ctx context.Context) ([]reporter.Gate, error)
+	// Suspend suspends a gate until a person has changed something, and makes a notice if it was open before. The gate is tried
 	// again after until.
 	Suspend(
 		ctx context.Context, key string, why reporter.Reason, detail string, until time.Time, notice reporter.NoticeTo,
 	) (closed bool, err error)
-	// Begin saves d, which is about to be sent, and counts the send at the gates, in one commit. Where one of them has to
-	// be waited for it changes nothing, and returns until when.
+	// BookWaiting adds the deliveries that wait for the gates of a notice to the notice. receivers are those of each gate, by key.
+	BookWaiting(ctx context.Context, notice int64, receivers map[string][]string) error
+}
+
+// Sends records sends at the gates, whose limits hold for all processes.
+type Sends interface {
+	// Begin saves d, which is about to be sent, and counts the send at the gates, in one commit. If one of them is closed, it
+	// changes nothing, and returns until when.
 	Begin(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) (until time.Time, err error)
 	// End saves d, whose send has ended, and counts the send at the gates as of now, in one commit.
 	End(ctx context.Context, d reporter.Delivery, passes []reporter.Pass) error
@@ -61,8 +70,8 @@ type Gates interface {
 
 // Digests makes one delivery of many.
 type Digests interface {
-	// Merge turns the receiver's deliveries of a kind that are not composed yet into one, once the first of them is due and
-	// there are at least so many, and returns how many it merged.
+	// Merge makes one delivery of the receiver's deliveries of a kind that are not composed yet, if the first of them is due and
+	// there are at least from, and returns how many it merged.
 	Merge(ctx context.Context, receiver string, kind, into reporter.DeliveryKind, now time.Time, from int) (int, error)
 	// ReplyTo returns the channel's id of the message that a delivery replies to; "" if there is none.
 	ReplyTo(ctx context.Context, d reporter.Delivery) (string, error)
@@ -70,72 +79,85 @@ type Digests interface {
 
 // Coordination is how processes that share a state work together.
 type Coordination interface {
-	// Now is the time by which everything is due.
+	// Now is the clock of all due times.
 	Now() time.Time
-	// Wakes has a value when there may be something new to send.
+	// Wakes receives a value when there may be something new to send.
 	Wakes() <-chan struct{}
-	// Lease takes the right to do what the name says; a nil context means that another process has it. The context ends
-	// when that can no longer be promised.
-	Lease(ctx context.Context, name string) (leased context.Context, release func(), err error)
-	// UpgradeOver says whether no process of an earlier version can still be sending.
+	// UpgradeOver reports whether no process of an earlier version can still be sending.
 	UpgradeOver(ctx context.Context) (bool, error)
 }
 
-// State is all that an outbox needs of the state's database.
+// Leases give one process at a time the right to do something.
+type Leases interface {
+	// Lease takes the lease of that name; a nil context means that another process has it. The context ends when the lease may be
+	// lost.
+	Lease(ctx context.Context, name string) (leased context.Context, release func(), err error)
+}
+
+// State is what an outbox uses of the state's database.
 type State interface {
 	Store
 	Schedule
 	Gates
+	Suspensions
+	Sends
 	Digests
 	Coordination
+	Leases
 	Backlog
 	Edits
 }
 
 // Composer makes messages.
 type Composer interface {
-	// Compose makes the message of a delivery; d.Attempts counts the attempts before this one. A *reporter.RetryAfterError
-	// asks to be asked later, reporter.ErrNotFound means that what it is about is gone, reporter.ErrObsolete that it is not
-	// worth sending any more.
+	// Compose makes the message of a delivery; d.Attempts counts the attempts before this one. Errors: a
+	// *reporter.RetryAfterError asks to try again later, reporter.ErrNotFound means that the subject does not exist any more,
+	// reporter.ErrObsolete that the message is not worth sending any more.
 	Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error)
-	// Minimal makes a short message that says what the delivery is about, from d and the configuration alone: it is
-	// asked where composing has ended the process again and again.
+	// Minimal makes a short message from d and the configuration alone. It is called after Compose has ended the process several
+	// times.
 	Minimal(d reporter.Delivery) reporter.Message
-	// Revise makes the message of a delivery that was sent as it is to be now; a picture is not wanted. reporter.ErrObsolete means that it
-	// is to stay as it is, reporter.ErrNotFound that what it is about is gone. It is asked where the channel is an Editor.
+	// Revise makes the current message of a delivery that was sent, without a picture. It is called if the channel is an Editor.
+	// Errors: reporter.ErrObsolete means that the message stays as it is, reporter.ErrNotFound that the subject does not exist any
+	// more.
 	Revise(ctx context.Context, d reporter.Delivery) (reporter.Message, error)
 }
 
 // Channel is one chat.
 type Channel interface {
-	// Chat says where the channel sends to, and how fast it may.
+	// Chat returns the address of the channel, and its limits.
 	Chat() reporter.Chat
 	// Split makes the parts of a message; it is called once for each delivery.
 	Split(msg reporter.Message) []reporter.Part
-	// Send sends one part and returns the channel's id of it, or a *reporter.SendError.
+	Sender
+}
+
+// Sender makes the calls to a chat.
+type Sender interface {
+	// Send sends one part and returns the channel's id of the message, or a *reporter.SendError. Other errors are retried.
 	Send(ctx context.Context, part reporter.Part, o reporter.SendOptions) (messageID string, err error)
-	// Probe makes a harmless call, which people do not see as a message, that is refused where a message would be. To is
-	// where the chat has moved to; "" is its configured address.
+	// Probe makes a harmless call that shows no message, and that is refused if a message would be. to is the new address of a chat
+	// that has moved; "" means its configured address. Errors are those of Send.
 	Probe(ctx context.Context, to string) error
 }
 
-// Config says how patient the outbox is. Zero values are the defaults.
+// Config has the times and limits of the outbox. Zero values mean the defaults.
 type Config struct {
 	GiveUpAfter      time.Duration // since the delivery was made; default 24 h
-	FallbackReceiver string        // who is notified of what was not sent; "" is the receiver itself, once it works again
-	DigestFrom       int           // so many messages of a kind that wait together become one digest; 0 is never
+	FallbackReceiver string        // is notified of failed deliveries; "" means the receiver itself, once it works again
+	DigestFrom       int           // number of waiting messages of a kind that become one digest; 0 means never
 
 	BackoffMin     time.Duration // default 5 s
 	BackoffMax     time.Duration // of a delivery; default 1 h
-	OutageMax      time.Duration // between harmless calls to a chat that does not answer; default 1 min
-	ProbeMax       time.Duration // between harmless calls to a suspended receiver; default 15 min
+	OutageMax      time.Duration // between probes of a chat that does not answer; default 1 min
+	ProbeMax       time.Duration // between probes of a suspended receiver; default 15 min
 	SendTimeout    time.Duration // of one part; default 1 min
 	ComposeTimeout time.Duration // of one message; default 1 min
-	StopTimeout    time.Duration // what is left of a send when the process stops; default 8 s
-	Sweep          time.Duration // how often to look for what other processes have changed; default 5 s
-	NoticeAfter    time.Duration // how long a notice waits for other failures to join it; default 10 s
-	NoticeApart    time.Duration // between two notices to one receiver; default 10 min
-	NoticeAgain    time.Duration // between two about a suspended receiver; default 24 h
+	StopTimeout    time.Duration // for sends under way when the process stops; default 8 s
+	Sweep          time.Duration // between reads of the state without a wake-up; default 5 s
+	NoticeAfter    time.Duration // how long a notice waits for further failures; default reporter.DefaultNoticeAfter
+	NoticeApart    time.Duration // between two notices to one receiver; default reporter.DefaultNoticeApart
+	NoticeAgain    time.Duration // between two notices about a suspended receiver; default 24 h
 }
 
 func (c Config) withDefaults() Config {
@@ -148,43 +170,43 @@ func (c Config) withDefaults() Config {
 	c.ComposeTimeout = cmp.Or(c.ComposeTimeout, time.Minute)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 8*time.Second)
 	c.Sweep = cmp.Or(c.Sweep, 5*time.Second)
-	c.NoticeAfter = cmp.Or(c.NoticeAfter, 10*time.Second)
-	c.NoticeApart = cmp.Or(c.NoticeApart, 10*time.Minute)
+	c.NoticeAfter = cmp.Or(c.NoticeAfter, reporter.DefaultNoticeAfter)
+	c.NoticeApart = cmp.Or(c.NoticeApart, reporter.DefaultNoticeApart)
 	c.NoticeAgain = cmp.Or(c.NoticeAgain, 24*time.Hour)
 	return c
 }
 
 const (
-	// apart is how soon after a look at the state a wake-up leads to another one: in a storm each commit of the journal wakes.
-	apart = 50 * time.Millisecond
-	// soon is how soon the outbox looks again where something is due that it does not serve yet.
+	// sweepsApart is the minimum time between two sweeps after wake-ups: during many incidents each commit of the journal wakes.
+	sweepsApart = 50 * time.Millisecond
+	// soon is the time to the next sweep if something is due that is not served yet.
 	soon = time.Second
-	// noticesKept is how long a notice waits for its receiver at least: longer than what it is about.
+	// noticesKept is how long a notice waits for its receiver at least, which is longer than the deliveries that it is about.
 	noticesKept = 7 * 24 * time.Hour
 )
 
-// Outbox sends deliveries: one at a time to each chat, all chats side by side.
+// Outbox sends deliveries: one at a time to each chat, and to all chats concurrently.
 type Outbox struct {
 	state    State
 	composer Composer
 	log      *slog.Logger
 	metrics  *metrics
 
-	// slots are taken by compositions: all of them where an earlier one has ended the process, so that the one to blame is
-	// known.
+	// slots bounds the compositions under way. A composition of a delivery that may have ended the process takes all slots, so that no
+	// other delivery can be the cause if the process ends again.
 	slots *semaphore.Weighted
 
 	mu       sync.Mutex
 	cfg      Config
 	channels map[string]Channel
 	running  map[string]bool // lanes of this process
-	changed  bool            // the channels, since suspended gates were last made due
-	fault    string          // of the last reading of the deliveries
+	changed  bool            // the channels were replaced, and suspended gates were not made due yet
+	fault    string          // error of the last read of the deliveries; "" after a success
 	process  context.Context // ends when the process stops
-	poke     chan struct{}
+	poke     chan struct{}   // requests a sweep
 }
 
-// New makes an outbox; Run does its work.
+// New makes an outbox; Run sends.
 func New(
 	state State, composer Composer, channels map[string]Channel, cfg Config, log *slog.Logger, reg prometheus.Registerer,
 ) *Outbox {
@@ -197,7 +219,7 @@ func New(
 	return o
 }
 
-// SetChannels replaces the receivers' channels, also while Run is running. Suspended receivers are tried again at once.
+// SetChannels replaces the channels, by receiver, also during Run. Suspended receivers are tried again at once.
 func (o *Outbox) SetChannels(channels map[string]Channel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -205,18 +227,18 @@ func (o *Outbox) SetChannels(channels map[string]Channel) {
 	for r := range channels {
 		o.metrics.initialise(r)
 	}
-	o.look()
+	o.requestSweep()
 }
 
-// look lets Run look for work at once.
-func (o *Outbox) look() {
+// requestSweep lets Run sweep at once.
+func (o *Outbox) requestSweep() {
 	select {
 	case o.poke <- struct{}{}:
 	default:
 	}
 }
 
-// SetConfig replaces what a user can set; the rest stays.
+// SetConfig replaces the settings that a reload can change, which are the first three fields of Config.
 func (o *Outbox) SetConfig(cfg Config) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -238,8 +260,8 @@ func (o *Outbox) channel(receiver string) (Channel, bool) {
 	return ch, ok
 }
 
-// Suspended returns the receivers to which nothing can be sent until a person changes something, with the gate that says
-// why.
+// Suspended returns the gates of suspended receivers, by receiver. A receiver whose account is suspended has the gate of the
+// account, unless it has its own.
 func (o *Outbox) Suspended(ctx context.Context) (map[string]reporter.Gate, error) {
 	gates, err := o.state.Suspended(ctx)
 	if err != nil {
@@ -262,7 +284,7 @@ func (o *Outbox) Suspended(ctx context.Context) (map[string]reporter.Gate, error
 	return out, nil
 }
 
-// Run sends until ctx ends, and returns when the sends under way have ended too.
+// Run sends until ctx ends, and returns after the sends under way have ended. It always returns nil.
 func (o *Outbox) Run(ctx context.Context) error {
 	o.mu.Lock()
 	o.process = ctx
@@ -273,7 +295,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for upgraded := false; ; {
 		var err error
-		next, looked := soon, time.Now()
+		next, begun := soon, time.Now()
 		if !upgraded {
 			if upgraded, err = o.state.UpgradeOver(ctx); err == nil && upgraded {
 				err = o.adoptAddresses(ctx)
@@ -294,7 +316,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-time.After(time.Until(looked.Add(apart))):
+			case <-time.After(time.Until(begun.Add(sweepsApart))):
 			}
 		case <-o.poke:
 		case <-timer.C:
@@ -302,7 +324,8 @@ func (o *Outbox) Run(ctx context.Context) error {
 	}
 }
 
-// adoptAddresses moves the new addresses of chats that an earlier version stored by receiver to the gates of the chats.
+// adoptAddresses moves the new addresses of chats, which earlier versions stored at the gates of receivers, to the gates of the
+// chats.
 func (o *Outbox) adoptAddresses(ctx context.Context) error {
 	o.mu.Lock()
 	channels := maps.Clone(o.channels)
@@ -329,8 +352,8 @@ func (o *Outbox) adoptAddresses(ctx context.Context) error {
 	return nil
 }
 
-// sweep begins a lane for each chat that has something to do and is not served by this process, and returns when to look
-// again.
+// sweep starts a lane for each chat with something to do that this process does not serve yet, and returns the time to the next
+// sweep.
 func (o *Outbox) sweep(ctx context.Context, lanes *sync.WaitGroup) (time.Duration, error) {
 	if err := o.retrySuspended(ctx); err != nil {
 		return soon, err
@@ -358,7 +381,7 @@ func (o *Outbox) sweep(ctx context.Context, lanes *sync.WaitGroup) (time.Duratio
 		if !l.busy(work, gates, now) {
 			continue
 		}
-		earlier(now.Add(soon)) // It may be ending, or another process serves it.
+		earlier(now.Add(soon)) // The lane may be ending, or another process may serve it.
 		if o.running[l.key] {
 			continue
 		}
@@ -368,8 +391,8 @@ func (o *Outbox) sweep(ctx context.Context, lanes *sync.WaitGroup) (time.Duratio
 	return next.Sub(now), nil
 }
 
-// retrySuspended lets suspended receivers be tried again, once after the channels have changed: their token or chat may
-// have been put right.
+// retrySuspended makes suspended receivers due, once after the channels were replaced: their token or chat may have been
+// corrected.
 func (o *Outbox) retrySuspended(ctx context.Context) error {
 	o.mu.Lock()
 	changed := o.changed
@@ -392,7 +415,7 @@ func (o *Outbox) retrySuspended(ctx context.Context) error {
 	return err
 }
 
-// readable logs a fault of the database once, and not at every look.
+// readable logs an error of the database once, and not at every read.
 func (o *Outbox) readable(err error) {
 	text := ""
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// picturelessAfter is how many sends of a part may fail before it is sent without its picture.
+	// picturelessAfter is the number of failed sends of a part after which it is sent without its picture.
 	picturelessAfter = 2
-	// movesInATurn is how often a chat is followed before that counts as its fault.
-	movesInATurn = 4
+	// maxMoves is how many moves of a chat are followed in one turn before the receiver is suspended.
+	maxMoves = 4
 )
 
-// send takes a composed delivery as far as it goes now, and returns how long the lane has to wait.
+// send sends the parts of a composed delivery until one has to wait, and returns how long the lane has to wait.
 func (w *worker) send(ctx context.Context, id int64) time.Duration {
 	d, err := w.state.Delivery(ctx, id)
 	if err != nil || d.State != reporter.DeliveryPending || d.Parts == nil {
@@ -49,7 +49,7 @@ func (w *worker) send(ctx context.Context, id int64) time.Duration {
 	return 0
 }
 
-// interrupted books the sends that were under way when the process ended: their outcome is unknown.
+// interrupted counts the sends that were under way when the process ended, as sends of unknown outcome.
 func (w *worker) interrupted(d *reporter.Delivery) {
 	for n := range d.Parts {
 		if p := &d.Parts[n]; !p.SendingAt.IsZero() {
@@ -67,14 +67,14 @@ type sending struct {
 	ch     Channel
 	d      reporter.Delivery
 	first  bool // nothing was sent in this turn yet
-	probed bool // a harmless call was answered in this turn, and nothing failed since
+	probed bool // a probe was answered in this turn, and no send has failed since
 
 	account, chat, receiver reporter.Gate
-	to                      string   // where the chat has moved to
-	been                    []string // addresses that were left in this turn
+	to                      string   // new address of the chat; "" if it has not moved
+	been                    []string // addresses from which the chat has moved in this turn
 }
 
-// part tries to send the part, or to make it one that can be sent. Done says that the turn is over.
+// part sends part n, or changes it so that it can be sent. done reports that the turn is over.
 func (s *sending) part(ctx context.Context, n int) (wait time.Duration, done bool) {
 	if ctx.Err() != nil {
 		return 0, true
@@ -99,7 +99,7 @@ func (s *sending) part(ctx context.Context, n int) (wait time.Duration, done boo
 	save := s.d
 	save.Parts = slices.Clone(s.d.Parts)
 	if s.first && (slices.ContainsFunc(s.d.Parts, func(p reporter.Part) bool { return p.Sends > 0 || p.Unknown() }) || s.d.Attempts == 0) {
-		save.Attempts++ // The first send belongs to the attempt of its composition.
+		save.Attempts++ // The first send is of the same attempt as the composition.
 	}
 	save.Parts[n].SendingAt = s.state.Now().UTC()
 	save.Parts[n].Sends++
@@ -110,7 +110,7 @@ func (s *sending) part(ctx context.Context, n int) (wait time.Duration, done boo
 	}
 	if !until.IsZero() {
 		wait := max(until.Sub(s.state.Now()), time.Millisecond)
-		if wait >= linger { // Others see it too, and begin no lane for it.
+		if wait >= linger { // Stored, so that no process starts the lane before.
 			s.gate(ctx, s.chat.Key, func(g *reporter.Gate) {
 				if until.After(g.WaitUntil) {
 					g.WaitUntil = until.UTC()
@@ -128,10 +128,10 @@ func (s *sending) part(ctx context.Context, n int) (wait time.Duration, done boo
 	if err != nil {
 		return s.refused(ctx, part, err, false)
 	}
-	s.metrics.sent(s.d.Receiver, "sent")
+	s.metrics.sent(s.d.Receiver, sentOutcome)
 	part.SentAt, part.MessageID, part.Chat, part.Caption = s.state.Now().UTC(), id, s.chat.Key, part.Picture != nil
 	part.Picture = nil
-	passes := s.passes()[1:2] // The account's limit has a margin for what is on its way.
+	passes := s.passes()[1:2] // Only the chat's: the limit of the account has a margin for calls under way.
 	if !s.persist(ctx, s.d.ID, func(ctx context.Context) error { return s.state.End(ctx, s.d, passes) }) {
 		return idle, true
 	}
@@ -170,7 +170,7 @@ func (s *sending) passes() []reporter.Pass {
 	}
 }
 
-// replyTo is the message that the part replies to; "" if there is none.
+// replyTo returns the channel's id of the message that part n replies to; "" if there is none.
 func (s *sending) replyTo(ctx context.Context, n int) (string, error) {
 	if n > 0 || s.d.Parts[n].NoReply {
 		return "", nil
@@ -183,7 +183,7 @@ func (s *sending) probe(ctx context.Context) error {
 	return err
 }
 
-// call gives a call that has begun the time to end, also when the process stops: cutting it would make its outcome unknown.
+// call lets a call end when the process stops, for StopTimeout, because the outcome of a cancelled send is unknown.
 func (w *worker) call(ctx context.Context, do func(context.Context) (string, error)) (string, error) {
 	return w.callFor(ctx, w.config().SendTimeout, do)
 }
@@ -205,7 +205,7 @@ func (w *worker) callFor(ctx context.Context, limit time.Duration, do func(conte
 	return do(calling)
 }
 
-// refused acts on the answer to a send, or to a harmless call before it. Done says that the turn is over.
+// refused handles the error of a send, or of the probe before it. done reports that the turn is over.
 func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, probe bool) (wait time.Duration, done bool) {
 	var answer *reporter.SendError
 	if !errors.As(err, &answer) {
@@ -213,15 +213,15 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 	}
 	log := s.log.With("delivery", s.d.ID, "receiver", s.d.Receiver, "verdict", answer.Verdict.String())
 	verdict := answer.Verdict
-	if verdict == reporter.VerdictGone { // A send names no message but the one that it answers.
+	if verdict == reporter.VerdictGone { // A send refers to no other message than the one that it replies to.
 		verdict = reporter.VerdictReply
 	}
 	if probe {
 		switch verdict {
-		case reporter.VerdictUnknown: // Nothing was sent, so nothing can have arrived.
+		case reporter.VerdictUnknown: // A probe sends no message that could have arrived.
 			verdict = reporter.VerdictRetry
 		case reporter.VerdictWait, reporter.VerdictMoved, reporter.VerdictAccount, reporter.VerdictRetry:
-		default: // Refused, whatever the message.
+		default: // Every message would be refused.
 			verdict = reporter.VerdictReceiver
 		}
 	} else {
@@ -251,7 +251,7 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 			log.Error("the message was refused and is sent in a simpler form", "err", err)
 			return s.again(ctx)
 		}
-		// Nothing is left to be left out. A harmless call decides whether the message is at fault or the chat.
+		// Nothing is left to leave out. A probe decides whether the message or the chat is the cause.
 		if err := s.probe(ctx); err != nil {
 			return s.refused(ctx, part, err, true)
 		}
@@ -271,7 +271,7 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 	return s.later(ctx, part, reporter.ReasonNotAnswered)
 }
 
-// moved follows a chat to its new address. One that leads back to where the turn has been is at fault itself.
+// moved follows a chat to its new address. A chat that moves in a circle is suspended.
 func (s *sending) moved(ctx context.Context, answer *reporter.SendError) (time.Duration, bool) {
 	if s.circular(answer.To) {
 		s.suspend(ctx, reporter.VerdictReceiver, answer)
@@ -284,10 +284,10 @@ func (s *sending) moved(ctx context.Context, answer *reporter.SendError) (time.D
 	return s.again(ctx)
 }
 
-// circular says whether the turn has been at the address, or was led on too often.
+// circular reports whether the chat moves to an address where it was before in this turn, or moves too often.
 func (s *sending) circular(to string) bool {
 	s.been = append(s.been, cmp.Or(s.to, s.ch.Chat().Address))
-	return slices.Contains(s.been, to) || len(s.been) > movesInATurn
+	return slices.Contains(s.been, to) || len(s.been) > maxMoves
 }
 
 func (s *sending) follow(ctx context.Context, to string) error {
@@ -295,7 +295,7 @@ func (s *sending) follow(ctx context.Context, to string) error {
 	return s.state.UpdateGate(ctx, s.lane.key, func(g *reporter.Gate) { g.MovedTo = to })
 }
 
-// again stores what has changed and lets the part be tried at once.
+// again stores the delivery, so that the part is tried again at once.
 func (s *sending) again(ctx context.Context) (time.Duration, bool) {
 	if !s.keep(ctx, s.d) {
 		return idle, true
@@ -303,7 +303,7 @@ func (s *sending) again(ctx context.Context) (time.Duration, bool) {
 	return 0, false
 }
 
-// later stores the next attempt, and lets the chat wait for a harmless call.
+// later stores the time of the next attempt. The chat waits for a probe.
 func (s *sending) later(ctx context.Context, part *reporter.Part, why reporter.Reason) (time.Duration, bool) {
 	cfg := s.config()
 	if part.Sends >= picturelessAfter && part.Picture != nil {
@@ -311,18 +311,18 @@ func (s *sending) later(ctx context.Context, part *reporter.Part, why reporter.R
 	}
 	s.d.Reason = why
 	s.d.NextAttempt = s.latest(s.d, s.backoff(max(part.Sends, 1)-1, cfg.BackoffMax))
-	// A harmless call comes before the next send in this chat; others may be sent when it is answered.
+	// A probe precedes the next send in this chat; other messages are sent once it is answered.
 	s.gate(ctx, s.chat.Key, func(g *reporter.Gate) { g.Failures, g.WaitUntil = 1, s.state.Now().Add(cfg.BackoffMin).UTC() })
 	s.keep(ctx, s.d)
 	return cfg.BackoffMin, true
 }
 
-// simpler leaves out of the part what was refused. It returns false where nothing is left to be left out.
+// simpler removes the refused extra from the part. It returns false if nothing is left to remove.
 func (s *sending) simpler(part *reporter.Part, verdict reporter.Verdict, answer *reporter.SendError) bool {
 	switch {
 	case verdict == reporter.VerdictPicture && (part.Picture != nil || part.Document != "" && part != &s.d.Parts[0]):
 		part.Picture = nil
-		if part != &s.d.Parts[0] { // A picture or a document behind its text has nothing to say without itself.
+		if part != &s.d.Parts[0] { // A picture or a document after the text is the whole part.
 			part.Dropped, part.SentAt = true, s.state.Now().UTC()
 		}
 	case verdict == reporter.VerdictButtons && len(part.Buttons) > 0:
@@ -341,7 +341,8 @@ func (s *sending) simpler(part *reporter.Part, verdict reporter.Verdict, answer 
 	return true
 }
 
-// fewer returns buttons without the one whose address was refused; where that is not known, first without all addresses, and then none.
+// fewer returns the buttons without the one whose address was refused. If that is unknown, it removes first all links, then all
+// buttons.
 func fewer(buttons []reporter.Button, refused string) []reporter.Button {
 	left := slices.DeleteFunc(slices.Clone(buttons), func(b reporter.Button) bool {
 		return refused != "" && strings.EqualFold(b.URL, refused)
@@ -355,17 +356,16 @@ func fewer(buttons []reporter.Button, refused string) []reporter.Button {
 	return left
 }
 
-// suspend closes the gate of the account or the receiver until a person has changed something. What is addressed to it
-// waits.
+// suspend suspends the account or the receiver until a person has changed something. Its deliveries wait.
 func (s *sending) suspend(ctx context.Context, verdict reporter.Verdict, answer *reporter.SendError) {
 	cfg := s.config()
 	key, why, failures := reporter.ReceiverGate(s.d.Receiver), reporter.ReasonReceiver, s.receiver.Failures
 	if verdict == reporter.VerdictAccount {
 		key, why, failures = s.account.Key, reporter.ReasonAccount, s.account.Failures
 	}
-	until := s.state.Now().Add(min(time.Minute<<min(failures, 10), cfg.ProbeMax))
+	until := s.nextProbe(failures)
 	notice := noticeTo(cfg, s.d.Receiver)
-	if notice.Receiver == s.d.Receiver { // It cannot be notified that it cannot be notified.
+	if notice.Receiver == s.d.Receiver { // It cannot receive the notice of its own suspension.
 		notice.Receiver = ""
 	}
 	s.d.Reason = why
@@ -380,8 +380,13 @@ func (s *sending) suspend(ctx context.Context, verdict reporter.Verdict, answer 
 	})
 }
 
-// noticeTo says who is notified that a delivery to the receiver was not sent: the fallback receiver, or the receiver itself once
-// it works again.
+// nextProbe is the time of the next probe of a suspended gate, which doubles with each failure up to ProbeMax.
+func (o *Outbox) nextProbe(failures int) time.Time {
+	return o.state.Now().Add(min(time.Minute<<min(failures, 10), o.config().ProbeMax)).UTC()
+}
+
+// noticeTo returns the addressee of a notice that a delivery to the receiver was not sent: the fallback receiver, or the receiver
+// itself once it works again.
 func noticeTo(cfg Config, receiver string) reporter.NoticeTo {
 	to := cfg.FallbackReceiver
 	if to == "" {
@@ -390,7 +395,7 @@ func noticeTo(cfg Config, receiver string) reporter.NoticeTo {
 	return reporter.NoticeTo{Receiver: to, After: cfg.NoticeAfter, Apart: cfg.NoticeApart}
 }
 
-// works opens the gates that a send has shown to be open.
+// works opens the gates after a call was answered.
 func (s *sending) works(ctx context.Context) {
 	for _, g := range []reporter.Gate{s.account, s.receiver, s.chat} {
 		if g.Failures > 0 || g.Reason != "" {
@@ -404,12 +409,12 @@ func (s *sending) works(ctx context.Context) {
 	}
 }
 
-// gate changes a gate, and logs where it cannot: the next send finds out again.
+// gate changes a gate. If that cannot be stored, the next send has the same result.
 func (w *worker) gate(ctx context.Context, key string, change func(*reporter.Gate)) {
 	w.persist(ctx, 0, func(ctx context.Context) error { return w.state.UpdateGate(ctx, key, change) })
 }
 
-// probeMoved makes a harmless call at the address that the chat has moved to.
+// probeMoved probes a chat at its current address, and follows it if it has moved.
 func (s *sending) probeMoved(ctx context.Context) error {
 	for {
 		if err := s.readGates(ctx); err != nil {
@@ -426,7 +431,7 @@ func (s *sending) probeMoved(ctx context.Context) error {
 	}
 }
 
-// probeSuspended makes a harmless call to suspended receivers for which nothing is to be sent.
+// probeSuspended probes suspended receivers without a due delivery.
 func (w *worker) probeSuspended(ctx context.Context, h hold, due []reporter.DueDelivery) {
 	for _, r := range h.suspended {
 		ch, ok := w.channel(r)
@@ -446,7 +451,7 @@ func (w *worker) probeSuspended(ctx context.Context, h hold, due []reporter.DueD
 		default:
 			for _, g := range []reporter.Gate{s.account, s.receiver} {
 				if g.Reason != "" {
-					until := s.state.Now().Add(min(time.Minute<<min(g.Failures, 10), w.config().ProbeMax)).UTC()
+					until := w.nextProbe(g.Failures)
 					s.gate(ctx, g.Key, func(g *reporter.Gate) { g.Failures, g.WaitUntil = g.Failures+1, until })
 				}
 			}
@@ -454,7 +459,8 @@ func (w *worker) probeSuspended(ctx context.Context, h hold, due []reporter.DueD
 	}
 }
 
-// backoff doubles with each attempt, and varies by a quarter, so that what failed together is not tried together.
+// backoff is the wait after so many attempts: it doubles with each one up to most, and varies by a quarter, so that deliveries that
+// failed together are not retried together.
 func (o *Outbox) backoff(attempts int, most time.Duration) time.Duration {
 	d := most
 	if attempts < 20 {
@@ -463,7 +469,7 @@ func (o *Outbox) backoff(attempts int, most time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/4+1)) //nolint:gosec // spreads retries, keeps no secret
 }
 
-// latest is the time of the next attempt, not beyond the time to give up.
+// latest is the time of the next attempt, at the latest the time to give up.
 func (o *Outbox) latest(d reporter.Delivery, after time.Duration) time.Time {
 	next, last := o.state.Now().Add(after).UTC(), d.CreatedAt.Add(o.config().GiveUpAfter)
 	if next.After(last) && d.Kind != reporter.DeliveryNotice {
@@ -472,12 +478,12 @@ func (o *Outbox) latest(d reporter.Delivery, after time.Duration) time.Time {
 	return next
 }
 
-// giveUp ends a delivery that was not sent, and lets a notice say so. It returns false where that could not be stored.
+// giveUp fails a delivery, and adds it to a notice. It returns false if that could not be stored.
 func (w *worker) giveUp(ctx context.Context, d reporter.Delivery) bool {
 	cfg := w.config()
 	d.State, d.FinishedAt = reporter.DeliveryGivenUp, w.state.Now().UTC()
 	var notice reporter.NoticeTo
-	if d.Kind != reporter.DeliveryNotice && !d.Replaced { // What was deleted by people is not missed.
+	if d.Kind != reporter.DeliveryNotice && !d.Replaced { // No notice of a message that people have deleted.
 		notice = noticeTo(cfg, d.Receiver)
 		if (d.Reason == reporter.ReasonAccount || d.Reason == reporter.ReasonReceiver) && notice.Receiver != d.Receiver {
 			notice.After, notice.Suspension = cfg.NoticeAgain/24, cfg.NoticeAgain
@@ -492,13 +498,13 @@ func (w *worker) giveUp(ctx context.Context, d reporter.Delivery) bool {
 	return true
 }
 
-// keep stores what became of a send. What was sent must not be sent again because a disk was full for a while.
+// keep stores a delivery. It retries, because a message must not be sent again after a disk was full for a while.
 func (w *worker) keep(ctx context.Context, d reporter.Delivery) bool {
 	return w.persist(ctx, d.ID, func(ctx context.Context) error { return w.state.Save(ctx, d) })
 }
 
-// persist tries until it succeeds, or until the process has stopped for StopTimeout. A lease that is lost meanwhile does
-// not end it, for the same database is what both are about.
+// persist retries until save succeeds, or until StopTimeout after the process stops. The loss of the lease does not end it, because
+// the database that cannot be written is the one that holds the lease.
 func (w *worker) persist(ctx context.Context, id int64, save func(context.Context) error) bool {
 	cfg := w.config()
 	w.Outbox.mu.Lock()
@@ -522,7 +528,7 @@ func (w *worker) persist(ctx context.Context, id int64, save func(context.Contex
 			return true
 		}
 		if errors.Is(err, reporter.ErrNotFound) {
-			w.log.Error("delivery has vanished from the store", "delivery", id)
+			w.log.Error("delivery does not exist in the store any more", "delivery", id)
 			return false
 		}
 		if attempt == 0 || saving.Err() != nil {
