@@ -20,8 +20,8 @@ func Health(o Options) ([]byte, error) {
 }
 
 var (
-	upOrDown = map[string]dashboard.ValueMappingResult{"0": say("down", "red"), "1": say("up", "green")}
-	goodOrFailed = map[string]dashboard.ValueMappingResult{"0": say("failed", "red"), "1": say("good", "green")}
+	upOrDown       = map[string]dashboard.ValueMappingResult{"0": say("down", "red"), "1": say("up", "green")}
+	goodOrFailed   = map[string]dashboard.ValueMappingResult{"0": say("failed", "red"), "1": say("good", "green")}
 	worksOrStopped = map[string]dashboard.ValueMappingResult{"0": say("works", "green"), "1": say("stopped", "red")}
 )
 
