@@ -67,7 +67,7 @@ type CloseReason string
 // The reasons for closing an incident.
 const (
 	ClosedResolved   CloseReason = "resolved"   // Alertmanager sent the resolve
-	ClosedReconciled CloseReason = "reconciled" // Alertmanager's API no longer knows the alert
+	ClosedReconciled CloseReason = "reconciled" // Alertmanager no longer has the alert: its API or a complete webhook lacks it
 	ClosedExpired    CloseReason = "expired"    // no event of the alert was received for too long
 )
 
@@ -96,6 +96,7 @@ type Incident struct {
 	LastWhy     CloseReason
 	Truncated   uint64 // the most alerts that one of its webhooks omitted
 	Held        bool   // kept open because the last webhook of its group omitted alerts
+	LeftOut     bool   // a webhook that listed one of its alerts omitted others, and no complete one followed; true wherever Held is
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
 	Notified    bool // a postmortem was created for it

@@ -625,39 +625,48 @@ func superseded(a, o reporter.Alert) (end time.Time, ok bool) {
 	return a.StartsAt, len(o.Resolves) > 0 && o.EndsAt.After(a.StartsAt) && !a.SeenAt.After(informed)
 }
 
-// endTruncated holds incidents open whose group was not listed whole, and ends the alerts of a group that is resolved as a
-// whole: their own resolves may have been left out. The group of an incident that is held is the one that left alerts out.
+// endTruncated holds incidents open whose group was not listed whole, and ends alerts whose own resolves may have been left out: those of
+// a group that is resolved as a whole at the latest end that is given, and those that are missing where the group is listed whole
+// again, when that was received. The group of an incident that is held is the one that left alerts out.
 func (j *state) endTruncated(events []reporter.AlertEvent) {
 	if len(events) == 0 {
 		return
 	}
 	// Alertmanager derives the status of the whole from the alerts that it lists: one that it left out may be firing. Where the API can
 	// be asked, that decides.
-	held := events[0].Truncated > 0 && (!events[0].GroupResolved || j.cfg.decides(events[0].Cluster))
+	decides := j.cfg.decides(events[0].Cluster)
+	held := events[0].Truncated > 0 && (!events[0].GroupResolved || decides)
 	var end time.Time
-	touched := map[*work]bool{}
+	listed := map[*work]bool{} // whether any of its alerts is
+	alerts := map[string]bool{}
 	for _, g := range j.cfg.groups(events[0]) {
 		for _, w := range j.works {
 			if g.Has(w.was) && !w.fresh {
-				w.touched, touched[w] = true, true
+				w.touched, listed[w] = true, false
 			}
 		}
 	}
 	for _, e := range events {
 		end = later(end, e.EndsAt)
+		alerts[e.Fingerprint] = true
 		if r, ok := j.episodes[episodeOf(e.Cluster, e.Fingerprint, e.StartsAt)]; ok {
-			touched[r.in] = true
+			listed[r.in] = true
 		}
 	}
-	for w := range touched {
+	for w := range listed {
 		own := w.GroupKey == events[0].GroupKey && w.Receiver == events[0].Receiver
+		if own && (listed[w] || events[0].Truncated == 0) {
+			w.LeftOut = events[0].Truncated > 0
+		}
 		switch {
 		case held && j.cfg.By != ByAlert: // An alert that is an incident of its own is listed whole.
 			if w.Held = w.fresh || !w.was.Over() || w.lasts(); w.Held && !w.was.Held && !own {
-				w.GroupKey, w.Receiver = events[0].GroupKey, events[0].Receiver
+				w.GroupKey, w.Receiver, w.LeftOut = events[0].GroupKey, events[0].Receiver, true
 				w.ExternalURL, w.GroupLabels = events[0].ExternalURL, events[0].GroupLabels
 			}
 		case !own: // A group that has some of its alerts, by continue: true or another group_by, says nothing of those left out of it.
+		case decides && !listed[w]:
+			w.Held = false
 		case events[0].GroupResolved && (w.Truncated > 0 || events[0].Truncated > 0):
 			for n := range w.Alerts {
 				if at, _ := w.Alerts[n].Ended(); at.IsZero() && !w.Alerts[n].StartsAt.After(end) {
@@ -667,8 +676,24 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 			}
 			w.Held = false
 		default:
-			w.Held = false
+			if w.Held = false; w.was.LeftOut && !decides {
+				j.endMissing(w, listed[w], alerts, events[0].ReceivedAt)
+			}
 		}
+	}
+}
+
+// endMissing presumes that alerts have ended whose group is listed whole without them. Where others of their incident are listed, only
+// those that the last webhook before left out: one that it listed is silenced, or its resolve would be listed now.
+func (j *state) endMissing(w *work, listed bool, alerts map[string]bool, now time.Time) {
+	for n := range w.Alerts {
+		a := &w.Alerts[n]
+		end, _ := a.Ended()
+		if !end.IsZero() || alerts[a.Fingerprint] || !a.SeenAt.Before(now) || listed && !a.SeenAt.Before(w.was.LastSeenAt) {
+			continue
+		}
+		a.PresumedAt, a.PresumedWhy = later(now, a.StartsAt), reporter.ClosedReconciled
+		j.settle(ref{w, n}.alertKey())
 	}
 }
 

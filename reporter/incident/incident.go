@@ -135,14 +135,11 @@ func (c Config) query(b Batch) (q reporter.JournalQuery) {
 
 // groups asks for the incidents of a webhook's group that it changes without listing an alert of theirs; e is any of its alerts.
 func (c Config) groups(e reporter.AlertEvent) []reporter.JournalGroup {
-	g := reporter.JournalGroup{Cluster: cmp.Or(e.Cluster, reporter.ClusterDefault), Receiver: e.Receiver, GroupKey: e.GroupKey}
-	switch {
-	case e.Truncated > 0 && (!e.GroupResolved || c.decides(g.Cluster)):
+	g := reporter.JournalGroup{
+		Cluster: cmp.Or(e.Cluster, reporter.ClusterDefault), Receiver: e.Receiver, GroupKey: e.GroupKey, LeftOut: e.Truncated == 0,
+	}
+	if e.Truncated > 0 && (!e.GroupResolved || c.decides(g.Cluster)) {
 		return nil
-	case e.Truncated == 0:
-		if g.Held = true; c.By == ByAlert {
-			return nil
-		}
 	}
 	return []reporter.JournalGroup{g}
 }

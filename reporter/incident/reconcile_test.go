@@ -149,18 +149,38 @@ func TestGroupsOfSeveralIncidents(t *testing.T) {
 	other := event("b", 1, 30)
 	other.GroupKey = "other"
 	a, b := event("a", 0, -1), event("b", 1, -1)
+	whole := func(minute float64, events ...reporter.AlertEvent) hook {
+		var out hook
+		for _, e := range events {
+			out = append(out, after(minute, e))
+		}
+		return out
+	}
+	byAlertAPI := byAlert
+	byAlertAPI.Deciders = map[string]bool{reporter.ClusterDefault: true}
+	both := append(lists(a, 1), lists(b, 1)...)
 	for name, tc := range map[string]struct {
 		cfg      incident.Config
 		webhooks []hook
 		want     string
 	}{
-		"an alert's own incident is not held":       {byAlert, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1)}, "0-30 1-… (1)"},
-		"held until the group is listed without it": {byRoute, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1), lists(b, 0)}, "0-30 1-… (1)"},
-		"held while the group is not":               {byRoute, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1), lists(b, 1)}, "0-… 1-… (0)"},
-		"routes of a group that is resolved":        {byRoute, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 1)}, "0-30 1-30 (2)"},
-		"alerts of a group that is resolved":        {byAlert, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 1)}, "0-30 1-30 (2)"},
-		"a group that is resolved and listed whole": {byAlert, []hook{lists(a, 0), lists(b, 0), resolved(event("b", 1, 30), 0)}, "0-… 1-30 (1)"},
-		"another group is resolved":                 {byAlert, []hook{lists(a, 1), resolved(other, 1)}, "0-… 1-30 (1)"},
+		"an alert's own incident is not held":          {byAlert, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1)}, "0-30 1-… (1)"},
+		"held until the group is listed without it":    {byRoute, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1), lists(b, 0)}, "0-30 1-… (1)"},
+		"held while the group is not":                  {byRoute, []hook{lists(a, 1), lists(b, 1), lists(event("a", 0, 30), 1), lists(b, 1)}, "0-… 1-… (0)"},
+		"routes of a group that is resolved":           {byRoute, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 1)}, "0-30 1-30 (2)"},
+		"alerts of a group that is resolved":           {byAlert, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 1)}, "0-30 1-30 (2)"},
+		"a group that is resolved and listed whole":    {byAlert, []hook{lists(a, 0), lists(b, 0), resolved(event("b", 1, 30), 0)}, "0-… 1-30 (1)"},
+		"another group is resolved":                    {byAlert, []hook{lists(a, 1), resolved(other, 1)}, "0-… 1-30 (1)"},
+		"an alert that is missing":                     {byAlert, []hook{lists(a, 1), lists(b, 1), whole(40, b)}, "0-40 1-… (1)"},
+		"missing, of another group":                    {byAlert, []hook{lists(a, 1), whole(40, other)}, "0-… 1-30 (1)"},
+		"missing, and listed again":                    {byAlert, []hook{lists(a, 1), lists(b, 1), whole(40, b), whole(50, a, b)}, "0-… 1-… (1)"},
+		"missing, once it was listed whole":            {byAlert, []hook{lists(a, 1), whole(30, a, b), whole(40, b)}, "0-… 1-… (0)"},
+		"missing, where the API decides":               {byAlertAPI, []hook{lists(a, 1), lists(b, 1), whole(40, b)}, "0-… 1-… (0)"},
+		"missing, and all others are resolved":         {byAlert, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 0)}, "0-30 1-30 (2)"},
+		"resolved, where the API decides":              {byAlertAPI, []hook{lists(a, 1), lists(b, 1), resolved(event("b", 1, 30), 0)}, "0-… 1-30 (1)"},
+		"a route's alert that is missing":              {byRoute, []hook{lists(a, 1), lists(b, 1), whole(40, a)}, "0-… 1-40 (1)"},
+		"missing among others of its incident":         {config, []hook{lists(a, 1), lists(b, 1), whole(40, b), whole(50, event("b", 1, 50))}, "0-50 (1)"},
+		"missing, though listed when it was not whole": {config, []hook{both, whole(40, b), whole(50, event("b", 1, 50))}, "0-… (0)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

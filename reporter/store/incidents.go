@@ -16,13 +16,13 @@ import (
 var (
 	incidentTable = table{"incidents", columns("id"), columns(
 		"key", "cluster", "route", "group_key", "receiver", "external_url", "group_labels", "state", "started_at INT", "ended_at INT",
-		"close_reason", "alert_count INT", "folded", "last_end INT", "last_why", "truncated INT", "held BOOL", "first_seen INT",
+		"close_reason", "alert_count INT", "folded", "last_end INT", "last_why", "truncated INT", "held BOOL", "left_out BOOL", "first_seen INT",
 		"last_seen INT", "seen_all INT", "notified BOOL", "sample BOOL", "adopted BOOL", "title", "severity", "team",
 	)}
 	// incidentSeen is what a repeat changes of an incident, and incidentState what its end and its continuation do.
-	incidentSeen = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "first_seen",
+	incidentSeen = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "left_out", "first_seen",
 		"last_seen", "seen_all", "notified")
-	incidentState = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "first_seen",
+	incidentState = incidentTable.part("external_url", "group_labels", "last_end", "last_why", "truncated", "held", "left_out", "first_seen",
 		"last_seen", "seen_all", "notified", "state", "ended_at", "close_reason")
 
 	alertTable = table{"alerts", columns("incident_id", "starts_at INT", "fingerprint"), columns(
@@ -63,7 +63,7 @@ func incidentRow(in reporter.Incident, and extras) ([]any, error) {
 		in.ID, in.Key, cmp.Or(in.Cluster, reporter.ClusterDefault), in.Route, in.GroupKey, in.Receiver, in.ExternalURL,
 		encodePairs(in.GroupLabels), string(in.State), in.StartedAt.UnixMicro(), micros(in.EndedAt), string(in.CloseReason), in.AlertsTotal,
 		folded, micros(in.LastEnd), string(in.LastWhy),
-		int64(in.Truncated), in.Held, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
+		int64(in.Truncated), in.Held, in.LeftOut, micros(in.FirstSeenAt), //nolint:gosec // read back as uint64
 		micros(in.LastSeenAt), micros(and.seenAll), in.Notified, in.Sample, in.Adopted, and.title, string(and.severity), and.team,
 	}, nil
 }
@@ -73,7 +73,7 @@ func scanIncident(rows *sql.Rows) (in reporter.Incident, and extras, err error) 
 	var truncated int64
 	var started, ended, lastEnd, first, last, all sql.NullInt64
 	if err := rows.Scan(&in.ID, &in.Key, &in.Cluster, &in.Route, &in.GroupKey, &in.Receiver, &in.ExternalURL, &groupLabels,
-		&in.State, &started, &ended, &in.CloseReason, &in.AlertsTotal, &folded, &lastEnd, &in.LastWhy, &truncated, &in.Held, &first,
+		&in.State, &started, &ended, &in.CloseReason, &in.AlertsTotal, &folded, &lastEnd, &in.LastWhy, &truncated, &in.Held, &in.LeftOut, &first,
 		&last, &all, &in.Notified, &in.Sample, &in.Adopted, &and.title, &and.severity, &and.team); err != nil {
 		return in, and, err
 	}

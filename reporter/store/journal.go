@@ -72,7 +72,7 @@ func newJournalTx(s *Store, tx tx) *journalTx {
 
 // load reads what the queries ask for, in a few statements for all of them.
 func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery, now time.Time) error {
-	var keys, alerts, ids, held, groups jsonRows
+	var keys, alerts, ids, partly, groups jsonRows
 	for _, q := range queries {
 		for _, k := range q.Keys {
 			keys.row().text(k.Of).integer(k.From(q, now).UnixMicro())
@@ -86,8 +86,8 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery, n
 		}
 		for _, g := range q.Groups {
 			to := &groups
-			if g.Held {
-				to = &held
+			if g.LeftOut {
+				to = &partly
 			}
 			to.row().text(g.GroupKey).text(g.Receiver).text(g.Cluster)
 		}
@@ -98,7 +98,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery, n
 			ids.row().text(name)
 		}
 	}
-	args := []any{keys.String(), alerts.String(), ids.String(), held.String(), groups.String()}
+	args := []any{keys.String(), alerts.String(), ids.String(), partly.String(), groups.String()}
 	// The alerts of many clusters may have the same fingerprints.
 	ofAlert := `a.fingerprint = ` + t.element(0) + ` AND a.cluster = ` + t.element(2) + ` AND ` + alertEnd + ` >= ` + t.integer(1)
 	ofGroup := `i.ended_at IS NULL AND i.group_key = ` + t.element(0) + ` AND i.receiver = ` + t.element(1) +
@@ -113,7 +113,7 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery, n
 		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
 		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON `+ofAlert+`
 		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v
-		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.held AND `+ofGroup+more+`
+		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.left_out AND `+ofGroup+more+`
 		) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
 		l := &loaded{Incident: in, was: &in, stored: map[alertKey]storedAlert{}, extras: and}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {

@@ -51,7 +51,7 @@ func TestJournalLooksUpByIndices(t *testing.T) {
 	for _, in := range all[:30] {
 		since := []reporter.JournalSince{{Of: in.Key, Since: day}}
 		alerts := []reporter.JournalSince{{Of: in.Alerts[0].Fingerprint, Cluster: "default", Since: day}}
-		groups := []reporter.JournalGroup{{Cluster: "default", Receiver: "r", GroupKey: "none", Held: true}}
+		groups := []reporter.JournalGroup{{Cluster: "default", Receiver: "r", GroupKey: "none", LeftOut: true}}
 		q := reporter.JournalQuery{Keys: since, Alerts: alerts, Groups: groups, Names: []string{"x"}}
 		err := s.Update(t.Context(), q, func(v reporter.JournalView) reporter.JournalChanges {
 			if len(v.Incidents) != 1 {

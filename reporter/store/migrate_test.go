@@ -245,6 +245,46 @@ func TestAlertsOfAnEarlierVersionAreFoundByCluster(t *testing.T) {
 	}
 }
 
+// Open incidents that an earlier version stored, and whose group was not listed whole, are found by that.
+func TestGroupsOfAnEarlierVersionThatWereNotListedWhole(t *testing.T) {
+	t.Parallel()
+	const version = 20
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			var b strings.Builder
+			b.WriteString(schema(t, kind, version))
+			for _, in := range []struct {
+				id, state, ended string
+				truncated        int
+				held             string
+			}{
+				{"WHOLE", "open", "NULL", 0, "FALSE"}, {"PARTLY", "open", "NULL", 2, "FALSE"}, {"HELD", "open", "NULL", 2, "TRUE"},
+				{"CHRONIC", "chronic", "NULL", 2, "FALSE"}, {"OVER", "resolved", strconv.FormatInt(day.UnixMicro(), 10), 2, "FALSE"},
+			} {
+				fmt.Fprintf(&b, `; INSERT INTO incidents (id, key, group_key, receiver, external_url, group_labels, state, started_at, ended_at,
+						close_reason, truncated, held, notified, sample, alert_count)
+						VALUES ('%[1]s', 'k%[1]s', 'g', 'r', '', '{}', '%[2]s', %[3]d, %[4]s, '', %[5]d, %[6]s, FALSE, FALSE, 0)`,
+					in.id, in.state, day.UnixMicro(), in.ended, in.truncated, in.held)
+			}
+			s := upgraded(t, kind, b.String(), version)
+			var found []string
+			q := reporter.JournalQuery{Groups: []reporter.JournalGroup{{Cluster: "default", Receiver: "r", GroupKey: "g", LeftOut: true}}}
+			err := s.Update(t.Context(), q, func(v reporter.JournalView) reporter.JournalChanges {
+				found = nil
+				for _, in := range v.Incidents {
+					found = append(found, in.ID)
+				}
+				return reporter.JournalChanges{}
+			})
+			slices.Sort(found)
+			if want := []string{"CHRONIC", "HELD", "PARTLY"}; err != nil || !slices.Equal(found, want) {
+				t.Errorf("found %v, %v, want %v", found, err, want)
+			}
+		})
+	}
+}
+
 // Receivers and group keys of any length can be stored and found again.
 func TestKeysOfAnyLength(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {

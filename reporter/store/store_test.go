@@ -143,7 +143,7 @@ func incident(id string, start, minutes int) reporter.Incident {
 		a.Resolves = []reporter.Resolve{{EndsAt: in.EndedAt, First: day, Last: day.Add(time.Second)}}
 		a.ConfirmedAt, a.DismissedAt, a.Doubtful = day, day.Add(time.Minute), true
 		a.Links = []reporter.Link{{Kind: "panel", URL: "http://g"}}
-		in.Route, in.LastEnd, in.LastWhy, in.Held = "db", in.EndedAt, in.CloseReason, true
+		in.Route, in.LastEnd, in.LastWhy, in.Held, in.LeftOut = "db", in.EndedAt, in.CloseReason, true, true
 		in.Folded = []reporter.Folded{{Name: "A", Count: 2, Firing: time.Hour}}
 	}
 	in.Alerts = []reporter.Alert{a}

@@ -89,14 +89,14 @@ func checkViews(t *testing.T, j Journal) {
 	prod := episode("PROD", "k3", "f", 0, -1)
 	prod.Cluster = "prod"
 	held := episode("HELD", "k4", "f4", 0, -1)
-	held.GroupKey, held.Held = "g4", true
+	held.GroupKey, held.Held, held.LeftOut = "g4", true, true
 	held.Alerts[0].Firing, held.Alerts[0].EndsAt = false, minute(1)
 	put(t, j, reporter.JournalChanges{Incidents: []reporter.Incident{
 		episode("OLD", "k", "f", -10000, 30), episode("RECENT", "k", "f", 0, 30), episode("OPEN", "k", "f", -20000, -1),
 		episode("OTHER", "k2", "f2", 0, 30), prod, held,
 	}})
-	group := func(key string, held bool) reporter.JournalQuery {
-		return reporter.JournalQuery{Groups: []reporter.JournalGroup{{Cluster: "default", Receiver: "r", GroupKey: key, Held: held}}}
+	group := func(key string, leftOut bool) reporter.JournalQuery {
+		return reporter.JournalQuery{Groups: []reporter.JournalGroup{{Cluster: "default", Receiver: "r", GroupKey: key, LeftOut: leftOut}}}
 	}
 	since := func(cluster, of string, n int) []reporter.JournalSince {
 		return []reporter.JournalSince{{Of: of, Cluster: cluster, Since: minute(n)}}
@@ -109,21 +109,21 @@ func checkViews(t *testing.T, j Journal) {
 		q    reporter.JournalQuery
 		want string
 	}{
-		"nothing":                       {reporter.JournalQuery{}, ""},
-		"open, or ended at that moment": {reporter.JournalQuery{Keys: since("", "k", 30)}, "OPEN RECENT"},
-		"ended before":                  {reporter.JournalQuery{Keys: since("", "k", 31)}, "OPEN"},
-		"ended shortly before":          {within(reporter.JournalQuery{Keys: since("", "k", 45)}, 15), "OPEN RECENT"},
-		"ended earlier":                 {within(reporter.JournalQuery{Keys: since("", "k", 46)}, 15), "OPEN"},
-		"another key":                   {reporter.JournalQuery{Keys: since("", "k2", 0)}, "OTHER"},
-		"by alert":                      {reporter.JournalQuery{Alerts: since("default", "f", 30)}, "OPEN RECENT"},
-		"by alert that ended before":    {reporter.JournalQuery{Alerts: since("default", "f2", 31)}, ""},
-		"by alert of a cluster":         {reporter.JournalQuery{Alerts: since("prod", "f", 31)}, "OPEN PROD"},
-		"by alert of another cluster":   {reporter.JournalQuery{Alerts: since("staging", "f", 31)}, "OPEN"},
-		"open ones of a group":          {group("g", false), "OPEN"},
-		"held ones of a group":          {group("g", true), ""},
-		"held ones of another group":    {group("g4", true), "HELD"},
-		"open ones of another group":    {group("g4", false), "HELD"},
-		"by id":                         {reporter.JournalQuery{Incidents: []string{"OLD", "x"}}, "OLD"},
+		"nothing":                                    {reporter.JournalQuery{}, ""},
+		"open, or ended at that moment":              {reporter.JournalQuery{Keys: since("", "k", 30)}, "OPEN RECENT"},
+		"ended before":                               {reporter.JournalQuery{Keys: since("", "k", 31)}, "OPEN"},
+		"ended shortly before":                       {within(reporter.JournalQuery{Keys: since("", "k", 45)}, 15), "OPEN RECENT"},
+		"ended earlier":                              {within(reporter.JournalQuery{Keys: since("", "k", 46)}, 15), "OPEN"},
+		"another key":                                {reporter.JournalQuery{Keys: since("", "k2", 0)}, "OTHER"},
+		"by alert":                                   {reporter.JournalQuery{Alerts: since("default", "f", 30)}, "OPEN RECENT"},
+		"by alert that ended before":                 {reporter.JournalQuery{Alerts: since("default", "f2", 31)}, ""},
+		"by alert of a cluster":                      {reporter.JournalQuery{Alerts: since("prod", "f", 31)}, "OPEN PROD"},
+		"by alert of another cluster":                {reporter.JournalQuery{Alerts: since("staging", "f", 31)}, "OPEN"},
+		"open ones of a group":                       {group("g", false), "OPEN"},
+		"those of a group that was not listed whole": {group("g", true), ""},
+		"those of another group":                     {group("g4", true), "HELD"},
+		"open ones of another group":                 {group("g4", false), "HELD"},
+		"by id":                                      {reporter.JournalQuery{Incidents: []string{"OLD", "x"}}, "OLD"},
 		"all of that": {reporter.JournalQuery{
 			Keys: since("", "k", 30), Alerts: since("default", "f2", 0), Incidents: []string{"OLD"},
 		}, "OPEN OLD OTHER RECENT"},
