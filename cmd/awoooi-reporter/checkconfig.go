@@ -12,8 +12,8 @@ func checkConfigCommand(o *options) *cobra.Command {
 	var route string
 	cmd := &cobra.Command{
 		Use:   "check-config [FILE]",
-		Short: "Check the configuration and list everything that is wrong with it",
-		Long: "check-config reads the configuration and builds every part of the program from it, as a start would, but\n" +
+		Short: "Check the configuration and list all problems",
+		Long: "check-config reads the configuration and builds every part of the program from it, as run does, but\n" +
 			"connects to nothing and writes nothing. Each problem is one line: file, line, column, key, what is wrong,\n" +
 			"and what to do.",
 		Args: cobra.MaximumNArgs(1),
@@ -42,6 +42,6 @@ func checkConfigCommand(o *options) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&route, "route", "", `print what becomes of an alert with these labels, as in '{team="db"}'`)
+	cmd.Flags().StringVar(&route, "route", "", `print the route of an alert with these labels, such as '{team="db"}'`)
 	return cmd
 }

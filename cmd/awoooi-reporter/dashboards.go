@@ -11,9 +11,9 @@ func dashboardsCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dashboards",
 		Short: "Write Grafana dashboards and Prometheus rules for the configured KPIs",
-		Long: "dashboards writes the KPI dashboard and the program's health dashboard in Grafana's JSON, Prometheus' recording and\n" +
-			"alerting rules, and the runbook that the alerts point to, for the KPIs and reports of the configuration. Files that\n" +
-			"are there are replaced. It connects to nothing.",
+		Long: "dashboards writes three Grafana dashboards (KPIs, health of the program, alert noise), Prometheus recording and\n" +
+			"alerting rules, and the runbook that the alerts link to, for the KPIs and reports of the configuration. It replaces\n" +
+			"existing files and connects to nothing.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
@@ -23,6 +23,6 @@ func dashboardsCommand(o *options) *cobra.Command {
 			return app.WriteDashboards(c, out, cmd.OutOrStdout(), log)
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "dashboards", "directory to write to; it is made if it is missing")
+	cmd.Flags().StringVar(&out, "out", "dashboards", "directory to write to; created if it does not exist")
 	return cmd
 }

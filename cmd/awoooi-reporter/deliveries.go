@@ -23,14 +23,14 @@ func deliveriesCommand(o *options) *cobra.Command {
 			})
 		},
 	}
-	list.Flags().IntVar(&limit, "limit", 50, "how many")
+	list.Flags().IntVar(&limit, "limit", 50, "number of deliveries to list")
 	change := func(use, short, done string, act func(*app.Tools, context.Context, int64) error) *cobra.Command {
 		return &cobra.Command{
 			Use: use + " ID", Short: short, Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				id, err := strconv.ParseInt(args[0], 10, 64)
 				if err != nil {
-					return fmt.Errorf("%q is not the id of a delivery", args[0])
+					return fmt.Errorf("%q is not the id of a delivery, a number; deliveries list prints them", args[0])
 				}
 				return o.withTools(cmd, app.Needs{State: true}, func(t *app.Tools) error {
 					err := act(t, cmd.Context(), id)
@@ -43,7 +43,7 @@ func deliveriesCommand(o *options) *cobra.Command {
 		}
 	}
 	cmd.AddCommand(list,
-		change("retry", "Try a delivery again that was given up or cancelled, or waits", "is due now", (*app.Tools).RetryDelivery),
+		change("retry", "Send a failed, cancelled or pending delivery now", "is due now", (*app.Tools).RetryDelivery),
 		change("cancel", "Cancel a pending delivery", "is cancelled", (*app.Tools).CancelDelivery),
 	)
 	return cmd

@@ -16,12 +16,12 @@ func doctorCommand(o *options) *cobra.Command {
 	var through app.EndToEndOptions
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Ask everything that the configuration names whether it would work",
-		Long: "doctor asks state, sources, Prometheus, Alertmanagers and receivers, and prints one line for each, with what to do.\n" +
-			"It sends no message and changes nothing. It ends with 1 if something failed, within 10 seconds.\n\n" +
-			"With --end-to-end it posts an alert that says it is a test to the running program, follows it to the chat, and prints\n" +
-			"the time of each hop. With --through-alertmanager the alert takes the way of a real one: which receivers it reaches\n" +
-			"is printed, and it is posted with --yes only. The test incident is removed in the end, so that no figure counts it.",
+		Short: "Check the connection to every configured server, and how it is set up",
+		Long: "doctor connects to the state, sources, Prometheus, Alertmanagers and receivers, and prints one line for each check,\n" +
+			"with what to do. It sends no message and changes nothing. It takes at most 10 seconds, and exits with 1 if a check failed.\n\n" +
+			"With --end-to-end it posts a test alert to the running program, follows it to the chat, and prints the time of each\n" +
+			"step. With --through-alertmanager it posts the alert to Alertmanager instead: it prints which receivers the alert\n" +
+			"reaches, and posts only if --yes is given. The test incident is removed at the end, so that no figure counts it.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
@@ -31,12 +31,12 @@ func doctorCommand(o *options) *cobra.Command {
 			if err := oneOf("format", format, app.FormatText, app.FormatJSON); err != nil {
 				return err
 			}
-			hops := endToEnd || through.ThroughAlertmanager
-			if !hops && (through.Yes || through.Cluster != "") {
-				return errors.New("--yes and --cluster are for --through-alertmanager")
+			follow := endToEnd || through.ThroughAlertmanager
+			if !follow && (through.Yes || through.Cluster != "") {
+				return errors.New("--yes and --cluster need --through-alertmanager")
 			}
 			wrong, err := app.PrintFindings(cmd.OutOrStdout(), format, func(found func(app.Finding)) {
-				if hops {
+				if follow {
 					app.EndToEnd(cmd.Context(), c, through, log, found)
 					return
 				}
@@ -48,7 +48,7 @@ func doctorCommand(o *options) *cobra.Command {
 				return err
 			}
 			if wrong {
-				return errors.New("something failed")
+				return errors.New("a check failed")
 			}
 			return nil
 		},
@@ -56,16 +56,16 @@ func doctorCommand(o *options) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&format, "format", app.FormatText, "text or json")
 	f.BoolVar(&endToEnd, "end-to-end", false, "post a test alert to the running program, and follow it to the chat")
-	f.BoolVar(&through.ThroughAlertmanager, "through-alertmanager", false, "post it to the cluster's Alertmanagers (with --yes)")
-	f.StringVar(&through.Cluster, "cluster", "", "which of alertmanagers (default the only one, or the one without a name)")
-	f.BoolVar(&through.Yes, "yes", false, "post the alert to the Alertmanagers, whose other receivers may get it too")
+	f.BoolVar(&through.ThroughAlertmanager, "through-alertmanager", false, "post the test alert to Alertmanager instead; needs --yes")
+	f.StringVar(&through.Cluster, "cluster", "", "name in alertmanagers to post to (default the only one, or the one without a name)")
+	f.BoolVar(&through.Yes, "yes", false, "post to Alertmanager, whose other receivers may get the test alert too")
 	return cmd
 }
 
 func testCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:               "test RECEIVER",
-		Short:             "Send a message that says it is a test to a receiver",
+		Short:             "Send a test message to a receiver",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: o.complete(func(_ *cobra.Command, c *config.Config) []string { return app.ReceiverNames(c) }),
 		RunE: func(cmd *cobra.Command, args []string) error {

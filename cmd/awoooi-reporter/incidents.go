@@ -17,7 +17,7 @@ func incidentsCommand(o *options) *cobra.Command {
 	var state string
 	list := &cobra.Command{
 		Use:   "list",
-		Short: "List the open incidents, and then the newest ones",
+		Short: "List open incidents first, then the newest",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.State = reporter.IncidentState(state)
@@ -29,7 +29,7 @@ func incidentsCommand(o *options) *cobra.Command {
 			})
 		},
 	}
-	list.Flags().IntVar(&f.Limit, "limit", 50, "how many")
+	list.Flags().IntVar(&f.Limit, "limit", 50, "number of incidents to list")
 	list.Flags().StringVar(&state, "state", "", "open, chronic or resolved (default all)")
 	list.Flags().StringVar(&f.Text, "text", "", "only those with this text in the id, a label or an annotation")
 	cmd.AddCommand(list)
@@ -41,10 +41,10 @@ func incidentIDs(cmd *cobra.Command, c *config.Config) []string {
 	return app.IncidentIDs(cmd.Context(), c, cmd.ErrOrStderr())
 }
 
-// incidentActions are the commands by which a person acts on an incident.
+// incidentActions returns the commands by which a person acts on an incident.
 func incidentActions(o *options) []*cobra.Command {
 	var as string
-	// act makes a command of an action, which says what became of it.
+	// act makes a command from do, whose result is printed.
 	act := func(
 		use, short string, args cobra.PositionalArgs, do func(*app.Tools, context.Context, app.IncidentAction) (string, error),
 	) *cobra.Command {
@@ -72,14 +72,14 @@ func incidentActions(o *options) []*cobra.Command {
 				})
 			},
 		}
-		cmd.Flags().StringVar(&as, "as", "", "name of who acts (default the user of the operating system)")
+		cmd.Flags().StringVar(&as, "as", "", "name of the person who acts (default the user of the operating system)")
 		return cmd
 	}
 	return []*cobra.Command{
-		act("acknowledge ID", "Say that somebody takes care of an incident", cobra.ExactArgs(1), (*app.Tools).Acknowledge),
+		act("acknowledge ID", "Acknowledge an incident: you take care of it", cobra.ExactArgs(1), (*app.Tools).Acknowledge),
 		act("release ID", "Take back the acknowledgement of an incident", cobra.ExactArgs(1), (*app.Tools).Release),
-		act("silence ID DURATION", "Silence an incident's alerts in its Alertmanager, as for 1h or 4h", cobra.ExactArgs(2), (*app.Tools).Silence),
-		act("unsilence ID", "End the silences of an incident that people made here", cobra.ExactArgs(1), (*app.Tools).Unsilence),
-		act("note ID TEXT...", "Add a note to an incident; - reads its text from the standard input", cobra.MinimumNArgs(2), (*app.Tools).Note),
+		act("silence ID DURATION", "Silence an incident's alerts in Alertmanager, such as for 1h", cobra.ExactArgs(2), (*app.Tools).Silence),
+		act("unsilence ID", "End the silences of an incident that were made by awoooi-reporter", cobra.ExactArgs(1), (*app.Tools).Unsilence),
+		act("note ID TEXT...", "Add a note to an incident; - reads the text from standard input", cobra.MinimumNArgs(2), (*app.Tools).Note),
 	}
 }

@@ -1,5 +1,5 @@
 // Command awoooi-reporter is the collector and the reporter in one binary: a configuration comes in, gauges, reports
-// and postmortems go out. internal/app wires the parts; here are the commands.
+// and postmortems go out. This package has the commands; internal/app wires the parts.
 package main
 
 import (
@@ -21,7 +21,8 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program, until ctx or a signal ends it: 0 is success, 1 an error that has been written to stderr.
+// run executes one command until ctx or a signal ends it, and returns the exit code: 0, or 1 after an error, which it has
+// written to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -32,7 +33,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil && cmd.Name() != "run" { // whose terminal receivers treat a failed write as one of a chat
+	if err == nil && cmd.Name() != "run" { // there a failed write is a failed send of the terminal channel
 		err = out.err
 	}
 	if err != nil {
@@ -51,7 +52,7 @@ func rootCommand() *cobra.Command {
 			"PromQL, and writes a postmortem of each resolved Alertmanager incident that lasted long enough.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       cmp.Or(version.Version, "unknown"), // without one there is no flag
+		Version:       cmp.Or(version.Version, "unknown"), // cobra adds --version only if this is set
 	}
 	root.SetVersionTemplate(version.Print("awoooi-reporter") + "\n")
 	o.register(root.PersistentFlags())
@@ -70,7 +71,7 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// output remembers the first write that failed: a report in a file on a full disk is not there.
+// output keeps the first error of a write, so that a report that was cut off by a full disk is not a success.
 type output struct {
 	to  io.Writer
 	err error
@@ -84,7 +85,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// explainArguments lets errors about the arguments and flags of each command say what it takes.
+// explainArguments adds the usage of a command to errors about its arguments and flags.
 func explainArguments(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {

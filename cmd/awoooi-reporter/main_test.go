@@ -14,7 +14,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
-// With nothing configured the sample's report and postmortem reach the terminal and the pages, marked as a sample.
+// Without configuration, the sample's report and postmortem reach the terminal, marked as a sample.
 func TestZeroConfigShowsTheSample(t *testing.T) {
 	t.Setenv("AWOOOI_REPORTER_STATE_PATH", filepath.Join(t.TempDir(), "data"))
 	t.Setenv("AWOOOI_REPORTER_EMBEDDED_SCRAPE_INTERVAL", "500ms")
@@ -181,7 +181,7 @@ func TestDashboardsCommandWritesWhatIsConfigured(t *testing.T) {
 	})
 }
 
-// eventually polls a condition of a running server for at most half a minute.
+// eventually polls a condition of a running server for at most two minutes.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -20,10 +20,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
-// defaultConfigFile is used if it exists and no other is named.
+// defaultConfigFile is used if it exists and neither flag nor environment names a file.
 const defaultConfigFile = "/etc/awoooi-reporter/config.yaml"
 
-// options are the flags of every command; a flag that was given wins over the file and the environment.
+// options are the flags of every command; a flag overrides the file and the environment.
 type options struct {
 	configFile string
 	logLevel   string
@@ -37,7 +37,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.logFormat, "log.format", "", "logfmt or json")
 }
 
-// file is the configuration file: of the flag, of the environment, or the one in /etc; "" if there is none.
+// file returns the path of the configuration file: from the flag, the environment, or the one in /etc; "" if there is none.
 func (o *options) file() string {
 	if path := cmp.Or(o.configFile, os.Getenv(config.EnvConfigFile)); path != "" {
 		return path
@@ -48,7 +48,7 @@ func (o *options) file() string {
 	return defaultConfigFile
 }
 
-// load reads and checks the configuration, with the given flags beside those of every command.
+// load reads and checks the configuration, with flags in addition to those of every command.
 func (o *options) load(ctx context.Context, flags map[string]config.Flag) (*config.Config, error) {
 	all := map[string]config.Flag{}
 	maps.Copy(all, flags)
@@ -63,7 +63,7 @@ func (o *options) load(ctx context.Context, flags map[string]config.Flag) (*conf
 	}.Load(ctx)
 }
 
-// begin is what every command does first: it loads the configuration, and makes the log that the configuration asks for.
+// begin loads the configuration and makes the log that it configures, which writes to to.
 func (o *options) begin(ctx context.Context, to io.Writer) (*config.Config, *slog.Logger, error) {
 	c, err := o.load(ctx, nil)
 	if err != nil {
@@ -73,7 +73,7 @@ func (o *options) begin(ctx context.Context, to io.Writer) (*config.Config, *slo
 	return c, log, err
 }
 
-// withTools lets use have the running process, or what it needs of the state.
+// withTools calls use with tools that work through the running process, or else on the state itself.
 func (o *options) withTools(cmd *cobra.Command, needs app.Needs, use func(*app.Tools) error) error {
 	c, log, err := o.begin(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
@@ -87,7 +87,7 @@ func (o *options) withTools(cmd *cobra.Command, needs app.Needs, use func(*app.T
 	return use(t)
 }
 
-// complete offers a shell the names of one argument. A configuration with a fault offers none.
+// complete completes the first argument of a command with names. It offers none if the configuration has a problem.
 func (o *options) complete(names func(cmd *cobra.Command, c *config.Config) []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -101,7 +101,7 @@ func (o *options) complete(names func(cmd *cobra.Command, c *config.Config) []st
 	}
 }
 
-// oneOf refuses a flag's value that is none of those it may have; "" among them means that it was not given.
+// oneOf returns an error if a flag's value is not one of have. "" in have stands for a flag that is not set.
 func oneOf[S ~string](flag string, value S, have ...S) error {
 	if slices.Contains(have, value) {
 		return nil

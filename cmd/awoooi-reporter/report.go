@@ -15,7 +15,7 @@ func reportCommand(o *options) *cobra.Command {
 	var send bool
 	cmd := &cobra.Command{
 		Use:   "report NAME",
-		Short: "Print a report as of a moment, or queue it with --send",
+		Short: "Print a report as of now or of --at, or queue it with --send",
 		Example: "  awoooi-reporter report daily --config.file config.yaml\n" +
 			"  awoooi-reporter report daily --at 2026-04-22T08:00:00+08:00",
 		Args:              cobra.ExactArgs(1),
@@ -43,15 +43,15 @@ func reportCommand(o *options) *cobra.Command {
 					text, err = t.ReportText(cmd.Context(), q, format)
 				}
 				fmt.Fprint(cmd.OutOrStdout(), text)
-				return err // why there is no data
+				return err // beside the text, it says why there is no data
 			})
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&at, "at", "", "moment to evaluate at, RFC 3339 or \"2006-01-02 15:04\" in the report's zone (default now)")
+	f.StringVar(&at, "at", "", "time to evaluate at, RFC 3339 or \"2006-01-02 15:04\" in the report's zone (default now)")
 	f.StringVar(&format, "format", app.FormatText, "text or html (as sent)")
-	f.StringVar(&template, "template", "", "template file to try instead of the configured one")
-	f.BoolVar(&send, "send", false, "queue it for the report's receivers, to be sent by the running process")
+	f.StringVar(&template, "template", "", "template file to use instead of the configured one")
+	f.BoolVar(&send, "send", false, "queue the report for its receivers; the running process sends it")
 	return cmd
 }
 
@@ -75,6 +75,6 @@ func postmortemCommand(o *options) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", app.FormatText, "text, html (as sent) or markdown (to be filled in by people)")
+	cmd.Flags().StringVar(&format, "format", app.FormatText, "text, html (as sent) or markdown (with sections to fill in)")
 	return cmd
 }

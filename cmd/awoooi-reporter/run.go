@@ -40,7 +40,7 @@ func runCommand(o *options) *cobra.Command {
 				flags["web.config_file"] = config.Flag{Name: "--web.config.file", Value: path}
 			}
 			if sample {
-				// A demonstration need not wait for a storm.
+				// Postmortems of the sample are sent at once, without waiting for a digest.
 				flags["incidents.digest_from"] = config.Flag{Name: "--sample", Value: 0}
 			}
 			load := func() (*config.Config, error) { return o.load(cmd.Context(), flags) }
@@ -63,8 +63,8 @@ func runCommand(o *options) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&role, "role", app.RoleAll, "all, collector or reporter")
-	f.StringArrayVar(&listen, "web.listen-address", nil, "address to listen on; may be repeated (default web.listen_addresses)")
-	f.StringVar(&webConfig, "web.config.file", "", "exporter-toolkit file for TLS and basic auth (default web.config_file)")
-	f.BoolVar(&sample, "sample", false, "post the bundled sample alerts to the own webhook, and send the daily report at once")
+	f.StringArrayVar(&listen, "web.listen-address", nil, "address to listen on; can be repeated (default web.listen_addresses)")
+	f.StringVar(&webConfig, "web.config.file", "", "file of exporter-toolkit with TLS and basic auth (default web.config_file)")
+	f.BoolVar(&sample, "sample", false, "post the bundled sample alerts to this process's webhook, and send the daily report at once")
 	return cmd
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
-// shortDir is a directory whose path leaves enough for a socket.
+// shortDir returns a directory whose path is short enough for a socket in it.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "awr")
@@ -25,7 +25,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// configured writes a configuration whose state is in dir.
+// configured writes a configuration whose state is in dir, and returns its path.
 func configured(t *testing.T, dir, more string) string {
 	t.Helper()
 	conf := filepath.Join(dir, "config.yaml")
@@ -36,14 +36,14 @@ func configured(t *testing.T, dir, more string) string {
 	return conf
 }
 
-// started runs the program until stop, which returns what it has logged.
+// started runs the program until stop is called, which returns the log.
 func started(t *testing.T, conf string) (stop func() string) {
 	t.Helper()
 	_, stop = listening(t, conf)
 	return stop
 }
 
-// listening is started with the address that the program listens on.
+// listening does as started, and returns the address that the program listens on.
 func listening(t *testing.T, conf string) (address string, stop func() string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -160,11 +160,11 @@ func TestLongPathsHaveNoSocket(t *testing.T) {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	if log := stop(); !strings.Contains(log, "use a shorter state.path") {
-		t.Error("nobody was warned")
+		t.Error("the log has no warning")
 	}
 }
 
-// empty is a directory with an empty state directory in it.
+// empty returns a directory with an empty state directory in it.
 func empty(t *testing.T) string {
 	t.Helper()
 	dir := shortDir(t)
