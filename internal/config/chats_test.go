@@ -5,20 +5,20 @@ import (
 	"testing"
 )
 
-// The updates of a bot are received in one way: receivers that share it agree on that.
-func TestReceiversOfOneBotAgreeOnTheWayToIt(t *testing.T) {
+// Receivers that share a bot must use the same connection, because its updates are received through one.
+func TestReceiversOfOneBotHaveOneConnection(t *testing.T) {
 	t.Parallel()
-	const remedy = ` with the same bot; give both the same, or remove telegram.listen, which receives the updates of a bot in one way`
+	const remedy = ` with the same bot; use the same for both, or remove telegram.listen, which receives the updates of a bot through one connection`
 	for name, tc := range map[string]struct {
-		first, second string // what else is said of the two
+		first, second string // further settings of the two receivers
 		token         string // of the second
 		listen        bool
 		want          string
 	}{
 		"the same":            {"", "", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},
 		"the default":         {"", "api_url: https://api.telegram.org/", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},
-		"another api_url":     {"", "api_url: http://127.0.0.1:1", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, `receivers[1].telegram.api_url: is another one than that of receiver "a"` + remedy},
-		"a proxy":             {"", "http_config: {proxy_url: http://127.0.0.1:1}", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, `receivers[1].telegram.http_config: is another one than that of receiver "a"` + remedy},
+		"another api_url":     {"", "api_url: http://127.0.0.1:1", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, `receivers[1].telegram.api_url: differs from that of receiver "a"` + remedy},
+		"a proxy":             {"", "http_config: {proxy_url: http://127.0.0.1:1}", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, `receivers[1].telegram.http_config: differs from that of receiver "a"` + remedy},
 		"the same proxy":      {"http_config: {proxy_url: http://127.0.0.1:1}", "http_config: {proxy_url: http://127.0.0.1:1}", "1:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},
 		"without listen":      {"", "api_url: http://127.0.0.1:1", "1:aaaaaaaaaaaaaaaaaaaaaaaa", false, ""},
 		"another bot's proxy": {"", "http_config: {proxy_url: http://127.0.0.1:1}", "2:aaaaaaaaaaaaaaaaaaaaaaaa", true, ""},

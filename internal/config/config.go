@@ -1,8 +1,9 @@
-// Package config takes one YAML file, the environment, flags and the defaults, and returns a checked Config, or every problem that
-// it found with its line; it is the only package that uses viper.
+// Package config loads the configuration: a YAML file, the environment, flags and defaults come in; a checked Config, or every
+// problem with its line, goes out. It is the only package that uses viper.
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,15 +26,14 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/report"
 )
 
-// EnvPrefix begins the name of every environment variable that overrides a setting: prometheus.url is
-// AWOOOI_REPORTER_PROMETHEUS_URL. Secrets of list entries are reached by the entry's name, as in
-// AWOOOI_REPORTER_SOURCES_AWOOOI_DSN.
+// EnvPrefix is the prefix of every environment variable that overrides a setting: AWOOOI_REPORTER_PROMETHEUS_URL overrides
+// prometheus.url. The variable of a secret in a list has the name of the entry: AWOOOI_REPORTER_SOURCES_AWOOOI_DSN.
 const EnvPrefix = "AWOOOI_REPORTER"
 
 // JournalSource is the name of the source that is always there: the incident journal.
 const JournalSource = "journal"
 
-// Config is everything that can be set; config.example.yaml is its manual.
+// Config is the whole configuration. config.example.yaml explains every setting.
 type Config struct {
 	Timezone    string              `mapstructure:"timezone"`
 	Locale      string              `mapstructure:"locale"`
@@ -61,20 +61,20 @@ type Config struct {
 	Telegram  Chats      `mapstructure:"telegram"`
 	Delivery  Delivery   `mapstructure:"delivery"`
 
-	// Zone is Timezone, loaded, and Hours are WorkingHours.
+	// Zone is Timezone, and Hours are WorkingHours, both parsed.
 	Zone  *time.Location        `mapstructure:"-"`
 	Hours reporter.WorkingHours `mapstructure:"-"`
 }
 
-// Log is what promslog takes.
+// Log is the level and the format of the log, as promslog has them.
 type Log struct {
 	Level  string `mapstructure:"level"`
 	Format string `mapstructure:"format"`
 }
 
-// Web is where the program listens; ConfigFile is exporter-toolkit's (TLS, basic auth for everything). The token and the
-// user guard the pages, the reload and, with Pprof, profiles of the process. AllowedHosts are further names of the program for a
-// loopback listener without them.
+// Web is the web listener. ConfigFile is a file of exporter-toolkit, with TLS and basic auth for everything. The token and the user
+// protect the pages, the reload and, with Pprof, the profiles of the process. Without either, a loopback listener also accepts the
+// host names AllowedHosts.
 type Web struct {
 	ListenAddresses []string    `mapstructure:"listen_addresses"`
 	AllowedHosts    []string    `mapstructure:"allowed_hosts"`
@@ -87,7 +87,7 @@ type Web struct {
 	Pprof           bool        `mapstructure:"pprof"`
 }
 
-// State is where the reporter keeps its journal and deliveries: in PostgreSQL if DSN is set, else in SQLite in Path.
+// State is where the reporter stores its journal and deliveries: in PostgreSQL if DSN is set, else in SQLite in the directory Path.
 type State struct {
 	Path      string        `mapstructure:"path"`
 	DSN       secret.Text   `mapstructure:"dsn"`
@@ -95,14 +95,14 @@ type State struct {
 	Retention time.Duration `mapstructure:"retention"`
 }
 
-// Collector is how a scrape behaves.
+// Collector has the settings of scrapes.
 type Collector struct {
 	TimeoutOffset time.Duration `mapstructure:"timeout_offset"`
 	ScrapeTimeout time.Duration `mapstructure:"scrape_timeout"`
 	TTL           time.Duration `mapstructure:"ttl"`
 }
 
-// Source is one place that queries ask.
+// Source is a server that queries are sent to.
 type Source struct {
 	Name           string        `mapstructure:"name"`
 	Kind           string        `mapstructure:"kind"`
@@ -116,16 +116,16 @@ type Source struct {
 	Timeout        time.Duration `mapstructure:"timeout"`     // http
 }
 
-// Prometheus is where the reports' figures come from; without URL it is the embedded database.
+// Prometheus is where the reports' figures are read; without URL they are read from the embedded database.
 type Prometheus struct {
 	URL        string        `mapstructure:"url"`
 	Timeout    time.Duration `mapstructure:"timeout"`
 	HTTPConfig HTTPClient    `mapstructure:"http_config"`
-	// ExtendedPromQL says that the server understands more than Prometheus does, so that expressions cannot be checked here.
+	// ExtendedPromQL is for a server that extends PromQL: expressions are then not checked.
 	ExtendedPromQL bool `mapstructure:"extended_promql"`
 }
 
-// Embedded is the time-series database of the zero-config start.
+// Embedded is the embedded time-series database, which is used without Prometheus.URL.
 type Embedded struct {
 	ScrapeInterval time.Duration `mapstructure:"scrape_interval"`
 	Retention      time.Duration `mapstructure:"retention"`
@@ -153,8 +153,8 @@ type WebhookLimits struct {
 	URLBytes        int `mapstructure:"url_bytes"`
 }
 
-// Alertmanager is a cluster of Alertmanagers, or a member of the cluster of that name. URLs are those of its members, whose API
-// is asked what it knows of alerts that are open here; the token, where it is set, is that of its own webhook path.
+// Alertmanager is a cluster of Alertmanagers, or a member of the cluster of that name. Open incidents are compared with the
+// alerts that the API at URL and URLs, its members, has. BearerToken is for the cluster's own webhook path.
 type Alertmanager struct {
 	Name            string      `mapstructure:"name"`
 	URL             string      `mapstructure:"url"`
@@ -162,10 +162,13 @@ type Alertmanager struct {
 	HTTPConfig      HTTPClient  `mapstructure:"http_config"`
 	BearerToken     secret.Text `mapstructure:"bearer_token"`
 	BearerTokenFile string      `mapstructure:"bearer_token_file"`
-	Silences        bool        `mapstructure:"silences"` // people may silence incidents, by this cluster's API
+	Silences        bool        `mapstructure:"silences"` // people may silence incidents through this cluster's API
 }
 
-// Route is what becomes of the alerts that all its matchers match, in Alertmanager's syntax. Unset fields are those of incidents.
+// Cluster returns the name of the entry's cluster; entries without a name are of reporter.ClusterDefault.
+func (a Alertmanager) Cluster() string { return cmp.Or(a.Name, reporter.ClusterDefault) }
+
+// Route decides where the alerts go that all Matchers, in Alertmanager's syntax, match. Unset fields are those of Incidents.
 type Route struct {
 	Name        string         `mapstructure:"name"`
 	Matchers    []string       `mapstructure:"matchers"`
@@ -177,12 +180,12 @@ type Route struct {
 	Heartbeat   *Heartbeat     `mapstructure:"heartbeat"`
 }
 
-// Heartbeat makes a route's alerts heartbeats, which are always firing and are reported when they are missing.
+// Heartbeat makes the alerts of a route heartbeats: they always fire, and people are notified when one is missing.
 type Heartbeat struct {
 	MissingAfter *time.Duration `mapstructure:"missing_after"`
 }
 
-// Incidents is how alerts become incidents, and incidents postmortems.
+// Incidents has the settings by which alerts become incidents, and incidents postmortems.
 type Incidents struct {
 	By           string        `mapstructure:"by"`
 	MinDuration  time.Duration `mapstructure:"min_duration"`
@@ -204,8 +207,8 @@ type Incidents struct {
 	Details   Details  `mapstructure:"details"`
 }
 
-// WorkingHours is when people are at work anyway: what begins outside of it is an interruption. From and To are times of day as
-// 15:04; without Days nothing is outside. Timezone is that of all unless set.
+// WorkingHours is when people are at work: an alert outside of it is an interruption. From and To are times of day as 15:04. Without
+// Days there are no working hours, and no interruptions. Timezone defaults to Config.Timezone.
 type WorkingHours struct {
 	Days     []string `mapstructure:"days"`
 	From     string   `mapstructure:"from"`
@@ -213,26 +216,26 @@ type WorkingHours struct {
 	Timezone string   `mapstructure:"timezone"`
 }
 
-// Graph is a postmortem's picture.
+// Graph has the settings of the picture of a postmortem.
 type Graph struct {
 	Disabled bool   `mapstructure:"disabled"`
-	KPI      string `mapstructure:"kpi"` // PromQL, shown beside the alert's own expression; "" leaves it out
+	KPI      string `mapstructure:"kpi"` // PromQL, shown below the alert's own expression; "" leaves it out
 }
 
 // Details is the optional lookup of an incident in a PostgreSQL source.
 type Details struct {
-	Source  string        `mapstructure:"source"` // empty: awoooi if it is one; "none" means none
-	SQL     string        `mapstructure:"sql"`    // empty: the builtin for the AWOOOI tables
+	Source  string        `mapstructure:"source"` // "": awoooi if that is a PostgreSQL source; "none": no lookup
+	SQL     string        `mapstructure:"sql"`    // "": the builtin one for the AWOOOI tables
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 
-// awoooiSource is the source of the platform whose tables are builtin: of the KPI set of that name, and of details.
+// awoooiSource is the name of the AWOOOI platform's source: the KPI set of that name and the builtin details query it.
 const awoooiSource = "awoooi"
 
 // noDetails is the details.source that turns the lookup off.
 const noDetails = "none"
 
-// complete chooses the source of the AWOOOI tables where none is named and that one is a database.
+// complete sets the default of Source, and replaces noDetails by "".
 func (d *Details) complete(sources []Source) {
 	have := func(name, kind string) bool {
 		return slices.ContainsFunc(sources, func(s Source) bool { return s.Name == name && (kind == "" || s.Kind == kind) })
@@ -245,7 +248,7 @@ func (d *Details) complete(sources []Source) {
 	}
 }
 
-// Receiver is a chat; exactly one kind is set.
+// Receiver is a destination of messages; exactly one kind of channel is set.
 type Receiver struct {
 	Name     string    `mapstructure:"name"`
 	Telegram *Telegram `mapstructure:"telegram"`
@@ -253,7 +256,7 @@ type Receiver struct {
 	Terminal *Terminal `mapstructure:"terminal"`
 }
 
-// Kinds names the kinds that are set: one, if the receiver is right.
+// Kinds returns the names of the kinds that are set: exactly one in a valid configuration.
 func (r Receiver) Kinds() (names []string) {
 	for _, kind := range []struct {
 		name string
@@ -266,7 +269,7 @@ func (r Receiver) Kinds() (names []string) {
 	return names
 }
 
-// HTTPPost is a program that messages are posted to.
+// HTTPPost is the channel to a program by HTTP POST.
 type HTTPPost struct {
 	URL        secret.Text   `mapstructure:"url"` // a secret, as it may hold a token
 	URLFile    string        `mapstructure:"url_file"`
@@ -277,10 +280,10 @@ type HTTPPost struct {
 	HTTPConfig HTTPClient    `mapstructure:"http_config"`
 }
 
-// Terminal is the channel that prints.
+// Terminal is the channel that prints to standard output.
 type Terminal struct{}
 
-// Telegram is a bot and the chat that it talks in.
+// Telegram is a bot and its chat.
 type Telegram struct {
 	BotToken     secret.Text `mapstructure:"bot_token"`
 	BotTokenFile string      `mapstructure:"bot_token_file"`
@@ -291,31 +294,31 @@ type Telegram struct {
 	HTTPConfig   HTTPClient  `mapstructure:"http_config"`
 }
 
-// Chats is what people may do in the chats of the receivers in Telegram. Without Users, the members of a chat may act.
+// Chats has the settings of what people do in chats of Telegram. Without Users, the members of a chat may act.
 type Chats struct {
 	Listen bool   `mapstructure:"listen"`
 	Users  []User `mapstructure:"users"`
 }
 
-// User is a person who may act; Name is for readers of the file only.
+// User is a person who may act in chats; Name is a comment for readers of the file.
 type User struct {
 	ID   int64  `mapstructure:"id"`
 	Name string `mapstructure:"name"`
 }
 
-// Delivery is the outbox's patience.
+// Delivery has the settings of the outbox.
 type Delivery struct {
 	GiveUpAfter      time.Duration `mapstructure:"give_up_after"`
 	FallbackReceiver string        `mapstructure:"fallback_receiver"`
 }
 
-// HTTPClient is Prometheus' own http_config block: basic_auth, authorization, tls_config, proxy_url, http_headers.
+// HTTPClient is Prometheus's http_config block: basic_auth, authorization, tls_config, proxy_url, http_headers.
 type HTTPClient struct {
-	// Config is a pointer, so that nothing which prints a Config walks into its secrets.
+	// Config is a pointer, so that printing a Config does not print the secrets in it.
 	Config *promconfig.HTTPClientConfig
 }
 
-// Value returns the settings, or prometheus/common's defaults where none are given.
+// Value returns the settings, or prometheus/common's defaults if there are none.
 func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 	if h.Config == nil {
 		return promconfig.DefaultHTTPClientConfig
@@ -323,8 +326,8 @@ func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 	return *h.Config
 }
 
-// defaults are the scalar settings; each is also a key that the environment can override. An empty default stands for
-// a setting that is off.
+// defaults returns the defaults of all settings outside lists, by their keys for viper. Each can be overridden by the environment.
+// Secrets and switches that are off have empty defaults.
 func defaults() map[string]any {
 	return map[string]any{
 		"timezone":                    reporter.DefaultZone,
@@ -400,12 +403,13 @@ func defaults() map[string]any {
 	}
 }
 
-// Options say what a configuration is made of, from the weakest to the strongest: defaults, the file, the environment, flags.
+// Options are what a configuration is loaded from. Flags override the environment, which overrides the file, which overrides the
+// defaults.
 type Options struct {
 	Path    string          // of the file; "" means none
 	Environ []string        // NAME=value, as os.Environ gives them
-	Flags   map[string]Flag // by the dotted keys of the settings that they give
-	Checks  []Check         // what else must be right
+	Flags   map[string]Flag // by the dotted keys of their settings
+	Checks  []Check         // called after the checks of this package
 }
 
 // Flag is a setting that was given on the command line.
@@ -414,18 +418,17 @@ type Flag struct {
 	Value any    // of the setting's type
 }
 
-// Check reports what is wrong with a configuration beyond its own package: it may have settings that could not be read, whose
-// problems are known already.
+// Check adds problems that this package cannot find to p. It also gets configurations with problems: p.Broken and p.Given tell which
+// settings have one.
 type Check func(c *Config, p *Problems)
 
-// Load reads the file at path, or only defaults and environment where path is empty. Its error is an *Error, or that the file
-// cannot be read; neither shows a secret.
+// Load loads the file at path, or only defaults and environment if path is "". It fails as Options.Load does.
 func Load(path string) (*Config, error) {
 	return Options{Path: path, Environ: os.Environ()}.Load(context.Background())
 }
 
-// Load reads a configuration, until ctx ends. The error is an *Error with every problem that was found, of the file as of the
-// checks, or that the file cannot be read.
+// Load loads and checks the configuration, until ctx ends. The error is an *Error with every problem that was found, or an error of
+// reading the file. Neither shows a secret.
 func (o Options) Load(ctx context.Context) (*Config, error) {
 	p := newProblems(o.Path)
 	d := decoder{problems: p, layer: map[string]any{}, keys: Keys()}
@@ -439,7 +442,7 @@ func (o Options) Load(ctx context.Context) (*Config, error) {
 		if root := parseFile(text, p); root != nil {
 			d.section(root, reflect.TypeFor[Config](), "")
 		}
-		if p.broken[""] { // The file as a whole says nothing that could be checked.
+		if p.broken[""] { // the file as a whole cannot be read, so that there is nothing else to check
 			return nil, p.err()
 		}
 	}
@@ -459,7 +462,7 @@ func (o Options) Load(ctx context.Context) (*Config, error) {
 	var c Config
 	hooks := mapstructure.ComposeDecodeHookFunc(secretHook, durationHook)
 	if err := v.UnmarshalExact(&c, viper.DecodeHook(hooks)); err != nil {
-		// Everything was decoded before; what is left is a defect of this package.
+		// Every value has its type already, so this is a defect of this package.
 		return nil, fmt.Errorf("configuration %s: %s", o.Path, quoted.ReplaceAllString(err.Error(), "…"))
 	}
 	c.resolvePaths(dir)
@@ -476,12 +479,12 @@ func (o Options) Load(ctx context.Context) (*Config, error) {
 	return &c, nil
 }
 
-// delimiter parts the keys of viper; a dot may stand in a name.
+// delimiter separates the parts of viper's keys. viper's default, the dot, can be part of a name.
 const delimiter = "::"
 
 func viperKey(key string) string { return strings.ReplaceAll(key, ".", delimiter) }
 
-// nested makes the maps that viper merges of dotted keys.
+// nested turns values by dotted keys into nested maps, as viper merges them.
 func nested(layer map[string]any) map[string]any {
 	out := map[string]any{}
 	for key, value := range layer {
@@ -500,7 +503,7 @@ func nested(layer map[string]any) map[string]any {
 	return out
 }
 
-// withoutPath removes the path from an error of the file system, which the caller names.
+// withoutPath removes the path from an error of the file system, because the caller adds it.
 func withoutPath(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -509,7 +512,7 @@ func withoutPath(err error) error {
 	return err
 }
 
-// secretHook and durationHook decode defaults; values of the file and the environment have their types already.
+// secretHook and durationHook decode defaults, which are text; values of the file and the environment have their types already.
 func secretHook(_, to reflect.Type, data any) (any, error) {
 	if s, ok := data.(string); ok && to == secretType {
 		return secret.New(s), nil
@@ -525,8 +528,8 @@ func durationHook(_, to reflect.Type, data any) (any, error) {
 	return data, nil
 }
 
-// resolvePaths makes relative paths relative to the config file, as Prometheus and Alertmanager do. The state's path
-// stays relative to the working directory, as Prometheus' storage path does.
+// resolvePaths makes relative paths relative to the configuration file, as Prometheus and Alertmanager do. state.path stays relative
+// to the working directory, like Prometheus's storage path.
 func (c *Config) resolvePaths(dir string) {
 	join := func(p *string) {
 		*p = promconfig.JoinDir(dir, *p)
@@ -569,9 +572,9 @@ func (c *Config) resolvePaths(dir string) {
 	}
 }
 
-// complete fills what follows from other settings.
+// complete sets the defaults that depend on other settings, and those of list entries.
 func (c *Config) complete(p *Problems) {
-	if c.Telegram.Listen && !p.isSet("incidents.firing_notice") { // Its buttons are on the notice.
+	if c.Telegram.Listen && !p.isSet("incidents.firing_notice") { // the buttons are on that notice
 		c.Incidents.FiringNotice = true
 	}
 	for n := range c.Queries {
@@ -598,9 +601,9 @@ func (c *Config) complete(p *Problems) {
 	if len(c.Receivers) == 0 {
 		c.Receivers = []Receiver{{Name: "terminal", Terminal: &Terminal{}}}
 	}
-	everyone := c.primaryReceivers()
+	primary := c.PrimaryReceivers()
 	if len(c.Incidents.Receivers) == 0 {
-		c.Incidents.Receivers = everyone
+		c.Incidents.Receivers = primary
 	}
 	for n := range c.Routes {
 		r := &c.Routes[n]
@@ -620,14 +623,14 @@ func (c *Config) complete(p *Problems) {
 	}
 	for n := range c.Reports {
 		if len(c.Reports[n].Receivers) == 0 {
-			c.Reports[n].Receivers = everyone
+			c.Reports[n].Receivers = primary
 		}
 	}
 }
 
-// primaryReceivers are all receivers but the fallback, which is there for notices only; a single receiver is primary
-// whatever else it is.
-func (c *Config) primaryReceivers() []string {
+// PrimaryReceivers returns the default receivers of reports and incidents: all but the fallback receiver, which gets notices only,
+// unless it is the only one.
+func (c *Config) PrimaryReceivers() []string {
 	var names []string
 	for _, r := range c.Receivers {
 		if (r.Name != c.Delivery.FallbackReceiver || len(c.Receivers) == 1) && !slices.Contains(names, r.Name) {
@@ -637,13 +640,10 @@ func (c *Config) primaryReceivers() []string {
 	return names
 }
 
-// PrimaryReceivers are the receivers of everything that names none: all but the fallback.
-func (c *Config) PrimaryReceivers() []string { return c.primaryReceivers() }
-
-// LogValue keeps a Config out of logs, whatever it holds.
+// LogValue keeps the contents of a Config out of logs.
 func (c *Config) LogValue() slog.Value { return slog.StringValue("<config>") }
 
-// Keys returns the dotted path of every setting there is, list entries without an index.
+// Keys returns the dotted keys of all settings; list entries have no index.
 func Keys() []string {
 	var keys []string
 	var walk func(prefix string, t reflect.Type)

@@ -52,7 +52,7 @@ func TestZeroConfigIsAWorkingStart(t *testing.T) {
 	}
 }
 
-// problems loads text, and returns what is wrong with it without the file's directory.
+// problems loads text, and returns its problems without the directory of the file.
 func problems(t *testing.T, text string, environ ...string) string {
 	t.Helper()
 	path := write(t, text)
@@ -81,12 +81,12 @@ func TestProblemsNamePlaceAndRemedy(t *testing.T) {
 		"routes: [{matchers: [a=b], heartbeat: }]":                                       "config.yaml:1:39: routes[0].heartbeat: is empty; write heartbeat: {missing_after: 5m}",
 		"routes: [{matchers: [a=b], heartbeat: 5m}]":                                     "config.yaml:1:39: routes[0].heartbeat: is text, want a mapping; write key: value lines below it",
 		"routes: [{matchers: [a=b], heartbeat: {after: 5m}}]":                            "config.yaml:1:40: routes[0].heartbeat.after: unknown key; did you mean missing_after?",
-		"routes: [{matchers: [a=b], heartbeat: {}, ignore: true}]":                       "config.yaml:1:51: routes[0].ignore: excludes heartbeat; remove one of them",
-		"routes: [{matchers: [a=b], heartbeat: {missing_after: 1m}, min_duration: 10m}]": "config.yaml:1:74: routes[0].min_duration: has no meaning with heartbeat; remove it",
-		// One cause, one problem: a misspelt list is not also a list without the names in it.
+		"routes: [{matchers: [a=b], heartbeat: {}, ignore: true}]":                       "config.yaml:1:51: routes[0].ignore: cannot be combined with heartbeat; remove one of them",
+		"routes: [{matchers: [a=b], heartbeat: {missing_after: 1m}, min_duration: 10m}]": "config.yaml:1:74: routes[0].min_duration: has no effect with heartbeat; remove it",
+		// One cause gives one problem: names in a misspelt list are not reported as missing.
 		"receiver: [{name: a, terminal: {}}]\nincidents: {receivers: [a]}": "config.yaml:1:1: receiver: unknown key; did you mean receivers?",
 		"sources: [{name: a, knd: postgres, dsn: x}]":                      "config.yaml:1:21: sources[0].knd: unknown key; did you mean kind?",
-		// All in one run: keys, values, and what follows from both.
+		// Problems of keys and of values are reported in one run.
 		"timezone: X\nincidents: {by: week}\ndelivery: {prt: 1}\n": "3 problems in the configuration\n" +
 			"config.yaml:1:11: timezone: \"X\" is not an IANA time zone; write one such as Asia/Taipei or UTC\n" +
 			"config.yaml:2:17: incidents.by: is \"week\"; write one of group, alert\n" +
@@ -122,7 +122,7 @@ func TestYAMLFormsThatMeanTheSame(t *testing.T) {
 	}
 }
 
-// Each of these kept the program busy for minutes, or took gigabytes.
+// Without limits, each of these files takes minutes or gigabytes.
 func TestHostileFilesAreRefusedBriefly(t *testing.T) {
 	t.Parallel()
 	bomb := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
@@ -286,7 +286,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 	}
 }
 
-// loadExample loads an example file beside the secret files that it names.
+// loadExample loads an example file, with the secret files that it names in the same directory.
 func loadExample(t *testing.T, example string) (*config.Config, string) {
 	t.Helper()
 	text, err := os.ReadFile(example)
@@ -313,7 +313,7 @@ func loadExample(t *testing.T, example string) (*config.Config, string) {
 	return c, string(text)
 }
 
-// The manual must name every key there is, and load.
+// config.example.yaml can be loaded and has every key.
 func TestExampleIsTheManualOfEveryKey(t *testing.T) {
 	t.Parallel()
 	c, text := loadExample(t, "../../config.example.yaml")
@@ -395,7 +395,7 @@ func plain(t *testing.T, c *config.Config) (out map[string]any) {
 	return out
 }
 
-// The example of the version before sets every key that there was; it means the same.
+// The example of the previous version, which has every key of that version, means the same.
 func TestExampleOfTheVersionBeforeStillLoads(t *testing.T) {
 	t.Parallel()
 	c, _ := loadExample(t, "testdata/example-before.yaml")
@@ -461,7 +461,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 			t.Errorf("%q was accepted", bad)
 			continue
 		}
-		// A key that was mistaken for a secret is named as the key it is, and so is a duration that is none.
+		// Keys are shown, even if a secret was written as one, and so are values of durations.
 		if strings.Contains(bad, "min_duration") || strings.Contains(bad, "{planted") {
 			continue
 		}
@@ -490,7 +490,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// A block of a report is decoded over the builtin one of its name: what is not set stays, what is set to nothing is nothing.
+// A block of a report is decoded over the builtin one of its name: settings that are not set keep the builtin value, and empty ones
+// are empty.
 func TestReportsAreDecodedOverTheBuiltinOnes(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load(write(t, `
@@ -541,7 +542,7 @@ reports:
 	case byName["alerts"].Expr != "sum(mine)" || byName["alerts"].Builtin || len(byName["alerts"].Compare) != 2 || byName["alerts"].Title.Text != "total":
 		t.Errorf("a line with its own expression is %+v", byName["alerts"])
 	case !byName["converged"].Builtin:
-		t.Error("a line that nobody touched is not the builtin one")
+		t.Error("a line that is not in the block is not the builtin one")
 	case !daily.Sections[2].Hide || daily.Sections[5].Lines[0].Target != reporter.Target{Op: ">=", Value: 0.2}:
 		t.Errorf("sections are %+v", daily.Sections)
 	}
@@ -555,7 +556,7 @@ reports:
 	}
 }
 
-// The builtin reports can be pasted as one's own, as the manual suggests.
+// The builtin reports can be copied into a configuration, as config.example.yaml suggests.
 func TestBuiltinReportsCanBePasted(t *testing.T) {
 	t.Parallel()
 	for _, name := range report.Builtins {

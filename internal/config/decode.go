@@ -20,12 +20,12 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
-// decoder turns the file's tree into values of the types that Config has, notes where each key stands, and reports everything
-// that does not fit. What does not fit is left out, so that all else can still be checked.
+// decoder turns the file's tree into values of the types of Config, notes the position of each key, and reports everything that
+// does not fit. It leaves that out, so that the rest can still be checked.
 type decoder struct {
 	problems *Problems
-	layer    map[string]any // the settings that the file gives, by their keys
-	keys     []string       // of every setting there is
+	layer    map[string]any // the settings in the file, by their keys
+	keys     []string       // of all settings
 }
 
 var (
@@ -78,7 +78,7 @@ func (d *decoder) fields(n *yaml.Node, t reflect.Type, path string, set func(f r
 		present[key.Value] = at
 		f, ok := known[key.Value]
 		if !ok {
-			continue // reported below, where it is known which keys are there
+			continue // reported below, once all keys of the mapping are known
 		}
 		d.note(sub, at, value)
 		set(f, value, sub)
@@ -93,12 +93,12 @@ func (d *decoder) fields(n *yaml.Node, t reflect.Type, path string, set func(f r
 	}
 }
 
-// unknown reports a key that does not exist. The key that it was probably meant for counts as broken, so that it is not reported
-// as missing too.
+// unknown reports a key that does not exist. The key that was probably intended counts as broken, so that it is not reported as
+// missing too.
 func (d *decoder) unknown(key *yaml.Node, path string, names []string, present map[string]position) {
 	shown := safetext.Line(key.Value, 60)
 	remedy := ""
-	if len(d.problems.list) > maxShown { // not shown, so that its remedy need not be found
+	if len(d.problems.list) > maxShown { // it is not shown, so that it needs no remedy
 		d.problems.unreadable(join(path, shown), position{key.Line, key.Column}, "unknown key", "")
 		return
 	}
@@ -129,7 +129,7 @@ func (d *decoder) unknown(key *yaml.Node, path string, names []string, present m
 	d.problems.unreadable(join(path, shown), position{key.Line, key.Column}, "unknown key", remedy)
 }
 
-// note remembers where a key is set: at its value if that is on one line with it, else at the key.
+// note stores the position of a key: that of its value if both are on one line, else that of the key.
 func (d *decoder) note(path string, key position, value *yaml.Node) {
 	at := key
 	if value.Kind == yaml.ScalarNode && value.Line == key.line {
@@ -142,7 +142,7 @@ func (d *decoder) wrong(n *yaml.Node, path, text, remedy string) {
 	d.problems.unreadable(path, position{n.Line, n.Column}, text, remedy)
 }
 
-// value decodes n into v, and says whether there is a value. null means none.
+// value decodes n into v, and tells whether there is a value; null is none.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) bool {
 	t := v.Type()
 	switch {
@@ -156,7 +156,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) bool {
 	switch t.Kind() {
 	case reflect.Pointer:
 		over := reflect.New(t.Elem())
-		if !v.IsNil() { // of a block that is decoded over another, which keeps its own
+		if !v.IsNil() { // v is from the block that this one is decoded over, which must not change
 			over.Elem().Set(v.Elem())
 		}
 		v.Set(over)
@@ -221,7 +221,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 		return false
 	}
 	d.problems.emptied[path] = len(n.Content) == 0
-	var base []reflect.Value // what is there before, of a block that is decoded over another
+	var base []reflect.Value // the entries of the block that this one is decoded over
 	for i := range v.Len() {
 		base = append(base, v.Index(i))
 	}
@@ -236,7 +236,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 		d.problems.at[sub] = position{c.Line, c.Column}
 		if isNull(c) {
 			d.wrong(c, sub, "is empty", "remove the entry")
-			v.Set(reflect.Append(v, reflect.Zero(elem))) // the entries behind it keep their index
+			v.Set(reflect.Append(v, reflect.Zero(elem))) // so that the entries after it keep their index
 			continue
 		}
 		if name := entryNameOf(c); name != "" {
@@ -259,10 +259,11 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) bool {
 	return true
 }
 
-// based is an entry of a list that is decoded over what SetBase makes of its name.
+// based is an entry of a list that is decoded over defaults, which SetBase sets by its name.
 type based interface{ SetBase(name string) }
 
-// decodedOver is an entry of a list that is decoded over the one of its name, if the list has one. Others are appended.
+// decodedOver is an entry of a list that is decoded over the entry of its name, if there is one, and appended if not. DecodedOver is
+// called after that.
 type decodedOver interface{ DecodedOver() }
 
 // entry decodes an entry of a list into its place.
@@ -292,7 +293,7 @@ func (d *decoder) entry(n *yaml.Node, list reflect.Value, path string) {
 	list.Set(reflect.Append(list, e.Elem()))
 }
 
-// entryNameOf returns the name that an entry of a list gives itself; "" for none.
+// entryNameOf returns the value of the key name of a list entry; "" if there is none.
 func entryNameOf(n *yaml.Node) string {
 	for k := 0; k+1 < len(n.Content) && n.Kind == yaml.MappingNode; k += 2 {
 		if n.Content[k].Value == "name" && n.Content[k+1].Kind == yaml.ScalarNode {
@@ -326,7 +327,8 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) bool {
 	return true
 }
 
-// httpClient decodes Prometheus' own block: the keys are checked here, for their lines; their meaning is prometheus/common's.
+// httpClient decodes a block of prometheus/common. The keys are checked here, which gives problems a line; the values are checked by
+// prometheus/common.
 func (d *decoder) httpClient(n *yaml.Node, v reflect.Value, path string) bool {
 	before := len(d.problems.list)
 	d.check(n, reflect.TypeFor[promconfig.HTTPClientConfig](), path)
@@ -392,7 +394,7 @@ func hasYAMLFields(t reflect.Type) bool {
 	return false
 }
 
-// isLeaf says whether a type is one value, though it may be a struct.
+// isLeaf tells whether a type is a single value in the file, although it may be a struct.
 func isLeaf(t reflect.Type) bool {
 	if t == secretType || t == httpClientType || t == durationType {
 		return true
@@ -401,7 +403,7 @@ func isLeaf(t reflect.Type) bool {
 	return p.Implements(reflect.TypeFor[yaml.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// structFields collects the fields of a struct by the name that they have in the file.
+// structFields adds the fields of a struct to into, by their names in the file.
 func structFields(t reflect.Type, into map[string]reflect.StructField) {
 	for _, f := range reflect.VisibleFields(t) {
 		name, opts, _ := strings.Cut(cmpTag(f), ",")
@@ -427,7 +429,7 @@ func keysOf(fields map[string]reflect.StructField) []string {
 	return names
 }
 
-// keysNamed returns the settings and sections whose last part is name, for a key that stands in the wrong place.
+// keysNamed returns the settings and sections whose last part is name: where a key in the wrong place may belong.
 func (d *decoder) keysNamed(name string) []string {
 	var out []string
 	for _, key := range d.keys {
@@ -486,8 +488,8 @@ var (
 	number  = regexp.MustCompile(`^[+-]?[0-9_]*\.?[0-9_]+(e[+-]?[0-9]+)?$`)
 )
 
-// scalar sets v from text as it stands in the file or the environment, where the tag is "". It returns what is wrong, and what to
-// do, or "". A value is shown only where it cannot be a secret in the wrong place.
+// scalar sets v from a text of the file, with its YAML tag, or of the environment, with the tag "". It returns what is wrong and what
+// to do, or "". It shows a value only if it cannot be a secret in the wrong place.
 func scalar(text, tag string, v reflect.Value, key string) (wrong, remedy string) {
 	t := v.Type()
 	bare := tag == "!!int" || tag == "!!float"
@@ -538,11 +540,11 @@ func scalar(text, tag string, v reflect.Value, key string) (wrong, remedy string
 	return "", ""
 }
 
-// defaultUnits are the units that people mean by a number without one, by the last part of the key.
+// defaultUnits are the units that a remedy suggests for a number without one, by the last part of the key.
 var defaultUnits = map[string]string{"missing_after": "m", "window": "h", "lookback": "h", "catch_up": "h", "compare": "h", "timeout": "s"}
 
-// duration reads Go's durations, and Prometheus' for days and weeks (40d). A number without a unit is refused: it was taken as
-// nanoseconds.
+// duration parses Go's durations, and Prometheus's, which have days and weeks (40d). A number without a unit is an error; earlier
+// versions read it as nanoseconds.
 func duration(text string, bare bool, key string) (d time.Duration, remedy string, err error) {
 	text = strings.TrimSpace(text)
 	if text == "0" {

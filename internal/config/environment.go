@@ -18,13 +18,13 @@ import (
 // EnvConfigFile names the variable that holds the path of the configuration file.
 const EnvConfigFile = EnvPrefix + "_CONFIG_FILE"
 
-// env is the environment variables with our prefix, and which of them a setting has used.
+// env has the environment variables with our prefix, and the names that settings have.
 type env struct {
 	values map[string]string
-	known  map[string]bool
+	known  map[string]bool // names that lookup was called with
 }
 
-// environment takes our variables out of NAME=value pairs. An empty one counts as not set.
+// environment selects the variables with our prefix from NAME=value pairs. An empty one counts as not set.
 func environment(environ []string) *env {
 	e := &env{values: map[string]string{}, known: map[string]bool{EnvConfigFile: true}}
 	for _, pair := range environ {
@@ -41,7 +41,7 @@ func (e *env) lookup(name string) (string, bool) {
 	return value, value != ""
 }
 
-// override sets every setting that a variable is given for.
+// override sets every setting outside lists whose variable is set.
 func (e *env) override(v *viper.Viper, p *Problems) {
 	root := reflect.TypeFor[Config]()
 	for _, viperKey := range slices.Sorted(maps.Keys(defaults())) {
@@ -67,7 +67,7 @@ func (e *env) override(v *viper.Viper, p *Problems) {
 			continue
 		}
 		v.Set(viperKey, value.Interface())
-		// What the file gives is not used, so that nothing is said of it.
+		// The file's value is not used, so that problems of this key are not located there.
 		delete(p.at, key)
 	}
 }
@@ -86,7 +86,7 @@ func fieldType(t reflect.Type, key string) reflect.Type {
 // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 var kubernetes = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 
-// reportUnknown reports variables with our prefix that no setting has. It shows no values, as they may be secrets.
+// reportUnknown reports variables with our prefix that belong to no setting. It shows no values, because they may be secrets.
 func (e *env) reportUnknown(p *Problems) {
 	for _, name := range slices.Sorted(maps.Keys(e.values)) {
 		link := strings.HasSuffix(name, "_PORT") && strings.Contains(e.values[name], "://")
@@ -105,7 +105,7 @@ var notEnvName = regexp.MustCompile(`[^A-Z0-9]+`)
 
 func envName(s string) string { return notEnvName.ReplaceAllString(strings.ToUpper(s), "_") }
 
-// readSecrets fills every secret from its file or from the environment.
+// readSecrets reads every secret that has a file or, in a list, an environment variable.
 func (c *Config) readSecrets(ctx context.Context, e *env, p *Problems) {
 	read := func(key string, into *secret.Text, file string) {
 		if file == "" || p.Broken(key) {

@@ -20,25 +20,25 @@ var (
 	prometheusPath   = regexp.MustCompile(`(/api/v1(/.*)?|/graph)/?$`)
 	alertmanagerPath = regexp.MustCompile(`/api/v[12](/.*)?$`)
 	botPath          = regexp.MustCompile(`/bot[0-9]+:`)
-	// unexpanded is what a shell or a template engine would have expanded.
+	// unexpanded matches variables of shells and template engines.
 	unexpanded = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{\{.*\}\}`)
 )
 
-// validateMistakes reports values that can be read, and cannot be meant.
+// validateMistakes reports values that have the right form and cannot be intended.
 func (c *Config) validateMistakes(p *Problems) {
 	c.mistakenURLs(p)
 	c.mistakenSecrets(p)
 	for n, addr := range c.Web.ListenAddresses {
 		for _, other := range c.Web.ListenAddresses[:n] {
 			if addr != other && overlap(addr, other) {
-				p.Add(fmt.Sprintf("web.listen_addresses[%d]", n), safetext.Quote(addr, 80)+" is a part of "+safetext.Quote(other, 80)+
-					", or has it as a part", "remove one of them")
+				p.Add(fmt.Sprintf("web.listen_addresses[%d]", n), safetext.Quote(addr, 80)+" overlaps with "+safetext.Quote(other, 80),
+					"remove one of them")
 			}
 		}
 	}
 	for key, user := range map[string]string{"web.username": c.Web.Username, "webhook.username": c.Webhook.Username} {
 		if strings.Contains(user, ":") {
-			p.Add(key, "has a colon, which basic authentication cannot carry", "choose another")
+			p.Add(key, "has a colon, which basic authentication does not allow", "choose another name")
 		}
 	}
 	for n, set := range c.KPISets {
@@ -47,7 +47,8 @@ func (c *Config) validateMistakes(p *Problems) {
 		}
 	}
 	if info, err := os.Stat(c.State.Path); c.State.DSN.Empty() && err == nil && !info.IsDir() {
-		p.Add("state.path", safetext.Quote(c.State.Path, 200)+" is not a directory", "name a directory; it is made if it is missing")
+		p.Add("state.path", safetext.Quote(c.State.Path, 200)+" is not a directory",
+			"write the path of a directory; it is created if it does not exist")
 	}
 	for n, r := range c.Reports {
 		key := fmt.Sprintf("reports[%d]", n)
@@ -57,7 +58,7 @@ func (c *Config) validateMistakes(p *Problems) {
 	}
 }
 
-// mistakenURLs reports addresses of an API or a page instead of the server's, and what would be copied into messages.
+// mistakenURLs reports URLs of an API or a page instead of the server's, and URLs with parts that must not be copied into messages.
 func (c *Config) mistakenURLs(p *Problems) {
 	check := func(key, raw string, wrong func(u *url.URL) (text, remedy string)) {
 		u, err := url.Parse(raw)
@@ -65,7 +66,7 @@ func (c *Config) mistakenURLs(p *Problems) {
 			return // reported elsewhere
 		}
 		if u.Fragment != "" {
-			p.Add(key, "has a #, as the address of a page has", "remove what begins with it")
+			p.Add(key, "has a fragment, like the address of a page", "remove the # and what follows it")
 			return
 		}
 		if text, remedy := wrong(u); text != "" {
@@ -97,7 +98,7 @@ func (c *Config) mistakenURLs(p *Problems) {
 		case u.User != nil:
 			return "has a user, which everyone in the chat would see", "remove it"
 		case u.RawQuery != "" || u.ForceQuery:
-			return "has a ?, so that no path can follow it", "remove what begins with it"
+			return "has a query, to which no path can be appended", "remove the ? and what follows it"
 		}
 		return "", ""
 	})
@@ -113,7 +114,7 @@ func (c *Config) mistakenURLs(p *Problems) {
 	}
 }
 
-// mistakenSecrets reports secrets that hold a variable instead of a value, and those that no HTTP header can carry.
+// mistakenSecrets reports secrets that contain a variable instead of a value, and those that cannot be sent in an HTTP header.
 func (c *Config) mistakenSecrets(p *Problems) {
 	check := func(key string, value secret.Text, file string, header bool) {
 		if file != "" {
@@ -122,10 +123,10 @@ func (c *Config) mistakenSecrets(p *Problems) {
 		text := value.Reveal()
 		switch {
 		case p.from[key] == "" && unexpanded.MatchString(text):
-			p.Add(key, "contains a variable, which is not expanded", "write the value into a file, and name that as "+
-				strings.TrimSuffix(key[strings.LastIndex(key, ".")+1:], "_file")+"_file, or set an environment variable")
+			p.Add(key, "contains a variable, which is not expanded", "write the value to a file and set "+
+				strings.TrimSuffix(key[strings.LastIndex(key, ".")+1:], "_file")+"_file to its path, or set an environment variable")
 		case header && strings.ContainsFunc(text, unicode.IsControl):
-			p.Add(key, "has a line break or another control character", "keep one line only")
+			p.Add(key, "has a line break or another control character", "write it on one line")
 		}
 	}
 	check("state.dsn", c.State.DSN, c.State.DSNFile, false)
@@ -145,14 +146,14 @@ func (c *Config) mistakenSecrets(p *Problems) {
 	}
 }
 
-// overlap says whether one of two addresses to listen on takes the port of the other.
+// overlap tells whether two addresses to listen on need the same port of the same interface.
 func overlap(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	return errA == nil && errB == nil && portA == portB && portA != "0" && (everywhere(hostA, hostB) || everywhere(hostB, hostA))
 }
 
-// everywhere says whether a host is every address of the other's family; without a host it is of both families.
+// everywhere tells whether host stands for all addresses of the family of other; "" and "::" stand for those of both families.
 func everywhere(host, other string) bool {
 	if host == "" || host == "::" {
 		return true

@@ -14,7 +14,7 @@ import (
 // Problem is one thing that is wrong with a configuration.
 type Problem struct {
 	Source       string // the file's path, an environment variable or a flag
-	Line, Column int    // from 1; 0 if the value does not stand in the file
+	Line, Column int    // from 1; 0 if the value is not in the file
 	Key          string // dotted, with the index of list entries: receivers[0].telegram.chat_id; "" for the file as a whole
 	Text         string // what is wrong
 	Remedy       string // what to do
@@ -43,7 +43,7 @@ type Error struct {
 	Problems []Problem
 }
 
-// maxShown is how many problems are written out; a file with more is not a configuration.
+// maxShown is the number of problems that are printed; a file with more is hardly a configuration.
 const maxShown = 100
 
 func (e *Error) Error() string {
@@ -70,7 +70,7 @@ type Problems struct {
 	list   []Problem
 	broken map[string]bool // keys whose value could not be read, so that nothing else is said about them
 	given  map[string]bool // keys with a problem of their own
-	// emptied are lists that the file sets to [], which may mean something else than a list that is not set.
+	// emptied are the lists that the file sets to []; for some settings that differs from a list that is not set.
 	emptied map[string]bool
 }
 
@@ -94,7 +94,8 @@ func (p *Problems) Add(key, text, remedy string) {
 	p.list = append(p.list, p.locate(key, text, remedy))
 }
 
-// AddError reports everything that err says, below key; nil is nothing. What YAML's parser quotes is not shown.
+// AddError adds every fault.Error in err, with its key below key; nil adds nothing. Quotes of YAML's parser are not shown, because
+// they may contain secrets.
 func (p *Problems) AddError(key string, err error) {
 	fault.Each(err, func(e *fault.Error) {
 		at := key
@@ -102,7 +103,7 @@ func (p *Problems) AddError(key string, err error) {
 			at = join(key, e.Key)
 		}
 		text := backquoted.ReplaceAllString(e.Text, "…")
-		last := at[strings.LastIndex(at, ".")+1:] // what the key says already
+		last := at[strings.LastIndex(at, ".")+1:] // the text need not repeat it
 		text = strings.TrimPrefix(strings.TrimPrefix(text, last+": "), last+" ")
 		p.Add(at, safetext.Line(text, safetext.MaxError), e.Remedy)
 	})
@@ -112,7 +113,7 @@ var backquoted = regexp.MustCompile("`[^`]*`")
 
 var namedEntry = regexp.MustCompile(`^([^{]*)\{([^}]*)\}`)
 
-// resolve replaces list{name} by list[index] where the file has such an entry.
+// resolve replaces list{name} in a key by list[index], if the file has such an entry.
 func (p *Problems) resolve(key string) string {
 	for {
 		m := namedEntry.FindString(key)
@@ -124,7 +125,7 @@ func (p *Problems) resolve(key string) string {
 	}
 }
 
-// Given says whether anything is wrong with the value of key, or with a part of it.
+// Given tells whether there is a problem of the value of key, or of a part of it.
 func (p *Problems) Given(key string) bool {
 	key = p.resolve(key)
 	if p.Broken(key) || p.given[key] {
@@ -138,16 +139,16 @@ func (p *Problems) Given(key string) bool {
 	return false
 }
 
-// Any says whether anything is wrong so far.
+// Any tells whether there is a problem so far.
 func (p *Problems) Any() bool { return len(p.list) > 0 }
 
-// isSet says whether the file, the environment or a flag gives the setting.
+// isSet tells whether the file, the environment or a flag has the setting.
 func (p *Problems) isSet(key string) bool {
 	_, file := p.at[key]
 	return file || p.from[key] != ""
 }
 
-// Broken says whether the value of any of the keys could not be read, as a whole or in a part.
+// Broken tells whether the value of any of the keys could not be read, as a whole or in part.
 func (p *Problems) Broken(keys ...string) bool {
 	for _, key := range keys {
 		key = p.resolve(key)
@@ -171,7 +172,7 @@ func (p *Problems) unreadable(key string, at position, text, remedy string) {
 	p.list = append(p.list, Problem{Source: p.file, Line: at.line, Column: at.column, Key: key, Text: text, Remedy: remedy})
 }
 
-// locate finds where key, or what it would stand in, is set.
+// locate makes the problem of a key, at the position of the key, or of the block in which the key is missing.
 func (p *Problems) locate(key, text, remedy string) Problem {
 	out := Problem{Source: p.file, Key: key, Text: text, Remedy: remedy}
 	if from, ok := p.from[key]; ok {
@@ -190,7 +191,7 @@ func (p *Problems) locate(key, text, remedy string) Problem {
 	return out
 }
 
-// parent returns the key that a key stands in: a.b[0].c, a.b[0], a.b, a.
+// parent returns the key of the block that contains a key: for a.b[0].c it is a.b[0], then a.b, then a, then "".
 func parent(key string) string {
 	return key[:max(strings.LastIndexAny(key, ".[{"), 0)]
 }
@@ -206,7 +207,7 @@ func (p *Problems) err() error {
 	return &Error{Problems: p.list}
 }
 
-// suggest returns the names that the wrong one may have been meant for, best first, at most two.
+// suggest returns at most two names that are similar to the wrong one, the most similar first.
 func suggest(wrong string, names []string) []string {
 	type candidate struct {
 		name string
@@ -266,7 +267,7 @@ func distance(a, b string) int {
 	return d[len(x)][len(y)]
 }
 
-// didYouMean is the remedy for a wrong name out of a list, with the list itself if it is short and nothing is near.
+// didYouMean returns the remedy for a wrong name: similar names, or all names if none is similar and there are few.
 func didYouMean(wrong string, names []string) string {
 	if near := suggest(wrong, names); len(near) > 0 {
 		return "did you mean " + strings.Join(near, " or ") + "?"

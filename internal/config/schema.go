@@ -15,7 +15,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
 
-// SchemaID is where the schema of the newest version is found.
+// SchemaID is the URL of the schema of the newest version.
 const SchemaID = "https://raw.githubusercontent.com/awoooi/awoooi-reporter/main/config.schema.json"
 
 // schema is the part of JSON Schema (https://json-schema.org/draft/2020-12/schema) that a configuration needs.
@@ -35,16 +35,17 @@ type schema struct {
 	Const       any                `json:"const,omitempty"`
 }
 
-// durationPattern is what duration reads: Go's durations, and Prometheus' units d, w and y.
+// durationPattern matches what duration parses: Go's durations, and Prometheus's units d, w and y.
 const durationPattern = `^(0|-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d|w|y))+)$`
 
-// enums are the settings that take one of a few words.
+// enums has the settings whose value is one of a few words.
 var enums = map[string][]string{
 	"log.level": logLevels, "log.format": logFormats, "incidents.by": incidentsBy, "sources.kind": sourceKinds,
 	"queries.on_duplicate": {kpi.OnError, kpi.OnFold}, "queries.on_overflow": {kpi.OnError, kpi.OnFold},
 }
 
-// Schema returns the JSON schema of the file, for editors. Its descriptions are the comments of the example file.
+// Schema returns the JSON schema of the configuration file, for editors. example is config.example.yaml, whose comments become
+// descriptions.
 func Schema(example []byte) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(example, &doc); err != nil {
@@ -60,7 +61,8 @@ func Schema(example []byte) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// collectComments finds the comment of each key: above it, or behind its value. Entries of a list have no index.
+// collectComments collects the comment of each key, from above it and from behind its value. The keys of list entries have no
+// index.
 func collectComments(n *yaml.Node, path string, into map[string]string) {
 	switch n.Kind {
 	case yaml.SequenceNode:
@@ -73,8 +75,8 @@ func collectComments(n *yaml.Node, path string, into map[string]string) {
 			sub := join(path, key.Value)
 			var parts []string
 			for _, c := range []string{key.HeadComment, key.LineComment, value.LineComment} {
-				// Examples that are commented out are not descriptions, nor is what stands above a blank line, nor "default", which is
-				// given as such.
+				// Not part of a description: examples that are commented out, text above a blank line, and the word "default", because
+				// the schema has the default itself.
 				c = c[strings.LastIndex(c, "\n\n")+1:]
 				var lines []string
 				for line := range strings.Lines(c) {
@@ -120,7 +122,7 @@ func kindSchema(t reflect.Type, path string, comments map[string]string) *schema
 	case t == reflect.TypeFor[promconfig.Headers]():
 		return &schema{Type: "object", Additional: kindSchema(reflect.TypeFor[promconfig.Header](), path, comments)}
 	case isLeaf(t) && !hasFields(t):
-		return &schema{} // decodes itself: anything
+		return &schema{} // decodes itself from anything
 	}
 	if _, own := reflect.PointerTo(t).MethodByName("UnmarshalYAML"); own && t.Kind() != reflect.Struct {
 		return &schema{} // as prometheus/common's TLSVersion
@@ -172,7 +174,7 @@ func kindSchema(t reflect.Type, path string, comments map[string]string) *schema
 	return &schema{}
 }
 
-// hasFields says whether a struct has keys of a file, though it decodes itself as prometheus/common's types do.
+// hasFields tells whether a type is a struct with fields of the file. prometheus/common has such types that decode themselves.
 func hasFields(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct {
 		return false

@@ -43,7 +43,7 @@ func TestCommittedSchemaIsWhatTheCodeMakes(t *testing.T) {
 	}
 }
 
-// The schema takes both examples, and refuses what an editor should mark.
+// The schema accepts both examples, and refuses what an editor should mark.
 func TestSchemaAgreesWithTheProgram(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(schemaFile)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -21,7 +22,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// The values of settings that take one of a few words.
+// The words that some settings take.
 var (
 	logLevels   = []string{"debug", "info", "warn", "error"}
 	logFormats  = []string{"logfmt", "json"}
@@ -39,7 +40,7 @@ var (
 
 const nameRemedy = "use 1 to 63 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
 
-// validate reports everything that is wrong with values that could be read.
+// validate reports all problems of values that could be read, and sets Zone and Hours.
 func (c *Config) validate(p *Problems) {
 	c.Zone = checkZone(p, "timezone", c.Timezone)
 	c.Hours = c.workingHours(p)
@@ -106,10 +107,10 @@ func (c *Config) validate(p *Problems) {
 	}
 }
 
-// weekdays are the names of days, by their number.
+// weekdays are the names of days, in the order of time.Weekday.
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
-// workingHours reads the setting of that name.
+// workingHours parses c.WorkingHours.
 func (c *Config) workingHours(p *Problems) reporter.WorkingHours {
 	w := c.WorkingHours
 	out := reporter.WorkingHours{Zone: c.Zone}
@@ -149,19 +150,19 @@ func (c *Config) validateAlertmanagers(p *Problems) {
 		for m, u := range a.URLs {
 			checkURL(p, fmt.Sprintf("%s.urls[%d]", key, m), u)
 		}
-		name := cmp.Or(a.Name, reporter.ClusterDefault)
+		name := a.Cluster()
 		switch {
 		case p.Broken(key+".name", key+".url", key+".urls"):
 		case a.Name != "" && !entryName.MatchString(a.Name):
 			p.Add(key+".name", safetext.Quote(a.Name, 80)+" is not a name", nameRemedy)
 		case name == reporter.ClusterGrafana:
-			p.Add(key+".name", "is the cluster of Grafana's contact points", "choose another")
+			p.Add(key+".name", "is the name of the cluster of Grafana's contact points", "choose another name")
 		case name == reporter.ClusterDefault && a.URL == "" && len(a.URLs) == 0:
 			checkURL(p, key+".url", "")
 		case name == reporter.ClusterDefault && !a.BearerToken.Empty():
-			p.Add(key+".bearer_token", "belongs to a cluster with a name", "set webhook.bearer_token, or give it a name")
+			p.Add(key+".bearer_token", "is for clusters with a name only", "set webhook.bearer_token, or set name")
 		case a.Silences && a.URL == "" && len(a.URLs) == 0:
-			p.Add(key+".silences", "needs the cluster's API", "write url or urls")
+			p.Add(key+".silences", "needs the cluster's API", "set url or urls")
 		case !a.BearerToken.Empty() && !tokens[name].Empty() && tokens[name].Reveal() != a.BearerToken.Reveal():
 			p.Add(key+".bearer_token", "differs from that of another entry of this name", "remove one of them")
 		}
@@ -176,7 +177,7 @@ func (c *Config) validateRoutes(p *Problems) {
 	for n, r := range c.Routes {
 		key := fmt.Sprintf("routes[%d]", n)
 		if len(r.Matchers) == 0 && !p.Broken(key+".matchers") {
-			p.Add(key+".matchers", "is missing", "write matchers as in Alertmanager; what is for all other alerts stands under incidents")
+			p.Add(key+".matchers", "is missing", "write matchers as in Alertmanager; settings for all other alerts are under incidents")
 		} else if seen[r.Name] {
 			p.Add(key+".name", "a second route has the name "+safetext.Quote(r.Name, 80), "rename or remove one")
 		}
@@ -188,7 +189,7 @@ func (c *Config) validateRoutes(p *Problems) {
 	}
 }
 
-// leastMissingAfter is the shortest time within which a heartbeat is looked for often enough.
+// leastMissingAfter is the shortest missing_after: heartbeats are not checked more often.
 const leastMissingAfter = time.Second
 
 func (r Route) validateHeartbeat(p *Problems, key string) {
@@ -204,14 +205,14 @@ func (r Route) validateHeartbeat(p *Problems, key string) {
 			"write three times the repeat_interval of Alertmanager's route, and at least 1s")
 	}
 	if r.Ignore {
-		p.Add(key+".ignore", "excludes heartbeat", "remove one of them")
+		p.Add(key+".ignore", "cannot be combined with heartbeat", "remove one of them")
 	}
 	if _, given := p.at[key+".min_duration"]; given {
-		p.Add(key+".min_duration", "has no meaning with heartbeat", "remove it")
+		p.Add(key+".min_duration", "has no effect with heartbeat", "remove it")
 	}
 }
 
-// validateClients checks that every file which an http_config names can be read.
+// validateClients checks that every file of an http_config can be read.
 func (c *Config) validateClients(p *Problems) {
 	checkFiles(p, "prometheus.http_config", c.Prometheus.HTTPConfig)
 	for n, s := range c.Sources {
@@ -241,7 +242,7 @@ func checkFiles(p *Problems, key string, h HTTPClient) {
 	})
 }
 
-// files calls visit for each file that a block of prometheus/common names.
+// files calls visit for each file in a block of prometheus/common.
 func files(v reflect.Value, key string, visit func(key, file string)) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -277,7 +278,7 @@ func files(v reflect.Value, key string, visit func(key, file string)) {
 	}
 }
 
-// readable says why a file cannot be read; a pipe or socket is not opened.
+// readable returns why a file cannot be read. It does not open pipes and sockets.
 func readable(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -316,7 +317,7 @@ func (c *Config) validateWeb(p *Problems) {
 			if p.from["web.allowed_hosts"] != "" {
 				key = "web.allowed_hosts"
 			}
-			p.Add(key, safetext.Quote(host, 80)+" is no host name or address", "write it without scheme and port, such as reporter.example.org")
+			p.Add(key, safetext.Quote(host, 80)+" is not a host name or address", "write it without scheme and port, such as reporter.example.org")
 		}
 	}
 	if c.Web.Pprof && c.Web.Username == "" && c.Web.BearerToken.Empty() && c.Web.ConfigFile == "" &&
@@ -337,7 +338,7 @@ func (c *Config) validateWeb(p *Problems) {
 	pair("webhook", c.Webhook.Username, c.Webhook.Password.Empty())
 }
 
-// checkListen returns what is wrong with an address to listen on, and what to write.
+// checkListen returns what is wrong with an address to listen on, and what to do.
 func checkListen(addr string) (text, remedy string) {
 	shown := safetext.Quote(addr, 80)
 	if _, rest, ok := strings.Cut(addr, "://"); ok {
@@ -368,7 +369,7 @@ func (c *Config) validateSources(p *Problems) {
 		key := fmt.Sprintf("sources[%d]", n)
 		checkName(p, key, s.Name, "source", seen)
 		if s.Name == JournalSource {
-			p.Add(key+".name", "this name is the incident journal's, which is always there", "choose another")
+			p.Add(key+".name", "is the name of the incident journal, which is always there", "choose another name")
 		}
 		if s.Kind == "" {
 			p.Add(key+".kind", "is missing", "write one of "+strings.Join(sourceKinds, ", "))
@@ -418,7 +419,8 @@ func (c *Config) sourceNames(kind string) []string {
 	return names
 }
 
-// missingSecret reports a secret that a source or receiver needs; other is a setting of another kind that is there instead.
+// missingSecret reports that a source or receiver has no secret. hasOther tells that other, a setting of another kind, is set
+// instead.
 func missingSecret(p *Problems, key string, hasOther bool, other string) {
 	if p.Broken(key, key+"_file") || p.given[key+"_file"] {
 		return
@@ -431,7 +433,7 @@ func missingSecret(p *Problems, key string, hasOther bool, other string) {
 	p.Add(key, text, "set "+name+"_file, "+name+" or an environment variable")
 }
 
-// namesKnown says whether the names of all entries of a list could be read, so that another name is known to be wrong.
+// namesKnown tells whether the names of all entries of a list could be read, so that any other name is wrong.
 func (c *Config) namesKnown(p *Problems, list string, entries int) bool {
 	if p.broken[list] {
 		return false
@@ -455,23 +457,17 @@ func (c *Config) validateReceivers(p *Problems) {
 		case len(kinds) == 0:
 			p.Add(key, "has no kind", "add telegram:, httppost: or terminal: {}")
 		case len(kinds) > 1:
-			p.Add(key, "has more than one kind, "+strings.Join(kinds, " and "), "make a receiver of each")
+			p.Add(key, "has more than one kind, "+strings.Join(kinds, " and "), "write one receiver for each")
 		case r.Telegram != nil:
 			r.Telegram.validate(p, key+".telegram")
 		case r.HTTPPost != nil:
 			r.HTTPPost.validate(p, key+".httppost")
 		}
 	}
-	known := slices.Sorted(func(yield func(string) bool) {
-		for name := range seen {
-			if !yield(name) {
-				return
-			}
-		}
-	})
+	known := slices.Sorted(maps.Keys(seen))
 	names := func(key string, list []string) {
 		if p.emptied[key] {
-			p.Add(key, "is empty, which would not mean nobody", "name receivers, or remove it for the default")
+			p.Add(key, "is empty", "list receivers, or remove it for the default")
 		}
 		for n, name := range list {
 			entry := fmt.Sprintf("%s[%d]", key, n)
@@ -532,8 +528,9 @@ func (t *Telegram) validate(p *Problems, key string) {
 	}
 }
 
-// oneWayToEachBot reports receivers of one bot with different ways to it: its updates are received by one of them.
-func (c *Config) oneWayToEachBot(p *Problems) {
+// sameConnectionOfBots reports receivers that share a bot and differ in its connection, because the updates of a bot are received
+// through one connection.
+func (c *Config) sameConnectionOfBots(p *Problems) {
 	apiURL := func(r Receiver) string {
 		return cmp.Or(strings.TrimRight(r.Telegram.APIURL, "/"), "https://api.telegram.org")
 	}
@@ -548,12 +545,12 @@ func (c *Config) oneWayToEachBot(p *Problems) {
 			continue
 		}
 		key, other := fmt.Sprintf("receivers[%d].telegram.", n), c.Receivers[m]
-		const remedy = "give both the same, or remove telegram.listen, which receives the updates of a bot in one way"
+		const remedy = "use the same for both, or remove telegram.listen, which receives the updates of a bot through one connection"
 		if apiURL(r) != apiURL(other) {
-			p.Add(key+"api_url", "is another one than that of receiver "+safetext.Quote(other.Name, 60)+" with the same bot", remedy)
+			p.Add(key+"api_url", "differs from that of receiver "+safetext.Quote(other.Name, 60)+" with the same bot", remedy)
 		}
 		if !reflect.DeepEqual(r.Telegram.HTTPConfig.Value(), other.Telegram.HTTPConfig.Value()) {
-			p.Add(key+"http_config", "is another one than that of receiver "+safetext.Quote(other.Name, 60)+" with the same bot", remedy)
+			p.Add(key+"http_config", "differs from that of receiver "+safetext.Quote(other.Name, 60)+" with the same bot", remedy)
 		}
 	}
 }
@@ -563,14 +560,14 @@ func (c *Config) validateChats(p *Problems) {
 		p.Add("telegram.listen", "no receiver is in Telegram", "add a receiver with telegram:, or remove this")
 	}
 	if c.Telegram.Listen && !p.Broken("receivers") {
-		c.oneWayToEachBot(p)
+		c.sameConnectionOfBots(p)
 	}
 	for n, u := range c.Telegram.Users {
 		key := fmt.Sprintf("telegram.users[%d]", n)
 		switch {
 		case p.Broken(key+".id", key):
 		case !p.isSet(key + ".id"):
-			p.Add(key+".id", "is missing", "write the person's id, a number, which the bot names to whoever may not act")
+			p.Add(key+".id", "is missing", "write the person's id, a number, with which the bot answers people who may not act")
 		case u.ID <= 0:
 			p.Add(key+".id", fmt.Sprintf("%d is not a person's id", u.ID), "write a number above 0; those of groups are negative")
 		case slices.ContainsFunc(c.Telegram.Users[:n], func(v User) bool { return v.ID == u.ID }):
@@ -604,7 +601,7 @@ func (c *Config) validateQueries(p *Problems) {
 	}
 }
 
-// checkEntry reports a name of an entry that is missing, or used twice.
+// checkEntry reports the name of an entry if it is missing or used twice.
 func checkEntry(p *Problems, key, name, what string, seen map[string]bool) {
 	switch {
 	case name == "":
@@ -615,7 +612,7 @@ func checkEntry(p *Problems, key, name, what string, seen map[string]bool) {
 	seen[name] = true
 }
 
-// checkName reports a name that cannot be used, or is used twice.
+// checkName reports the name of an entry if it has a wrong form, is missing or used twice.
 func checkName(p *Problems, entry, name, what string, seen map[string]bool) {
 	key := entry + ".name"
 	if name != "" && !entryName.MatchString(name) {
@@ -624,11 +621,11 @@ func checkName(p *Problems, entry, name, what string, seen map[string]bool) {
 	checkEntry(p, key, name, what, seen)
 }
 
-// notZones are names that some machines have among their zones, and that are another zone on each, or none. The zones below right/
-// count leap seconds, which no clock here does.
+// notZones are names in the zone directory of some machines that are not a fixed zone. Of the directories there, right/ has zones
+// with leap seconds, which Go's clock does not have, and posix/ is a copy of the others.
 var notZones = []string{"Local", "localtime", "posixrules", "Factory"}
 
-// checkZone reports a zone that is not an IANA zone with a name.
+// checkZone returns the IANA zone of that name, or reports that there is none and returns UTC.
 func checkZone(p *Problems, key, name string) *time.Location {
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || slices.ContainsFunc(notZones, func(s string) bool { return strings.EqualFold(s, name) }) ||
@@ -639,7 +636,7 @@ func checkZone(p *Problems, key, name string) *time.Location {
 	return zone
 }
 
-// checkURL reports what is not an http or https address. It shows nothing of it, as it may hold a password.
+// checkURL reports what is not an http or https URL. It does not show it, because it may contain a password.
 func checkURL(p *Problems, key, raw string) {
 	if raw == "" {
 		p.Add(key, "is missing", "write an http or https URL")
@@ -659,7 +656,7 @@ func checkURL(p *Problems, key, raw string) {
 	case u.Hostname() == "":
 		p.Add(key, "has no host", "write it as http://host:port")
 	case strings.HasSuffix(u.Host, ":"):
-		p.Add(key, "has a colon and no port behind the host", "write it as http://host:port")
+		p.Add(key, "has a colon and no port after the host", "write it as http://host:port")
 	case port != "" && (portErr != nil || n == 0):
 		p.Add(key, "has a port outside 1..65535", "")
 	}
@@ -671,7 +668,7 @@ func notNegative(p *Problems, key string, d time.Duration) {
 	}
 }
 
-// oneOf reports a value that is not one of the words.
+// oneOf reports a value that is not one of words; it returns whether the value is right.
 func oneOf(p *Problems, key, value string, words []string) bool {
 	if slices.Contains(words, value) {
 		return true
@@ -692,13 +689,4 @@ func (c *Config) Source(name string) (Source, bool) {
 		}
 	}
 	return Source{}, false
-}
-
-// SourceKinds maps the name of every source to its kind, the journal among them.
-func (c *Config) SourceKinds() map[string]string {
-	kinds := map[string]string{JournalSource: kpi.KindJournal}
-	for _, s := range c.Sources {
-		kinds[s.Name] = s.Kind
-	}
-	return kinds
 }

@@ -19,20 +19,20 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
-// Limits of a configuration file. They are far above any real one, and keep a hostile or broken file from using time or memory.
+// Limits of a configuration file, far above any real one: a hostile or broken file must not use much time or memory.
 const (
-	maxFile   = 1 << 20 // bytes
-	maxDepth  = 50      // nested mappings and lists; a real file has about 8
-	maxValues = 100_000 // values after every alias is replaced by what it stands for
-	maxSecret = 64 << 10
+	maxFile   = 1 << 20  // bytes
+	maxDepth  = 50       // nested mappings and lists; a real file has about 8
+	maxValues = 100_000  // values, with every alias replaced
+	maxSecret = 64 << 10 // bytes of a file with a secret
 )
 
-// pipeTimeout is how long a file that is a pipe may take to be written, as a shell's <(command) is.
+// pipeTimeout bounds reading a file that is a pipe, such as a shell's <(command).
 const pipeTimeout = 10 * time.Second
 
 var errPipe = fmt.Errorf("nothing was written to it within %v", pipeTimeout)
 
-// readFile reads at most limit bytes of a file, and ends with ctx even if the file is a pipe that nothing is written to.
+// readFile reads a file of at most limit bytes. It ends with ctx, even if the file is a pipe to which nothing is written.
 func readFile(ctx context.Context, path string, limit int64) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		var cancel context.CancelFunc
@@ -65,8 +65,8 @@ func readFile(ctx context.Context, path string, limit int64) ([]byte, error) {
 	}
 }
 
-// parseFile returns the file's one document as a tree without aliases and merge keys, or nil if the file is empty. What is wrong
-// goes to the problems.
+// parseFile returns the file's only document as a tree without aliases and merge keys, or nil if the file is empty. It adds what is
+// wrong to p.
 func parseFile(text []byte, p *Problems) *yaml.Node {
 	if !utf8.Valid(text) && !bytes.HasPrefix(text, []byte("\xff\xfe")) && !bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		line := 1
@@ -130,7 +130,7 @@ var syntaxRemedies = []struct{ part, remedy string }{
 	{"unknown anchor", "quote text that begins with *"},
 }
 
-// syntax reports an error of the YAML parser without what it quotes, which may be a secret.
+// syntax reports an error of the YAML parser, without the text that it quotes, which may be a secret.
 func (p *Problems) syntax(err error) {
 	line, text := 1, err.Error()
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
@@ -149,16 +149,15 @@ func (p *Problems) syntax(err error) {
 	p.unreadable("", position{line, 1}, "YAML: "+quoted.ReplaceAllString(text, "…"), remedy)
 }
 
-// expander replaces aliases by what they stand for, and merge keys by what they merge, within the limits.
+// expander replaces aliases and merge keys by the values that they refer to, within the limits.
 type expander struct {
-	left     int // values that may still be made
+	left     int // values until the limit
 	problems *Problems
-	refused  string // why the file is too large; "" while it is not
+	refused  string // which limit the file exceeds; "" if none
 	at       position
 }
 
-// knownTags are those that YAML itself gives a meaning. Others, such as !env or !vault, ask a program for the value, and the text
-// behind them is not it.
+// knownTags are YAML's own tags. Others, such as !env or !vault, are instructions to a program that reads the value from elsewhere.
 var knownTags = []string{"!", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!binary", "!!timestamp", "!!merge"}
 
 func (x *expander) expand(n *yaml.Node, depth int) *yaml.Node {
@@ -179,7 +178,7 @@ func (x *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 	}
 	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains(knownTags, n.ShortTag()) {
 		x.problems.unreadable(safetext.Line(n.Tag, 60), at, "is a tag that has no meaning here",
-			"write the value itself, or name a file by a secret's _file key")
+			"write the value itself, or use the _file key of a secret")
 	}
 	out := *n
 	out.Content, out.Anchor = nil, ""
@@ -201,7 +200,7 @@ func (x *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 		own[key.Value] = own[key.Value] || key.Kind == yaml.ScalarNode
 		out.Content = append(out.Content, key, x.expand(value, depth+1))
 	}
-	for i := 0; i+1 < len(merged); i += 2 { // earlier ones win
+	for i := 0; i+1 < len(merged); i += 2 { // the first of equal keys wins
 		if key := merged[i]; !own[key.Value] {
 			own[key.Value] = true
 			out.Content = append(out.Content, key, merged[i+1])
@@ -210,7 +209,7 @@ func (x *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 	return &out
 }
 
-// merge returns the keys and values that a merge key brings: those of a mapping, or of a list of mappings.
+// merge returns the keys and values of a merge key's value: a mapping, or a list of mappings.
 func (x *expander) merge(value *yaml.Node, depth int) []*yaml.Node {
 	v := x.expand(value, depth+1)
 	switch v.Kind {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -241,7 +242,7 @@ func (q Query) validate(sources map[string]string) error {
 	}
 	switch have, ok := sources[q.Source]; {
 	case !ok:
-		wrong("source", "source %q is not configured", q.Source)
+		wrong("source", "source %q is not configured (have %s)", q.Source, strings.Join(slices.Sorted(maps.Keys(sources)), ", "))
 	case kind != "" && have != kind:
 		wrong("source", "needs a source of kind %s, but %q is of kind %s", kind, q.Source, have)
 	}

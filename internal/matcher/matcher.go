@@ -1,4 +1,4 @@
-// Package matcher reads matchers in Alertmanager's syntax: texts come in, matchers go out.
+// Package matcher parses matchers in Alertmanager's syntax: texts come in, matchers go out.
 package matcher
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// Parse reads UTF-8 matchers, and classic ones where that fails, as Alertmanager does
-// (https://prometheus.io/docs/alerting/latest/configuration/#matchers). All of them have to match.
+// Parse parses each text as UTF-8 matchers and, if that fails, as classic ones, like Alertmanager
+// (https://prometheus.io/docs/alerting/latest/configuration/#matchers). An alert has to match all that are returned.
 func Parse(texts ...string) (labels.Matchers, error) {
 	var out labels.Matchers
 	for _, text := range texts {
@@ -28,8 +28,8 @@ func Parse(texts ...string) (labels.Matchers, error) {
 	return out, nil
 }
 
-// ParseStrict is Parse for matchers of our own configuration. It refuses what Alertmanager takes and cannot be meant: a text without a
-// matcher, which would match every alert, and a value in single quotes, which are a part of it.
+// ParseStrict is Parse for matchers of our own configuration. It also refuses matchers that Alertmanager accepts but nobody intends: a
+// text without a matcher, which would match every alert, and a value in single quotes, which would be part of the value.
 func ParseStrict(texts ...string) (labels.Matchers, error) {
 	var out labels.Matchers
 	for _, text := range texts {
@@ -38,7 +38,7 @@ func ParseStrict(texts ...string) (labels.Matchers, error) {
 			return nil, err
 		}
 		if len(some) == 0 {
-			return nil, fmt.Errorf("matcher %q is empty, and would match every alert; write name=\"value\"", text)
+			return nil, fmt.Errorf("matcher %q is empty and would match every alert; write name=\"value\"", text)
 		}
 		for _, one := range some {
 			rest, opened := strings.CutPrefix(one.Value, "'")
