@@ -1,5 +1,5 @@
-// Package auth decides whether a request is served: its origin, Host and Authorization headers come in, a verdict and, where
-// it is a refusal, the answer go out.
+// Package auth decides whether an HTTP request is served: its Origin, Host and Authorization headers come in, a verdict or the
+// answer of a refusal goes out.
 package auth
 
 import (
@@ -11,19 +11,19 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 )
 
-// Guard is the credentials that requests need. Without a token and a user it admits everybody; with both, either will do.
-// A username needs a password: with an empty one nobody is admitted by name.
+// Guard is the credentials that requests need: the token, or username and password. Without a token and a username it admits every
+// request. With an empty password it admits no request by username.
 type Guard struct {
 	BearerToken secret.Text
 	Username    string
 	Password    secret.Text
 }
 
-// Open says whether the guard admits everybody.
+// Open tells whether the guard admits every request.
 func (g Guard) Open() bool { return g.BearerToken.Empty() && g.Username == "" }
 
-// Admits says whether the request carries the credentials. It compares hashes of equal length in constant time, and always
-// makes all comparisons.
+// Admits tells whether the request has the credentials. It compares hashes of equal length in constant time, and always makes all
+// comparisons.
 func (g Guard) Admits(r *http.Request) bool {
 	if g.Open() {
 		return true
@@ -37,8 +37,8 @@ func (g Guard) Admits(r *http.Request) bool {
 	return byToken || byName
 }
 
-// Challenge asks the client for credentials, with one header line for each way: Chromium shows no prompt where one line
-// holds both.
+// Challenge sets the headers that ask the client for credentials, one for each scheme: Chromium shows no prompt if one header has
+// both.
 func Challenge(h http.Header) {
 	h.Set("WWW-Authenticate", `Basic realm="awoooi-reporter", charset="UTF-8"`)
 	h.Add("WWW-Authenticate", "Bearer")

@@ -88,8 +88,8 @@ func TestGuardAdmits(t *testing.T) {
 	}
 }
 
-// A comparison that stops at the first wrong byte takes longer the more of the secret is right. This compares allocations
-// and branches by result only: the hash makes both operands 32 bytes, whatever the length of what was given.
+// Credentials of any length are compared. Both operands are hashes of 32 bytes, whatever the length of the input, so that the time
+// of a comparison does not depend on how much of it is right.
 func TestSecretsOfAnyLengthAreCompared(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 1<<16)

@@ -18,12 +18,12 @@ const (
 	// loginBurst is how many failed logins a client may make at once, and loginEvery how long it then waits for one more.
 	loginBurst = 10
 	loginEvery = 5 * time.Second
-	// loginClients is how many clients with failed logins each of the two generations remembers. After the burst has
-	// refilled, a forgotten client is the same as a remembered one.
+	// loginClients is the number of clients with failed logins in each of two generations. A client that is dropped has a full
+	// budget again, as it would have after loginBurst times loginEvery.
 	loginClients = 4096
 )
 
-// Verdict is what became of a login.
+// Verdict is the result of a login.
 type Verdict int
 
 // The verdicts. A throttled login was not compared with the credentials.
@@ -33,38 +33,38 @@ const (
 	Throttled
 )
 
-// Logins checks credentials, and logs, counts and slows down those that fail. Each client has its own budget of failures, so
-// that one cannot keep others out; no request waits, and memory is bounded. A nil Logins only compares.
+// Logins checks credentials, and logs, counts and throttles those that fail. Each client has its own budget of failures, so that one
+// cannot lock out others; no request waits, and memory is bounded. A nil Logins only compares.
 type Logins struct {
 	log    *slog.Logger
 	now    func() time.Time
 	failed *prometheus.CounterVec
 
 	mu       sync.Mutex
-	recent   map[client]*budget
-	previous map[client]*budget
+	recent   map[client]*budget // guarded by mu
+	previous map[client]*budget // guarded by mu
 }
 
-// client is who spends a budget.
+// client identifies who sends a request to an area.
 type client struct {
 	area string
 	from string
 }
 
-// budget is what a client has left. Its mutex is held while credentials are compared: otherwise parallel guesses would
-// spend the same token.
+// budget is the number of failures that a client has left. Its mutex is held while credentials are compared, so that parallel guesses
+// cannot use the same token.
 type budget struct {
 	mu   sync.Mutex
 	left *rate.Limiter
 }
 
-// NewLogins makes the checks for the areas that are guarded, such as "pages".
+// NewLogins returns Logins for the areas that have credentials, such as "pages", and registers their metric.
 func NewLogins(log *slog.Logger, reg prometheus.Registerer, now func() time.Time, areas ...string) *Logins {
 	l := &Logins{
 		log: log, now: now, recent: map[client]*budget{},
 		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_failed_logins_total",
-			Help: "Requests with wrong credentials (result refused), and those not checked since their client had sent too many (throttled).",
+			Help: "Requests with wrong credentials (refused), and requests not checked because their client had too many of these (throttled).",
 		}, []string{"area", "result"}),
 	}
 	for _, area := range areas {
@@ -75,8 +75,8 @@ func NewLogins(log *slog.Logger, reg prometheus.Registerer, now func() time.Time
 	return l
 }
 
-// Check compares the request's credentials with those of the guard of an area. A request without credentials is
-// unauthorized, but no failed login: browsers ask without them first.
+// Check compares the request's credentials with those of an area's guard. A request without credentials is unauthorized, but not a
+// failed login: browsers first send requests without.
 func (l *Logins) Check(area string, g Guard, r *http.Request) Verdict {
 	switch {
 	case g.Open():
@@ -101,15 +101,15 @@ func (l *Logins) Check(area string, g Guard, r *http.Request) Verdict {
 	}
 	b.left.AllowN(now, 1)
 	l.failed.WithLabelValues(area, "refused").Inc()
-	// The name that was given is not logged: people type passwords there.
+	// The username is not logged, because people type passwords there by mistake.
 	name, _, _ := r.BasicAuth()
 	l.log.Warn("login failed", "area", area, "from", clientOf(r), "path", cut(r.URL.Path),
 		"known_user", name != "" && equal(name, g.Username), "throttled_now", b.left.TokensAt(now) < 1)
 	return Unauthorized
 }
 
-// budget finds or makes the budget of a client. When a generation is full it becomes the previous one, whose clients are
-// forgotten when the next is full.
+// budget returns the budget of a client. When the recent generation is full it becomes the previous one, which is dropped when the
+// next is full.
 func (l *Logins) budget(c client) *budget {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,9 +127,9 @@ func (l *Logins) budget(c client) *budget {
 	return b
 }
 
-// clientOf names who sent a request: its address, or for IPv6 the /64 that one subscriber has. Behind a proxy on this host
-// all requests come from loopback; there the address that the proxy added last distinguishes them. It is never a credential:
-// who forges it gains a budget of guesses.
+// clientOf returns the address of a request's client, for IPv6 its /64, which is what one subscriber has. Requests through a proxy on
+// this host all come from the loopback: there it is the last address in X-Forwarded-For, which the proxy added. A forged one only
+// gains another budget of guesses.
 func clientOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -164,8 +164,8 @@ func network(ip netip.Addr) string {
 	return p.String()
 }
 
-// Refuse answers a request that was not admitted. busy is the status for a throttled one: 429, or 503 where the client
-// retries only that, as Alertmanager does.
+// Refuse sets the headers for a request that is not admitted, and returns the status and text of the answer. busy is the status of a
+// throttled request: 429, or 503 for clients such as Alertmanager, which retry only 5xx.
 func (v Verdict) Refuse(w http.ResponseWriter, busy int) (code int, reason string) {
 	if v == Throttled {
 		w.Header().Set("Retry-After", strconv.Itoa(int(loginEvery.Seconds())))
@@ -175,7 +175,7 @@ func (v Verdict) Refuse(w http.ResponseWriter, busy int) (code int, reason strin
 	return http.StatusUnauthorized, "unauthorized"
 }
 
-// Require serves only requests that the guard of the moment admits.
+// Require serves only requests that the current guard admits.
 func (l *Logins) Require(area string, guard func() Guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if v := l.Check(area, guard(), r); v != Admitted {

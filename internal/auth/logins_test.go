@@ -18,7 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/auth"
 )
 
-// clock is a time that tests move.
+// clock is a clock that tests set.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -50,7 +50,7 @@ const (
 	allowed = 10 // failures at once
 )
 
-// fail makes n wrong logins, and returns how many of them were compared.
+// fail sends n wrong logins, and returns how many were compared.
 func fail(l *auth.Logins, area string, n int, edits ...func(*http.Request)) (compared int) {
 	for i := range n {
 		if l.Check(area, guard("", "sre", "pw"), request(append(edits, basic("sre", fmt.Sprint("guess", i)))...)) == auth.Unauthorized {
@@ -113,7 +113,7 @@ func TestRightLoginsAreNeverSlowedDown(t *testing.T) {
 	all.Wait()
 }
 
-// Requests in parallel spend the same budget as those one after the other.
+// Parallel requests use the same budget as sequential ones.
 func TestParallelGuesses(t *testing.T) {
 	t.Parallel()
 	l, _, _, reg := logins()
@@ -123,7 +123,7 @@ func TestParallelGuesses(t *testing.T) {
 	}
 	all.Wait()
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP awoooi_reporter_failed_logins_total Requests with wrong credentials (result refused), and those not checked since their client had sent too many (throttled).
+# HELP awoooi_reporter_failed_logins_total Requests with wrong credentials (refused), and requests not checked because their client had too many of these (throttled).
 # TYPE awoooi_reporter_failed_logins_total counter
 awoooi_reporter_failed_logins_total{area="pages",result="refused"} 10
 awoooi_reporter_failed_logins_total{area="pages",result="throttled"} 190
@@ -198,7 +198,7 @@ func TestFailedLoginsAreLoggedWithoutWhatWasGiven(t *testing.T) {
 	}
 }
 
-// Failed logins from more and more addresses do not take more and more memory.
+// The memory for failed logins is bounded, from however many addresses they come.
 func TestMemoryIsBounded(t *testing.T) {
 	l := auth.NewLogins(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), time.Now, "pages")
 	g := guard("", "sre", "pw")
@@ -251,7 +251,7 @@ func TestRequire(t *testing.T) {
 	}
 }
 
-// Code that serves without a registry, such as a test of another package, only compares.
+// A nil Logins only compares.
 func TestNilLoginsCompare(t *testing.T) {
 	t.Parallel()
 	var l *auth.Logins

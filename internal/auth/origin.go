@@ -12,16 +12,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Site is the addresses that the program is reached by.
+// Site has the addresses by which clients reach the program.
 type Site struct {
-	ExternalURL  string   // "" is not known
+	ExternalURL  string   // "" if it is not known
 	Machine      string   // the host's own name
-	AllowedHosts []string // further names, without a port
+	AllowedHosts []string // further names, without port
 }
 
-// Origins refuses requests that pages of other sites make a browser send: writes from another origin anywhere, and, where
-// nothing else protects a loopback listener, requests for a host name that is not ours. The latter are how a page elsewhere
-// reads from here once its name resolves to 127.0.0.1 (DNS rebinding).
+// Origins refuses requests that pages of other sites make a browser send: writes from another origin and, on a loopback listener
+// without credentials, requests for a foreign host name. By the latter a page could read from here once its own name resolves to
+// 127.0.0.1 (DNS rebinding).
 type Origins struct {
 	log     *slog.Logger
 	site    atomic.Pointer[checkedSite]
@@ -33,11 +33,11 @@ type checkedSite struct {
 	names       map[string]bool
 }
 
-// NewOrigins makes the checks of a site.
+// NewOrigins returns the checks for a site, and registers their metric.
 func NewOrigins(s Site, log *slog.Logger, reg prometheus.Registerer) *Origins {
 	o := &Origins{log: log, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "awoooi_reporter_requests_refused_total",
-		Help: "Requests refused since they came from a page of another site (cross_origin), or for a host name that is not ours (host).",
+		Help: "Requests refused because they came from a page of another site (cross_origin), or were for a foreign host name (host).",
 	}, []string{"reason"})}
 	for _, reason := range []string{"cross_origin", "host"} {
 		o.refused.WithLabelValues(reason)
@@ -47,7 +47,7 @@ func NewOrigins(s Site, log *slog.Logger, reg prometheus.Registerer) *Origins {
 	return o
 }
 
-// SetSite replaces the addresses.
+// SetSite replaces the addresses of the site.
 func (o *Origins) SetSite(s Site) {
 	c := &checkedSite{crossOrigin: http.NewCrossOriginProtection(), names: map[string]bool{"localhost": true}}
 	add := func(name string) {
@@ -71,7 +71,7 @@ func (o *Origins) SetSite(s Site) {
 	o.site.Store(c)
 }
 
-// originOf is the address's origin as browsers send it: lower case, without a default port.
+// originOf returns the origin of a URL as browsers send it: in lower case, without a default port.
 func originOf(u *url.URL) string {
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	if strings.Contains(host, ":") {
@@ -83,20 +83,20 @@ func originOf(u *url.URL) string {
 	return scheme + "://" + host
 }
 
-// SameOrigin refuses writes that a browser sends for a page of another origin. Wrap it around everything: a handler that
-// forgot it would be open to any page that the operator visits.
+// SameOrigin refuses writes that a browser sends for a page of another origin. Wrap it around all handlers: one without it could be
+// called by every page that the operator visits.
 func (o *Origins) SameOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := o.site.Load().crossOrigin.Check(r); err != nil {
 			o.refuse(w, r, "cross_origin", http.StatusForbidden,
-				"refused: the request comes from a page of another site. Behind a proxy, set external_url to the address that browsers show.")
+				"refused: the request comes from a page of another site. Behind a proxy, set external_url to the address in the browser.")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// OwnHost refuses requests for foreign host names while open says that nothing else protects the request.
+// OwnHost refuses requests for foreign host names, if open tells that nothing else protects the request.
 func (o *Origins) OwnHost(open func(r *http.Request) bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if open(r) && !o.site.Load().own(r.Host) {
@@ -115,10 +115,10 @@ func (o *Origins) refuse(w http.ResponseWriter, r *http.Request, reason string, 
 	http.Error(w, text, code)
 }
 
-// cut bounds what a stranger writes into the log.
+// cut bounds text of a request before it is logged.
 func cut(s string) string { return s[:min(len(s), 200)] }
 
-// own says whether a Host header is ours. Only HTTP/1.0 has none, which no browser speaks.
+// own tells whether a Host header has one of our names. A request without one is HTTP/1.0, which browsers do not use.
 func (s *checkedSite) own(host string) bool {
 	if host == "" {
 		return true
@@ -130,7 +130,7 @@ func (s *checkedSite) own(host string) bool {
 	return s.names[host]
 }
 
-// canonical writes a host name or address, with or without a port, as it is compared.
+// canonical returns a host name or address for comparison: in lower case, without port, brackets and final dot.
 func canonical(host string) string {
 	host = strings.ToLower(strings.TrimSpace(host))
 	if name, _, err := net.SplitHostPort(host); err == nil {

@@ -67,7 +67,7 @@ func TestWritesOfOtherSitesAreRefused(t *testing.T) {
 	}
 }
 
-// metric is the counter of a reason.
+// metric returns the counter of a reason.
 func metric(t *testing.T, reg *prometheus.Registry, reason string) prometheus.Collector {
 	t.Helper()
 	families, err := reg.Gather()

@@ -1,5 +1,5 @@
-// Package fault ties what is wrong with a configuration to the key that it is about: packages that own a part of the file return
-// such errors, and internal/config finds the line.
+// Package fault has the error for a wrong setting: a key, a text and a remedy come in from the package that owns the setting, and
+// internal/config reads them and adds the line of the file.
 package fault
 
 import (
@@ -7,11 +7,11 @@ import (
 	"fmt"
 )
 
-// Error is what is wrong with the value of one key.
+// Error is a problem of the value of one key.
 type Error struct {
-	Key    string // below the part that was checked; entries of a list by index, metrics[0], or by name, queries{alerts}
-	Text   string
-	Remedy string // what to do; "" if the text says it
+	Key    string // relative to the part that was checked; list entries by index, metrics[0], or by name, queries{alerts}
+	Text   string // what is wrong
+	Remedy string // what to do; "" if that follows from the text
 }
 
 func (e *Error) Error() string {
@@ -25,12 +25,12 @@ func (e *Error) Error() string {
 	return s
 }
 
-// New makes an Error without a remedy.
+// New returns an Error without remedy.
 func New(key, format string, a ...any) error {
 	return &Error{Key: key, Text: fmt.Sprintf(format, a...)}
 }
 
-// Each calls visit for every Error in the tree of err, and for what else was joined with them as an Error without a key.
+// Each calls visit for every Error in the tree of err. Any other error in it becomes an Error without key. It calls nothing for nil.
 func Each(err error, visit func(*Error)) {
 	var e *Error
 	switch joined := err.(type) { //nolint:errorlint // walks the tree itself
@@ -48,7 +48,7 @@ func Each(err error, visit func(*Error)) {
 	}
 }
 
-// In returns err with prefix before each key.
+// In returns the Errors in err, joined, with prefix before each key; nil for nil.
 func In(prefix string, err error) error {
 	var all []error
 	Each(err, func(e *Error) {

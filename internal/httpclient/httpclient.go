@@ -1,9 +1,8 @@
-// Package httpclient makes the program's HTTP clients: Prometheus' http_config block comes in, a client that sends
-// credentials to the configured host only goes out.
+// Package httpclient makes the program's HTTP clients: a block http_config of Prometheus comes in, a client that sends credentials to
+// the configured host only goes out.
 package httpclient
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,17 +12,18 @@ import (
 	promconfig "github.com/prometheus/common/config"
 )
 
-// UserAgent is what our requests call themselves.
+// UserAgent is the User-Agent header of our requests.
 const UserAgent = "awoooi-reporter"
 
-// maxRedirects is net/http's own limit, which a CheckRedirect replaces.
+// maxRedirects is net/http's own limit, which does not apply to a client with CheckRedirect.
 const maxRedirects = 10
 
-// New makes a client by the settings of an http_config block. name labels its connections in traces; a timeout of 0 means none.
+// New returns a client with the settings of an http_config block. name labels its connections in traces. timeout bounds a request with
+// its answer; 0 means no bound.
 //
-// The client follows redirects within the same host, and from http to https there. It refuses others with
-// *RedirectError: http_headers are set on each request by the client, and a secret in a query is in the Location of the
-// answer, so that both would reach a host that nobody configured.
+// The client follows redirects within the same host, including from http to https, and refuses others with *RedirectError. Otherwise
+// http_headers, which it sets on each request, and a secret in the query, which servers copy into Location, would be sent to a host
+// that is not configured.
 func New(cfg promconfig.HTTPClientConfig, name string, timeout time.Duration) (*http.Client, error) {
 	client, err := promconfig.NewClientFromConfig(cfg, name, promconfig.WithUserAgent(UserAgent))
 	if err != nil {
@@ -38,20 +38,20 @@ func New(cfg promconfig.HTTPClientConfig, name string, timeout time.Duration) (*
 
 // RedirectError is a redirect that was not followed.
 type RedirectError struct {
-	Host       string // of the Location, with its port if it names one
-	Downgraded bool   // the same host without encryption
+	Host       string // of the Location, with its port if it has one
+	Downgraded bool   // it is the same host, without encryption
 }
 
 func (e *RedirectError) Error() string {
 	if e.Downgraded {
 		return "redirect from https to http refused: credentials would be sent unencrypted"
 	}
-	return fmt.Sprintf("redirect to another host %q refused: credentials would be sent there; set the url to the final address", e.Host)
+	return fmt.Sprintf("redirect to another host %q refused: credentials would be sent there; set the URL to the final address", e.Host)
 }
 
 func sameHost(req *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
-		return errors.New("stopped after 10 redirects")
+		return fmt.Errorf("stopped after %d redirects", maxRedirects)
 	}
 	from, to := via[0].URL, req.URL
 	switch {

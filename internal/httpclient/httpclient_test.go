@@ -15,7 +15,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/httpclient"
 )
 
-// settings are a client's with a secret header, trusting the test servers' certificates.
+// settings returns settings with a secret header that trust the certificates of the test servers.
 func settings(edit func(*promconfig.HTTPClientConfig)) promconfig.HTTPClientConfig {
 	c := promconfig.DefaultHTTPClientConfig
 	c.HTTPHeaders = &promconfig.Headers{Headers: map[string]promconfig.Header{"X-Scope-OrgID": {Values: []string{"tenant"}}}}
@@ -42,7 +42,7 @@ func TestRedirects(t *testing.T) {
 	defer other.Close()
 	otherTLS := httptest.NewTLSServer(counting(&elsewhere, ok))
 	defer otherTLS.Close()
-	// byName is the same server under another name.
+	// byName is the URL of the same server under another name.
 	byName := func(u string) string { return strings.Replace(u, "127.0.0.1", "localhost", 1) }
 
 	for name, tc := range map[string]struct {
@@ -57,7 +57,7 @@ func TestRedirects(t *testing.T) {
 		"from http to https":            {to: otherTLS.URL, code: 301, want: "tenant"},
 		"another port":                  {to: other.URL, code: 302, want: "redirect to another host", fail: true},
 		"another name":                  {to: byName(other.URL), code: 307, want: "redirect to another host \"localhost:", fail: true},
-		"another name, encrypted":       {to: byName(otherTLS.URL), code: 308, want: "set the url to the final address", fail: true},
+		"another name, encrypted":       {to: byName(otherTLS.URL), code: 308, want: "set the URL to the final address", fail: true},
 		"from https to http":            {tls: true, to: other.URL, code: 302, want: "from https to http refused", fail: true},
 		"from https to another port":    {tls: true, to: otherTLS.URL, code: 302, want: "redirect to another host", fail: true},
 		"a host that looks like a user": {to: "http://127.0.0.1:80@" + strings.TrimPrefix(byName(other.URL), "http://"), code: 302, want: "another host \"localhost:", fail: true},

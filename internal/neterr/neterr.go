@@ -1,5 +1,5 @@
-// Package neterr names the cause of a failed connection: an error of net, crypto/tls or crypto/x509 comes in, words
-// without an address, a name or a secret go out.
+// Package neterr names the cause of a failed connection: an error of net, crypto/tls or crypto/x509 comes in, a short text without
+// addresses, names and secrets goes out.
 package neterr
 
 import (
@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// The causes, in the words that users search for.
+// The causes, in words that users search for.
 const (
 	Refused       = "connection refused"
 	HostNotFound  = "host not found"
@@ -30,7 +30,7 @@ const (
 	cancelledText = "cancelled"
 )
 
-// Cause returns the words for err, and "" where it is not an error of a connection.
+// Cause returns the cause of err, or "" if err is not an error of a connection.
 func Cause(err error) string {
 	if cause := certificate(err); cause != "" {
 		return cause

@@ -6,7 +6,8 @@ import (
 	"log/slog"
 )
 
-// NewHandler returns a handler that cleans every message and attribute as Text does, and cuts it to MaxAttr, before next gets it.
+// NewHandler returns a handler that cleans every message and attribute as Text does, cuts it to MaxAttr code points, and passes it to
+// next.
 func NewHandler(next slog.Handler) slog.Handler { return handler{next} }
 
 type handler struct{ next slog.Handler }

@@ -1,5 +1,5 @@
-// Package safetext takes text that others wrote (servers, alerts, chats, databases), and returns text of a bounded length that
-// cannot control a terminal or forge a line of output.
+// Package safetext cleans text from others: text of servers, alerts, chats and databases comes in, text of bounded length that cannot
+// control a terminal or forge a line of output goes out.
 package safetext
 
 import (
@@ -14,8 +14,8 @@ const (
 	MaxAttr  = 4_000 // one attribute of a log line
 )
 
-// Line returns s as one line of at most limit code points, the last of them … if something was cut. A limit of 0 means none. Line
-// breaks and tabs become one space, invalid UTF-8 becomes U+FFFD, and what Text removes is removed.
+// Line returns s as one line of at most limit code points, the last of them … if s was cut; a limit of 0 means none. A run of line
+// breaks and tabs becomes one space, invalid UTF-8 becomes U+FFFD, and what Text removes is removed too.
 func Line(s string, limit int) string {
 	return clean(s, limit, func(r rune) rune {
 		switch r {
@@ -26,12 +26,12 @@ func Line(s string, limit int) string {
 	})
 }
 
-// Text returns s without what could control a terminal: C0 and C1 control characters except line break and tab, and marks that
-// change the direction of text (https://unicode.org/reports/tr9/#Directional_Formatting_Codes), by which text can be shown as
-// other text than it is. Invalid UTF-8 becomes U+FFFD.
+// Text returns s without characters that could control a terminal: C0 and C1 control characters except line break and tab, and
+// directional formatting characters (https://unicode.org/reports/tr9/#Directional_Formatting_Codes), which can make text look like
+// another text. Invalid UTF-8 becomes U+FFFD.
 func Text(s string) string { return clean(s, 0, func(r rune) rune { return r }) }
 
-// Quote returns s as Line does, in double quotes, for messages that repeat a value.
+// Quote returns Line(s, limit) in double quotes, for errors that repeat a value.
 func Quote(s string, limit int) string { return `"` + Line(s, limit) + `"` }
 
 func clean(s string, limit int, replace func(rune) rune) string {
@@ -41,7 +41,7 @@ func clean(s string, limit int, replace func(rune) rune) string {
 	var b strings.Builder
 	b.Grow(min(len(s), limit*utf8.UTFMax))
 	written, space := 0, false
-	for _, r := range s { // invalid bytes are read as U+FFFD
+	for _, r := range s { // range gives U+FFFD for invalid bytes
 		out := replace(r)
 		broken := out == ' ' && r != ' '
 		if broken && space { // a run of line breaks is one space
@@ -64,7 +64,7 @@ func cutLast(s string) string {
 	return s[:len(s)-size]
 }
 
-// visible says whether r may stay.
+// visible tells whether r is kept.
 func visible(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t':
@@ -81,7 +81,7 @@ func visible(r rune) bool {
 	return r < 0xe0000 || r > 0xe007f // tag characters: invisible copies of ASCII
 }
 
-// Error returns err with its text as Line gives it, at most MaxError long; errors.Is and errors.As see through it.
+// Error returns err with the text Line(err.Error(), MaxError); it wraps err if the text differs.
 func Error(err error) error {
 	if err == nil {
 		return nil

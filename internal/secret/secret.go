@@ -1,5 +1,5 @@
-// Package secret holds text that must never be shown: a secret comes in from the configuration, and only Reveal lets
-// it out again.
+// Package secret has the type of texts that must never be shown: a secret comes in from the configuration, and only Reveal returns
+// it.
 package secret
 
 import "log/slog"
@@ -8,15 +8,15 @@ const hidden = "<secret>"
 
 // Text is a secret that hides itself under fmt verbs, slog, JSON and YAML. The zero value is an empty secret.
 type Text struct {
-	// A pointer, because fmt reaches into unexported fields of a holder without calling any method of ours, and prints
-	// of a nested pointer only its address.
+	// It is a pointer, because fmt prints unexported fields of a struct without calling their methods, and of a nested pointer it
+	// prints only the address.
 	value *string
 }
 
-// New hides value.
+// New returns value as a secret.
 func New(value string) Text { return Text{value: &value} }
 
-// Reveal returns the secret itself. Call it only where the secret is used, never where it could be printed.
+// Reveal returns the text of the secret. Call it only where the secret is used, never where it could be printed.
 func (t Text) Reveal() string {
 	if t.value == nil {
 		return ""
@@ -24,7 +24,7 @@ func (t Text) Reveal() string {
 	return *t.value
 }
 
-// Empty says whether there is a secret at all.
+// Empty tells whether the secret is "".
 func (t Text) Empty() bool { return t.Reveal() == "" }
 
 func (t Text) String() string {
@@ -40,13 +40,13 @@ func (t Text) GoString() string { return "secret.Text(" + t.String() + ")" }
 // LogValue hides the secret in slog.
 func (t Text) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// MarshalText hides the secret in JSON and wherever else text marshalers are honoured.
+// MarshalText hides the secret in JSON and other formats that use encoding.TextMarshaler.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // MarshalYAML hides the secret in YAML.
 func (t Text) MarshalYAML() (any, error) { return t.String(), nil }
 
-// UnmarshalText takes the secret from text, as configuration decoders do.
+// UnmarshalText sets the secret, for decoders of the configuration.
 func (t *Text) UnmarshalText(b []byte) error {
 	*t = New(string(b))
 	return nil
