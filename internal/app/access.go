@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// pagesArea is the pages' among those of auth.Logins.
+	// pagesArea is the area of the pages for auth.Logins.
 	pagesArea = "pages"
-	// generatedUser is who may act on pages where no credentials are configured.
+	// generatedUser is the user of the generated credentials.
 	generatedUser = "admin"
 )
 
-// access decides which requests are served: by origin, host name and credentials. A reload replaces what it goes by.
+// access decides by origin, host name and credentials which requests are served. A reload replaces these settings.
 type access struct {
 	log       *slog.Logger
 	webConfig string
@@ -34,7 +34,7 @@ type access struct {
 	origins   *auth.Origins
 	pages     atomic.Pointer[auth.Guard]
 	webhook   atomic.Pointer[auth.Guard]
-	generated auth.Guard
+	generated auth.Guard      // for actions on pages, where no credentials are configured
 	loopback  map[string]bool // addresses of loopback listeners; complete before the first request
 }
 
@@ -49,7 +49,7 @@ func newAccess(c *config.Config, log *slog.Logger, reg prometheus.Registerer, no
 	return a
 }
 
-// set takes another configuration.
+// set makes requests follow c from now on.
 func (a *access) set(c *config.Config) {
 	a.pages.Store(pagesGuard(c))
 	hook := webhookConfig(c, a.logins)
@@ -60,58 +60,59 @@ func (a *access) set(c *config.Config) {
 func site(c *config.Config) auth.Site {
 	machine, err := os.Hostname()
 	if err != nil {
-		machine = "" // it is then reached by other names only
+		machine = "" // without it, requests by this name are refused
 	}
 	return auth.Site{ExternalURL: c.ExternalURL, Machine: machine, AllowedHosts: c.Web.AllowedHosts}
 }
 
-// announce shows the generated credentials where there are no configured ones. They hold until the process ends.
+// announce logs the generated credentials if none are configured. They are valid until the process ends.
 func (a *access) announce() {
 	if a.pages.Load().Open() && !hasUsers(a.webConfig) {
-		a.log.Warn("no credentials are configured, actions on the pages take these until the next start; "+
-			"set web.username and web.password_file for fixed ones", "username", generatedUser, "password", a.generated.Password.Reveal())
+		a.log.Warn("no credentials are configured: actions on the pages need these, which are new at each start; "+
+			"set web.username and web.password_file", "username", generatedUser, "password", a.generated.Password.Reveal())
 	}
 }
 
-// listens notes a listener.
-func (a *access) listens(l net.Listener) {
+// addListener notes which listeners are on the loopback.
+func (a *access) addListener(l net.Listener) {
 	if addr, ok := l.Addr().(*net.TCPAddr); ok && addr.IP.IsLoopback() {
 		a.loopback[addr.String()] = true
 	}
 }
 
-// byWebConfig says whether web.config_file made the request show whose it is, by a user or a client certificate.
+// byWebConfig tells whether web.config_file has authenticated the request, by a user or a client certificate.
 func (a *access) byWebConfig(r *http.Request) bool {
 	return hasUsers(a.webConfig) || (r.TLS != nil && len(r.TLS.VerifiedChains) > 0)
 }
 
-// protected says whether a request for a page that is served had to be authenticated.
+// protected tells whether a request that the pages serve is authenticated.
 func (a *access) protected(r *http.Request) bool { return !a.pages.Load().Open() || a.byWebConfig(r) }
 
-// exposed says whether a request came by a loopback listener and nothing but its being local protects what it asks for.
+// exposed tells whether a request came through a loopback listener and needs no credentials: then only the loopback protects
+// what it asks for.
 func (a *access) exposed(guard *auth.Guard, r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && a.loopback[addr.String()] && guard.Open() && !a.byWebConfig(r)
 }
 
-// public serves what needs no credentials.
+// public wraps what needs no credentials.
 func (a *access) public(h http.Handler) http.Handler {
 	return a.origins.OwnHost(func(r *http.Request) bool { return a.exposed(&auth.Guard{}, r) }, h)
 }
 
-// forPages serves requests with the credentials of the pages.
+// forPages serves only requests with the credentials of the pages.
 func (a *access) forPages(h http.Handler) http.Handler {
 	return a.origins.OwnHost(func(r *http.Request) bool { return a.exposed(a.pages.Load(), r) },
 		a.logins.Require(pagesArea, func() auth.Guard { return *a.pages.Load() }, h))
 }
 
-// forWebhook serves requests to the webhook, which checks credentials itself.
+// forWebhook wraps the webhook, which checks credentials itself.
 func (a *access) forWebhook(h http.Handler) http.Handler {
 	return a.origins.OwnHost(func(r *http.Request) bool { return a.exposed(a.webhook.Load(), r) }, h)
 }
 
-// forActions serves, among the requests that the pages serve, authenticated ones. Where the pages themselves are open, they
-// need the generated credentials.
+// forActions serves only authenticated requests. If the pages are open to everyone, that needs the generated credentials.
+// It is wrapped by forPages.
 func (a *access) forActions(h http.Handler) http.Handler {
 	authenticated := a.logins.Require(pagesArea, func() auth.Guard { return a.generated }, h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +124,8 @@ func (a *access) forActions(h http.Handler) http.Handler {
 	})
 }
 
-// hasUsers reads exporter-toolkit's file as the toolkit does, at each request: changes of the users take effect at once.
+// hasUsers tells whether exporter-toolkit's file has users. Like the toolkit it reads the file at each request, so that a
+// change of the users takes effect at once.
 func hasUsers(file string) bool {
 	if file == "" {
 		return false
@@ -135,7 +137,7 @@ func hasUsers(file string) bool {
 	return err == nil && yaml.Unmarshal(b, &c) == nil && len(c.Users) > 0
 }
 
-// prepare takes another configuration.
+// prepare has nothing to build; the commit sets the configuration.
 func (a *access) prepare(c *config.Config) (change, error) {
 	ch := unchanged()
 	ch.commit = func() { a.set(c) }

@@ -33,8 +33,8 @@ func (r *running) ask(method, path, body string, header ...string) int {
 	return resp.StatusCode
 }
 
-// A page of another site, open in a browser on this machine, changes nothing here and reads nothing.
-func TestPagesOfOtherSitesReachNothing(t *testing.T) {
+// A page of another site that is open in a browser on this machine can neither change nor read anything.
+func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 	t.Parallel()
 	r := start(t, "product: Before\nexternal_url: https://ops.example/awoooi\nweb: {allowed_hosts: [reporter.lan]}\n")
 	r.write("product: After\nexternal_url: https://ops.example/awoooi\nweb: {allowed_hosts: [reporter.lan]}\n")
@@ -102,8 +102,8 @@ func TestPagesOfOtherSitesReachNothing(t *testing.T) {
 	}
 }
 
-// Where credentials protect the pages, any host name may lead to them: a browser asks without credentials first.
-func TestForeignHostsAreNoMatterWithCredentials(t *testing.T) {
+// If credentials protect the pages, requests for any host name are answered: a browser first sends one without credentials.
+func TestAnyHostIsServedWithCredentials(t *testing.T) {
 	t.Parallel()
 	now := time.Now() // The budget of failed logins must not refill on a slow machine.
 	r := startIn(t, t.TempDir(), "web: {username: sre, password: test}\nwebhook: {bearer_token: test}\n", Options{Role: RoleAll, Now: func() time.Time { return now }})
@@ -141,11 +141,11 @@ func TestForeignHostsAreNoMatterWithCredentials(t *testing.T) {
 	}
 }
 
-// Without configured credentials the log shows those that actions take, and how to set others.
+// Without configured credentials the log shows the generated ones for actions, and how to set others.
 func TestGeneratedCredentials(t *testing.T) {
 	t.Parallel()
 	r := start(t, "{}")
-	m := regexp.MustCompile(`set web\.username and web\.password_file .* username=(\w+) password=(\w{20,})`).FindStringSubmatch(r.logs.String())
+	m := regexp.MustCompile(`set web\.username and web\.password_file.* username=(\w+) password=(\w{20,})`).FindStringSubmatch(r.logs.String())
 	if m == nil {
 		t.Fatalf("the log shows no credentials:\n%s", r.logs.String())
 	}
@@ -188,7 +188,7 @@ func TestGeneratedCredentials(t *testing.T) {
 	}
 }
 
-// Profiles are served where they are switched on, to who has the pages' credentials.
+// Profiles are served if they are enabled, and only with the credentials of the pages.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	const users = "web: {username: sre, password: test%s}\n"

@@ -14,7 +14,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// realPair is two Alertmanagers that get the same alerts and do not see each other, so that each sends everything.
+// realPair is two Alertmanagers that get the same alerts and share no notifications, so that each sends all of them.
 type realPair struct {
 	t       *testing.T
 	r       *running
@@ -93,7 +93,7 @@ func (p *realPair) send(labels string, start, end time.Time) {
 	p.post("/api/v2/alerts", fmt.Sprintf(`[{"labels": {%s}, "startsAt": %q, "endsAt": %q}]`, labels, start.Format(time.RFC3339Nano), end.Format(time.RFC3339Nano)))
 }
 
-// until waits until the incident of that name is as it should be. Time passes for incidents meanwhile.
+// until waits until the incident of that name is as expected, while the clock of the incidents advances.
 func (p *realPair) until(what, id string, is func(reporter.Incident) bool) (in reporter.Incident) {
 	p.t.Helper()
 	eventually(p.t, id+" "+what, func() bool {

@@ -1,5 +1,5 @@
-// Package app is the program: a configuration comes in, running parts that serve and send come out. It is the only place
-// where the parts are wired.
+// Package app wires the program: a configuration comes in, running parts that collect, serve and send go out. No other package
+// connects the parts.
 package app
 
 import (
@@ -13,7 +13,7 @@ import (
 	"slices"
 	"sync"
 	"time"
-	_ "time/tzdata" // Reports are in the reader's zone even where the system has no zone files.
+	_ "time/tzdata" // for systems without zone files
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,13 +28,13 @@ import (
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
 )
 
-// webhookPath receives Alertmanager's and Grafana's webhooks, and clusterPath those of a cluster with a name.
+// Alertmanager and Grafana post to webhookPath, Alertmanagers of a cluster with a name to clusterPath.
 const (
 	webhookPath = "/api/v1/alertmanager/webhook"
 	clusterPath = "/api/v1/alertmanager/{cluster}/webhook"
 )
 
-// stopWithin bounds a graceful stop.
+// stopWithin bounds a graceful shutdown.
 const stopWithin = 10 * time.Second
 
 // The roles of a process.
@@ -44,32 +44,32 @@ const (
 	RoleReporter  = "reporter"
 )
 
-// Options is what New takes beside the configuration.
+// Options are the settings of New that are not in the configuration.
 type Options struct {
 	Role   string                         // RoleAll, RoleCollector or RoleReporter
 	Load   func() (*config.Config, error) // reads the configuration again, for a reload
-	Stdout io.Writer                      // of the terminal channel
+	Stdout io.Writer                      // where the terminal channel writes
 	Now    func() time.Time               // default time.Now
-	Sample bool                           // post the sample alerts to the own webhook, and send the reports at once; RoleAll only
+	Sample bool                           // post the sample alerts to this process's webhook, and send the reports at once; RoleAll only
 }
 
 // part is one component of the program.
 type part interface {
 	// run works until ctx ends. An error ends the program.
 	run(ctx context.Context) error
-	// prepare builds everything that the part takes from a configuration. Nothing changes before the commit.
+	// prepare builds what the part takes from a configuration. Nothing changes before the commit.
 	prepare(c *config.Config) (change, error)
 	// close releases what the part holds, after run has returned.
 	close()
 }
 
-// change is a prepared change of a part: exactly one of its functions is called, once.
+// change is a prepared change of a part. Exactly one of its functions is called, once.
 type change struct {
 	commit  func()
 	discard func() // releases what was prepared
 }
 
-// unchanged is the change of a part that takes nothing from another configuration.
+// unchanged is the change of a part that takes nothing from a new configuration.
 func unchanged() change { return change{commit: func() {}, discard: func() {}} }
 
 // App is the wired program.
@@ -84,13 +84,13 @@ type App struct {
 	server    *http.Server
 
 	reloading   sync.Mutex
-	cfg         *config.Config // of the last good load; guarded by reloading
+	cfg         *config.Config // in use since the start or the last successful reload; guarded by reloading
 	reloadGood  prometheus.Gauge
 	reloadStamp prometheus.Gauge
 }
 
-// New wires the parts of a role and listens, but serves nothing yet. A configuration that cannot be used is an error, and so
-// is a state or an address that cannot be opened.
+// New wires the parts of a role and opens the listeners; Serve serves them. It returns an error if the configuration cannot be
+// used, or the state or an address cannot be opened.
 func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) (_ *App, err error) {
 	realClock := opts.Now == nil
 	if realClock {
@@ -106,7 +106,7 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 	}()
 	a.reloadGood = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "awoooi_reporter_config_last_reload_successful",
-		Help: "Whether the last load of the configuration was taken (1) or refused (0).",
+		Help: "Whether the last load of the configuration succeeded (1) or was refused (0).",
 	})
 	a.reloadStamp = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "awoooi_reporter_config_last_reload_success_timestamp_seconds",
@@ -140,7 +140,7 @@ func New(ctx context.Context, c *config.Config, opts Options, log *slog.Logger) 
 	return a, nil
 }
 
-// processRegistry has what every process gives.
+// processRegistry returns a registry with the metrics of the Go runtime, the process and the build.
 func processRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
@@ -150,7 +150,7 @@ func processRegistry() *prometheus.Registry {
 	return r
 }
 
-// wireCollector adds a collector alone, which has nothing to show that its metrics do not.
+// wireCollector adds a collector alone. Its start page only links to metrics and health.
 func (a *App) wireCollector(c *config.Config, mux *http.ServeMux) error {
 	col, err := a.addCollector(c)
 	if err != nil {
@@ -166,7 +166,7 @@ func (a *App) wireCollector(c *config.Config, mux *http.ServeMux) error {
 	return nil
 }
 
-// wireReporter adds a reporter alone.
+// wireReporter adds a reporter alone, which exposes the KPIs of the set reporter.
 func (a *App) wireReporter(ctx context.Context, c *config.Config, mux *http.ServeMux) error {
 	state, err := a.addState(ctx, c)
 	if err != nil {
@@ -190,14 +190,14 @@ func (a *App) wireReporter(ctx context.Context, c *config.Config, mux *http.Serv
 	return nil
 }
 
-// wireAll adds a reporter, a collector that reads the reporter's journal too, and a database of figures between them if no
-// Prometheus is configured.
+// wireAll adds a reporter, a collector that also reads the reporter's journal, and an embedded time-series database between them
+// if no Prometheus is configured.
 func (a *App) wireAll(ctx context.Context, c *config.Config, mux *http.ServeMux) error {
 	state, err := a.addState(ctx, c)
 	if err != nil {
 		return err
 	}
-	var col *collectorPart // set before the first scrape, which Serve starts
+	var col *collectorPart // set below, before Serve starts the first scrape
 	figures, err := a.addFigures(c, func(ctx context.Context) ([]*dto.MetricFamily, error) {
 		return prometheus.Gatherers{col.collector.Gatherer(ctx), a.registry}.Gather()
 	})
@@ -214,7 +214,7 @@ func (a *App) wireAll(ctx context.Context, c *config.Config, mux *http.ServeMux)
 	if a.opts.Sample {
 		a.parts = append(a.parts, &samplePart{reporter: rep, addr: a.Addr, stdout: a.opts.Stdout, now: a.opts.Now, log: a.log})
 	}
-	if c.State.DSN.Empty() || c.Prometheus.URL == "" { // else commands can read everything beside this process
+	if c.State.DSN.Empty() || c.Prometheus.URL == "" { // else commands can read everything without this process
 		a.addControl(ctx, c, state.store, rep)
 	}
 	rep.register(mux, col.status)
@@ -235,7 +235,7 @@ func (a *App) addState(ctx context.Context, c *config.Config) (*statePart, error
 	return p, nil
 }
 
-// addFigures adds the embedded database, unless a Prometheus is configured.
+// addFigures adds the embedded database and returns it for queries, unless a Prometheus is configured.
 func (a *App) addFigures(c *config.Config, gather gatherFunc) (postmortem.Querier, error) {
 	if c.Prometheus.URL != "" {
 		return noFigures{}, nil
@@ -270,7 +270,7 @@ func (a *App) addCollector(c *config.Config, own ...collector.NamedSource) (*col
 }
 
 func (a *App) addControl(ctx context.Context, c *config.Config, st *store.Store, rep *reporterPart) {
-	box := &toolbox{store: st, reading: rep.reading.Load, texts: rep.texts, log: a.log, now: rep.now}
+	box := &toolbox{store: st, content: rep.content.Load, texts: rep.texts, log: a.log, now: rep.now}
 	a.parts = append(a.parts, newControlPart(ctx, c, box, a.log))
 }
 
@@ -284,7 +284,7 @@ func (a *App) serveHealth(mux *http.ServeMux, checks ...pages.Check) {
 	mux.Handle("/-/", a.access.public(health))
 }
 
-// listen opens the addresses of the configuration for handler.
+// listen opens the addresses of the configuration, and warns of those that are open to everyone on the network.
 func (a *App) listen(ctx context.Context, c *config.Config, handler http.Handler) error {
 	if err := web.Validate(c.Web.ConfigFile); err != nil {
 		return fmt.Errorf("web.config_file: %w", err)
@@ -300,26 +300,27 @@ func (a *App) listen(ctx context.Context, c *config.Config, handler http.Handler
 			return fmt.Errorf("web.listen_addresses: %w", err)
 		}
 		a.listeners = append(a.listeners, l)
-		a.access.listens(l)
+		a.access.addListener(l)
 		host, _, _ := net.SplitHostPort(addr)
 		ip := net.ParseIP(host)
 		if c.Web.ConfigFile != "" || host == "localhost" || (ip != nil && ip.IsLoopback()) {
 			continue
 		}
 		if a.opts.Role != RoleCollector && webhookConfig(c, nil).Open() {
-			a.log.Warn("anyone who reaches this address can post alerts: set webhook.bearer_token_file or web.config_file", "address", addr)
+			a.log.Warn("everyone who can reach this address can post alerts: set webhook.bearer_token_file or web.config_file", "address", addr)
 		}
 		if pagesGuard(c).Open() {
-			a.log.Warn("anyone who reaches this address can read the pages and reload: set web.username or web.config_file", "address", addr)
+			a.log.Warn("everyone who can reach this address can read the pages and reload: set web.username or web.config_file", "address", addr)
 		}
 	}
 	return nil
 }
 
-// Addr is the first address that the program listens on.
+// Addr returns the first address that the program listens on, as host:port.
 func (a *App) Addr() string { return a.listeners[0].Addr().String() }
 
-// Serve runs until ctx ends or a part fails, and then stops gracefully.
+// Serve runs the parts until ctx ends or a part fails, and then shuts down gracefully, within stopWithin. It returns the error of
+// the part that failed.
 func (a *App) Serve(ctx context.Context) error {
 	defer a.close()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -340,11 +341,11 @@ func (a *App) Serve(ctx context.Context) error {
 	})
 	<-ctx.Done()
 	cause := context.Cause(ctx)
-	a.log.Info("stopping")
+	a.log.Info("shutting down")
 	stop, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer done()
 	if err := a.server.Shutdown(stop); err != nil {
-		a.log.Warn("requests were cut by the stop", "err", err)
+		a.log.Warn("requests did not end in time and are cut off", "err", err)
 		a.server.Close()
 	}
 	stopped := make(chan struct{})
@@ -352,7 +353,7 @@ func (a *App) Serve(ctx context.Context) error {
 	select {
 	case <-stopped:
 	case <-stop.Done():
-		a.log.Warn("stopped before every part had ended")
+		a.log.Warn("parts did not end in time; what they had not sent is in the state")
 	}
 	if errors.Is(cause, context.Canceled) {
 		return nil

@@ -23,7 +23,7 @@ func TestReloadTakesAChangedDSNAndKeepsTheOldConfigIfTheNewIsBad(t *testing.T) {
 	source := func(dsn string) string {
 		return fmt.Sprintf("sources: [{name: awoooi, kind: postgres, dsn: %q}]\n", dsn)
 	}
-	// The first DSN leads nowhere: the program starts nevertheless.
+	// No server is at the first DSN: the program starts nevertheless.
 	nowhere := "postgres://u:" + plantedPassword + "@127.0.0.1:1/x"
 	r := start(t, receiver(bot)+source(nowhere)+fmt.Sprintf(query, 1))
 	if _, metrics := r.get("/metrics"); strings.Contains(metrics, "\nacme_probe") || !strings.Contains(metrics, `awoooi_collector_up{kind="postgres",source="awoooi"} 0`) {
@@ -78,8 +78,8 @@ func reload(t *testing.T, r *running) int {
 	return resp.StatusCode
 }
 
-// At 08:00 Asia/Taipei the report goes out, once; a start before it sends nothing of the days before.
-func TestReportGoesOutAtEight(t *testing.T) {
+// At 08:00 Asia/Taipei the report is sent, once; a start before that does not send reports of the days before.
+func TestReportIsSentAtEight(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
 	zone, err := time.LoadLocation("Asia/Taipei")
@@ -103,8 +103,8 @@ func TestReportGoesOutAtEight(t *testing.T) {
 	}
 }
 
-// Three replicas on one PostgreSQL: at 08:00 one report goes out, and a webhook that reaches all of them, as of an HA pair of
-// Alertmanagers behind a balancer, is one postmortem.
+// Three replicas on one PostgreSQL send one report at 08:00, and one postmortem of a webhook that reaches all of them, as from an
+// HA pair of Alertmanagers behind a load balancer.
 func TestReplicasSendEverythingOnce(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
@@ -152,7 +152,7 @@ func TestReplicasSendEverythingOnce(t *testing.T) {
 	}
 }
 
-// Each role serves what it has, and nothing of the other.
+// Each role serves its own paths and metrics, and none of the other's.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	c := startIn(t, t.TempDir(), "sources: [{name: awoooi, kind: postgres, dsn: \"host=127.0.0.1 port=1\"}]\n", Options{Role: RoleCollector})
@@ -230,8 +230,8 @@ func TestExporterToolkitGuardsEverything(t *testing.T) {
 	}
 }
 
-// A revoked token stops the receiver: readiness and metrics say so, the fallback gets the notice, and what waits is sent
-// once the token has been put right.
+// A revoked token suspends the receiver: readiness and metrics show it, the fallback receiver gets the notice, and pending messages
+// are sent once the token is corrected.
 func TestPeopleAreNotifiedOfARevokedToken(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
@@ -253,7 +253,7 @@ receivers:
 	if got.ChatID != "2" || !strings.Contains(got.Plain, "暫停發送") || !strings.Contains(got.Plain, "LOST") {
 		t.Errorf("the fallback got %q in chat %s", got.Plain, got.ChatID)
 	}
-	// The process still takes webhooks, so a balancer must not take it away.
+	// The process still accepts webhooks, so that a load balancer must keep it.
 	if code, body := r.get("/-/ready"); code != http.StatusOK || !strings.Contains(body, "receivers: failing") || strings.Contains(body, "oncall") {
 		t.Errorf("/-/ready: %d %s", code, body)
 	}

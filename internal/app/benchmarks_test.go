@@ -21,7 +21,7 @@ const (
 	mib = 1 << 20
 )
 
-// The results that the document shows are those of the run that lies beside it.
+// docs/benchmarks.md shows the results of the run in docs/benchmarks.txt.
 func TestResultsOfBenchmarksAreThoseOfTheRun(t *testing.T) {
 	t.Parallel()
 	out, err := os.ReadFile(benchmarksRun)

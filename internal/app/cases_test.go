@@ -24,7 +24,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/webhook"
 )
 
-// casePosts is the way of a webhook into the state: the handler, the journal, the store and reconciliation, on a clock of its own.
+// casePosts is what a webhook passes on its way into the state: the handler, the journal, the store and reconciliation, with a
+// clock of its own.
 type casePosts struct {
 	t         *testing.T
 	now       time.Time
@@ -100,7 +101,7 @@ func (in *casePosts) post(n int, clock, cluster string) {
 	}
 }
 
-// at sets the clock, and lets time alone do what it does.
+// at sets the clock, and runs what depends on time alone.
 func (in *casePosts) at(clock string) {
 	in.t.Helper()
 	day := "2026-11-25T"
@@ -293,7 +294,7 @@ func TestWatchdogInTheGroup(t *testing.T) {
 	})
 }
 
-// With a route that makes a heartbeat of it, Watchdog is one, and its resolve gives a message; the outages are as without.
+// With a route with heartbeat, Watchdog is a heartbeat and its resolve gives a message; the other incidents are as without.
 func TestWatchdogInTheGroupAsHeartbeat(t *testing.T) {
 	t.Parallel()
 	cases(t, "watchdog-in-the-group", func(t *testing.T, in *casePosts) {

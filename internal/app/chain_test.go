@@ -20,8 +20,8 @@ import (
 
 var dataSets = flag.Uint64("app.data-sets", 12, "how many random databases the report is checked against")
 
-// plainSQL says what each figure of the daily report is, in words of its own: counted over fetched rows rather than by
-// the aggregates of the builtin set.
+// plainSQL computes each figure of the daily report independently of the builtin set: it counts fetched rows rather than use the
+// set's aggregates.
 func plainSQL(t *testing.T, conn *pgx.Conn, since, until time.Time) (map[string]float64, map[string]float64) {
 	t.Helper()
 	ctx := t.Context()
@@ -134,8 +134,7 @@ func each(t *testing.T, conn *pgx.Conn, sql string, scan func(pgx.Rows) error) {
 	}
 }
 
-// A row in PostgreSQL ends as a figure of the report, read back by PromQL as of the due time, and equal to what plain SQL says
-// of the same window.
+// The figures of the report, read by PromQL as of the due time, equal what plain SQL computes for the same window.
 func TestReportEqualsPlainSQLOnRandomDataSets(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -150,7 +149,7 @@ func TestReportEqualsPlainSQLOnRandomDataSets(t *testing.T) {
 	}
 }
 
-// So it is where a real Prometheus scrapes.
+// The same holds if a real Prometheus scrapes.
 func TestReportOfARealPrometheusEqualsPlainSQL(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -234,12 +233,12 @@ func startPrometheus(t *testing.T, o localstack.PrometheusOptions) *localstack.P
 	return prom
 }
 
-// scrapedSince waits for a scrape whose window ended after t, and returns the time of its samples and its window's end.
-// The expression good must be 1 then: a busy machine may cost a scrape its deadline, which is another test's matter.
+// scrapedSince waits for a scrape whose window ended after t, and returns the time of its samples and the end of its window.
+// The expression good must be 1 at that time, because on a busy machine a scrape may exceed its deadline.
 func scrapedSince(t *testing.T, r *running, since time.Time, good string) (due, until time.Time) {
 	t.Helper()
 	ask := func(expr string) (float64, bool) {
-		samples, err := r.reading.Load().querier.Query(t.Context(), expr, time.Now())
+		samples, err := r.content.Load().querier.Query(t.Context(), expr, time.Now())
 		if err != nil || len(samples) != 1 {
 			return 0, false
 		}
@@ -252,12 +251,12 @@ func scrapedSince(t *testing.T, r *running, since time.Time, good string) (due, 
 			return false
 		}
 		due = time.UnixMilli(int64(at*1000 + 0.5))
-		samples, err := r.reading.Load().querier.Query(t.Context(), end, due)
+		samples, err := r.content.Load().querier.Query(t.Context(), end, due)
 		if err != nil || len(samples) != 1 {
 			return false
 		}
 		until = time.UnixMicro(int64(samples[0].Value*1e6 + 0.5))
-		samples, err = r.reading.Load().querier.Query(t.Context(), good, due)
+		samples, err = r.content.Load().querier.Query(t.Context(), good, due)
 		return until.After(since) && err == nil && len(samples) == 1 && samples[0].Value == 1
 	})
 	return due, until
@@ -349,7 +348,7 @@ func TestHostileAlertsArriveAsText(t *testing.T) {
 	}
 }
 
-// What was accepted while Telegram was away, and the process was stopped in between, still arrives, once.
+// A message that was accepted while Telegram was down is delivered once, although the process was restarted in between.
 func TestAcceptedSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
@@ -384,7 +383,7 @@ func TestAcceptedSurvivesARestart(t *testing.T) {
 	}
 }
 
-// A figure whose source failed reads 無資料, a real zero reads 0, and the others are as they were.
+// A figure whose source failed is 無資料, a real zero is 0, and the others are unchanged.
 func TestFailedSourceReadsNoData(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -514,8 +513,8 @@ groups:
 	}
 }
 
-// The alerts of an open incident resolve while Alertmanager is stopped, so that nobody ever tells of it: the reconciler finds
-// that Alertmanager no longer knows them. One that it still knows stays open.
+// The alerts of an open incident resolve while Alertmanager is stopped, so that their resolve is never sent: the reconciler finds
+// that Alertmanager no longer has them. An incident whose alerts it still has stays open.
 func TestLostResolveIsReconciledWithARealAlertmanager(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)

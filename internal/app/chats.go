@@ -12,10 +12,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/telegram"
 )
 
-// pollWait is how long a poll of a chat's updates waits: less than what proxies take for a connection that is dead.
+// pollWait is how long a poll waits for updates: shorter than the idle timeout of common proxies.
 const pollWait = 25 * time.Second
 
-// chatConfig is what people may do in the chats: nothing unless telegram.listen is set.
+// chatConfig returns the chats in which people may act: none unless telegram.listen is set.
 func chatConfig(c *config.Config, definitions []report.Definition, log *slog.Logger) (chat.Config, error) {
 	out := chat.Config{
 		Locale: c.Locale, Zone: c.Zone, ExternalURL: c.ExternalURL, Fallback: c.Delivery.FallbackReceiver,
@@ -37,7 +37,7 @@ func chatConfig(c *config.Config, definitions []report.Definition, log *slog.Log
 			return out, fmt.Errorf("receiver %s: %w", r.Name, err)
 		}
 		account := bot.Account()
-		if out.Bots[account] == nil { // Receivers of one bot share the way to it.
+		if out.Bots[account] == nil { // receivers of one bot share its client
 			out.Bots[account] = bot
 		}
 		out.Places = append(out.Places, chat.Place{

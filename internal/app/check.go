@@ -21,7 +21,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/matcher"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/details"
-	"github.com/awoooi/awoooi-reporter/reporter/incident"
+
 	"github.com/awoooi/awoooi-reporter/reporter/promql"
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 	"github.com/awoooi/awoooi-reporter/reporter/report"
@@ -33,8 +33,8 @@ type Summary struct {
 	Sources, Queries, Reports, Receivers int
 }
 
-// CheckConfig reports what internal/config cannot know to be wrong: it prepares every part of the program as a start does, but
-// connects to nothing and writes nothing.
+// CheckConfig reports the problems that internal/config cannot find: it prepares every part of the program as a start does,
+// but connects to nothing and writes nothing.
 func CheckConfig(c *config.Config, p *config.Problems) {
 	quiet := slog.New(slog.DiscardHandler)
 	if !p.Broken("web.config_file") {
@@ -67,14 +67,14 @@ func CheckConfig(c *config.Config, p *config.Problems) {
 	checkReports(c, p)
 }
 
-// scrapeNames are the metrics that Prometheus makes itself, of each target and each alert.
+// scrapeNames are the metrics that Prometheus itself adds for each target and each alert.
 // https://prometheus.io/docs/concepts/jobs_instances/#automatically-generated-labels-and-time-series
 var scrapeNames = []string{
 	"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added",
 	"scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes", "ALERTS", "ALERTS_FOR_STATE",
 }
 
-// takenNames reports metrics of queries whose names are those of the process's own, or of Prometheus.
+// takenNames returns an error for each metric of a query whose name is that of a metric of the process or of Prometheus.
 func takenNames(qs []kpi.Query) error {
 	families, err := processRegistry().Gather()
 	if err != nil {
@@ -99,7 +99,7 @@ func takenNames(qs []kpi.Query) error {
 	return errors.Join(errs...)
 }
 
-// wrongNames says whether a source's name is wrong, so that queries may not find theirs.
+// wrongNames tells whether the name of a source is wrong, so that an unknown source of a query may only follow from that.
 func wrongNames(c *config.Config, p *config.Problems) bool {
 	for n := range c.Sources {
 		if p.Given(fmt.Sprintf("sources[%d].name", n)) {
@@ -109,7 +109,7 @@ func wrongNames(c *config.Config, p *config.Problems) bool {
 	return false
 }
 
-// checkParts opens every source, receiver and client by itself, so that one that cannot be opened hides no other.
+// checkParts opens every source, receiver and client by itself, so that the error of one does not hide the next.
 func checkParts(c *config.Config, p *config.Problems, quiet *slog.Logger) {
 	for n, s := range c.Sources {
 		key := fmt.Sprintf("sources[%d]", n)
@@ -154,18 +154,11 @@ func checkParts(c *config.Config, p *config.Problems, quiet *slog.Logger) {
 		_, err := reconcileConfig(&one)
 		p.AddError(key, err)
 	}
-	for n, r := range c.Routes {
-		key := fmt.Sprintf("routes[%d]", n)
-		if _, err := incident.ParseMatchers(r.Matchers...); err != nil {
-			p.AddError(key+".matchers", err)
-		}
-		if r.Locale != "" {
-			p.AddError(key+".locale", i18n.Check(r.Locale))
-		}
-	}
+	_, err := incidentConfig(c)
+	p.AddError("", err)
 }
 
-// checkReports prepares reports, texts and figures.
+// checkReports checks reports, templates and expressions, and then builds all content.
 func checkReports(c *config.Config, p *config.Problems) {
 	named := *c
 	named.Reports = slices.DeleteFunc(slices.Clone(c.Reports), func(r report.Definition) bool { return r.Name == "" })
@@ -179,9 +172,9 @@ func checkReports(c *config.Config, p *config.Problems) {
 		p.AddError("incidents.graph.kpi", checkExpr(c, c.Incidents.Graph.KPI))
 	}
 	if p.Any() {
-		return // What is left fails for the same reasons.
+		return // newContent fails for the same reasons
 	}
-	r, err := newReading(c, nil, noFigures{}, slog.New(slog.DiscardHandler), time.Now)
+	r, err := newContent(c, nil, noFigures{}, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		p.AddError("", err)
 		return
@@ -189,7 +182,7 @@ func checkReports(c *config.Config, p *config.Problems) {
 	r.close()
 }
 
-// ownSources are those of a process with both roles.
+// ownSources are the sources that a process with both roles has without configuration.
 func ownSources() []collector.NamedSource {
 	return []collector.NamedSource{{Name: config.JournalSource, Kind: kpi.KindJournal}}
 }
@@ -204,7 +197,7 @@ func Summarize(c *config.Config, log *slog.Logger) (Summary, error) {
 	return Summary{Sources: len(c.Sources), Queries: len(qs), Reports: len(ds), Receivers: len(c.Receivers)}, nil
 }
 
-// RouteOf says what becomes of an alert with these labels, in the form {name="value", …}.
+// RouteOf describes the route of an alert with these labels, in the form {name="value", …}.
 func RouteOf(c *config.Config, set string) (string, error) {
 	cfg, err := incidentConfig(c)
 	if err != nil {
@@ -217,7 +210,7 @@ func RouteOf(c *config.Config, set string) (string, error) {
 	labels := map[string]string{}
 	for _, m := range matchers {
 		if m.Type.String() != "=" {
-			return "", fmt.Errorf("route: %s: want labels, as in {team=\"db\"}", m)
+			return "", fmt.Errorf("route: %s is a matcher, want labels such as {team=\"db\"}", m)
 		}
 		labels[m.Name] = m.Value
 	}
@@ -227,14 +220,14 @@ func RouteOf(c *config.Config, set string) (string, error) {
 		name = strconv.Quote(r.Name)
 	}
 	if r.Ignore {
-		return fmt.Sprintf("route %s: ignored, makes no incident", name), nil
+		return fmt.Sprintf("route %s: ignored, no incident", name), nil
 	}
 	if r.MissingAfter > 0 {
 		severity := cmp.Or(reporter.Severity(r.Severity), reporter.HeartbeatSeverity)
 		return fmt.Sprintf("route %s: heartbeat, missing after %v, to %s, severity %s",
 			name, r.MissingAfter, strings.Join(r.Receivers, ", "), severity), nil
 	}
-	text := fmt.Sprintf("route %s: postmortems from %v on to %s", name, r.MinDuration, strings.Join(r.Receivers, ", "))
+	text := fmt.Sprintf("route %s: postmortem of an incident of %v or longer to %s", name, r.MinDuration, strings.Join(r.Receivers, ", "))
 	if r.Severity != "" {
 		text += ", severity " + r.Severity
 	}

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write what the code says into the golden files")
 
-// What is unusual, but right, is not refused.
+// Unusual configurations that are right are accepted.
 func TestRightConfigurations(t *testing.T) {
 	t.Parallel()
 	archive, err := txtar.ParseFile("testdata/right.txtar")
@@ -29,12 +29,12 @@ func TestRightConfigurations(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := (config.Options{Path: path, Checks: []config.Check{CheckConfig}}).Load(t.Context()); err != nil {
-			t.Errorf("%s: is refused: %v", f.Name, err)
+			t.Errorf("%s: refused: %v", f.Name, err)
 		}
 	}
 }
 
-// Every wrong configuration of testdata/wrong.txtar is refused, and wrong.golden is what a user reads.
+// Every configuration of testdata/wrong.txtar is refused; wrong.golden has the output.
 func TestWrongConfigurations(t *testing.T) {
 	t.Parallel()
 	archive, err := txtar.ParseFile("testdata/wrong.txtar")
@@ -61,7 +61,7 @@ func TestWrongConfigurations(t *testing.T) {
 		}
 		_, err := config.Options{Path: path, Checks: []config.Check{CheckConfig}}.Load(t.Context())
 		if err == nil {
-			t.Errorf("%s: was accepted", f.Name)
+			t.Errorf("%s: accepted", f.Name)
 			continue
 		}
 		text := strings.ReplaceAll(strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), ""), dir, ".")

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Two replicas whose clocks are wrong by minutes send a report once, when it is due by the clock of the database that they
-// share, with the figures of that moment, and say how wrong they are.
+// Two replicas whose clocks are wrong by minutes send a report once, when it is due by the clock of their shared database, with
+// the figures of that time, and report their skew.
 func TestReplicasWithWrongClocks(t *testing.T) {
 	t.Parallel()
 	for name, about := range map[string]time.Duration{
@@ -65,7 +65,7 @@ reports:
 				r.stop()
 			}
 			for _, m := range bot.Messages() {
-				// The figure says of which moment it is: ten of it are a minute.
+				// The value of the figure shows its time: it grows by ten a minute.
 				figure := regexp.MustCompile(`分: ([0-9,]+)`).FindStringSubmatch(m.Plain)
 				if figure == nil {
 					t.Fatalf("the report has no figure:\n%s", m.Plain)

@@ -17,11 +17,11 @@ import (
 
 // collectorPart turns the sources of the configuration, and those of this process, into gauges.
 type collectorPart struct {
-	collector *collector.Collector
-	own       []collector.NamedSource // sources of this process, in addition to the configured ones
-	beside    bool                    // the process is a reporter, and gives its own KPIs only
-	log       *slog.Logger
-	changed   chan struct{} // the sources are new, and none of them has been asked
+	collector    *collector.Collector
+	own          []collector.NamedSource // sources of this process, in addition to the configured ones
+	reporterOnly bool                    // the process is a reporter without collector: only KPIs of the set reporter
+	log          *slog.Logger
+	changed      chan struct{} // the sources are new and not verified yet
 }
 
 func newCollectorPart(c *config.Config, own []collector.NamedSource, log *slog.Logger, now func() time.Time) (*collectorPart, error) {
@@ -36,9 +36,9 @@ func newCollectorPart(c *config.Config, own []collector.NamedSource, log *slog.L
 	return p, nil
 }
 
-// newOwnKPIs makes the part that gives the KPIs of the set reporter in a process without a collector.
+// newOwnKPIs makes the part that exposes the KPIs of the set reporter in a process without a collector.
 func newOwnKPIs(c *config.Config, journal collector.NamedSource, log *slog.Logger, now func() time.Time) (*collectorPart, error) {
-	p := &collectorPart{own: []collector.NamedSource{journal}, beside: true, log: log, changed: make(chan struct{}, 1)}
+	p := &collectorPart{own: []collector.NamedSource{journal}, reporterOnly: true, log: log, changed: make(chan struct{}, 1)}
 	p.changed <- struct{}{}
 	cfg, err := p.build(c)
 	if err != nil {
@@ -51,15 +51,15 @@ func newOwnKPIs(c *config.Config, journal collector.NamedSource, log *slog.Logge
 // build opens the sources of a configuration and loads its queries.
 func (p *collectorPart) build(c *config.Config) (collector.Config, error) {
 	log := p.log
-	if p.beside {
-		log = slog.New(slog.DiscardHandler) // what is left out here is the collector's
+	if p.reporterOnly {
+		log = slog.New(slog.DiscardHandler) // the collector's process warns of queries that are left out
 	}
 	qs, err := queries(c, p.own, log)
 	if err != nil {
 		return collector.Config{}, err
 	}
-	if p.beside {
-		out := collectorConfig(c, reportersOf(qs), p.own)
+	if p.reporterOnly {
+		out := collectorConfig(c, reporterQueries(qs), p.own)
 		out.ReporterOnly = true
 		return out, nil
 	}
@@ -94,7 +94,7 @@ func (p *collectorPart) prepare(c *config.Config) (change, error) {
 
 // announce logs the sources that a configuration names.
 func (p *collectorPart) announce(c *config.Config) {
-	if p.beside {
+	if p.reporterOnly {
 		return
 	}
 	for _, s := range c.Sources {
@@ -104,7 +104,7 @@ func (p *collectorPart) announce(c *config.Config) {
 	}
 }
 
-// run asks every source once after a start and a reload, so that a source that cannot work is known before the first
+// run queries every source once after a start and a reload, so that a source that cannot work is known before the first
 // scrape. Everything else happens when the collector is scraped.
 func (p *collectorPart) run(ctx context.Context) error {
 	for {
@@ -124,7 +124,7 @@ func (p *collectorPart) handler(process prometheus.Gatherer) http.Handler {
 	return p.collector.Handler(process)
 }
 
-// collectorStatus returns the last outcomes of the queries of the collector in this process, and whether there is one.
+// collectorStatus returns the last outcome of each query of the collector in this process; here is false if it has none.
 type collectorStatus func() (queries []pages.Query, here bool)
 
 // noCollector is the collectorStatus of a reporter alone.
@@ -146,7 +146,7 @@ func (p *collectorPart) status() ([]pages.Query, bool) {
 	return out, true
 }
 
-// landingPage is the start page of a process without pages: it links what such a process serves.
+// landingPage is the start page of a process without a reporter; it links to metrics and health.
 func landingPage() (http.Handler, error) {
 	return web.NewLandingPage(web.LandingConfig{
 		Name: "awoooi-reporter", Description: "KPI gauges", Version: version.Version, Profiling: "false",

@@ -20,21 +20,25 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// maxCommand bounds the body of a command, which may bring a template.
-const maxCommand = 2 << 20
+const (
+	// maxCommand bounds the body of a command in bytes; a report with a template is the largest.
+	maxCommand = 2 << 20
+	// controlStop bounds how long a stop waits for commands that are running.
+	controlStop = 2 * time.Second
+)
 
-// controlSocket is where the process that runs on a state takes the commands of its own user. The directory around it can be
-// that no other user may enter: the permissions of a socket alone would be open for a moment while it is made.
+// controlSocket returns the path of the socket on which the process that runs on a state takes commands. It has a directory of
+// its own that only the process's user may enter, because the socket itself is open to others for a moment while it is created.
 func controlSocket(c *config.Config) string { return filepath.Join(c.State.Path, "control", "socket") }
 
-// controlPart lets commands use the running process, which alone can read the embedded database.
+// controlPart lets commands use the running process, the only one that can read the embedded database.
 type controlPart struct {
-	listener net.Listener // nil where it could not be made
+	listener net.Listener // nil if it could not be opened
 	server   *http.Server
 	log      *slog.Logger
 }
 
-// newControlPart listens. Commands are a convenience: where that fails, it is logged and the program runs without.
+// newControlPart opens the socket. If that fails, it is logged and the program runs without: commands are a convenience.
 func newControlPart(ctx context.Context, c *config.Config, box *toolbox, log *slog.Logger) *controlPart {
 	p := &controlPart{log: log}
 	mux := http.NewServeMux()
@@ -44,13 +48,13 @@ func newControlPart(ctx context.Context, c *config.Config, box *toolbox, log *sl
 	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
 	var err error
 	if p.listener, err = listenControl(ctx, controlSocket(c)); err != nil {
-		log.Warn("commands cannot use this process, and need it to be stopped to read the embedded database", "err", err)
+		log.Warn("commands cannot use this process: to read the embedded database they need it to be stopped", "err", err)
 		p.listener = nil
 	}
 	return p
 }
 
-// listenControl makes the socket. One that is there is of a process that was killed: this process holds the state's lock.
+// listenControl creates the socket. An existing one was left by a process that was killed, since this one holds the state's lock.
 func listenControl(ctx context.Context, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -77,7 +81,7 @@ func (p *controlPart) run(ctx context.Context) error {
 		return nil
 	}
 	stop := context.AfterFunc(ctx, func() {
-		bounded, done := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
+		bounded, done := context.WithTimeout(context.WithoutCancel(ctx), controlStop)
 		defer done()
 		if err := p.server.Shutdown(bounded); err != nil {
 			p.server.Close()
@@ -90,7 +94,7 @@ func (p *controlPart) run(ctx context.Context) error {
 	return nil
 }
 
-// prepare changes nothing: the state's path needs a restart, and the toolbox follows the parts that it uses.
+// prepare has nothing to do: a change of state.path needs a restart, and the toolbox reads the current content.
 func (p *controlPart) prepare(*config.Config) (change, error) { return unchanged(), nil }
 
 func (p *controlPart) close() {
@@ -99,10 +103,10 @@ func (p *controlPart) close() {
 	}
 }
 
-// runningProcess is the process that runs on a state, as commands see it.
+// runningProcess is the client of the process that runs on a state.
 type runningProcess struct{ client *http.Client }
 
-// findProcess returns the process that runs on the state of c, nil if there is none.
+// findProcess returns the process that runs on the state of c, or nil if there is none.
 func findProcess(ctx context.Context, c *config.Config) (*runningProcess, error) {
 	path := controlSocket(c)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -111,8 +115,8 @@ func findProcess(ctx context.Context, c *config.Config) (*runningProcess, error)
 	conn, err := dial(ctx, "", "")
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ECONNREFUSED),
-		errors.Is(err, syscall.EINVAL): // none, or its path is too long
-		return nil, nil //nolint:nilnil // no process is no error
+		errors.Is(err, syscall.EINVAL): // there is no socket, or its path is too long
+		return nil, nil //nolint:nilnil // that no process runs is not an error
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("state %s belongs to another user: run the command as the user of the program", c.State.Path)
 	case err != nil:
@@ -122,19 +126,19 @@ func findProcess(ctx context.Context, c *config.Config) (*runningProcess, error)
 	return &runningProcess{client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}, nil
 }
 
-// controlled is an operation of any type.
+// controlled is an operation, whatever its types.
 type controlled interface {
 	path() string
 	handler(b *toolbox) http.Handler
 }
 
-// operation is what a command asks a toolbox for, in the running process or in one of its own.
+// operation is a call of a toolbox, in the running process or in the process of the command.
 type operation[A, R any] struct {
 	name string
 	do   func(b *toolbox, ctx context.Context, args A) (R, error)
 }
 
-// answer is what an operation's handler writes. A result may come beside an error.
+// answer is the JSON that an operation's handler writes. There may be a result beside an error.
 type answer[R any] struct {
 	Result   R
 	Err      string
@@ -143,7 +147,7 @@ type answer[R any] struct {
 
 func (o operation[A, R]) path() string { return o.name }
 
-// run does it in the running process if t has one.
+// run executes the operation in the running process if t has one, else in this process.
 func (o operation[A, R]) run(ctx context.Context, t *Tools, args A) (R, error) {
 	if t.process == nil {
 		return o.do(t.box, ctx, args)
@@ -163,7 +167,8 @@ func (o operation[A, R]) run(ctx context.Context, t *Tools, args A) (R, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return got.Result, fmt.Errorf("the running process answers %s to %q: it is of another version", resp.Status, o.name)
+		return got.Result, fmt.Errorf("the running process answers %s to %q: it is of another version; use the binary that it was "+
+			"started from", resp.Status, o.name)
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
 		return got.Result, fmt.Errorf("the running process: %s: %w", o.name, err)
@@ -195,7 +200,7 @@ func (o operation[A, R]) handler(b *toolbox) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		if err := json.NewEncoder(w).Encode(a); err != nil {
-			b.log.Warn("a command's answer was not written", "command", o.name, "err", err)
+			b.log.Warn("answer to a command was not written", "command", o.name, "err", err)
 		}
 	})
 }

@@ -39,7 +39,7 @@ func Dashboards(c *config.Config, log *slog.Logger) ([]dashboards.File, error) {
 	return files, nil
 }
 
-// WriteDashboards writes these files below a directory, which is made if it is missing, and prints their paths.
+// WriteDashboards writes these files below dir, which it creates if necessary, and prints their paths.
 func WriteDashboards(c *config.Config, dir string, printed io.Writer, log *slog.Logger) error {
 	files, err := Dashboards(c, log)
 	if err != nil {
@@ -59,8 +59,8 @@ func WriteDashboards(c *config.Config, dir string, printed io.Writer, log *slog.
 	return nil
 }
 
-// ownSections are the lines of reports that users wrote, by section, each once: with their titles as texts of the configured
-// locale, and ratios as expressions.
+// ownSections returns the report lines that users wrote, by section and without duplicates. Titles are texts of the configured
+// locale, ratios are PromQL expressions.
 func ownSections(c *config.Config, reports []report.Definition) ([]reporter.Section, error) {
 	bundle, err := i18n.New()
 	if err != nil {
@@ -103,7 +103,7 @@ func ownSections(c *config.Config, reports []report.Definition) ([]reporter.Sect
 	return out, nil
 }
 
-// ratioExpr is a ratio in PromQL; it has no value where the whole is 0.
+// ratioExpr writes a ratio in PromQL; it has no value while the whole is 0.
 func ratioExpr(r reporter.Ratio, exprs map[string]string) string {
 	whole := make([]string, len(r.Of))
 	for n, of := range r.Of {
@@ -112,7 +112,7 @@ func ratioExpr(r reporter.Ratio, exprs map[string]string) string {
 	return "(" + exprs[r.Part] + ") / ((" + strings.Join(whole, " + ") + ") > 0)"
 }
 
-// dashboardOptions is what the dashboards show beside the KPIs: the zone, and when and how often reports are due.
+// dashboardOptions returns what dashboards and rules need beside the KPIs: the zone, and when and how often reports are due.
 func dashboardOptions(c *config.Config, reports []report.Definition, now time.Time) (dashboards.Options, error) {
 	o := dashboards.Options{Zone: c.Timezone, ExternalURL: c.ExternalURL}
 	for _, d := range reports {
@@ -132,18 +132,19 @@ func dashboardOptions(c *config.Config, reports []report.Definition, now time.Ti
 	return o, nil
 }
 
-// dueTimesSeen bounds how far dueTimes looks: 27 years of a daily report, three and a half days of one a minute.
-const dueTimesSeen = 10000
+// maxDueTimes bounds the due times that dueTimes reads: a schedule of every hour has 8,760 a year, one of every minute is read
+// for a week.
+const maxDueTimes = 10000
 
-// dueTimes returns the next due time, and the longest time between two of those of the coming year; 0 where there is at
-// most one.
+// dueTimes returns the next due time, and the longest time between two due times of the coming year; 0 if there is at most
+// one.
 func dueTimes(s report.Schedule, now time.Time) (next time.Time, gap time.Duration) {
 	next, ok := s.Next(now)
 	last := next
 	if !ok {
 		return time.Time{}, 0
 	}
-	for range dueTimesSeen {
+	for range maxDueTimes {
 		then, ok := s.Next(last)
 		if !ok {
 			break

@@ -37,8 +37,7 @@ var ofProcess = []string{
 	"process_start_time_seconds",
 }
 
-// busy is the program after it has collected, received, sent, and failed to send, so that /metrics has every series that
-// there is.
+// busy returns a program that has collected, received, sent, and failed to send, so that /metrics has every series.
 func busy(t *testing.T) *running {
 	t.Helper()
 	dsn, bot := database(t), botAPI(t)
@@ -84,7 +83,7 @@ receivers:
 	return r
 }
 
-// flaps posts an alert that fires three times for two minutes, which is noise.
+// flaps posts an alert that fires three times for two minutes each, which counts as noise.
 func flaps(t *testing.T, r *running) {
 	t.Helper()
 	for n := range 3 {
@@ -97,7 +96,7 @@ func flaps(t *testing.T, r *running) {
 	}
 }
 
-// acknowledged posts three of another alert, each of an incident that somebody acknowledges before it ends.
+// acknowledged posts three incidents of another alert, each acknowledged before it ends.
 func acknowledged(t *testing.T, r *running) {
 	t.Helper()
 	began := time.Now().Add(-time.Minute)
@@ -118,7 +117,7 @@ func acknowledged(t *testing.T, r *running) {
 	}
 }
 
-// exposed are the series of the program's own that a test may rely on: names, labels and their values.
+// exposed returns the program's own series with their labels and those values that do not vary between runs.
 func exposed(t *testing.T, r *running) []string {
 	t.Helper()
 	_, text := r.get("/metrics")
@@ -168,7 +167,7 @@ func TestSeriesOfTheProgramAreThoseThatDashboardsAndRulesWereTestedWith(t *testi
 			t.Errorf("the program does not expose %q; run with -update-series, and mend dashboards and rules", missing)
 		}
 	})
-	// A scrape that began before what was posted is shared with who asks while it lasts.
+	// A scrape may still share the run of an earlier one, which began before the posts.
 	eventually(t, "all series", func() bool {
 		have = exposed(t, r)
 		missing = slices.DeleteFunc(slices.Clone(want), func(s string) bool { return slices.Contains(have, s) })

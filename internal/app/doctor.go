@@ -13,35 +13,35 @@ import (
 // The results of a check.
 const (
 	FindingOK   = "ok"
-	FindingWarn = "warn" // works, but not as it is likely meant
+	FindingWarn = "warn" // works, but probably not as intended
 	FindingFail = "fail"
 )
 
 // Finding is what one check of Doctor found.
 type Finding struct {
 	Result string `json:"result"`
-	What   string `json:"what"` // what was checked, such as: receiver oncall
+	What   string `json:"what"` // what was checked, such as "receiver oncall"
 	Text   string `json:"text"`
-	Remedy string `json:"remedy,omitempty"`
+	Remedy string `json:"remedy,omitempty"` // what to do
 }
 
 const (
-	// doctorTime bounds Doctor, and doctorLate what a check may take to say that its time is over.
+	// doctorTime bounds each check of Doctor. A check that still runs doctorLate after that has no findings of its own.
 	doctorTime = 8 * time.Second
 	doctorLate = 500 * time.Millisecond
-	// clockSkew is how far a clock may be off that nobody notices.
+	// clockSkew is the difference between two clocks from which on doctor warns.
 	clockSkew = 5 * time.Second
 )
 
-// check asks one thing that the configuration names.
+// check checks one thing that the configuration names.
 type check struct {
 	what string
 	run  func(ctx context.Context) []Finding
 }
 
-// Doctor asks everything that a configuration names whether it would work, and changes nothing. The findings have the order of the
-// configuration: state, sources, details, Prometheus, Alertmanagers, heartbeats, receivers. What does not answer in time is a
-// failure of its own and delays nothing else.
+// Doctor connects to every server of a configuration and checks whether it would work; it changes nothing. The findings are in
+// this order: state, sources, details, Prometheus, Alertmanagers, heartbeats, receivers. The checks run in parallel; one that does
+// not end within doctorTime is a failure.
 func Doctor(ctx context.Context, c *config.Config, log *slog.Logger) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
@@ -93,12 +93,12 @@ func failed(what string, err error, remedy string) Finding {
 	return Finding{Result: FindingFail, What: what, Text: safetext.Line(err.Error(), safetext.MaxError), Remedy: remedy}
 }
 
-// one is a check that has its finding already.
-func one(f Finding) []check {
+// fixed returns a check whose finding is known already.
+func fixed(f Finding) []check {
 	return []check{{f.What, func(context.Context) []Finding { return []Finding{f} }}}
 }
 
-// clockFinding compares a clock with ours; it was asked at that time of ours.
+// clockFinding warns if the clock of a server differs from this machine's; asked is this machine's time when clock was read.
 func clockFinding(what string, clock, asked time.Time) []Finding {
 	off := clock.Sub(asked)
 	if off.Abs() < clockSkew {

@@ -13,10 +13,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
 )
 
-// ourReceivers are parts of the names that a receiver for us may have, where its URL is hidden.
+// ourReceivers are parts of a receiver's name by which it is taken for ours if Alertmanager hides its URL.
 var ourReceivers = []string{"awoooi", "reporter"}
 
-// webhookPathOf is the path to which a cluster's Alertmanagers send.
+// webhookPathOf returns the path to which a cluster's Alertmanagers post.
 func webhookPathOf(cluster string) string {
 	if cluster == reporter.ClusterDefault {
 		return webhookPath
@@ -24,11 +24,11 @@ func webhookPathOf(cluster string) string {
 	return strings.Replace(clusterPath, "{cluster}", cluster, 1)
 }
 
-// doctorAlertmanagers asks every cluster whether it would send us its alerts, and how.
+// doctorAlertmanagers checks for every cluster that its Alertmanagers answer, and how their configuration sends alerts to us.
 func doctorAlertmanagers(c *config.Config) []check {
 	rc, err := reconcileConfig(c)
 	if err != nil {
-		return one(failed("alertmanagers", err, "run check-config"))
+		return fixed(failed("alertmanagers", err, "run check-config"))
 	}
 	var names []string
 	for name := range rc.Clusters {
@@ -36,7 +36,7 @@ func doctorAlertmanagers(c *config.Config) []check {
 	}
 	slices.Sort(names)
 	if len(names) == 0 {
-		return one(ok("alertmanagers", "none is configured: what they send is taken, and a resolve that gets lost is noticed after %s",
+		return fixed(ok("alertmanagers", "none is configured: webhooks are accepted, but a lost resolve is noticed only after %s",
 			model.Duration(c.Incidents.ExpireAfter)))
 	}
 	var out []check
@@ -74,15 +74,10 @@ func clusterAPI(c *config.Config, name string) (*alertmanager.API, error) {
 func doctorCluster(ctx context.Context, what string, api *alertmanager.API, path string, c *config.Config) []Finding {
 	var out []Finding
 	members := api.Members(ctx)
-	away := 0
 	for _, m := range members {
 		if m.Err != nil {
-			away++
 			out = append(out, failed(what, m.Err, alertmanagerRemedy(m.Err.Error())))
 		}
-	}
-	if away == len(members) {
-		return out
 	}
 	var seen []string
 	for _, m := range members {
@@ -91,7 +86,7 @@ func doctorCluster(ctx context.Context, what string, api *alertmanager.API, path
 		}
 		some := doctorSetup(what, m, path, c)
 		text := fmt.Sprint(some)
-		if slices.Contains(seen, text) { // members of a cluster have the same configuration
+		if slices.Contains(seen, text) { // members of a cluster usually have the same configuration
 			continue
 		}
 		seen = append(seen, text)
@@ -116,7 +111,7 @@ func alertmanagerRemedy(text string) string {
 	return "check its url and http_config"
 }
 
-// doctorSetup looks at what a member's configuration sends us.
+// doctorSetup checks how a member's configuration sends alerts to us.
 func doctorSetup(what string, m alertmanager.Member, path string, c *config.Config) []Finding {
 	names, shown := m.Setup.Ours(path, ourReceivers...)
 	if len(names) == 0 {
@@ -138,13 +133,13 @@ func doctorSetup(what string, m alertmanager.Member, path string, c *config.Conf
 		for _, w := range r.Webhooks {
 			switch {
 			case !w.Hidden() && shown && !strings.Contains(w.URL, path):
-				continue // another's
+				continue // of another program
 			case !w.ResolvedSent():
 				out = append(out, failed(what, fmt.Errorf("receiver %s has send_resolved: false, so that no incident ends", name),
 					"set send_resolved: true"))
 			}
 			if w.MaxAlerts > 0 {
-				out = append(out, warned(what, fmt.Sprintf("receiver %s has max_alerts: %d, the alerts beyond are not sent", name, w.MaxAlerts),
+				out = append(out, warned(what, fmt.Sprintf("receiver %s has max_alerts: %d, further alerts of a group are not sent", name, w.MaxAlerts),
 					"set max_alerts: 0"))
 			}
 		}

@@ -16,10 +16,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 )
 
-// heartbeatRemedy makes Alertmanager send an alert often enough.
+// heartbeatRemedy is the remedy for an alert that Alertmanager does not send often enough.
 const heartbeatRemedy = "give it a route with group_interval: 1m and repeat_interval: 1m, as in deploy/alertmanager/alertmanager.yml"
 
-// doctorHeartbeats asks for each route with heartbeat whether the Alertmanagers have its alerts, and send them often enough.
+// doctorHeartbeats checks for each route with heartbeat that the Alertmanagers have its alerts and send them often enough.
 func doctorHeartbeats(c *config.Config) []check {
 	var out []check
 	for _, r := range c.Routes {
@@ -51,7 +51,7 @@ func doctorHeartbeat(ctx context.Context, what string, r config.Route, c *config
 			some, alerts, err := doctorClusterHeartbeats(ctx, what, name, r, c, cfg)
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil { // A cluster that does not answer has its own finding.
+			if err == nil { // doctorAlertmanagers reports a cluster that does not answer
 				out, found, answered = append(out, some...), found+alerts, answered+1
 			}
 		})
@@ -59,7 +59,7 @@ func doctorHeartbeat(ctx context.Context, what string, r config.Route, c *config
 	wait.Wait()
 	switch {
 	case answered == 0:
-		return []Finding{warned(what, "cannot be checked: no Alertmanager answers", "see what is said of alertmanagers")}
+		return []Finding{warned(what, "cannot be checked: no Alertmanager answers", "see the findings of alertmanager")}
 	case found == 0:
 		return []Finding{warned(what, "no Alertmanager has an alert that takes this route",
 			"add a rule to Prometheus that always fires, such as alert: Watchdog, expr: vector(1), or correct matchers")}
@@ -70,7 +70,7 @@ func doctorHeartbeat(ctx context.Context, what string, r config.Route, c *config
 	return slices.Compact(out)
 }
 
-// doctorClusterHeartbeats looks at the alerts of one cluster that take the route, and says how many there are.
+// doctorClusterHeartbeats checks the alerts of one cluster that take the route, and counts them.
 func doctorClusterHeartbeats(
 	ctx context.Context, what, cluster string, r config.Route, c *config.Config, cfg incident.Config,
 ) (out []Finding, alerts int, err error) {
@@ -109,7 +109,7 @@ func doctorClusterHeartbeats(
 	return out, alerts, nil
 }
 
-// doctorHeartbeatPath looks at how an Alertmanager sends the alert to us.
+// doctorHeartbeatPath checks how often an Alertmanager sends the alert to us.
 func doctorHeartbeatPath(
 	what, of string, a alertmanager.KnownAlert, s alertmanager.Setup, path string, missingAfter time.Duration,
 ) []Finding {
@@ -139,8 +139,8 @@ func doctorHeartbeatPath(
 	return nil
 }
 
-// sentEvery is how long Alertmanager may wait before it sends a group again: it looks at each group_interval whether more than
-// repeat_interval has passed, and just misses it where both are equal.
+// sentEvery returns the longest time after which Alertmanager sends a group again. At each group_interval it checks whether more
+// than repeat_interval has passed, so that one that is a multiple of group_interval takes one interval longer.
 func sentEvery(p alertmanager.Path) time.Duration {
 	if p.GroupInterval <= 0 {
 		return p.RepeatInterval

@@ -18,28 +18,29 @@ import (
 )
 
 const (
-	// ownSeries is the one that every collector gives at every scrape.
+	// ownSeries is a series that every collector exposes at every scrape.
 	ownSeries = "awoooi_collector_window_end_timestamp_seconds"
-	// lookbackDelta is how long Prometheus shows a sample unless it is set otherwise: with scrapes that are further apart,
-	// figures have no data between them.
+	// lookbackDelta is Prometheus's default of --query.lookback-delta: a query does not find samples that are older, so that with
+	// a longer scrape interval figures have no data at times.
 	lookbackDelta = 5 * time.Minute
-	// figuresAtOnce bounds the queries that doctor asks side by side.
+	// figuresAtOnce bounds the queries that doctor sends in parallel.
 	figuresAtOnce = 4
 )
 
-// doctorPrometheus asks the server of the figures for itself, for our series, and for every figure of every report.
+// doctorPrometheus checks that Prometheus answers, scrapes this program, keeps samples long enough, and has every figure of every
+// report.
 func doctorPrometheus(c *config.Config) []check {
 	const what = "prometheus"
 	if c.Prometheus.URL == "" {
-		return one(ok(what, "the embedded database is used; it keeps %s", model.Duration(c.Embedded.Retention)))
+		return fixed(ok(what, "the embedded database is used; it keeps %s", model.Duration(c.Embedded.Retention)))
 	}
 	q, err := promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout)
 	if err != nil {
-		return one(failed(what, err, "check prometheus.url"))
+		return fixed(failed(what, err, "check prometheus.url"))
 	}
 	ds, err := definitions(c)
 	if err != nil {
-		return one(failed("reports", err, "run check-config"))
+		return fixed(failed("reports", err, "run check-config"))
 	}
 	return []check{{what, func(ctx context.Context) []Finding {
 		defer q.Close()
@@ -76,7 +77,7 @@ func prometheusRemedy(text string) string {
 	return "check prometheus.url and its http_config"
 }
 
-// doctorScrapes says who scrapes us, and how often.
+// doctorScrapes checks which jobs scrape this program, and how often.
 func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
 	const what = "scrapes"
 	const window = "1h"
@@ -102,7 +103,7 @@ func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
 		names = append(names, fmt.Sprintf("job %q instance %q", s.Labels["job"], s.Labels["instance"]))
 	}
 	slices.Sort(names)
-	// Samples of ten minutes say how often, once there are older ones: a series that has just begun has few at any interval.
+	// The number of samples in ten minutes gives the interval, unless the series is younger than that.
 	apart, err := q.Query(ctx, "max((600 / count_over_time("+ownSeries+"[10m])) and (count_over_time("+ownSeries+"["+window+"]) > "+
 		"count_over_time("+ownSeries+"[10m])))", time.Time{})
 	text := "as " + safetext.Line(strings.Join(names, ", "), 300)
@@ -117,7 +118,7 @@ func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
 	return append(out, ok(what, "%s; the newest sample is %v old", text, age))
 }
 
-// doctorRetention says whether the server keeps what the reports look back at.
+// doctorRetention checks that the server keeps samples for as long as the reports look back.
 func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition) []Finding {
 	const what = "retention"
 	var longest time.Duration
@@ -134,11 +135,11 @@ func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition
 	keeps, err := q.Retention(ctx)
 	switch {
 	case errors.Is(err, promql.ErrNotSupported):
-		return []Finding{ok(what, "the report %s looks back %s; the server does not say how long it keeps samples", name, days)}
+		return []Finding{ok(what, "the report %s looks back %s; the server does not report its retention", name, days)}
 	case err != nil:
 		return []Finding{failed(what, err, "check prometheus.url")}
 	case keeps == 0:
-		return []Finding{ok(what, "the report %s looks back %s; the server has no limit of time", name, days)}
+		return []Finding{ok(what, "the report %s looks back %s; the server has no time limit", name, days)}
 	case keeps < longest:
 		return []Finding{warned(what, fmt.Sprintf("prometheus keeps %s, the report %s looks back %s", model.Duration(keeps), name, days),
 			fmt.Sprintf("start it with --storage.tsdb.retention.time=%dd or more", int(longest/(24*time.Hour))+2))}
@@ -146,7 +147,7 @@ func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition
 	return []Finding{ok(what, "prometheus keeps %s, the report %s looks back %s", model.Duration(keeps), name, days)}
 }
 
-// configuredMetrics are the metrics that collectors are configured to give; nil where that is not known.
+// configuredMetrics returns the metrics that collectors are configured to expose; nil if that is not known.
 func configuredMetrics(ctx context.Context, q *promql.HTTP) map[string]bool {
 	samples, err := q.Query(ctx, report.ConfiguredExpr, time.Time{})
 	if err != nil || len(samples) == 0 {
@@ -159,7 +160,8 @@ func configuredMetrics(ctx context.Context, q *promql.HTTP) map[string]bool {
 	return out
 }
 
-// doctorReport asks every figure of a report for a value now. Configured is nil where it is not known.
+// doctorReport queries every figure of a report as of now. A figure without series is a warning unless none is expected, because
+// its metric is not configured or another figure is 0. configured is nil if it is not known.
 func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition, configured map[string]bool) []Finding {
 	figures := d.Asked()
 	counts, errs, zero := make([]int, len(figures)), make([]error, len(figures)), make([]bool, len(figures))
@@ -175,8 +177,8 @@ func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition, conf
 		})
 	}
 	wait.Wait()
-	// expected says that a figure has no samples because another one is 0.
-	expected := func(f report.FigureDefinition) bool {
+	// emptyByZero tells whether a figure has no samples because another one is 0.
+	emptyByZero := func(f report.FigureDefinition) bool {
 		return slices.ContainsFunc(f.EmptyIf, func(name string) bool {
 			n := slices.IndexFunc(figures, func(f report.FigureDefinition) bool { return f.Name == name })
 			return n >= 0 && zero[n]
@@ -189,7 +191,7 @@ func doctorReport(ctx context.Context, q *promql.HTTP, d report.Definition, conf
 		switch {
 		case errs[n] != nil:
 			out = append(out, failed(what+" figure "+f.Name, errs[n], "correct its expr"))
-		case counts[n] == 0 && !expected(f) && (configured == nil || !f.Builtin || !report.Omitted(f.Expr, configured)):
+		case counts[n] == 0 && !emptyByZero(f) && (configured == nil || !f.Builtin || !report.Omitted(f.Expr, configured)):
 			empty = append(empty, f.Name)
 		}
 	}

@@ -16,11 +16,11 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/telegram"
 )
 
-// doctorReceivers asks Telegram whether each bot may write to its chat. No message is sent.
+// doctorReceivers checks with Telegram that each bot may write to its chat. It sends no message.
 func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 	chans, err := channels(c, os.Stdout, log)
 	if err != nil {
-		return one(failed("receivers", err, "run check-config"))
+		return fixed(failed("receivers", err, "run check-config"))
 	}
 	var out []check
 	for _, r := range c.Receivers {
@@ -28,13 +28,13 @@ func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 		ch, isTelegram := chans[r.Name].(*telegram.Channel)
 		if !isTelegram {
 			k, _ := channelKindOf(r)
-			out = append(out, one(ok(what, "is of kind %s, which is not asked", k.name))...)
+			out = append(out, fixed(ok(what, "is of kind %s, which doctor does not check", k.name))...)
 			continue
 		}
 		out = append(out, check{what, func(ctx context.Context) []Finding {
 			bot, chat, err := ch.Inspect(ctx)
 			if err == nil && r.Telegram.ThreadID > 0 {
-				err = ch.Probe(ctx, "") // only this shows whether the topic exists
+				err = ch.Probe(ctx, "") // only a probe shows whether the topic exists
 			}
 			if err != nil {
 				return []Finding{failed(what, err, receiverRemedy(err.Error()))}
@@ -44,19 +44,19 @@ func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 	}
 	out = append(out, doctorChats(c, log)...)
 	if c.Delivery.FallbackReceiver == "" && slices.ContainsFunc(c.Receivers, func(r config.Receiver) bool { return r.Telegram != nil }) {
-		out = append(out, one(warned("delivery", "no fallback receiver",
-			"set delivery.fallback_receiver, so that somebody learns of messages that cannot be sent"))...)
+		out = append(out, fixed(warned("delivery", "no fallback receiver",
+			"set delivery.fallback_receiver, which is notified of messages that cannot be sent"))...)
 	}
 	return out
 }
 
-// doctorChats asks Telegram whether what people do in the chats can be received, and by whom else it is. Nothing is received here,
-// as that would end the poll of the program that runs.
+// doctorChats checks with Telegram that the updates of each bot can be received. It receives none, because that would end the
+// poll of the running process.
 func doctorChats(c *config.Config, log *slog.Logger) (out []check) {
 	const what = "telegram.listen"
 	chats, err := chatConfig(c, nil, log)
 	if err != nil {
-		return one(failed(what, err, "run check-config"))
+		return fixed(failed(what, err, "run check-config"))
 	}
 	for _, account := range slices.Sorted(maps.Keys(chats.Bots)) {
 		bot, ok := chats.Bots[account].(*telegram.Bot)
@@ -68,15 +68,15 @@ func doctorChats(c *config.Config, log *slog.Logger) (out []check) {
 	if len(out) > 0 && len(c.Telegram.Users) == 0 {
 		for _, r := range c.Receivers {
 			if r.Telegram != nil && strings.HasPrefix(r.Telegram.ChatID, "@") {
-				out = append(out, one(warned(what, "receiver "+r.Name+" is a public chat: anybody may join it and act",
-					"list those who may act under telegram.users"))...)
+				out = append(out, fixed(warned(what, "receiver "+r.Name+" is a public chat: everyone can join it and act",
+					"list who may act under telegram.users"))...)
 			}
 		}
 	}
 	return out
 }
 
-// doctorBot asks whether the bot's updates can be received by polls.
+// doctorBot checks that the bot answers and has no webhook, which would get its updates.
 func doctorBot(ctx context.Context, what string, bot *telegram.Bot) []Finding {
 	name, all, err := bot.Me(ctx)
 	if err != nil {
@@ -88,16 +88,16 @@ func doctorBot(ctx context.Context, what string, bot *telegram.Bot) []Finding {
 	}
 	if hook != "" {
 		return []Finding{failed(what, fmt.Errorf("the updates of @%s go to a webhook at %s", name, withoutSecrets(hook)),
-			"let that program use another bot, or remove its webhook by the method deleteWebhook")}
+			"give that program another bot, or remove its webhook by the method deleteWebhook")}
 	}
-	hears := "commands and replies to its messages, as its privacy mode is on"
+	received := "commands and replies to its messages, because its privacy mode is on"
 	if all {
-		hears = "all messages of its groups, and uses commands and replies to its own"
+		received = "all messages of its groups, of which it uses commands and replies to its own"
 	}
-	return []Finding{ok(what, "@%s can be polled; it gets %s", name, hears)}
+	return []Finding{ok(what, "@%s can be polled; it receives %s", name, received)}
 }
 
-// withoutSecrets is the host of an address, whose path may be a secret.
+// withoutSecrets returns only the host of an address, because the path may be a secret.
 func withoutSecrets(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -126,10 +126,10 @@ func receiverRemedy(text string) string {
 			return r.remedy
 		}
 	}
-	return "check token, chat_id and the way to api.telegram.org"
+	return "check token, chat_id and the connection to api.telegram.org"
 }
 
-// SendTest sends a message to a receiver that says it is a test, past the outbox, and returns the channel's id of it.
+// SendTest sends a test message to a receiver, without the outbox, and returns the channel's id of the message.
 func SendTest(ctx context.Context, c *config.Config, name string, log *slog.Logger) (id string, err error) {
 	at := slices.IndexFunc(c.Receivers, func(r config.Receiver) bool { return r.Name == name })
 	if at < 0 {

@@ -14,7 +14,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-// named says whether a planted fault is one line of what doctor says, and the only failure.
+// named checks that a planted fault is one line of doctor's output, and the only failure.
 func named(t *testing.T, got, want string) {
 	t.Helper()
 	lines := 0
@@ -37,13 +37,13 @@ func named(t *testing.T, got, want string) {
 func TestDoctorOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ fault, more, want string }{
-		"all is well":            {"", "", "ok source awoooi: 12 queries answered; its sessions are in UTC"},
+		"no fault":               {"", "", "ok source awoooi: 12 queries answered; its sessions use the time zone UTC"},
 		"a table without rights": {"REVOKE SELECT ON knowledge_entries FROM %s", "", "fail source awoooi query knowledge_entries: postgres: permission denied for table knowledge_entries (SQLSTATE 42501); GRANT SELECT ON knowledge_entries TO the source's user"},
 		"a column is not there":  {"ALTER TABLE incidents DROP COLUMN hit_count", "", "fail source awoooi query alerts_converged: postgres: column \"hit_count\" does not exist"},
 		"a column without zone":  {"ALTER TABLE knowledge_entries ALTER created_at TYPE timestamp", "", "fail source awoooi query knowledge_entries: postgres: column knowledge_entries.created_at has no time zone: set timezone of the source"},
 		"details of no column":   {"", "incidents: {details: {source: awoooi, sql: 'SELECT titel FROM incidents WHERE incident_id = @incident_id'}}", "fail incidents.details: details: column \"titel\" does not exist"},
 		"details without rights": {"REVOKE SELECT ON incidents FROM %[1]s; GRANT SELECT (created_at, status, alert_category, title, hit_count, alert_group_id, resolved_at, incident_id) ON incidents TO %[1]s", "incidents: {details: {source: awoooi}}", "fail incidents.details: details: permission denied for table incidents (SQLSTATE 42501); GRANT SELECT ON incidents TO"},
-		"details nobody reads":   {"", "incidents: {details: {source: awoooi, sql: 'SELECT title, root_cause AS cause FROM incidents WHERE incident_id = @incident_id'}}", "warn incidents.details: nothing is made of the column cause; name it title,"},
+		"unknown column":         {"", "incidents: {details: {source: awoooi, sql: 'SELECT title, root_cause AS cause FROM incidents WHERE incident_id = @incident_id'}}", "warn incidents.details: unknown column cause; name it title,"},
 		"details are good":       {"", "incidents: {details: {source: awoooi}}", "ok incidents.details: its SELECT runs on source awoooi"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestDoctorOnPostgreSQL(t *testing.T) {
 	})
 	t.Run("the state is good", func(t *testing.T) {
 		t.Parallel()
-		named(t, diagnose(t, fmt.Sprintf("state: {dsn: %q}\n", database(t))), "ok state: PostgreSQL answers; the first run makes its schema")
+		named(t, diagnose(t, fmt.Sprintf("state: {dsn: %q}\n", database(t))), "ok state: PostgreSQL answers; the first start creates its schema")
 	})
 }
 
@@ -121,7 +121,7 @@ func TestDoctorOnPrometheus(t *testing.T) {
 	r := start(t, "embedded: {scrape_interval: 1h}\n")
 	prom = startPrometheus(t, localstack.PrometheusOptions{ScrapeInterval: time.Second, Targets: []string{r.Addr()}})
 	config := fmt.Sprintf("state: {path: %q}\nprometheus: {url: %q}\n", t.TempDir(), prom.URL())
-	// How often is not known yet, and nothing to warn of.
+	// The interval is not known yet, so that there is no warning.
 	want := fmt.Sprintf("ok scrapes: as job \"awoooi\" instance %q; the newest sample is ", r.Addr())
 	var found string
 	eventually(t, "a scrape", func() bool {
@@ -151,12 +151,12 @@ func TestDoctorOnRedis(t *testing.T) {
 	named(t, diagnose(t, source("redis://:secret@"+at)), "ok source cache: 1 queries answered")
 }
 
-// A state of a newer version is refused, and none is made or changed by looking at it.
+// A state of a newer version is a failure. Doctor creates and changes no state.
 func TestDoctorOnState(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	config := fmt.Sprintf("state: {path: %q}\n", dir)
-	named(t, diagnose(t, config), "ok state: "+dir+" can be written; the first run makes its schema")
+	named(t, diagnose(t, config), "ok state: "+dir+" can be written; the first start creates its schema")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
 		t.Errorf("looking at it made %v, %v", entries, err)
 	}

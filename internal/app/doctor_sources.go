@@ -17,15 +17,15 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/details"
 )
 
-// doctorSources asks every query of every source once.
+// doctorSources runs every query of every source once.
 func doctorSources(c *config.Config, log *slog.Logger) []check {
 	qs, err := queries(c, ownSources(), log)
 	if err != nil {
-		return one(failed("queries", err, "run check-config"))
+		return fixed(failed("queries", err, "run check-config"))
 	}
 	opened, err := sources(c, nil)
 	if err != nil {
-		return one(failed("sources", err, "run check-config"))
+		return fixed(failed("sources", err, "run check-config"))
 	}
 	var out []check
 	for _, s := range opened {
@@ -38,13 +38,13 @@ func doctorSources(c *config.Config, log *slog.Logger) []check {
 	return out
 }
 
-// clockQuery asks a PostgreSQL source for its clock and its zone.
+// clockQuery reads the clock and the session's zone of a PostgreSQL source.
 const clockQuery = "SELECT extract(epoch FROM clock_timestamp()) AS value, current_setting('TimeZone') AS zone"
 
 func doctorSource(ctx context.Context, s collector.NamedSource, qs []kpi.Query) []Finding {
 	what := "source " + s.Name
 	if len(qs) == 0 {
-		return []Finding{warned(what, "no query asks it", "remove it, or add queries or kpi_sets")}
+		return []Finding{warned(what, "no query uses it", "remove it, or add queries or kpi_sets")}
 	}
 	var mu sync.Mutex
 	answers := make([]*collector.Result, len(qs)+1)
@@ -53,10 +53,10 @@ func doctorSource(ctx context.Context, s collector.NamedSource, qs []kpi.Query) 
 		asked = append(slices.Clone(qs), kpi.Query{Name: "clock", Source: s.Name, SQL: clockQuery}.WithDefaults())
 	}
 	var clockAt time.Time
-	// The queries have a second less than the check, so that what has answered is printed in time.
-	reading, cancel := context.WithTimeout(ctx, doctorTime-time.Second)
+	// The queries end a second before the check, so that the answers of those that were fast enough are still printed.
+	asking, cancel := context.WithTimeout(ctx, doctorTime-time.Second)
 	defer cancel()
-	s.Source.Read(reading, time.Now(), asked, func(n int, r collector.Result) {
+	s.Source.Read(asking, time.Now(), asked, func(n int, r collector.Result) {
 		mu.Lock()
 		defer mu.Unlock()
 		if n == len(qs) {
@@ -83,7 +83,8 @@ func doctorSource(ctx context.Context, s collector.NamedSource, qs []kpi.Query) 
 	}
 	var out []Finding
 	if missing > 0 {
-		out = append(out, failed(what, fmt.Errorf("%d of %d queries did not answer in time", missing, len(qs)), "make them faster"))
+		out = append(out, failed(what, fmt.Errorf("%d of %d queries did not end in time", missing, len(qs)),
+			"make them faster, for example by an index"))
 	}
 	for text, names := range wrong {
 		slices.Sort(names)
@@ -101,7 +102,7 @@ func doctorSource(ctx context.Context, s collector.NamedSource, qs []kpi.Query) 
 	if r := answers[len(qs)]; r != nil && r.Err == nil {
 		if row, found := clockRow(r.Rows); found {
 			out = append(out, clockFinding(what, row.clock, clockAt)...)
-			zone = "; its sessions are in " + row.zone
+			zone = "; its sessions use the time zone " + row.zone
 		}
 	}
 	if good == len(qs) {
@@ -126,7 +127,7 @@ func clockRow(rows collector.Rows) (clockAnswer, bool) {
 
 var deniedTable = regexp.MustCompile(`permission denied for (?:table|relation|view) ([A-Za-z0-9_."]+)`)
 
-// sourceRemedy is what to do about an error of a source, by its class.
+// sourceRemedy returns what to do about an error of a source, by a part of its text; the first that fits.
 func sourceRemedy(text string) string {
 	if m := deniedTable.FindStringSubmatch(text); m != nil {
 		return "GRANT SELECT ON " + m[1] + " TO the source's user"
@@ -157,10 +158,10 @@ func sourceRemedy(text string) string {
 			return r.remedy
 		}
 	}
-	return "ask it by hand with the same user"
+	return "try the query by hand with the same user"
 }
 
-// doctorDetails runs the SELECT of incidents.details for no incident.
+// doctorDetails runs the SELECT of incidents.details for an incident that does not exist.
 func doctorDetails(c *config.Config) []check {
 	d := c.Incidents.Details
 	if d.Source == "" {
@@ -183,7 +184,7 @@ func doctorDetails(c *config.Config) []check {
 			return []Finding{failed(what, err, sourceRemedy(err.Error()))}
 		}
 		if len(unknown) > 0 {
-			return []Finding{warned(what, "nothing is made of the column "+strings.Join(unknown, ", "),
+			return []Finding{warned(what, "unknown column "+strings.Join(unknown, ", "),
 				"name it title, severity, root_cause, action, decision, disposition, retries or acknowledged_at, or remove it")}
 		}
 		return []Finding{ok(what, "its SELECT runs on source %s", d.Source)}

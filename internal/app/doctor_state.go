@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// leastSpace and littleSpace are of free bytes: too few to run, and too few for a day that is not quiet.
+	// With less than leastSpace bytes free the program cannot run; littleSpace may not be enough for a day with many alerts.
 	leastSpace  = 32 << 20
 	littleSpace = 512 << 20
 )
 
-// doctorState asks whether the state can be written, and whether this version can use it.
+// doctorState checks that the state can be written, and that this version can use it.
 func doctorState(ctx context.Context, c *config.Config) []Finding {
 	const what = "state"
 	if !c.State.DSN.Empty() {
@@ -37,7 +37,7 @@ func doctorState(ctx context.Context, c *config.Config) []Finding {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return []Finding{warned(what, dir+" does not exist",
-			"the first run creates it; check state.path, which is relative to the working directory")}
+			"the first start creates it; check state.path, which is relative to the working directory")}
 	case err != nil:
 		return []Finding{failed(what, err, "check state.path and its permissions")}
 	case !info.IsDir():
@@ -45,7 +45,7 @@ func doctorState(ctx context.Context, c *config.Config) []Finding {
 	}
 	f, err := os.CreateTemp(dir, ".doctor-*")
 	if err != nil {
-		return []Finding{failed(what, fmt.Errorf("cannot write: %w", err), "give the program's user the directory "+dir)}
+		return []Finding{failed(what, fmt.Errorf("cannot write: %w", err), "let the program's user write to "+dir)}
 	}
 	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
 		return []Finding{failed(what, err, "check the permissions of "+dir)}
@@ -82,10 +82,10 @@ func freeSpace(dir string) (bytes int64, known bool) {
 func schemaFinding(text string, seen store.Condition) Finding {
 	switch {
 	case seen.Have == 0:
-		return ok("state", "%s; the first run makes its schema (version %d)", text, seen.Want)
+		return ok("state", "%s; the first start creates its schema (version %d)", text, seen.Want)
 	case seen.Have > seen.Want:
-		return failed("state", fmt.Errorf("has schema version %d, this program knows %d", seen.Have, seen.Want),
-			"a newer version wrote it: run that version")
+		return failed("state", fmt.Errorf("has schema version %d, this program knows %d: a newer version wrote it", seen.Have, seen.Want),
+			"run that version")
 	case seen.Have < seen.Want:
 		return ok("state", "%s; the next start upgrades its schema from version %d to %d", text, seen.Have, seen.Want)
 	}

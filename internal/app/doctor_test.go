@@ -129,23 +129,23 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 		"bot may not post":   {receiver(token, "-5", ""), "the bot may not post in the channel; give the bot the right"},
 		"chat has no topics": {receiver(token, "-1", ", thread_id: 5"), "the chat has no topics; remove thread_id"},
 		"the bot can be polled": {receiver(token, "-1", "") + "telegram: {listen: true}",
-			"ok telegram.listen: @reporter_bot can be polled; it gets commands and replies to its messages, as its privacy mode is on"},
-		"privacy mode is off": {receiver("7"+token, "-1", "") + "telegram: {listen: true}", "it gets all messages of its groups"},
+			"ok telegram.listen: @reporter_bot can be polled; it receives commands and replies to its messages, because its privacy mode is on"},
+		"privacy mode is off": {receiver("7"+token, "-1", "") + "telegram: {listen: true}", "it receives all messages of its groups"},
 		"a webhook is set": {receiver("8"+token, "-1", "") + "telegram: {listen: true}",
-			"fail telegram.listen: the updates of @reporter_bot go to a webhook at hooks.example.org; let that program use another bot"},
+			"fail telegram.listen: the updates of @reporter_bot go to a webhook at hooks.example.org; give that program another bot"},
 		"a public chat": {receiver(token, "@team", "") + "telegram: {listen: true}",
-			"warn telegram.listen: receiver oncall is a public chat: anybody may join it and act; list those who may act under telegram.users"},
-		"Bot API is away": {strings.ReplaceAll(receiver(token, "-1", ""), api, "http://"+closed),
+			"warn telegram.listen: receiver oncall is a public chat: everyone can join it and act; list who may act under telegram.users"},
+		"Bot API is down": {strings.ReplaceAll(receiver(token, "-1", ""), api, "http://"+closed),
 			"connection refused; check api_url"},
 		"state is below a file":   {fmt.Sprintf("state: {path: %q}", notADirectory+"/state"), "not a directory; check state.path"},
-		"state database is away":  {"state: {dsn: 'postgres://u:planted@" + closed + "/d'}", "fail state: "},
-		"database is away":        {source("kind: postgres, dsn: 'postgres://u:planted@"+closed+"/d'") + "sql: SELECT 1 AS value}]", "fail source x query q: postgres: connection refused; start the server"},
-		"Redis is away":           {source("kind: redis, url: 'redis://:planted@"+closed+"'") + "redis: [LLEN, a]}]", "fail source x query q: "},
+		"state database is down":  {"state: {dsn: 'postgres://u:planted@" + closed + "/d'}", "fail state: "},
+		"database is down":        {source("kind: postgres, dsn: 'postgres://u:planted@"+closed+"/d'") + "sql: SELECT 1 AS value}]", "fail source x query q: postgres: connection refused; start the server"},
+		"Redis is down":           {source("kind: redis, url: 'redis://:planted@"+closed+"'") + "redis: [LLEN, a]}]", "fail source x query q: "},
 		"API refuses credentials": {source("kind: http, url: '"+empty.URL+"'") + "http: {path: /private}}]", "answered 401 Unauthorized; correct the credentials"},
-		"Prometheus is away":      {"prometheus: {url: 'http://u:planted@" + closed + "'}", "fail prometheus: "},
+		"Prometheus is down":      {"prometheus: {url: 'http://u:planted@" + closed + "'}", "fail prometheus: "},
 		"clock of Prometheus":     {"prometheus: {url: '" + empty.URL + "'}", " behind this machine's; let NTP or chrony set both clocks"},
 		"figures without series":  {"prometheus: {url: '" + empty.URL + "'}", "warn report daily: no series now for "},
-		"Alertmanager is away":    {"alertmanagers: [{url: 'http://" + closed + "'}]", "fail alertmanager default: "},
+		"Alertmanager is down":    {"alertmanagers: [{url: 'http://" + closed + "'}]", "fail alertmanager default: "},
 		"no fallback":             {receiver(token, "-1", ""), "warn delivery: no fallback receiver; set delivery.fallback_receiver"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,8 +164,8 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 	}
 }
 
-// When nothing answers, each thing is named, in time.
-func TestDoctorWaitsForNothingThatIsSilent(t *testing.T) {
+// If no server answers, doctor ends in time and names each of them.
+func TestDoctorEndsWhenNoServerAnswers(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

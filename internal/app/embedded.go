@@ -43,7 +43,7 @@ func (p *embeddedPart) run(ctx context.Context) error {
 	return nil
 }
 
-// prepare changes nothing: settings of the embedded database need a restart.
+// prepare has nothing to do: a change of these settings needs a restart, and restartOnly refuses it.
 func (p *embeddedPart) prepare(*config.Config) (change, error) { return unchanged(), nil }
 
 func (p *embeddedPart) close() {

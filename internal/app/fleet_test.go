@@ -24,7 +24,7 @@ var (
 // fleetGroup is how many alerts of a cluster are one group.
 const fleetGroup = 20
 
-// fleet is many clusters that speak Alertmanager's API v2, of which one never answers.
+// fleet serves Alertmanager's API v2 for many clusters, of which one never answers.
 type fleet struct {
 	*httptest.Server
 	clusters, alerts int
@@ -33,7 +33,7 @@ type fleet struct {
 	answers          [2]string   // of the API, before that and after
 }
 
-// answer is the API's list of a cluster's alerts, from one on.
+// answer writes the API's list of a cluster's alerts, beginning at the given one.
 func (f *fleet) answer(from int) string {
 	var b strings.Builder
 	b.WriteString("[")
@@ -139,7 +139,7 @@ func (f *fleet) webhooks(tb testing.TB, addr string) {
 	posts.Wait()
 }
 
-// Of many clusters one does not answer: all others close what was lost on time, and the page of the sources names that one.
+// One of many clusters does not answer: lost resolves of all others are found in time, and the page of the sources names that one.
 // `make faults` runs it with 200 clusters of 1,000 alerts each.
 func TestFleet(t *testing.T) {
 	t.Parallel()
@@ -156,7 +156,7 @@ func TestFleet(t *testing.T) {
 	f.lost.Store(true)
 	for _, at := range []time.Duration{12 * time.Minute, 17 * time.Minute} {
 		passed.Store(int64(at))
-		// On a busy machine other clusters, too, may need longer than a comparison waits: they go on by themselves.
+		// On a busy machine other clusters too may need longer than a comparison waits; they are compared at the next one.
 		eventually(t, fmt.Sprintf("a comparison of minute %v that lacks one answer", at), func() bool {
 			err := r.reconcile.Reconcile(ctx)
 			answered := 0

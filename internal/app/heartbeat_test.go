@@ -16,7 +16,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// hookProxy is one address for processes that come and go: each request goes to the next one, or is answered 503 without any.
+// hookProxy is one address for processes that are started and stopped: it sends each request to the next process, and answers 503 if
+// there is none.
 type hookProxy struct {
 	*httptest.Server
 	targets atomic.Pointer[[]string]
@@ -42,9 +43,9 @@ func newHookProxy(t *testing.T) *hookProxy {
 	return p
 }
 
-// A real Alertmanager repeats an alert that always fires, of a real Prometheus or raised by hand. Our own restart gives no message. A
-// stop of Prometheus, or the alert's resolve, gives one message and its return another, and so do the end of Alertmanager and its
-// return; two processes on one database send each of them once.
+// A real Alertmanager repeats an alert that always fires, of a real Prometheus or posted by the test. A restart of the program sends
+// no message. A stop of Prometheus or of Alertmanager, or a resolve of the alert, sends one message, and its return another; two
+// processes on one database send each of them once.
 func TestHeartbeatOfARealAlertmanager(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -108,7 +109,7 @@ receivers:
 			}
 			var prom *localstack.Prometheus
 			promDir := t.TempDir()
-			// fire and cease begin and end the alert at its source.
+			// fire and cease start and stop the alert at its source.
 			fire := func(am *localstack.Alertmanager, start time.Time) {
 				t.Helper()
 				if !tc.prometheus {

@@ -26,8 +26,8 @@ var updatePictures = flag.Bool("update-pictures", false, "make the pictures of t
 // pastDays is how many days the embedded database has, two weeks and the day of the report.
 const pastDays = 15
 
-// live lets the collector read a seeded database as of each third hour of the past days, into the embedded database, as if
-// it had been scraped then.
+// live collects from a seeded database as of every third hour of the past days, and stores the samples in the embedded database as
+// if it had been scraped then.
 func live(t *testing.T, dir string, c *config.Config, due time.Time) {
 	t.Helper()
 	e, err := promql.OpenEmbedded(promql.EmbeddedConfig{Dir: filepath.Join(dir, "data", "tsdb"), Retention: c.Embedded.Retention})
@@ -95,8 +95,8 @@ func acknowledgedPast(t *testing.T, st *store.Store, due time.Time) {
 	}
 }
 
-// The reports of a program that has lived for two weeks have every figure, every change and a trend without gaps; the weekly
-// one is the sum of its days.
+// The reports of a program that has run for two weeks have every figure, every change and a trend without gaps; the weekly report
+// is the sum of its days.
 func TestReportsOfTwoWeeks(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)

@@ -73,8 +73,8 @@ func postTo(b *testing.B, c *http.Client, url, body string) {
 	}
 }
 
-// Each operation is one webhook of one alert, from 64 connections; every second one resolves, and every twentieth ends in
-// a postmortem. Beside the time of an operation stands what one caller waits, and the heap at its largest.
+// Each operation is one webhook of one alert, from 64 connections; every second one resolves, and every twentieth ends in a
+// postmortem. It also reports how long one caller waits, and the largest heap.
 func BenchmarkIntake(b *testing.B) {
 	onBothStates(b, func(b *testing.B, a *App) {
 		const connections = 64
@@ -124,7 +124,7 @@ func BenchmarkIntake(b *testing.B) {
 	})
 }
 
-// Each operation is one webhook of 10,000 alerts: first of a new group, then sent again.
+// Each operation is one webhook of 10,000 alerts: first of a new group, then repeated.
 func BenchmarkIntakeOf10kAlerts(b *testing.B) {
 	began := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)
 	body := func(group int) string {
@@ -159,7 +159,7 @@ func BenchmarkIntakeOf10kAlerts(b *testing.B) {
 	})
 }
 
-// Each operation is a repeat of the one alert that is firing in a group through which 6,000 others have gone in a day.
+// Each operation is a repeat of the only firing alert of a group that has had 6,000 others within a day.
 func BenchmarkIntakeOfARepeat(b *testing.B) {
 	onBothStates(b, func(b *testing.B, a *App) {
 		url := "http://" + a.Addr() + webhookPath

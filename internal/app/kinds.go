@@ -52,7 +52,7 @@ func sourceKindOf(name string) (sourceKind, bool) {
 	return sourceKind{}, false
 }
 
-// checkedByKPI is for statements that kpi.Validate checks.
+// checkedByKPI is the check of a kind whose statements kpi.Validate checks.
 func checkedByKPI(kpi.Query) error { return nil }
 
 func openPostgres(s config.Source) (collector.Source, error) {
@@ -81,14 +81,14 @@ func openHTTP(s config.Source) (collector.Source, error) {
 	return httpjson.Open(httpjson.Config{Name: s.Name, URL: s.URL, Client: client})
 }
 
-// openJournal refuses a journal in the configuration: statePart.journalSource makes the one of this process.
+// openJournal refuses a journal in the configuration: statePart.journalSource opens the only one.
 func openJournal(config.Source) (collector.Source, error) {
-	return nil, errors.New("the journal is a source by itself and cannot be configured")
+	return nil, errors.New("the journal is always there and cannot be configured: remove this source")
 }
 
 func describeURL(s config.Source) string { return withoutUser(s.URL.Reveal()) }
 
-// withoutUser is an address without its user, password and query, which may hold a token.
+// withoutUser returns an address without user, password and query, which may hold a token; "" for one that cannot be parsed.
 func withoutUser(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
@@ -97,7 +97,7 @@ func withoutUser(address string) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-// channelKind is one kind of channel. What it may send, and how fast, is known to its package.
+// channelKind is one kind of channel. Its package has its limits: what it can send, and how fast.
 type channelKind struct {
 	name     string
 	is       func(r config.Receiver) bool // whether the receiver is of this kind

@@ -11,7 +11,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 )
 
-// NewLog builds the program's log from the configuration.
+// NewLog returns a logger with the level and format of the configuration, which writes to to text that cannot control a
+// terminal.
 func NewLog(c *config.Config, to io.Writer) (*slog.Logger, error) {
 	level, format := promslog.NewLevel(), promslog.NewFormat()
 	if err := level.Set(c.Log.Level); err != nil {

@@ -28,8 +28,7 @@ const metricsFile = "../../docs/metrics.md"
 // fixedLabels are the labels of the program's own metrics whose values are the program's, not the configuration's.
 var fixedLabels = []string{"area", "code", "outcome", "reason", "result", "state", "status"}
 
-// The reference of metrics is made of the builtin sets and of what running programs expose, so that it can't tell of a
-// metric that is not there, and is whole.
+// docs/metrics.md is made from the builtin sets and from what running programs expose, so that it lists all metrics and no others.
 func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 	t.Parallel()
 	r := busy(t)
@@ -41,7 +40,7 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 	collectors := families(t, startIn(t, t.TempDir(), "{}", Options{Role: RoleCollector}))
 
 	var awoooi, noise, own, both, reporters []*dto.MetricFamily
-	ofReporter := metricsOfReporter()
+	ofReporter := reporterMetrics()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f := all[name]
 		switch {
@@ -111,7 +110,7 @@ func setHead(name string) string {
 	return fmt.Sprintf("As [collector/sets/%[1]s.yaml](../collector/sets/%[1]s.yaml) defines them; a query of the same name in your configuration replaces one.\n\n", name)
 }
 
-// kpiTable is a table of the builtin set's metrics, each checked against the family that a program exposes.
+// kpiTable writes the table of a builtin set's metrics, and checks each against the family that a program exposes.
 func kpiTable(t *testing.T, set string, exposed []*dto.MetricFamily) string {
 	t.Helper()
 	s, err := collector.Builtin(set)
@@ -148,7 +147,7 @@ func window(m kpi.Metric) string {
 	return strings.TrimSuffix(strings.TrimSuffix(m.Window.String(), "0s"), "0m") // as the sets write it: 24h
 }
 
-// familyTable is a table of the families, with the values of those labels whose values are fixed.
+// familyTable writes the table of metric families, with the values of labels that have fixed values.
 func familyTable(exposed []*dto.MetricFamily) string {
 	rows := map[string]string{}
 	for _, f := range exposed {
@@ -230,8 +229,8 @@ func families(t *testing.T, r *running) map[string]*dto.MetricFamily {
 	return out
 }
 
-// exposes says whether all metrics of a builtin set are there. A scrape that began before the test's webhooks is shared with who asks
-// while it lasts, and has some of them only.
+// exposes tells whether all metrics of a builtin set are there. A scrape that shares the run of one that began before the test's
+// webhooks has only some of them.
 func exposes(t *testing.T, all map[string]*dto.MetricFamily, set string) bool {
 	t.Helper()
 	s, err := collector.Builtin(set)
@@ -248,7 +247,7 @@ func exposes(t *testing.T, all map[string]*dto.MetricFamily, set string) bool {
 	return true
 }
 
-// journalKPIs are what a program without configuration exposes of its incidents, one of which is open and one over.
+// journalKPIs returns what a program without configuration exposes of two incidents, one open and one resolved.
 func journalKPIs(t *testing.T) (out []*dto.MetricFamily) {
 	t.Helper()
 	r := start(t, "webhook: {bearer_token: "+plantedWebhookToken+"}\n")
@@ -264,14 +263,14 @@ func journalKPIs(t *testing.T) (out []*dto.MetricFamily) {
 		return exposes(t, all, "journal")
 	})
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if strings.HasPrefix(name, "awoooi_") && !slices.Contains(metricsOfReporter(), name) && !strings.HasPrefix(name, "awoooi_collector_") && !strings.HasPrefix(name, "awoooi_reporter_") {
+		if strings.HasPrefix(name, "awoooi_") && !slices.Contains(reporterMetrics(), name) && !strings.HasPrefix(name, "awoooi_collector_") && !strings.HasPrefix(name, "awoooi_reporter_") {
 			out = append(out, all[name])
 		}
 	}
 	return out
 }
 
-// namesInTheCode are the names of the program's own metrics that stand in its code as a whole string.
+// namesInTheCode returns the names of the program's own metrics that are string literals in its code.
 func namesInTheCode(t *testing.T) []string {
 	t.Helper()
 	name := regexp.MustCompile(`"(awoooi_(?:collector|reporter)_\w*[a-z])"`)

@@ -28,15 +28,15 @@ import (
 
 const (
 	plantedUser = "sre"
-	// siteName is resolved to this machine by the browser: to the program it is an address like any other, without what
-	// browsers and the program grant to localhost.
+	// siteName is a host name that the browser resolves to this machine: neither the browser nor the program treats it as
+	// localhost.
 	siteName = "reporter.test"
 	oddID    = "INC 2026/04#22?é"
 	// stepTime bounds one step of the browser.
 	stepTime = 2 * time.Minute
 )
 
-// chromium is a browser that notes what its console says.
+// chromium is a browser whose console output is kept.
 type chromium struct {
 	t       *testing.T
 	ctx     context.Context
@@ -144,7 +144,7 @@ func command[P, R any](b *chromium, cmd cdp.Command[P, R], params P) {
 // address is a page of the program as this browser reaches it.
 func (b *chromium) address(path string) string { return "http://" + siteName + ":" + b.port + path }
 
-// answer gives the browser what it asks people for. Paused requests must be let go on, which the listener itself cannot do.
+// answer enters the credentials that the browser asks for. Paused requests must be continued, which the listener itself cannot do.
 func (b *chromium) answer(user, password string) {
 	b.t.Helper()
 	paused := make(chan any, 100)
@@ -185,7 +185,7 @@ func (b *chromium) answer(user, password string) {
 	command(b, fetch.Enable, fetch.EnableParams{HandleAuthRequests: &asks})
 }
 
-// size makes the window a phone's or a desk's.
+// size sets the window to the size of a phone or of a desktop.
 func (b *chromium) size(phone, dark bool) {
 	b.t.Helper()
 	width, height, scale := int64(1280), int64(900), 1.0
@@ -247,7 +247,7 @@ func (b *chromium) look(path, shot string) {
 	}
 }
 
-// quiet fails if the console said anything since the last call.
+// quiet fails if the console has output since the last call.
 func (b *chromium) quiet(what string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -299,8 +299,8 @@ func alert(name, severity, instance, summary string, starts, ends time.Time, ann
 	}
 }
 
-// pagesWorld runs the program with a little of everything in it: incidents open and closed, of any id and any size,
-// deliveries sent, waiting and given up, and a source that is down.
+// pagesWorld runs the program with examples of everything: open and closed incidents with unusual ids and sizes, deliveries that are
+// sent, pending and failed, and a source that is down.
 func pagesWorld(t *testing.T) *running {
 	t.Helper()
 	bot := botAPI(t)
@@ -341,7 +341,7 @@ receivers:
 			t.Fatalf("webhook: %d", code)
 		}
 	}
-	// An id as only a journal of old, or of another version, has it.
+	// Only the journal of an older version has such an id.
 	err := r.store.Update(t.Context(), reporter.JournalQuery{}, func(reporter.JournalView) reporter.JournalChanges {
 		return reporter.JournalChanges{Incidents: []reporter.Incident{{
 			ID: oddID, Key: "odd", State: reporter.IncidentResolved, StartedAt: after(1), EndedAt: after(2), FirstSeenAt: after(1), LastSeenAt: after(2),
@@ -449,7 +449,7 @@ func TestPagesInABrowser(t *testing.T) {
 	b.console = nil // it says that there is no such page
 	b.mu.Unlock()
 
-	// From the list to the incident whose id is no ordinary path.
+	// From the list to the incident whose id has to be escaped in a path.
 	b.visit("/incidents?q=ODDID", "")
 	b.click("main a.title", ".timeline")
 	b.look("the incident by a click", "")
@@ -462,7 +462,7 @@ func TestPagesInABrowser(t *testing.T) {
 		t.Errorf("the file %q is: %s", name, text)
 	}
 
-	// The buttons of a delivery that waits for a receiver which does not answer.
+	// The buttons of a delivery to a receiver that does not answer.
 	b.visit("/deliveries?receiver=quiet&state=pending", "")
 	waiting, err := r.store.ListDeliveries(t.Context(), reporter.DeliveryFilter{Receiver: "quiet", State: reporter.DeliveryPending, Limit: 50})
 	if err != nil || len(waiting) == 0 {
@@ -485,13 +485,13 @@ func TestPagesInABrowser(t *testing.T) {
 		t.Errorf("after the cancel: %s, %v", d.State, err)
 	}
 	b.visit("/deliveries?receiver=quiet", "deliveries-cancelled-phone")
-	// All that the same cause keeps back, by one button.
+	// One button retries all deliveries with the same cause.
 	b.click(`form[action="/deliveries/retry"] button`, "[role=status]")
 	if text := b.text("[role=status]"); !strings.Contains(text, "立即重試") {
 		t.Errorf("after a retry of all the page says %q", text)
 	}
 	b.quiet("retry of all")
-	// A cancelled one, by its own page.
+	// A cancelled delivery is retried on its own page.
 	b.visit(fmt.Sprintf("/deliveries/%d", id), "")
 	b.click(`form[action$="/retry"] button`, "[role=status]")
 	if text := b.text("[role=status]"); !strings.Contains(text, fmt.Sprint(id)) || !strings.Contains(text, "重試") {
@@ -503,7 +503,7 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 	b.look("a delivery after a retry", "delivery-retried-phone")
 
-	// What people write, by the form: of two who have it open, the second sees the conflict with what it typed.
+	// Two people have the form of a section open: the second one sees the conflict, and what he or she typed.
 	b.visit("/incidents/"+disk, "")
 	b.click(`a[href$="/edit"]`, "form.edit")
 	b.do(chromedp.SetValue(chromedp.CSS(`textarea[name=cause]`), "WAL 封存停止\n<script>alert(1)</script>"))
@@ -529,7 +529,7 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 	b.quiet("edit")
 
-	// Another site's page has the same form, and the browser would send the password along.
+	// A page of another site has the same form, and the browser would send the password with it.
 	evil := "data:text/html," + url.PathEscape(fmt.Sprintf(`<form method="post" action="%s"><button>x</button></form>`, b.address(fmt.Sprintf("/deliveries/%d/cancel", id))))
 	b.do(chromedp.Navigate(evil))
 	b.click("button", "pre")

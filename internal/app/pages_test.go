@@ -14,7 +14,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-func TestPagesTellHowThePartsAreWithoutSecrets(t *testing.T) {
+func TestPagesShowTheStatusOfPartsWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
 	r := start(t, receiver(bot)+fmt.Sprintf(`
@@ -51,7 +51,7 @@ queries: [{name: backlog, source: db, sql: "SELECT 1 AS value", metrics: [{name:
 	}
 }
 
-// The address that a postmortem gives for its page is that of a page.
+// The link of a postmortem to its page works.
 func TestLinksOfMessagesLeadToPages(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
@@ -128,8 +128,9 @@ func TestActingNeedsALogin(t *testing.T) {
 	}
 }
 
-// What is wrong is known before anybody has scraped or sent anything, and nothing is called good that was not asked.
-func TestNothingIsCalledGoodBeforeItWasAsked(t *testing.T) {
+// Faults of sources and receivers are shown before the first scrape and the first send, and what has not been verified is not shown
+// as healthy.
+func TestUnverifiedPartsAreNotShownAsHealthy(t *testing.T) {
 	t.Parallel()
 	r := start(t, `
 sources: [{name: awoooi, kind: postgres, dsn: "postgres://reader:p@127.0.0.1:1/nope"}]

@@ -14,8 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// drawing is what the README's picture shows of one panel. It is drawn of the dashboard's JSON and of what its queries answer,
-// since Grafana itself cannot be had where the tests run.
+// drawing is one panel in the README's picture. It is drawn from the dashboard's JSON and the results of its queries, because the
+// tests cannot run Grafana.
 type drawing struct {
 	X, Y, W, H         int
 	Title, Value, Note string
@@ -44,7 +44,7 @@ i { display: block; height: 14px; background: #73bf69; border-radius: 2px; } svg
 {{with .Bars}}<table>{{range .}}<tr><td>{{.Name}}</td><td><i style="width:{{.Width}}%"></i></td><td>{{.Value}}</td></tr>{{end}}</table>{{end}}
 {{with .Lines}}<svg viewBox="0 0 1000 300" preserveAspectRatio="none">{{range .}}<polyline fill="none" stroke="{{.Color}}" stroke-width="2" vector-effect="non-scaling-stroke" points="{{.Points}}"/>{{end}}</svg>{{range .}}<small style="--c: {{.Color}}">{{.Name}}</small>{{end}}{{end}}</div>{{end}}`))
 
-// drawDashboard draws the panels above those of one's own KPIs, with what the program's querier answers of two weeks.
+// drawDashboard draws the panels of the builtin KPIs, with the results of the program's querier over two weeks.
 func drawDashboard(t *testing.T, r *running, b *chromium, due time.Time, file string) {
 	t.Helper()
 	var d struct {
@@ -58,7 +58,7 @@ func drawDashboard(t *testing.T, r *running, b *chromium, due time.Time, file st
 		}
 	}
 	read(t, "../../dashboards/awoooi-kpi.json", json.Unmarshal, &d)
-	q := r.reading.Load().querier
+	q := r.content.Load().querier
 	const unit, row = 60, 36
 	view := struct {
 		Height int

@@ -50,8 +50,8 @@ func (r pictures) Trend(rep reporter.Report) (reporter.Picture, error) {
 	return reporter.Picture{PNG: png, Text: text}, err
 }
 
-// Incident queries what the alert's expression and the KPI did around an incident, and draws it. reporter.ErrNotFound:
-// nothing is known of them.
+// Incident draws the series of the alert's expression and of the KPI around an incident. reporter.ErrNotFound: there are none,
+// or graphs are disabled.
 func (r pictures) Incident(ctx context.Context, in reporter.Incident) (reporter.Picture, error) {
 	if r.graph.Disabled {
 		return reporter.Picture{}, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
@@ -61,7 +61,7 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) (reporter.
 		return reporter.Picture{}, err
 	}
 	alert := r.postmortem.Graph(ctx, in)
-	if alert == nil { // The KPI alone says nothing of the incident.
+	if alert == nil { // a graph of the KPI alone would not be about the incident
 		return reporter.Picture{}, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
 	kpi := r.postmortem.KPI(ctx, in, r.graph.KPI)
@@ -104,7 +104,7 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) (reporter.
 	return reporter.Picture{PNG: png, Text: strings.Join(texts, "; ")}, nil
 }
 
-// drawn makes the chart's way to say that there is nothing to draw the reporter's.
+// drawn adds reporter.ErrNotFound to chart.ErrNoData.
 func drawn(png []byte, err error) ([]byte, error) {
 	if errors.Is(err, chart.ErrNoData) {
 		return nil, errors.Join(err, reporter.ErrNotFound)
@@ -112,7 +112,7 @@ func drawn(png []byte, err error) ([]byte, error) {
 	return png, err
 }
 
-// seriesNames names each series by the labels in which it differs from the others, or by its metric.
+// seriesNames names each series by the values of the labels in which the series differ, or by its metric.
 func seriesNames(all []reporter.Series) []string {
 	names := make([]string, len(all))
 	for n, s := range all {

@@ -2,13 +2,13 @@ package app
 
 import (
 	"net/http"
-	"net/http/pprof" // it also serves on http.DefaultServeMux, which nothing here serves
+	"net/http/pprof" // registers itself on http.DefaultServeMux too, which this program does not serve
 )
 
 // profilePath is where profiles of the process are, as Go's tools expect them: https://pkg.go.dev/net/http/pprof
 const profilePath = "/debug/pprof/"
 
-// profiles serves them to who may act on pages.
+// profiles serves profiles to requests that may act on pages.
 func (a *access) profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(profilePath, pprof.Index)

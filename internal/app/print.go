@@ -8,12 +8,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/internal/safetext"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// How commands print.
+// The formats that commands print.
 const (
 	FormatText     = "text"
 	FormatHTML     = "html"     // a message as it is sent
@@ -21,10 +22,10 @@ const (
 	FormatJSON     = "json"     // findings
 )
 
-// cell is text from others as it may stand in a table: on one line, and bounded.
+// cell makes text from others safe for a table: one line of bounded length.
 func cell(s string) string { return safetext.Line(s, safetext.MaxError) }
 
-// messageText is a message in a format, as a terminal may show it.
+// messageText returns a message as text or HTML that cannot control a terminal.
 func messageText(msg reporter.Message, format string) string {
 	if format == FormatHTML {
 		return safetext.Text(msg.Whole()) + "\n"
@@ -75,7 +76,7 @@ func (t *Tools) PrintDeliveries(ctx context.Context, to io.Writer, limit int) er
 
 func (t *Tools) local(at time.Time) string { return at.In(t.cfg.Zone).Format(time.DateTime) }
 
-// String is one line.
+// String returns the finding on one line.
 func (f Finding) String() string {
 	line := fmt.Sprintf("%-4s  %s: %s", f.Result, f.What, f.Text)
 	if f.Remedy != "" {
@@ -84,8 +85,8 @@ func (f Finding) String() string {
 	return safetext.Line(line, 0)
 }
 
-// PrintFindings prints findings while they come: lines of text at once, or one JSON document in the end. failed says whether one of
-// them is a failure.
+// PrintFindings calls find and prints the findings: as text, each line as soon as it is found, or as one JSON document at the
+// end. failed tells whether one of them is a failure.
 func PrintFindings(to io.Writer, format string, find func(found func(Finding))) (failed bool, err error) {
 	all := []Finding{}
 	find(func(f Finding) {
@@ -101,4 +102,28 @@ func PrintFindings(to io.Writer, format string, find func(found func(Finding))) 
 		err = enc.Encode(all)
 	}
 	return failed, err
+}
+
+// why returns in the configured language why a delivery was not sent, or waits, with the last error in brackets; "" if it is sent
+// or has no error.
+func (t *Tools) why(d reporter.Delivery) (string, error) {
+	if d.State == reporter.DeliverySent || d.State == reporter.DeliveryMerged {
+		return "", nil
+	}
+	bundle, err := i18n.New()
+	if err != nil {
+		return "", err
+	}
+	words, err := bundle.Words(t.cfg.Locale, i18n.Pages)
+	if err != nil {
+		return "", err
+	}
+	why := words.Why(string(d.Reason), d.LastError)
+	switch {
+	case why == "":
+		return d.LastError, nil
+	case d.LastError != "":
+		why += " (" + d.LastError + ")"
+	}
+	return why, nil
 }

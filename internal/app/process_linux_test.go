@@ -18,7 +18,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
-// built is the program as `make build` makes it, which is what people run.
+// built returns the path of the program, built as by `make build`.
 var built = sync.OnceValues(func() (string, error) {
 	cmd := exec.Command("make", "-s", "build")
 	cmd.Dir = "../.."
@@ -28,7 +28,7 @@ var built = sync.OnceValues(func() (string, error) {
 	return filepath.Abs("../../bin/awoooi-reporter")
 })
 
-// process is the program as a process of its own.
+// process is the program in a process of its own.
 type process struct {
 	b      *testing.B
 	cmd    *exec.Cmd

@@ -12,14 +12,14 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
-// Reload takes a changed configuration, or keeps the old one whole and says why.
+// Reload loads the configuration again and makes all parts use it. If it cannot be used, nothing changes, and the error says why.
 func (a *App) Reload() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	err := a.tryReload()
 	if err != nil {
 		a.reloadGood.Set(0)
-		return fmt.Errorf("configuration was not taken, the old one stays: %w", err)
+		return fmt.Errorf("configuration not reloaded, the previous one stays in use: %w", err)
 	}
 	a.reloadGood.Set(1)
 	a.reloadStamp.Set(float64(a.opts.Now().Unix()))
@@ -27,8 +27,8 @@ func (a *App) Reload() error {
 	return nil
 }
 
-// tryReload prepares every part before it commits the first one, so that an error in any of them changes nothing. It returns
-// the errors of all parts.
+// tryReload prepares all parts before it commits the first one, so that an error of any of them changes nothing. It returns the
+// errors of all parts.
 func (a *App) tryReload() error {
 	c, err := a.opts.Load()
 	if err != nil {
@@ -60,12 +60,12 @@ func (a *App) tryReload() error {
 	return nil
 }
 
-// restartOnly refuses changes that a running process cannot take, by name, rather than ignoring them.
+// restartOnly returns an error for each setting that has changed and needs a restart, so that no change is ignored silently.
 func restartOnly(old, c *config.Config) error {
 	var errs []error
 	changed := func(key string, is bool) {
 		if is {
-			errs = append(errs, fmt.Errorf("%s: a change needs a restart", key))
+			errs = append(errs, fmt.Errorf("%s: a change needs a restart of the program", key))
 		}
 	}
 	changed("web.listen_addresses", fmt.Sprint(old.Web.ListenAddresses) != fmt.Sprint(c.Web.ListenAddresses))
@@ -75,7 +75,7 @@ func restartOnly(old, c *config.Config) error {
 	changed("state.dsn", old.State.DSN.Reveal() != c.State.DSN.Reveal())
 	changed("log", old.Log != c.Log)
 	changed("embedded", old.Embedded != c.Embedded)
-	changed("prometheus.url: from or to the embedded database", (old.Prometheus.URL == "") != (c.Prometheus.URL == ""))
+	changed("prometheus.url (from or to the embedded database)", (old.Prometheus.URL == "") != (c.Prometheus.URL == ""))
 	return errors.Join(errs...)
 }
 
@@ -93,7 +93,7 @@ func (a *App) handleReload(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "configuration reloaded")
 }
 
-// ReloadOnHangup reloads at each SIGHUP until ctx ends, or until stop.
+// ReloadOnHangup reloads at each SIGHUP until ctx ends or stop is called.
 func (a *App) ReloadOnHangup(ctx context.Context) (stop func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

@@ -9,7 +9,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
-// A fault in what one part takes from a configuration changes no part, and the faults of all parts are named at once.
+// If one part refuses a configuration, no part changes, and the error names the problems of all parts.
 func TestReloadChangesAllPartsOrNone(t *testing.T) {
 	t.Parallel()
 	form := "product: %s\nreports: [{name: daily, template: %q}]\n" +

@@ -29,6 +29,17 @@ import (
 // checkTime bounds one check of /-/ready.
 const checkTime = 2 * time.Second
 
+// reporterDeps is what a reporterPart uses of the process.
+type reporterDeps struct {
+	Store    *store.Store
+	Figures  postmortem.Querier // read without prometheus.url
+	Access   *access
+	Registry *prometheus.Registry
+	Stdout   io.Writer // where the terminal channel writes
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
 // reporterPart receives webhooks, makes reports and postmortems, and sends them.
 type reporterPart struct {
 	log      *slog.Logger
@@ -38,7 +49,7 @@ type reporterPart struct {
 	access   *access
 
 	store     *store.Store
-	figures   postmortem.Querier // where prometheus.url is not set
+	figures   postmortem.Querier // read without prometheus.url
 	journal   *incident.Journal
 	reconcile *incident.Reconciler
 	silences  *silence.Silencer
@@ -47,21 +58,10 @@ type reporterPart struct {
 	outbox    *outbox.Outbox
 	scheduler *report.Scheduler
 	texts     *compose.Composer
-	reading   atomic.Pointer[reading]
+	content   atomic.Pointer[content]
 	retries   *report.Retries
 	verifier  *verifier
 	chats     *chat.Listener
-}
-
-// reporterDeps is what a reporterPart uses of the process.
-type reporterDeps struct {
-	Store    *store.Store
-	Figures  postmortem.Querier
-	Access   *access
-	Registry *prometheus.Registry
-	Stdout   io.Writer // of the terminal channel
-	Log      *slog.Logger
-	Now      func() time.Time
 }
 
 func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
@@ -75,13 +75,13 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	}
 	p.silences.SetConfig(s.silence)
 	p.retries = report.NewRetries(p.log, p.now, p.registry)
-	p.reading.Store(s.reading)
-	p.texts = compose.New(p.store, s.reading.set(p.retries), p.now, p.log)
+	p.content.Store(s.content)
+	p.texts = compose.New(p.store, s.content.set(p.retries), p.now, p.log)
 	p.verifier = newVerifier(p.log, p.now)
 	p.verifier.setChannels(s.channels)
 	p.outbox = outbox.New(p.store, p.texts, s.channels, s.outbox, p.log, p.registry)
 	if p.chats, err = chat.New(p.store, s.chats, p.log.With("component", "chat"), p.registry); err != nil {
-		s.reading.close()
+		s.content.close()
 		return nil, err
 	}
 	p.journal = incident.New(s.incident, p.store, p.log, p.registry)
@@ -89,25 +89,25 @@ func newReporterPart(c *config.Config, d reporterDeps) (*reporterPart, error) {
 	p.watch = incident.NewWatch(p.journal, p.log)
 	p.webhook = webhook.New(s.webhook, p.journal, p.log, p.registry)
 	p.scheduler, err = report.NewScheduler(report.SchedulerConfig{
-		Claims: p.store, Definitions: s.reading.definitions, Log: p.log, Now: p.now,
+		Claims: p.store, Definitions: s.content.definitions, Log: p.log, Now: p.now,
 	})
 	if err != nil {
-		s.reading.close()
+		s.content.close()
 		return nil, err
 	}
 	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "awoooi_reporter_time_seconds",
-		Help: "The clock by which reports are due, which is the shared database's if there is one, in seconds since 1970.",
+		Help: "The clock by which reports are due, in seconds since 1970; the shared database's, if there is one.",
 	}, func() float64 { return float64(p.now().UnixMilli()) / 1000 }))
 	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "awoooi_reporter_clock_skew_seconds",
-		Help: "How far the machine's clock is ahead of the state's database, whose clock counts; 0 on SQLite.",
+		Help: "How far the machine's clock is ahead of the clock of the state's database, by which reports are due; 0 on SQLite.",
 	}, func() float64 { return p.store.Skew().Seconds() }))
 	p.announce(c)
 	return p, nil
 }
 
-// announce logs the receivers that a configuration names.
+// announce logs the configured receivers.
 func (p *reporterPart) announce(c *config.Config) {
 	for _, r := range c.Receivers {
 		if k, ok := channelKindOf(r); ok {
@@ -118,7 +118,7 @@ func (p *reporterPart) announce(c *config.Config) {
 
 // reporterSettings is what the reporter takes from a configuration.
 type reporterSettings struct {
-	reading   *reading
+	content   *content
 	channels  map[string]outbox.Channel
 	outbox    outbox.Config
 	incident  incident.Config
@@ -128,25 +128,23 @@ type reporterSettings struct {
 	chats     chat.Config
 }
 
+// build makes the settings of a configuration; it connects to nothing. It returns all errors that it finds.
 func (p *reporterPart) build(c *config.Config) (reporterSettings, error) {
 	s := reporterSettings{
 		outbox: outboxConfig(c), webhook: webhookConfig(c, p.access.logins),
 	}
-	var err1, err2, err3, err4 error
-	s.incident, err4 = incidentConfig(c)
-	s.channels, err1 = channels(c, p.stdout, p.log)
-	s.reconcile, err2 = reconcileConfig(c)
-	s.reading, err3 = newReading(c, p.store, p.figures, p.log, p.now)
+	var err1, err2, err3, err4, err5 error
+	s.incident, err1 = incidentConfig(c)
+	s.channels, err2 = channels(c, p.stdout, p.log)
+	s.reconcile, err3 = reconcileConfig(c)
 	s.silence = silenceConfig(c, s.reconcile.Clusters)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		if err3 == nil {
-			s.reading.close()
-		}
-		return reporterSettings{}, err
+	if s.content, err4 = newContent(c, p.store, p.figures, p.log, p.now); err4 == nil {
+		s.chats, err5 = chatConfig(c, s.content.definitions, p.log)
 	}
-	var err error
-	if s.chats, err = chatConfig(c, s.reading.definitions, p.log); err != nil {
-		s.reading.close()
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		if err4 == nil {
+			s.content.close()
+		}
 		return reporterSettings{}, err
 	}
 	s.chats.Silencer = p.silences
@@ -158,17 +156,17 @@ func (p *reporterPart) prepare(c *config.Config) (change, error) {
 	if err != nil {
 		return change{}, err
 	}
-	schedule, err := p.scheduler.Prepare(s.reading.definitions)
+	schedule, err := p.scheduler.Prepare(s.content.definitions)
 	if err != nil {
-		s.reading.close()
+		s.content.close()
 		return change{}, err
 	}
 	return change{
-		discard: s.reading.close,
+		discard: s.content.close,
 		commit: func() {
 			schedule()
-			p.texts.Use(s.reading.set(p.retries))
-			old := p.reading.Swap(s.reading)
+			p.texts.Use(s.content.set(p.retries))
+			old := p.content.Swap(s.content)
 			old.close()
 			p.outbox.SetConfig(s.outbox)
 			p.outbox.SetChannels(s.channels)
@@ -206,7 +204,7 @@ func (p *reporterPart) run(ctx context.Context) error {
 	return nil
 }
 
-func (p *reporterPart) close() { p.reading.Load().close() }
+func (p *reporterPart) close() { p.content.Load().close() }
 
 // register adds the pages and the webhook to mux.
 func (p *reporterPart) register(mux *http.ServeMux, queries collectorStatus) {
@@ -215,38 +213,43 @@ func (p *reporterPart) register(mux *http.ServeMux, queries collectorStatus) {
 	mux.Handle("/", p.access.forPages(pages.SecureHeaders(people)))
 	for _, path := range []string{webhookPath, clusterPath} {
 		mux.Handle(path, p.access.forWebhook(p.webhook))
-		mux.Handle(path+"/{$}", p.access.forWebhook(p.webhook)) // as people write URLs
+		mux.Handle(path+"/{$}", p.access.forWebhook(p.webhook)) // a common slip in a URL
 	}
 	p.access.announce()
 }
 
 // checks are those of /-/ready.
 func (p *reporterPart) checks() []pages.Check {
-	return []pages.Check{
-		{Name: "state", Err: func(ctx context.Context) error {
+	bounded := func(check func(ctx context.Context) error) func(ctx context.Context) error {
+		return func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, checkTime)
 			defer cancel()
-			return p.store.Ping(ctx)
-		}},
-		{Name: "receivers", Warns: true, Err: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, checkTime)
-			defer cancel()
-			suspended, err := p.outbox.Suspended(ctx)
-			errs := []error{err}
-			for name, gate := range suspended {
-				errs = append(errs, fmt.Errorf("%s is suspended: %s", name, gate.Detail))
-			}
-			return errors.Join(errs...)
-		}},
-		{Name: "chats", Warns: true, Err: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, checkTime)
-			defer cancel()
-			faults, err := p.chats.Faults(ctx)
-			errs := []error{err}
-			for account, gate := range faults {
-				errs = append(errs, fmt.Errorf("%s is not listened to: %s", account, gate.Detail))
-			}
-			return errors.Join(errs...)
-		}},
+			return check(ctx)
+		}
 	}
+	return []pages.Check{
+		{Name: "state", Err: bounded(p.store.Ping)},
+		{Name: "receivers", Warns: true, Err: bounded(p.checkReceivers)},
+		{Name: "chats", Warns: true, Err: bounded(p.checkChats)},
+	}
+}
+
+// checkReceivers returns an error for each receiver that is suspended.
+func (p *reporterPart) checkReceivers(ctx context.Context) error {
+	suspended, err := p.outbox.Suspended(ctx)
+	errs := []error{err}
+	for name, gate := range suspended {
+		errs = append(errs, fmt.Errorf("%s is suspended: %s", name, gate.Detail))
+	}
+	return errors.Join(errs...)
+}
+
+// checkChats returns an error for each bot whose updates cannot be received.
+func (p *reporterPart) checkChats(ctx context.Context) error {
+	faults, err := p.chats.Faults(ctx)
+	errs := []error{err}
+	for account, gate := range faults {
+		errs = append(errs, fmt.Errorf("%s: updates are not received: %s", account, gate.Detail))
+	}
+	return errors.Join(errs...)
 }

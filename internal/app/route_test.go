@@ -30,14 +30,14 @@ routes:
 		t.Fatal(err)
 	}
 	for set, want := range map[string]string{
-		`{team="db", severity="page"}`:        `route "db": postmortems from 5m0s on to dba, severity page`,
-		`{team="db", severity="info"}`:        `route default: postmortems from 10m0s on to all`,
-		`{}`:                                  `route default: postmortems from 10m0s on to all`,
-		`{alertname="Watchdog"}`:              `route "Watchdog": ignored, makes no incident`,
-		`{alertname="Watchdog", cluster="x"}`: `postmortems from 10m0s on to all`,
+		`{team="db", severity="page"}`:        `route "db": postmortem of an incident of 5m0s or longer to dba, severity page`,
+		`{team="db", severity="info"}`:        `route default: postmortem of an incident of 10m0s or longer to all`,
+		`{}`:                                  `route default: postmortem of an incident of 10m0s or longer to all`,
+		`{alertname="Watchdog"}`:              `route "Watchdog": ignored, no incident`,
+		`{alertname="Watchdog", cluster="x"}`: `postmortem of an incident of 10m0s or longer to all`,
 		`{alertname="Watchdog", env="prod"}`:  `route "beat": heartbeat, missing after 5m0s, to dba, severity critical`,
 		`{alertname="DeadMan"}`:               `: heartbeat, missing after 3m0s, to all, severity page`,
-		`{env="dev1", team="x"}`:              `: ignored, makes no incident`,
+		`{env="dev1", team="x"}`:              `: ignored, no incident`,
 	} {
 		if got, err := RouteOf(c, set); err != nil || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, %v, want %q", set, got, err, want)

@@ -20,11 +20,11 @@ import (
 //go:embed sample/*.json
 var sampleFiles embed.FS
 
-// sampleLead is how long before now the sample's last event is put, so that the figures as of now count all of it.
+// sampleLead is how long before now the last event of the sample is, so that the figures as of now count all of it.
 const sampleLead = 2 * time.Minute
 
-// samplePart posts the bundled webhooks to the program's own webhook, as Alertmanager would, and queues the reports as of
-// the first scrape that includes them. Every sample alert says that it is one.
+// samplePart posts the bundled webhooks to this process's webhook, as Alertmanager would, and queues the reports as of the first
+// scrape that includes them. Every sample alert is marked as one.
 type samplePart struct {
 	reporter *reporterPart
 	addr     func() string
@@ -33,10 +33,10 @@ type samplePart struct {
 	now      func() time.Time
 }
 
-// run shows the sample once. An error is only logged: the program works without it.
+// run posts the sample once. An error is only logged, because the program works without the sample.
 func (p *samplePart) run(ctx context.Context) error {
 	if err := p.show(ctx); err != nil && ctx.Err() == nil {
-		p.log.Error("sample was not shown", "err", err)
+		p.log.Error("sample was not posted", "err", err)
 	}
 	return nil
 }
@@ -63,15 +63,11 @@ func (p *samplePart) show(ctx context.Context) error {
 		return err
 	}
 	var ds []reporter.Delivery
-	for _, d := range p.reporter.reading.Load().definitions {
-		for _, r := range d.Receivers {
-			ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: d.Name, Due: due}.String(), r, p.now()))
-		}
+	for _, d := range p.reporter.content.Load().definitions {
+		ds = append(ds, d.Deliveries(due, p.now())...)
 	}
-	if _, err := p.reporter.store.Enqueue(ctx, ds...); err != nil {
-		return err
-	}
-	return nil
+	_, err = p.reporter.store.Enqueue(ctx, ds...)
+	return err
 }
 
 func (p *samplePart) post(ctx context.Context, client *http.Client, url string, body []byte) error {
@@ -81,13 +77,7 @@ func (p *samplePart) post(ctx context.Context, client *http.Client, url string, 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "awoooi-reporter/sample")
-	webhook := p.reporter.reading.Load().cfg.Webhook
-	switch {
-	case !webhook.BearerToken.Empty():
-		req.Header.Set("Authorization", "Bearer "+webhook.BearerToken.Reveal())
-	case webhook.Username != "":
-		req.SetBasicAuth(webhook.Username, webhook.Password.Reveal())
-	}
+	authorize(req, p.reporter.content.Load().cfg.Webhook)
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("sample: %w", err)
@@ -99,7 +89,7 @@ func (p *samplePart) post(ctx context.Context, client *http.Client, url string, 
 	return nil
 }
 
-// scrapedAfter waits for a scrape that began after t, and returns a moment at which its samples hold.
+// scrapedAfter waits for a scrape that began after t, and returns a time at which its samples are the newest.
 func (p *samplePart) scrapedAfter(ctx context.Context, t time.Time) (time.Time, error) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
@@ -110,8 +100,8 @@ func (p *samplePart) scrapedAfter(ctx context.Context, t time.Time) (time.Time, 
 		case <-tick.C:
 		}
 		now := p.now().Truncate(time.Second) // the precision of a due time
-		// The window's end is taken at the begin of a scrape.
-		samples, err := p.reporter.reading.Load().querier.Query(ctx, "max(awoooi_collector_window_end_timestamp_seconds)", now)
+		// The end of the window is the start of the scrape.
+		samples, err := p.reporter.content.Load().querier.Query(ctx, "max("+ownSeries+")", now)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -121,7 +111,7 @@ func (p *samplePart) scrapedAfter(ctx context.Context, t time.Time) (time.Time, 
 	}
 }
 
-// sampleWebhooks returns the bodies in order, all times moved so that the last of them is end.
+// sampleWebhooks returns the bodies of the webhooks in order, with all times moved so that the latest is end.
 func sampleWebhooks(end time.Time) ([][]byte, error) {
 	files, err := fs.Glob(sampleFiles, "sample/*.json")
 	if err != nil {
@@ -152,7 +142,7 @@ func sampleWebhooks(end time.Time) ([][]byte, error) {
 		for n := range m.Alerts {
 			alert := &m.Alerts[n]
 			alert.StartsAt = alert.StartsAt.Add(end.Sub(last))
-			if !alert.EndsAt.IsZero() { // A firing alert has no end.
+			if !alert.EndsAt.IsZero() { // a firing alert has no end
 				alert.EndsAt = alert.EndsAt.Add(end.Sub(last))
 			}
 		}

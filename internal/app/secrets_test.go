@@ -16,7 +16,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// echo is a hostile server: whatever it is asked, its answer holds the request's URL and headers, and so every secret in them.
+// echo is a hostile server: every answer holds the URL and the headers of the request, and so every secret in them.
 func echo(t *testing.T, status int, contentType, form string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,8 +35,8 @@ func echo(t *testing.T, status int, contentType, form string) string {
 	return s.URL
 }
 
-// Every secret of the configuration is planted, every place that is spoken to fails, in several ways, and none of logs,
-// pages, metrics, stored errors and commands shows one.
+// Every secret of the configuration is planted, and every server fails in several ways; no log, page, metric, stored error or
+// command shows a secret.
 func TestNoFaultShowsASecret(t *testing.T) {
 	t.Parallel()
 	const planted = "pl4nted"
@@ -107,7 +107,7 @@ receivers:
 				fmt.Fprintf(&out, "\n=== %s %d\n", path, resp.StatusCode)
 				io.Copy(&out, resp.Body)
 			}
-			// The sends, and what they failed with, are on record before the pages are read.
+			// The failed sends and their errors are stored before the pages are read.
 			eventually(t, "the sends to fail", func() bool {
 				ds, err := r.store.Deliveries(t.Context(), 10)
 				failed := 0
@@ -143,7 +143,7 @@ receivers:
 	}
 }
 
-// commands is what the commands print and log on a configuration whose servers all fail.
+// commands returns what the commands print and log with a configuration whose servers all fail.
 func commands(t *testing.T, conf string) string {
 	t.Helper()
 	var out localstack.Buffer

@@ -10,7 +10,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/config"
 )
 
-// Without any configuration no line of the first report is without data: what no source is configured for is left out.
+// Without any configuration, no line of the first report is without data: lines without a configured source are left out.
 func TestFirstReportHasNoLineWithoutData(t *testing.T) {
 	t.Parallel()
 	r := start(t, "embedded: {scrape_interval: 1h}\n")
@@ -29,7 +29,7 @@ func TestFirstReportHasNoLineWithoutData(t *testing.T) {
 	}
 }
 
-// The weekly report reviews the noise of alerts by PromQL, the page from the state; both say the same.
+// The weekly report reads the alert noise by PromQL, the page reads it from the state; both show the same.
 func TestNoiseIsReviewed(t *testing.T) {
 	t.Parallel()
 	r := start(t, "embedded: {scrape_interval: 1h}\nreports: [{name: weekly}]\nworking_hours: {days: [mon, tue, wed, thu, fri, sat, sun], from: \"00:00\", to: \"24:00\"}\n")
@@ -60,8 +60,8 @@ func TestNoiseIsReviewed(t *testing.T) {
 	}
 }
 
-// The same lines are a row of the dashboard, with the target as its threshold.
-func TestALineOfOnesOwnIsOnTheDashboard(t *testing.T) {
+// The user's lines are a row of the dashboard, with the target as threshold.
+func TestUserLinesAreOnTheDashboard(t *testing.T) {
 	t.Parallel()
 	for locale, want := range map[string][]string{"zh-TW": {"服務水準", "錯誤預算", "完成率"}, "en": {"Service level", "Error budget", "Done"}} {
 		path := filepath.Join(t.TempDir(), "config.yaml")
@@ -100,8 +100,8 @@ reports:
 	}
 }
 
-// Some lines of YAML are a line of the report, on the page too, whatever else is configured.
-func TestALineOfOnesOwnNeedsNoTemplate(t *testing.T) {
+// A line that the user configures is in the report and on its page without a template.
+func TestUserLinesNeedNoTemplate(t *testing.T) {
 	t.Parallel()
 	r := start(t, `embedded: {scrape_interval: 1h}
 reports:

@@ -12,7 +12,7 @@ import (
 // fields are those of a webhook, or of an alert in it.
 type fields map[string]any
 
-// with are these fields with others instead; nil removes one.
+// with returns a copy in which other fields replace those of the same name; nil removes one.
 func (f fields) with(others fields) fields {
 	out := maps.Clone(f)
 	maps.Copy(out, others)
@@ -29,7 +29,7 @@ func labelled(pairs ...string) fields {
 	return fields{"labels": out, "annotations": fields{}}
 }
 
-// begun is a firing alert that began at a time of the day, and over one that is resolved.
+// begun is an alert that fires since a time of the day; over is one that is resolved.
 func begun(name, start string) fields {
 	return labelled("alertname", name).with(fields{
 		"status": "firing", "startsAt": "2026-11-25T" + start + "Z", "endsAt": "0001-01-01T00:00:00Z", "fingerprint": "fp" + name,
@@ -65,7 +65,7 @@ func grafana(alerts ...fields) fields {
 	})
 }
 
-// Sequences of webhooks as senders produce them in the field, each posted at a time of the day, with the incidents after all of them.
+// Sequences of webhooks from the field, each posted at a time of the day, with the incidents after all of them.
 func TestSequencesOfWebhooks(t *testing.T) {
 	t.Parallel()
 	type post struct {

@@ -18,7 +18,7 @@ import (
 
 var updateSLO = flag.Bool("update-slo", false, "write the golden texts of the examples of service level objectives again")
 
-// The rules that Sloth and Pyrra make of an objective of 99.9 % record these series; the values are of a bad day.
+// The rules that Sloth and Pyrra generate for an objective of 99.9 % record these series; the values are those of a bad day.
 var recorded = map[string][]string{
 	"sloth": {
 		`slo:objective:ratio{%s} 0.999`, `slo:error_budget:ratio{%s} 0.001`, `slo:time_period:days{%s} 30`,
@@ -35,7 +35,7 @@ var objectiveLabels = map[string]string{
 	"pyrra": `slo="checkout-availability"`,
 }
 
-// The examples of objectives say what a real Prometheus has recorded by the names that Sloth and Pyrra use.
+// The examples of objectives show the series that a real Prometheus has recorded under the names of Sloth and Pyrra.
 func TestExamplesOfServiceLevelObjectives(t *testing.T) {
 	t.Parallel()
 	due := time.Date(2026, 4, 22, 0, 0, 0, 0, time.UTC)

@@ -45,10 +45,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// databases numbers them: a test that runs again gets another one.
+// databases numbers the databases, so that a test that runs again gets a new one.
 var databases atomic.Int64
 
-// database makes an AWOOOI database without rows.
+// database creates an AWOOOI database without rows, and returns its DSN.
 func database(t *testing.T) (dsn string) {
 	t.Helper()
 	pg, err := postgresServer.Server()
@@ -160,7 +160,7 @@ func startIn(t *testing.T, dir, yaml string, opts Options) *running {
 	return r
 }
 
-// testWriter passes logs on to the test, so that a failing one shows them.
+// testWriter writes the log to the test's log, which a failing test shows.
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(p []byte) (int, error) {

@@ -42,7 +42,7 @@ func newStatePart(ctx context.Context, c *config.Config, log *slog.Logger, now f
 	return p, nil
 }
 
-// openState opens the state where the configuration says it is.
+// openState opens the configured state: PostgreSQL if state.dsn is set, else SQLite in state.path.
 func openState(ctx context.Context, c *config.Config, log *slog.Logger) (*store.Store, error) {
 	open := func() (*store.Store, error) { return store.OpenSQLite(ctx, c.State.Path, log) }
 	if !c.State.DSN.Empty() {
@@ -64,7 +64,7 @@ func (p *statePart) prepare(c *config.Config) (change, error) {
 	return ch, nil
 }
 
-// run keeps the state from growing, until ctx ends.
+// run deletes old state every pruneEvery until ctx ends.
 func (p *statePart) run(ctx context.Context) error {
 	ticker := time.NewTicker(pruneEvery)
 	defer ticker.Stop()

@@ -16,13 +16,13 @@ import (
 	pages "github.com/awoooi/awoooi-reporter/reporter/web"
 )
 
-// probeTime bounds the question that shows whether the figures can be read.
+// probeTime bounds the query that shows whether figures can be read.
 const probeTime = 3 * time.Second
 
-// newestSample asks for the time of the newest sample of any collector: no report can be newer than that.
-const newestSample = "max(timestamp(awoooi_collector_window_end_timestamp_seconds))"
+// newestSample is PromQL for the time of the newest sample of any collector, in seconds since 1970.
+const newestSample = "max(timestamp(" + ownSeries + "))"
 
-// pages makes the pages for people. queries are those of the collector in this process.
+// pages makes the pages for people. queries is the status of the collector in this process.
 func (p *reporterPart) pages(queries collectorStatus) *pages.Pages {
 	return pages.New(pages.Config{
 		Store: p.store, Texts: compose.Pages{Composer: p.texts}, Status: status{p, queries}, Settings: p.pageSettings,
@@ -32,19 +32,19 @@ func (p *reporterPart) pages(queries collectorStatus) *pages.Pages {
 }
 
 func (p *reporterPart) pageSettings() pages.Settings {
-	c := p.reading.Load().cfg
+	c := p.content.Load().cfg
 	return pages.Settings{
 		Zone: c.Zone, Locale: c.Locale, Product: c.Product, ExternalURL: c.ExternalURL, Version: version.Version, Hours: c.Hours,
 	}
 }
 
-// status is the state of the parts, for the pages.
+// status gives the pages the state of the parts.
 type status struct {
 	*reporterPart
 	queries collectorStatus
 }
 
-// Parts asks the state, the database of the figures and the parts in this process.
+// Parts reads the state, queries the figures' database once and asks the parts of this process.
 func (s status) Parts(ctx context.Context) pages.Parts {
 	out := pages.Parts{LastWebhook: s.webhook.Last(), Verified: s.verifier.results()}
 	out.Queries, out.Collector = s.queries()
@@ -68,7 +68,7 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	if len(open) == 1 {
 		out.Open = int(open[0].Values["value"])
 	}
-	for _, route := range s.reading.Load().cfg.Routes {
+	for _, route := range s.content.Load().cfg.Routes {
 		if route.Heartbeat != nil {
 			out.HeartbeatRoutes = append(out.HeartbeatRoutes, route.Name)
 		}
@@ -86,9 +86,9 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	return out
 }
 
-// clusters are those of Alertmanagers with an API, and what became of the last question to each.
+// clusters returns the clusters with an API, each with the outcome of its last comparison.
 func (s status) clusters() []pages.Cluster {
-	configured := members(s.reading.Load().cfg)
+	configured := members(s.content.Load().cfg)
 	asked := map[string]incident.ClusterOutcome{}
 	for _, o := range s.reconcile.Clusters() {
 		asked[o.Cluster] = o
@@ -110,9 +110,9 @@ func (s status) clusters() []pages.Cluster {
 	return out
 }
 
-// newest asks whether the figures can be read, and how new they are.
+// newest checks whether figures can be read, and how new they are.
 func (s status) newest(ctx context.Context) pages.Figures {
-	r := s.reading.Load()
+	r := s.content.Load()
 	out := pages.Figures{Embedded: s.figures != noFigures{} && r.cfg.Prometheus.URL == "", URL: withoutUser(r.cfg.Prometheus.URL)}
 	asked, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -130,13 +130,12 @@ func (s status) newest(ctx context.Context) pages.Figures {
 	return out
 }
 
-// Reports says when each report is due.
+// Reports returns the reports with their next due times.
 func (s status) Reports() []pages.Plan {
 	var out []pages.Plan
-	for _, d := range s.reading.Load().definitions {
+	for _, d := range s.content.Load().definitions {
 		p := pages.Plan{Name: d.Name, Schedule: d.Schedule, Zone: d.Zone.String(), Receivers: d.Receivers}
-		// It was parsed when the configuration was loaded.
-		if schedule, err := report.ParseSchedule(d.Schedule, d.Zone); err == nil {
+		if schedule, err := report.ParseSchedule(d.Schedule, d.Zone); err == nil { // it was checked when the configuration was loaded
 			p.Next, _ = schedule.Next(s.now())
 		}
 		out = append(out, p)
@@ -144,10 +143,10 @@ func (s status) Reports() []pages.Plan {
 	return out
 }
 
-// Receivers lists the configured receivers.
+// Receivers returns the configured receivers.
 func (s status) Receivers() []pages.Receiver {
 	var out []pages.Receiver
-	for _, r := range s.reading.Load().cfg.Receivers {
+	for _, r := range s.content.Load().cfg.Receivers {
 		if k, ok := channelKindOf(r); ok {
 			out = append(out, pages.Receiver{Name: r.Name, Kind: k.describe(r)})
 		}

@@ -22,22 +22,23 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-// Tools reads and changes the state for commands: through the running process if there is one, else itself.
+// Tools reads and changes the state for commands: through the running process if there is one, else in this process.
 type Tools struct {
 	cfg     *config.Config
 	process *runningProcess // nil if none runs on the state
-	box     *toolbox        // nil if process is not
+	box     *toolbox        // nil if there is a process
 	log     *slog.Logger
 	closers []func() error // closed in reverse
 }
 
-// Needs is what a command cannot do without.
+// Needs is what a command needs.
 type Needs struct {
-	State   bool // which is never created
-	Figures bool // what reports are read from
+	State   bool // an existing state; none is ever created
+	Figures bool // the database of the figures
 }
 
-// OpenTools finds the running process, or opens the state, and with figures the database that reports are read from.
+// OpenTools finds the running process, or else opens the state and, for figures, the embedded database. It is an error if the
+// command needs a state and there is none, or the state has another schema than this version.
 func OpenTools(ctx context.Context, c *config.Config, needs Needs, log *slog.Logger) (_ *Tools, err error) {
 	t := &Tools{cfg: c, log: log}
 	if t.process, err = findProcess(ctx, c); err != nil || t.process != nil {
@@ -56,7 +57,7 @@ func OpenTools(ctx context.Context, c *config.Config, needs Needs, log *slog.Log
 	if needs.Figures && c.Prometheus.URL == "" && exists(filepath.Join(c.State.Path, "tsdb")) {
 		db, err := openEmbedded(c, log)
 		if err != nil {
-			return nil, fmt.Errorf("embedded database (while a process runs on it, ask that process: http://%s/reports/): %w",
+			return nil, fmt.Errorf("embedded database (if a process uses it, open that process's page http://%s/reports/): %w",
 				c.Web.ListenAddresses[0], err)
 		}
 		t.closers = append(t.closers, db.Close)
@@ -66,13 +67,13 @@ func OpenTools(ctx context.Context, c *config.Config, needs Needs, log *slog.Log
 	if box.store != nil {
 		history = box.store
 	}
-	r, err := newReading(c, history, local, log, time.Now)
+	r, err := newContent(c, history, local, log, time.Now)
 	if err != nil {
 		return nil, err
 	}
 	t.closers = append(t.closers, func() error { r.close(); return nil })
-	box.reading = func() *reading { return r }
-	var composed compose.Store // which a report needs not
+	box.content = func() *content { return r }
+	var composed compose.Store // nil without a state; a report needs none
 	if box.store != nil {
 		composed = box.store
 	}
@@ -81,7 +82,7 @@ func OpenTools(ctx context.Context, c *config.Config, needs Needs, log *slog.Log
 	return t, nil
 }
 
-// openState opens the state that is there.
+// openState opens the state if there is one. If needed, its absence is an error.
 func (t *Tools) openState(ctx context.Context, box *toolbox, needed bool) error {
 	c := t.cfg
 	version, err := schemaVersion(ctx, c)
@@ -110,17 +111,17 @@ func schemaVersion(ctx context.Context, c *config.Config) (store.SchemaVersion, 
 	return store.InspectSQLite(ctx, c.State.Path)
 }
 
-// noState says that there is no state, and what to do.
+// noState is the error that there is no state, with what to do.
 func noState(c *config.Config) error {
 	if !c.State.DSN.Empty() {
-		return fmt.Errorf("state: the database of state.dsn has no schema %s: the program has not run on it yet", store.Schema)
+		return fmt.Errorf("state: the database of state.dsn has no schema %s: start the program first, or correct state.dsn", store.Schema)
 	}
 	dir := c.State.Path
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
-	return fmt.Errorf("state: there is none in %s: start the program first, or run the command with the configuration, and in the "+
-		"working directory, of the process that runs (state.path is relative to it)", dir)
+	return fmt.Errorf("state: not found in %s: start the program first, or run the command with the configuration and in the "+
+		"working directory of the running process (state.path is relative to it)", dir)
 }
 
 func exists(path string) bool {
@@ -128,7 +129,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Close closes what OpenTools opened. An error changes nothing of what was printed, and is logged.
+// Close closes what OpenTools has opened. It logs errors: what was printed is right nevertheless.
 func (t *Tools) Close() {
 	for _, closer := range slices.Backward(t.closers) {
 		if err := closer(); err != nil {
@@ -158,17 +159,18 @@ func operations() []controlled {
 	}
 }
 
-// ReportQuery names a report as of a moment.
+// ReportQuery is a report as of a time.
 type ReportQuery struct {
 	Name     string
 	At       time.Time
 	Template string // text of a template to try instead of the configured one; "" means none
 }
 
-// queued is how many deliveries a command has added, of how many receivers.
+// queued counts the deliveries that a command has added, of those that the report has.
 type queued struct{ Added, Of int }
 
-// ReportText builds a report, to look at it, as text or HTML. If the figures cannot be read, it is whole, without data, beside the error.
+// ReportText builds a preview of a report, as text or HTML. If figures cannot be read, it returns the text with "no data" for them,
+// and an error that says why.
 func (t *Tools) ReportText(ctx context.Context, q ReportQuery, format string) (string, error) {
 	msg, err := reportPreview.run(ctx, t, q)
 	if msg.HTML == "" {
@@ -177,17 +179,20 @@ func (t *Tools) ReportText(ctx context.Context, q ReportQuery, format string) (s
 	return messageText(msg, format), err
 }
 
-// SendReport queues a report as of q.At for its receivers, once, however often it is called, and says what becomes of it.
+// SendReport queues a report as of q.At for its receivers. Repeated calls queue nothing more. It returns a line of text.
 func (t *Tools) SendReport(ctx context.Context, q ReportQuery) (string, error) {
 	n, err := reportSend.run(ctx, t, q)
-	text := fmt.Sprintf("%d of %d deliveries queued; the others were queued before", n.Added, n.Of)
+	text := fmt.Sprintf("%d of %d deliveries queued", n.Added, n.Of)
+	if n.Added < n.Of {
+		text += "; the others were queued before"
+	}
 	switch {
 	case err != nil:
 		return "", err
 	case n.Of == 0:
-		text = "the report has no receivers"
+		text = "nothing queued: the report has no receivers"
 	case t.process == nil:
-		text += "; no process runs on this state here: they are sent when one does"
+		text += "; no running process was found on this machine: they are sent once one runs"
 	}
 	return text + "\n", nil
 }
@@ -217,17 +222,17 @@ func (t *Tools) CancelDelivery(ctx context.Context, id int64) error {
 	return err
 }
 
-// toolbox does what commands ask for.
+// toolbox executes the operations of commands.
 type toolbox struct {
-	store   *store.Store // nil if there is no state, and none is needed
-	reading func() *reading
+	store   *store.Store // nil if there is no state and the command needs none
+	content func() *content
 	texts   *compose.Composer
 	log     *slog.Logger
 	now     func() time.Time
 }
 
 func (b *toolbox) reportZone(_ context.Context, name string) (string, error) {
-	d, err := b.reading().definition(name)
+	d, err := b.content().definition(name)
 	if err != nil {
 		return "", err
 	}
@@ -248,14 +253,14 @@ func (b *toolbox) report(ctx context.Context, q ReportQuery) (reporter.Message, 
 		defer remove()
 		rep.Template = file
 	}
-	msg, renderErr := b.reading().render.Report(rep)
+	msg, renderErr := b.content().render.Report(rep)
 	if renderErr != nil {
 		return msg, renderErr
 	}
 	return msg, err
 }
 
-// ownTemplate checks the text of a template and makes it a file, as the renderer reads it.
+// ownTemplate checks the text of a template and writes it to a temporary file, because the renderer reads files.
 func ownTemplate(text string) (file string, remove func(), err error) {
 	f, err := os.CreateTemp("", "awoooi-reporter-*.tmpl")
 	if err != nil {
@@ -274,15 +279,11 @@ func ownTemplate(text string) (file string, remove func(), err error) {
 }
 
 func (b *toolbox) sendReport(ctx context.Context, q ReportQuery) (queued, error) {
-	d, err := b.reading().definition(q.Name)
+	d, err := b.content().definition(q.Name)
 	if err != nil {
 		return queued{}, err
 	}
-	var ds []reporter.Delivery
-	for _, r := range d.Receivers {
-		subject := reporter.Subject{Report: d.Name, Due: q.At}.String()
-		ds = append(ds, reporter.NewDelivery(reporter.DeliveryReport, subject, r, b.now()))
-	}
+	ds := d.Deliveries(q.At, b.now())
 	added, err := b.store.Enqueue(ctx, ds...)
 	return queued{Added: added, Of: len(ds)}, err
 }
@@ -300,7 +301,7 @@ func (b *toolbox) markdown(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r := b.reading()
+	r := b.content()
 	return r.render.Markdown(r.postmortem.Build(ctx, in))
 }
 

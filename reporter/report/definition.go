@@ -269,6 +269,16 @@ func (d Definition) Asked() []FigureDefinition {
 	return append(out, d.Figures...)
 }
 
+// Deliveries returns the deliveries of the report that is due then, one for each receiver, created now.
+func (d Definition) Deliveries(due, now time.Time) []reporter.Delivery {
+	out := make([]reporter.Delivery, 0, len(d.Receivers))
+	subject := reporter.Subject{Report: d.Name, Due: due}.String()
+	for _, receiver := range d.Receivers {
+		out = append(out, reporter.NewDelivery(reporter.DeliveryReport, subject, receiver, now))
+	}
+	return out
+}
+
 // Since returns where the lookback of a report due at that time begins.
 func (d Definition) Since(due time.Time) time.Time {
 	if d.Months != 0 {

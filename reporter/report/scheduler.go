@@ -205,14 +205,9 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 			"after", handled.In(r.Zone), "catch_up", r.CatchUp)
 		return s.missed(ctx, r, handled, now)
 	}
-	deliveries := make([]reporter.Delivery, 0, len(r.Receivers))
-	subject := reporter.Subject{Report: r.Name, Due: due}.String()
-	for _, receiver := range r.Receivers {
-		deliveries = append(deliveries, reporter.NewDelivery(reporter.DeliveryReport, subject, receiver, now))
-	}
-	claimed, err := s.claims.Claim(ctx, r.Name, due, deliveries)
+	claimed, err := s.claims.Claim(ctx, r.Name, due, r.Deliveries(due, now))
 	if err != nil {
-		return fmt.Errorf("claim %s: %w", subject, err)
+		return fmt.Errorf("claim %s: %w", reporter.Subject{Report: r.Name, Due: due}, err)
 	}
 	s.setHandled(r, due)
 	if claimed {
@@ -225,11 +220,9 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 func (s *Scheduler) missed(ctx context.Context, r *scheduled, handled, now time.Time) error {
 	due, ok := r.schedule.Latest(now, now.Sub(handled))
 	if ok && due.After(handled) {
-		var deliveries []reporter.Delivery
-		for _, receiver := range r.Receivers {
-			d := reporter.NewDelivery(reporter.DeliveryReport, reporter.Subject{Report: r.Name, Due: due}.String(), receiver, now)
-			d.Reason = reporter.ReasonMissed
-			deliveries = append(deliveries, d)
+		deliveries := r.Deliveries(due, now)
+		for n := range deliveries {
+			deliveries[n].Reason = reporter.ReasonMissed
 		}
 		if _, err := s.claims.Claim(ctx, r.Name, due, deliveries); err != nil {
 			return fmt.Errorf("claim of a missed report: %w", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// endToEndOf runs it against a program, with the configuration that a command beside it would have.
+// endToEndOf runs EndToEnd against a running program, with the configuration of that program.
 func endToEndOf(t *testing.T, r *running, o EndToEndOptions, edits ...func(*config.Config)) (text string, good bool) {
 	t.Helper()
 	c, err := config.Load(r.conf)
@@ -49,7 +49,7 @@ func hops(t *testing.T, got string, want ...string) {
 	}
 }
 
-// The test alert reaches the chat, says that it is a test, and no figure counts it.
+// The test alert reaches the chat, is marked as a test, and no figure counts it.
 func TestEndToEnd(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
@@ -59,8 +59,8 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("is not good:\n%s", got)
 	}
 	const after = ` after [0-9.]+m?s; `
-	hops(t, got, `ok route: default: the postmortem goes to oncall, as incident TEST-`, `ok webhook: took the firing alert`+after,
-		`ok incident: opened`+after, `ok webhook: took the resolved alert`+after, `ok resolve: closed the incident`+after,
+	hops(t, got, `ok route: default: the postmortem goes to oncall, as incident TEST-`, `ok webhook: accepted the firing alert`+after,
+		`ok incident: opened`+after, `ok webhook: accepted the resolved alert`+after, `ok resolve: closed the incident`+after,
 		`ok receiver oncall: sent as message [0-9]+`+after, `ok clean-up: incident TEST-.* is removed`)
 	if all := messages(t, bot, 1); len(all) != 1 || !strings.Contains(all[0].Plain, "TEST: doctor --end-to-end, nothing is wrong") {
 		t.Errorf("the chat got %+v", all)
@@ -83,7 +83,8 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
-// By a real Alertmanager: it says what is reached, posts only with yes, and follows the alert by its waits.
+// Through a real Alertmanager, EndToEnd reports which receivers the alert reaches, posts it only with Yes, and waits as long as
+// Alertmanager does.
 func TestEndToEndThroughAlertmanager(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)
@@ -114,7 +115,7 @@ receivers:
 	if !good {
 		t.Errorf("is not good:\n%s", got)
 	}
-	hops(t, got, append(reached, `ok nothing: was posted; add --yes`)...)
+	hops(t, got, append(reached, `ok post: not done; add --yes`)...)
 	c, err := config.Load(r.conf)
 	if err != nil {
 		t.Fatal(err)
@@ -131,8 +132,8 @@ receivers:
 	if !good {
 		t.Errorf("is not good:\n%s", got)
 	}
-	hops(t, got, append(reached, `ok post: alertmanager default took the firing alert`, `ok incident: opened`,
-		`ok post: alertmanager default took the resolved alert`, `ok resolve: closed the incident`,
+	hops(t, got, append(reached, `ok post: alertmanager default accepted the firing alert`, `ok incident: opened`,
+		`ok post: alertmanager default accepted the resolved alert`, `ok resolve: closed the incident`,
 		`ok receiver oncall: sent as message`, `ok clean-up: incident TEST-.* is removed`)...)
 
 	got, good = endToEndOf(t, r, EndToEndOptions{ThroughAlertmanager: true, Cluster: "eu"}, cluster)

@@ -14,36 +14,36 @@ import (
 const (
 	// verifyTime bounds the verification of one receiver.
 	verifyTime = 15 * time.Second
-	// verifyAgain is how soon a receiver that could not be verified is asked again.
+	// verifyAgain is the interval at which receivers that failed are verified again.
 	verifyAgain = time.Minute
 )
 
-// verifiable is a channel that can say whether it works without sending anything.
+// verifiable is a channel that can check without sending a message whether it works.
 type verifiable interface {
 	Verify(ctx context.Context) error
 }
 
-// verifier asks every receiver once after a start and a reload, and again while it fails, without blocking anything.
+// verifier verifies every receiver once after a start and a reload, and again while that fails. It delays no sends.
 type verifier struct {
 	log     *slog.Logger
 	now     func() time.Time
-	changed chan struct{}
+	changed chan struct{} // the channels are new
 
 	mu       sync.Mutex
-	channels map[string]outbox.Channel
-	known    map[string]pages.Verification
+	channels map[string]outbox.Channel     // by receiver; guarded by mu
+	known    map[string]pages.Verification // by receiver; guarded by mu
 }
 
 func newVerifier(log *slog.Logger, now func() time.Time) *verifier {
 	return &verifier{log: log, now: now, changed: make(chan struct{}, 1)}
 }
 
-// setChannels forgets what is known, and has run ask the new channels.
+// setChannels replaces the channels, drops all results, and makes run verify again.
 func (v *verifier) setChannels(channels map[string]outbox.Channel) {
 	v.mu.Lock()
 	v.channels, v.known = channels, map[string]pages.Verification{}
 	for name, ch := range channels {
-		if _, ok := ch.(verifiable); !ok { // such as the terminal, which is always there
+		if _, ok := ch.(verifiable); !ok { // such as the terminal, which always works
 			v.known[name] = pages.Verification{At: v.now()}
 		}
 	}
@@ -54,7 +54,7 @@ func (v *verifier) setChannels(channels map[string]outbox.Channel) {
 	}
 }
 
-// results are by receiver; one that is missing has not been verified yet.
+// results returns the last result of each receiver; one without a result has not been verified yet.
 func (v *verifier) results() map[string]pages.Verification {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -76,7 +76,7 @@ func (v *verifier) run(ctx context.Context) {
 	}
 }
 
-// verify asks the receivers that are not known to work, side by side.
+// verify verifies in parallel the receivers that are not known to work.
 func (v *verifier) verify(ctx context.Context) {
 	v.mu.Lock()
 	channels, known := v.channels, maps.Clone(v.known)

@@ -27,36 +27,37 @@ import (
 )
 
 const (
-	// testAlert is the name of the alert that EndToEnd posts, and testLabel distinguishes the runs.
+	// testAlert is the name of the alert that EndToEnd posts. Its label testLabel has the id of the run.
 	testAlert = "AwoooiReporterTest"
 	testLabel = "reporter_test"
 	testTitle = "🧪 TEST: doctor --end-to-end, nothing is wrong"
-	// hopTime is what a hop within the program may take, a slow channel and a busy database among it.
-	hopTime = 2 * time.Minute
-	hopPoll = 250 * time.Millisecond
-	// hopSlack is what an Alertmanager may take beyond its own waits.
-	hopSlack = 90 * time.Second
-	// tidyTime bounds the removal of the test, also after an interrupt.
-	tidyTime = 15 * time.Second
+	// hopLimit bounds a hop within the program, including a slow channel and a busy database; hopPoll is how often it is looked
+	// for.
+	hopLimit = 2 * time.Minute
+	hopPoll  = 250 * time.Millisecond
+	// alertmanagerSlack is added to Alertmanager's own waits (group_wait, group_interval).
+	alertmanagerSlack = 90 * time.Second
+	// cleanUpTime bounds the removal of the test incident, also after an interrupt.
+	cleanUpTime = 15 * time.Second
 )
 
-// EndToEndOptions say by which way a test alert comes.
+// EndToEndOptions say how a test alert is posted.
 type EndToEndOptions struct {
-	ThroughAlertmanager bool
-	Cluster             string // "" is the only one, or the default one
-	Yes                 bool   // else only says what would be reached
+	ThroughAlertmanager bool   // to an Alertmanager, not to the webhook of the running process
+	Cluster             string // of the Alertmanagers; "" is the only one, or the default one
+	Yes                 bool   // post to Alertmanager; without it only the receivers that it would reach are reported
 }
 
-// EndToEnd posts an alert that says it is a test, and follows it to the chat: each hop is a Finding with its time. The incident
-// is removed in the end, so that no figure counts it; the messages stay, marked as a test. found gets each Finding as it is
-// there, and the result says whether none of them is a failure.
+// EndToEnd posts a test alert and follows it to the chat; each step is a Finding with its time. The incident is removed at the
+// end, so that no figure counts it; the messages stay, marked as a test. found is called with each Finding as soon as it is known.
+// EndToEnd returns true if none of them is a failure.
 func EndToEnd(ctx context.Context, c *config.Config, o EndToEndOptions, log *slog.Logger, found func(Finding)) bool {
 	e := &endToEnd{cfg: c, id: "TEST-" + time.Now().UTC().Format("20060102-150405-") + rand.Text()[:4], log: log, found: found, good: true}
 	if err := e.prepare(ctx, o); err != nil {
 		return false
 	}
 	if e.api != nil && !o.Yes {
-		e.tell(ok("nothing", "was posted; add --yes to post the test alert"))
+		e.report(ok("post", "not done; add --yes to post the test alert"))
 		return e.good
 	}
 	defer func() {
@@ -78,7 +79,7 @@ type endToEnd struct {
 
 	route   incident.Route
 	tools   *Tools
-	api     *alertmanager.API // nil: straight to the webhook
+	api     *alertmanager.API // nil to post to the webhook
 	path    alertmanager.Path // to our receiver
 	cluster string
 
@@ -86,16 +87,17 @@ type endToEnd struct {
 	posted time.Time // when the last post began
 }
 
-func (e *endToEnd) tell(f Finding) {
+func (e *endToEnd) report(f Finding) {
 	e.good = e.good && f.Result != FindingFail
 	e.found(f)
 }
 
-// errReported means that the failure was reported already.
+// errReported stands for a failure that was reported as a Finding already.
 var errReported = errors.New("reported already")
 
+// fail reports a failure, and returns errReported.
 func (e *endToEnd) fail(what string, err error, remedy string) error {
-	e.tell(failed(what, err, remedy))
+	e.report(failed(what, err, remedy))
 	return errReported
 }
 
@@ -109,7 +111,7 @@ func (e *endToEnd) labels() map[string]string {
 
 func (e *endToEnd) annotations() map[string]string { return map[string]string{"summary": testTitle} }
 
-// prepare finds the route of the alert, and reports what it reaches.
+// prepare finds the route of the alert, and reports which receivers it reaches.
 func (e *endToEnd) prepare(ctx context.Context, o EndToEndOptions) error {
 	routes, err := incidentConfig(e.cfg)
 	if err != nil {
@@ -126,17 +128,18 @@ func (e *endToEnd) prepare(ctx context.Context, o EndToEndOptions) error {
 		name = "default"
 	}
 	if e.route.Ignore {
-		return e.fail("route", fmt.Errorf("the route %s ignores the test alert", name), "let it not match alertname="+testAlert)
+		return e.fail("route", fmt.Errorf("the route %s ignores the test alert", name),
+			"change its matchers, so that they do not match alertname="+testAlert)
 	}
 	if len(e.route.Receivers) == 0 {
 		return e.fail("route", fmt.Errorf("the route %s has no receivers", name), "set its receivers")
 	}
-	e.tell(ok("route", "%s: the postmortem goes to %s, as incident %s", name, strings.Join(e.route.Receivers, ", "), e.id))
+	e.report(ok("route", "%s: the postmortem goes to %s, as incident %s", name, strings.Join(e.route.Receivers, ", "), e.id))
 	if e.api != nil && !o.Yes {
 		return nil
 	}
 	if e.tools, err = OpenTools(ctx, e.cfg, Needs{State: true}, e.log); err != nil {
-		return e.fail("state", err, "run it where the program runs, with its configuration")
+		return e.fail("state", err, "run doctor on the machine on which the program runs, with its configuration")
 	}
 	return nil
 }
@@ -160,7 +163,7 @@ func (e *endToEnd) prepareCluster(ctx context.Context, cluster string) (err erro
 	defer cancel()
 	for _, m := range e.api.Members(asking) {
 		if m.Err != nil {
-			e.tell(failed(what, m.Err, alertmanagerRemedy(m.Err.Error())))
+			e.report(failed(what, m.Err, alertmanagerRemedy(m.Err.Error())))
 			continue
 		}
 		paths, err := m.Setup.Match(e.labels())
@@ -175,7 +178,7 @@ func (e *endToEnd) prepareCluster(ctx context.Context, cluster string) (err erro
 				e.path = p
 			}
 		}
-		e.tell(ok(what, "the alert {alertname=%q, severity=\"info\"} reaches its receivers: %s", testAlert, strings.Join(reached, ", ")))
+		e.report(ok(what, "the alert {alertname=%q, severity=\"info\"} reaches its receivers: %s", testAlert, strings.Join(reached, ", ")))
 	}
 	switch {
 	case !e.good:
@@ -184,24 +187,24 @@ func (e *endToEnd) prepareCluster(ctx context.Context, cluster string) (err erro
 		return e.fail(what, errors.New("the alert does not reach a receiver with our webhook"),
 			"add a route to it, with continue: true before the others")
 	}
-	e.tell(ok(what, "%s gets it after %v, and its resolve within another %v", e.path.Receiver, e.path.GroupWait, e.path.GroupInterval))
+	e.report(ok(what, "%s gets it after %v, and its resolve within another %v", e.path.Receiver, e.path.GroupWait, e.path.GroupInterval))
 	return nil
 }
 
-// follow posts the alert, firing and then resolved, and waits for what comes of it.
+// follow posts the alert, firing and then resolved, and waits for the incident, its end and the messages to its receivers.
 func (e *endToEnd) follow(ctx context.Context) {
-	// Old enough for a postmortem.
+	// It starts early enough for a postmortem.
 	e.starts = time.Now().Add(-e.route.MinDuration - time.Minute)
 	if err := e.post(ctx, time.Time{}); err != nil {
 		return
 	}
 	resolved := false
 	var subject string
-	defer func() { e.tidy(ctx, subject, resolved) }()
-	subject, err := e.await(ctx, "incident", hopTime+e.wait(e.path.GroupWait), func(ctx context.Context) (string, string, error) {
+	defer func() { e.cleanUp(ctx, subject, resolved) }()
+	subject, err := e.await(ctx, "incident", hopLimit+e.wait(e.path.GroupWait), func(ctx context.Context) (string, string, error) {
 		in, err := e.incident(ctx)
 		return in.ID, "opened", err
-	}, "look at the log of the program; where it runs behind a proxy, the webhook may end elsewhere")
+	}, "look at the log of the program; behind a proxy, the webhook may go to another process")
 	if err != nil {
 		return
 	}
@@ -209,7 +212,7 @@ func (e *endToEnd) follow(ctx context.Context) {
 		return
 	}
 	resolved = true
-	_, err = e.await(ctx, "resolve", hopTime+e.wait(e.path.GroupInterval), func(ctx context.Context) (string, string, error) {
+	_, err = e.await(ctx, "resolve", hopLimit+e.wait(e.path.GroupInterval), func(ctx context.Context) (string, string, error) {
 		in, err := e.incident(ctx)
 		if err != nil || in.ID == "" || in.State != reporter.IncidentResolved {
 			return "", "", err
@@ -220,18 +223,18 @@ func (e *endToEnd) follow(ctx context.Context) {
 		return
 	}
 	for _, receiver := range e.route.Receivers {
-		_, _ = e.await(ctx, "receiver "+receiver, hopTime+e.cfg.Incidents.DigestWindow, func(ctx context.Context) (string, string, error) {
+		_, _ = e.await(ctx, "receiver "+receiver, hopLimit+e.cfg.Incidents.DigestWindow, func(ctx context.Context) (string, string, error) {
 			return e.delivery(ctx, subject, receiver)
-		}, "run doctor, and look at the page /deliveries") // the next receiver is asked all the same
+		}, "run doctor, and look at the page /deliveries") // await has reported the error; the next receiver follows
 	}
 }
 
-// wait is what an Alertmanager may wait for.
+// wait returns how long to wait for an Alertmanager that itself waits for of; 0 without one.
 func (e *endToEnd) wait(of time.Duration) time.Duration {
 	if e.api == nil {
 		return 0
 	}
-	return of + hopSlack
+	return of + alertmanagerSlack
 }
 
 func (e *endToEnd) post(ctx context.Context, ends time.Time) error {
@@ -245,13 +248,13 @@ func (e *endToEnd) post(ctx context.Context, ends time.Time) error {
 		if err != nil {
 			return e.fail("post", err, "check the rights of its http_config")
 		}
-		e.tell(ok("post", "alertmanager %s took the %s alert after %v", e.cluster, event, e.since()))
+		e.report(ok("post", "alertmanager %s accepted the %s alert after %v", e.cluster, event, e.since()))
 		return nil
 	}
 	if err := e.postWebhook(ctx, event, ends); err != nil {
 		return e.fail("webhook", err, webhookRemedy(err.Error()))
 	}
-	e.tell(ok("webhook", "took the %s alert after %v", event, e.since()))
+	e.report(ok("webhook", "accepted the %s alert after %v", event, e.since()))
 	return nil
 }
 
@@ -260,7 +263,7 @@ func (e *endToEnd) since() time.Duration { return time.Since(e.posted).Round(tim
 func webhookRemedy(text string) string {
 	for _, r := range []struct{ part, remedy string }{
 		{"refused", "start the program; doctor posts to the first of web.listen_addresses"},
-		{"401", "web.config_file asks for a user, whose password only Alertmanager knows: add --through-alertmanager"},
+		{"401", "web.config_file requires a password that this configuration does not have: add --through-alertmanager"},
 		{"404", "start the program with --role all or reporter"},
 	} {
 		if strings.Contains(text, r.part) {
@@ -270,7 +273,7 @@ func webhookRemedy(text string) string {
 	return "look at the log of the program"
 }
 
-// postWebhook posts as Alertmanager does.
+// postWebhook posts the alert to the running process as Alertmanager does.
 func (e *endToEnd) postWebhook(ctx context.Context, status string, ends time.Time) error {
 	end := "0001-01-01T00:00:00Z"
 	if !ends.IsZero() {
@@ -300,12 +303,7 @@ func (e *endToEnd) postWebhook(ctx context.Context, status string, ends time.Tim
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	switch w := e.cfg.Webhook; {
-	case !w.BearerToken.Empty():
-		req.Header.Set("Authorization", "Bearer "+w.BearerToken.Reveal())
-	case w.Username != "":
-		req.SetBasicAuth(w.Username, w.Password.Reveal())
-	}
+	authorize(req, e.cfg.Webhook)
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s: %w", base, errors.Unwrap(err)) // without the method and the address again
@@ -317,7 +315,18 @@ func (e *endToEnd) postWebhook(ctx context.Context, status string, ends time.Tim
 	return nil
 }
 
-// ownServer is where the program of this configuration listens, and a client that takes no other certificate than its own.
+// authorize sets the credentials of the webhook.
+func authorize(req *http.Request, w config.Webhook) {
+	switch {
+	case !w.BearerToken.Empty():
+		req.Header.Set("Authorization", "Bearer "+w.BearerToken.Reveal())
+	case w.Username != "":
+		req.SetBasicAuth(w.Username, w.Password.Reveal())
+	}
+}
+
+// ownServer returns the address of the running process by its configuration, and a client that accepts no certificate but the one
+// of web.config_file.
 func ownServer(c *config.Config) (base string, client *http.Client, err error) {
 	host, port, err := net.SplitHostPort(c.Web.ListenAddresses[0])
 	if err != nil {
@@ -336,7 +345,7 @@ func ownServer(c *config.Config) (base string, client *http.Client, err error) {
 		if certificate != nil {
 			scheme = "https"
 			transport.TLSClientConfig = &tls.Config{
-				InsecureSkipVerify: true, //nolint:gosec // the certificate is compared with the server's own file, whatever its names
+				InsecureSkipVerify: true, //nolint:gosec // VerifyConnection compares the certificate with the server's own file
 				VerifyConnection: func(s tls.ConnectionState) error {
 					if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, certificate) {
 						return errors.New("the certificate is not that of web.config_file")
@@ -349,7 +358,7 @@ func ownServer(c *config.Config) (base string, client *http.Client, err error) {
 	return scheme + "://" + net.JoinHostPort(host, port), &http.Client{Transport: transport}, nil
 }
 
-// ownCertificate is the certificate that exporter-toolkit's file names, nil if it has none.
+// ownCertificate returns the certificate that exporter-toolkit's file names, in DER, or nil if it names none.
 func ownCertificate(file string) ([]byte, error) {
 	var c struct {
 		Server *struct {
@@ -362,7 +371,7 @@ func ownCertificate(file string) ([]byte, error) {
 		return nil, fmt.Errorf("web.config_file: %w", err)
 	}
 	if err := yaml.Unmarshal(b, &c); err != nil || c.Server == nil {
-		return nil, nil //nolint:nilerr // check-config has said so
+		return nil, nil //nolint:nilerr // CheckConfig has reported it
 	}
 	text := []byte(c.Server.Text)
 	if c.Server.File != "" {
@@ -373,12 +382,13 @@ func ownCertificate(file string) ([]byte, error) {
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("web.config_file: cert_file holds no certificate")
+		return nil, errors.New("web.config_file: cert_file has no certificate in PEM")
 	}
 	return block.Bytes, nil
 }
 
-// await returns when look has found something that came from the last post.
+// await polls look until it returns an id, reports the result as a Finding and returns the id. After limit it fails with the last
+// error of look.
 func (e *endToEnd) await(
 	ctx context.Context, what string, limit time.Duration, look func(context.Context) (id, text string, err error), remedy string,
 ) (string, error) {
@@ -386,7 +396,7 @@ func (e *endToEnd) await(
 	defer cancel()
 	tick := time.NewTicker(hopPoll)
 	defer tick.Stop()
-	last := errors.New("nothing has come of it")
+	last := errors.New("has not happened")
 	for {
 		switch id, text, err := look(ctx); {
 		case errors.Is(err, errGivenUp):
@@ -394,7 +404,7 @@ func (e *endToEnd) await(
 		case err != nil && ctx.Err() == nil:
 			last = err
 		case err == nil && id != "":
-			e.tell(ok(what, "%s after %v", text, e.since()))
+			e.report(ok(what, "%s after %v", text, e.since()))
 			return id, nil
 		}
 		select {
@@ -408,7 +418,7 @@ func (e *endToEnd) await(
 	}
 }
 
-// incident is that of the test alert; its ID is empty until there is one.
+// incident returns the incident of the test alert; its ID is empty while there is none.
 func (e *endToEnd) incident(ctx context.Context) (reporter.Incident, error) {
 	rows, err := incidentsList.run(ctx, e.tools, reporter.IncidentFilter{From: e.starts.Add(-time.Second), Limit: 100})
 	if err != nil {
@@ -426,7 +436,7 @@ func (e *endToEnd) incident(ctx context.Context) (reporter.Incident, error) {
 
 var errGivenUp = errors.New("was given up")
 
-// delivery looks for the postmortem of the incident to a receiver.
+// delivery looks for the postmortem of the incident to a receiver. The id is "" until it is sent, and the error says why.
 func (e *endToEnd) delivery(ctx context.Context, subject, receiver string) (id, text string, err error) {
 	ds, err := deliveriesList.run(ctx, e.tools, 200)
 	if err != nil {
@@ -448,14 +458,14 @@ func (e *endToEnd) delivery(ctx context.Context, subject, receiver string) (id, 
 		case d.LastError != "":
 			return "", "", fmt.Errorf("not sent: %s", d.LastError)
 		}
-		return "", "", errors.New("is queued and was not sent")
+		return "", "", errors.New("is queued, and not sent")
 	}
 	return "", "", nil
 }
 
-// tidy ends the alert where that was not done yet, and removes the incident.
-func (e *endToEnd) tidy(ctx context.Context, subject string, resolved bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+// cleanUp resolves the alert, unless that was done, and removes the incident.
+func (e *endToEnd) cleanUp(ctx context.Context, subject string, resolved bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
 	if !resolved {
 		if err := e.post(ctx, time.Now()); err != nil {
@@ -467,16 +477,17 @@ func (e *endToEnd) tidy(ctx context.Context, subject string, resolved bool) {
 	}
 	switch gone, err := incidentRemove.run(ctx, e.tools, subject); {
 	case err != nil:
-		e.tell(warned("clean-up", err.Error(), "the incident "+subject+" stays in the figures of the day"))
+		e.report(warned("clean-up", fmt.Sprintf("incident %s was not removed: %v", subject, err),
+			"figures of the day count it as alert "+testAlert))
 	case !gone:
-		e.tell(warned("clean-up", "the incident "+subject+" is still open, or waits to be sent, and stays",
-			"it counts as alert "+testAlert+" in the figures of the day"))
+		e.report(warned("clean-up", "incident "+subject+" was not removed: it is still open, or its message is not sent yet",
+			"figures of the day count it as alert "+testAlert))
 	default:
-		e.tell(ok("clean-up", "incident %s is removed, no figure counts it; the messages stay, marked as a test", subject))
+		e.report(ok("clean-up", "incident %s is removed, no figure counts it; the messages stay, marked as a test", subject))
 	}
 }
 
-// incidentRemove removes the incident of a test.
+// incidentRemove removes the incident of a test, and no other.
 var incidentRemove = operation[string, bool]{"incident-remove", (*toolbox).removeTest}
 
 func (b *toolbox) removeTest(ctx context.Context, id string) (bool, error) {
@@ -486,7 +497,7 @@ func (b *toolbox) removeTest(ctx context.Context, id string) (bool, error) {
 	}
 	for _, a := range in.Alerts {
 		if a.Labels[testLabel] == "" {
-			return false, fmt.Errorf("incident %s is not that of a test", id)
+			return false, fmt.Errorf("incident %s is not one of doctor --end-to-end", id)
 		}
 	}
 	return b.store.RemoveIncident(ctx, id)

@@ -11,16 +11,16 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-// noiseNames is how many alert names have gauges.
+// noiseNames is the number of alert names that have gauges, those with the most episodes.
 const noiseNames = 20
 
-// storeCounts makes the store the counts of the journal's source.
+// storeCounts answers the queries of the journal source from the store.
 type storeCounts struct {
 	store *store.Store
 	hours *atomic.Pointer[reporter.WorkingHours]
 
 	reviewing sync.Mutex
-	review    reporter.NoiseReview // the last one; guarded by reviewing
+	review    reporter.NoiseReview // the last one; guarded by reviewing, as is of
 	of        *reporter.WorkingHours
 }
 
@@ -44,7 +44,7 @@ func (s *storeCounts) Counts(ctx context.Context, what string, since, until time
 	return out, nil
 }
 
-// noise reviews a window. The queries of one scrape, which ask for the same, share one review.
+// noise returns the review of a window. The queries of one scrape have the same window and share one review.
 func (s *storeCounts) noise(ctx context.Context, since, until time.Time) (reporter.NoiseReview, error) {
 	s.reviewing.Lock()
 	defer s.reviewing.Unlock()
@@ -59,7 +59,7 @@ func (s *storeCounts) noise(ctx context.Context, since, until time.Time) (report
 	return review, err
 }
 
-// noiseCounts are the rows of one of the counts of a review. What too little is known of is not in them.
+// noiseCounts returns the rows of one query of a review. Values with too few samples to be meaningful are left out.
 func noiseCounts(what string, review reporter.NoiseReview) []journal.Count {
 	if what == "noise_totals" {
 		candidates := len(noiseCounts("noise_candidates", review))

@@ -13,11 +13,11 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// futureFrom is how far ahead of this machine's clock a report that is sent may lie: the clock may be wrong by so much.
+// futureFrom is how far in the future the time of a report to send may be, since this machine's clock may be behind.
 const futureFrom = time.Minute
 
-// ReportMoment reads the moment of a report as people type it, in the report's time zone; "" is now. One that is to be sent must not lie
-// in the future. reporter.ErrNotFound: there is no report of that name.
+// ReportMoment parses the time of a report as people type it, in the report's time zone; "" is now. For send it must not be in
+// the future. reporter.ErrNotFound: there is no report of that name.
 func (t *Tools) ReportMoment(ctx context.Context, name, text string, send bool) (time.Time, error) {
 	zoneName, err := reportZone.run(ctx, t, name)
 	if err != nil {
@@ -33,7 +33,7 @@ func (t *Tools) ReportMoment(ctx context.Context, name, text string, send bool) 
 		return time.Time{}, err
 	}
 	if send && at.After(now.Add(futureFrom)) {
-		return time.Time{}, fmt.Errorf("%s is in the future, of which there are no figures to send", at.Format(time.RFC3339))
+		return time.Time{}, fmt.Errorf("%s is in the future, where there are no figures; choose an earlier time", at.Format(time.RFC3339))
 	}
 	return at, nil
 }
@@ -52,25 +52,25 @@ func parseMoment(s string, zone *time.Location, now time.Time) (time.Time, error
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-04-22T08:00:00+08:00", s)
+	return time.Time{}, fmt.Errorf("%q is not a time; write it as 2026-04-22T08:00:00+08:00 or \"2026-04-22 08:00\"", s)
 }
 
-// silenceLongest is the longest silence of an incident: a longer one is rather a change of the alert.
+// silenceLongest is the longest silence of an incident. Who needs a longer one should change the alert.
 const silenceLongest = 7 * 24 * time.Hour
 
-// SilenceTime reads for how long an incident is to be silenced.
+// SilenceTime parses the duration of a silence, from one minute to silenceLongest.
 func SilenceTime(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < time.Minute || d > silenceLongest {
-		return 0, fmt.Errorf("silence: %q is no duration from 1m to %s, such as 1h or 4h", text, silenceLongest)
+		return 0, fmt.Errorf("silence: %q is not a duration from 1m to %s; write one such as 1h or 4h", text, silenceLongest)
 	}
 	return d, nil
 }
 
-// noteInput bounds what is read as a note: more than the longest note takes.
+// noteInput bounds the bytes that are read as a note; the longest note has fewer.
 const noteInput = 64 << 10
 
-// NoteText joins the arguments of a note, or reads in where they are "-".
+// NoteText joins the arguments of a note by spaces; if the only one is "-", it reads the note from in.
 func NoteText(in io.Reader, args []string) (string, error) {
 	if len(args) != 1 || args[0] != "-" {
 		return strings.Join(args, " "), nil
@@ -82,7 +82,7 @@ func NoteText(in io.Reader, args []string) (string, error) {
 	return string(b), nil
 }
 
-// UserName is the user of the operating system, who may have no name in a container.
+// UserName returns the name of the operating system's user, or "uid N" if it has none, as in a container.
 func UserName() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		return u.Username
@@ -90,7 +90,7 @@ func UserName() string {
 	return fmt.Sprint("uid ", os.Getuid())
 }
 
-// ReportNames are the names of the configured reports, which a shell completes.
+// ReportNames returns the names of the configured reports, for completion.
 func ReportNames(c *config.Config) []string {
 	ds, err := definitions(c)
 	if err != nil {
@@ -103,7 +103,7 @@ func ReportNames(c *config.Config) []string {
 	return names
 }
 
-// ReceiverNames are the names of the configured receivers.
+// ReceiverNames returns the names of the configured receivers, for completion.
 func ReceiverNames(c *config.Config) []string {
 	var names []string
 	for _, r := range c.Receivers {
@@ -112,10 +112,11 @@ func ReceiverNames(c *config.Config) []string {
 	return names
 }
 
-// completedIDs is how many incidents a shell is offered.
+// completedIDs is the number of incidents that completion offers.
 const completedIDs = 50
 
-// IncidentIDs are the ids of the open incidents and then of the newest ones; none if the state cannot be read.
+// IncidentIDs returns the ids of the open incidents and then of the newest ones, for completion; none if the state cannot be
+// read.
 func IncidentIDs(ctx context.Context, c *config.Config, errors io.Writer) []string {
 	log, err := NewLog(c, errors)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
-// missingSetting is what the program does without because a setting is empty.
+// missingSetting is a setting that is not configured, and what follows from that.
 type missingSetting struct{ key, means string }
 
-// notConfigured lists what a role could do if it were configured.
+// notConfigured lists the settings of a role whose absence people should know about.
 func notConfigured(c *config.Config, role string) []missingSetting {
 	var out []missingSetting
 	add := func(missing bool, key, means string) {
@@ -39,21 +39,21 @@ func notConfigured(c *config.Config, role string) []missingSetting {
 	} else {
 		add(c.Prometheus.URL == "", "prometheus.url", "reports have no data")
 	}
-	add(len(c.Alertmanagers) == 0, "alertmanagers", "a resolve that never arrives is noticed only after incidents.expire_after")
+	add(len(c.Alertmanagers) == 0, "alertmanagers", "a lost resolve is noticed only after incidents.expire_after")
 	add(chats > 0 && c.ExternalURL == "", "external_url", "messages have no links to the pages")
 	add(chats > 0 && c.Delivery.FallbackReceiver == "", "delivery.fallback_receiver",
-		"what cannot be sent to a chat is reported in that chat, once it works again")
+		"people are notified of a message that could not be sent only in the same chat, once it works again")
 	add(c.Incidents.Details.Source == "", "incidents.details.source", "postmortems have no root cause and action from a database")
 	return out
 }
 
-// logStart says what the program runs with: state, next due times, and what is not configured.
+// logStart logs what the program runs with: state, next due times, and what is not configured.
 func logStart(c *config.Config, role string, now time.Time, log *slog.Logger) {
 	if role != RoleCollector {
 		log.Info("state", "in", stateIn(c))
 		ds, err := definitions(c)
 		if err != nil {
-			return // which the parts have refused
+			return // cannot happen: the parts were built from them
 		}
 		for _, d := range ds {
 			schedule, err := report.ParseSchedule(d.Schedule, d.Zone)
@@ -70,7 +70,7 @@ func logStart(c *config.Config, role string, now time.Time, log *slog.Logger) {
 	}
 }
 
-// stateIn says where the state is, without what may be secret.
+// stateIn describes where the state is, without secrets.
 func stateIn(c *config.Config) string {
 	if !c.State.DSN.Empty() {
 		return "PostgreSQL, schema " + store.Schema

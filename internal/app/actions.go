@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/silence"
 )
 
-// The operations by which a person acts on an incident.
+// The operations of a person on an incident.
 var (
 	incidentAcknowledge = operation[IncidentAction, acknowledgeResult]{"incident-acknowledge", (*toolbox).acknowledge}
 	incidentRelease     = operation[IncidentAction, acknowledgeResult]{"incident-release", (*toolbox).release}
@@ -23,7 +22,7 @@ var (
 // IncidentAction is what a person does to an incident on the command line.
 type IncidentAction struct {
 	ID     string
-	Person string        // name of who acts
+	Person string        // the name of the person who acts
 	Text   string        // of a note
 	For    time.Duration // of a silence
 }
@@ -32,15 +31,15 @@ func (a IncidentAction) person() reporter.Person {
 	return reporter.Person{Kind: reporter.AuthorCommand, Name: a.Person}
 }
 
-// acknowledgeResult is what became of an acknowledgement or a release.
+// acknowledgeResult is the result of an acknowledgement or a release.
 type acknowledgeResult struct {
-	Changed bool           // false where it was so before
-	By      reporter.Entry // the acknowledgement or release that stands now; its ID is 0 where there was never one
+	Changed bool           // false if the incident was acknowledged, or released, before
+	By      reporter.Entry // the latest acknowledgement or release; its ID is 0 if there was never one
 }
 
-// The actions say what became of them in one line. reporter.ErrNotFound: there is no incident of that id.
+// The actions return their result as a line of text. reporter.ErrNotFound: there is no incident of that id.
 
-// Acknowledge says that a person takes care of an incident.
+// Acknowledge acknowledges an incident: the person takes care of it.
 func (t *Tools) Acknowledge(ctx context.Context, a IncidentAction) (string, error) {
 	done, err := incidentAcknowledge.run(ctx, t, a)
 	if err != nil {
@@ -67,34 +66,34 @@ func (t *Tools) Release(ctx context.Context, a IncidentAction) (string, error) {
 	return fmt.Sprintf("incident %s was not acknowledged\n", cell(a.ID)), nil
 }
 
-// by is who wrote an entry, and when.
+// by returns the author of an entry and its time.
 func (t *Tools) by(e reporter.Entry) string { return cell(e.Author) + " at " + t.local(e.WrittenAt) }
 
 // Note adds a note to an incident.
 func (t *Tools) Note(ctx context.Context, a IncidentAction) (string, error) {
 	_, err := incidentNote.run(ctx, t, a)
-	return fmt.Sprintf("incident %s has the note\n", cell(a.ID)), err
+	return fmt.Sprintf("note added to incident %s\n", cell(a.ID)), err
 }
 
-// Silence asks for a silence of an incident's alerts, which the running program, or the next one, creates. It is an error where its
-// cluster takes no silences.
+// Silence stores a request for a silence of an incident's alerts; the running process, or the next one to start, creates it in
+// Alertmanager. It is an error if the incident's cluster does not have silences: true.
 func (t *Tools) Silence(ctx context.Context, a IncidentAction) (string, error) {
 	_, err := incidentSilence.run(ctx, t, a)
-	return fmt.Sprintf("a silence of incident %s for %s is asked for by %s\n", cell(a.ID), a.For, cell(a.Person)), err
+	return fmt.Sprintf("silence of incident %s for %s requested by %s\n", cell(a.ID), a.For, cell(a.Person)), err
 }
 
-// Unsilence ends the silences of an incident that people made here.
+// Unsilence stores a request to end the silences of an incident that were requested by Silence, on a page or in a chat.
 func (t *Tools) Unsilence(ctx context.Context, a IncidentAction) (string, error) {
 	_, err := incidentUnsilence.run(ctx, t, a)
-	return fmt.Sprintf("the end of the silences of incident %s is asked for by %s\n", cell(a.ID), cell(a.Person)), err
+	return fmt.Sprintf("end of the silences of incident %s requested by %s\n", cell(a.ID), cell(a.Person)), err
 }
 
-// silencer stores what is asked for; the program that runs asks the clusters.
+// silencer only stores requests, so its clusters have no API; the running process sends them.
 func (b *toolbox) silencer() *silence.Silencer {
 	clusters := map[string]silence.Cluster{}
-	for _, a := range b.reading().cfg.Alertmanagers {
+	for _, a := range b.content().cfg.Alertmanagers {
 		if a.Silences {
-			clusters[cmp.Or(a.Name, reporter.ClusterDefault)] = nil
+			clusters[a.Cluster()] = nil
 		}
 	}
 	return silence.New(silence.Config{Clusters: clusters}, b.store, b.store, b.log)
@@ -138,7 +137,7 @@ func (b *toolbox) acted(a IncidentAction, what string, by reporter.Entry, change
 
 func (b *toolbox) note(ctx context.Context, a IncidentAction) (struct{}, error) {
 	if reporter.EntryNote.Tidy(a.Text) == "" {
-		return struct{}{}, errors.New("the note has no text")
+		return struct{}{}, errors.New("the note has no text: write it behind the incident's id")
 	}
 	_, err := b.store.Write(ctx, reporter.Entry{
 		Incident: a.ID, Kind: reporter.EntryNote, Text: a.Text, AuthorKind: reporter.AuthorCommand, Author: a.Person,
