@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -112,6 +114,17 @@ type Partial struct {
 	Alerts       int
 	Events       int // number of starts and ends of alerts
 	CommonLabels map[string]string
+}
+
+var notInIncidentID = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+const longestIncidentID = 64
+
+// IncidentID is the ID that an incident gets by the name that one of its alerts gives it: only letters, digits and "._-". If another
+// incident has that ID, "-" and a hash follow. It is empty if nothing of the name is left.
+func IncidentID(name string) string {
+	id := notInIncidentID.ReplaceAllString(name, "-")
+	return strings.Trim(id[:min(len(id), longestIncidentID)], "-.")
 }
 
 // IncidentKey returns a hash of what identifies the incidents of one group: cluster, route, receiver, group key and, if each

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
@@ -13,10 +11,6 @@ import (
 
 // SampleLabel marks the alerts of the bundled sample.
 const SampleLabel = "awoooi_sample"
-
-var notInID = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
-const longestID = 64
 
 // name names a new incident after the alert that opens it.
 func (j *state) name(e reporter.AlertEvent, key string) string {
@@ -36,11 +30,9 @@ func names(cfg Config, e reporter.AlertEvent, key string) []string {
 	hash := base32.StdEncoding.EncodeToString(sum[:])
 	made := "INC-" + e.StartsAt.In(cfg.zone()).Format("20060102") + "-" + hash[:6]
 	out := []string{made}
-	if given := notInID.ReplaceAllString(givenName(cfg, e), "-"); given != "" {
-		if given = strings.Trim(given[:min(len(given), longestID)], "-."); given != "" {
-			made = given + "-" + hash[:6]
-			out = []string{given, made}
-		}
+	if given := reporter.IncidentID(givenName(cfg, e)); given != "" {
+		made = given + "-" + hash[:6]
+		out = []string{given, made}
 	}
 	return append(out, made+"-"+hash[6:12], made+"-"+hash[6:26])
 }

@@ -176,15 +176,29 @@ func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Po
 	}
 }
 
-// givenID is the name that the first alert with one gives to the incident, as it is: in the incident's ID what is no letter or
-// digit is replaced, and that could be the ID of another one.
+// givenID is the name that its alerts give to the incident, as it is: in the incident's ID what is no letter or digit is replaced, and
+// that could be the ID of another one. If they give several, it is the one that its ID was made of, else that of the first alert.
 func (b *Builder) givenID(in reporter.Incident) string {
+	var names []string
 	for _, a := range in.Alerts {
-		if id := cmp.Or(a.Labels[b.cfg.IDLabel], a.Annotations[b.cfg.IDLabel]); id != "" {
-			return id
+		if name := cmp.Or(a.Labels[b.cfg.IDLabel], a.Annotations[b.cfg.IDLabel]); name != "" {
+			names = append(names, name)
 		}
 	}
-	return ""
+	for _, name := range names {
+		if reporter.IncidentID(name) == in.ID {
+			return name
+		}
+	}
+	for _, name := range names {
+		if id := reporter.IncidentID(name); id != "" && strings.HasPrefix(in.ID, id+"-") { // and a hash
+			return name
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
 }
 
 // annotation is the first one of that name among the incident's alerts.

@@ -57,6 +57,29 @@ func build(cfg postmortem.Config, d postmortem.Details, h postmortem.History, lo
 	return postmortem.New(cfg, d, h, nil, nil, slog.New(slog.NewTextHandler(logs, nil))).Build(context.Background(), in)
 }
 
+// The details are those of the name that the incident has its ID of.
+func TestDetailsAreLookedUpByTheNameOfTheIncident(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"INC-2": "INC/2", "INC-2-ABCDEF": "INC/2", "INC-10": "INC/10", "17": "事故17", "INC-20261125-ABCDEF": "INC/1", "OTHER": "INC/1",
+	} {
+		in := reporter.Incident{ID: id}
+		for n, name := range []string{"INC/1", "INC/2", "INC/10", "事故17", ""} {
+			a := alert(name, "info", n, 20, nil)
+			a.Labels["incident_id"] = name
+			in.Alerts = append(in.Alerts, a)
+		}
+		asked := "nothing"
+		build(postmortem.Config{}, details(func(id string) (reporter.Details, error) {
+			asked = id
+			return reporter.Details{}, reporter.ErrNotFound
+		}), nil, &bytes.Buffer{}, in)
+		if asked != want {
+			t.Errorf("of %s: asked for %q, want %q", id, asked, want)
+		}
+	}
+}
+
 func TestPostmortemFromAlerts(t *testing.T) {
 	t.Parallel()
 	first := alert("a", "info", 0, 20, nil)
