@@ -150,7 +150,8 @@ func (r *content) set(retries *report.Retries) compose.Set {
 		RouteLocales: r.locales,
 		Silenceable:  silenceable(r.cfg),
 		Pictures: pictures{
-			render: r.render, postmortem: r.postmortem, locale: r.cfg.Locale, zone: r.cfg.Zone, graph: r.cfg.Incidents.Graph,
+			render: r.render, postmortem: r.postmortem, locale: r.cfg.Locale, locales: r.locales, zone: r.cfg.Zone,
+			graph: r.cfg.Incidents.Graph,
 		},
 	}
 }

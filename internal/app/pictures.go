@@ -23,7 +23,8 @@ import (
 type pictures struct {
 	render     *render.Renderer
 	postmortem *postmortem.Builder
-	locale     string // of graphs
+	locale     string            // of graphs
+	locales    map[string]string // of those of routes that have their own, by name
 	zone       *time.Location
 	graph      config.Graph
 }
@@ -56,7 +57,8 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) (reporter.
 	if r.graph.Disabled {
 		return reporter.Picture{}, fmt.Errorf("graph of incident %s: %w", in.ID, reporter.ErrNotFound)
 	}
-	words, err := r.render.GraphWords(r.locale, in.Title(), r.graph.KPI)
+	locale := cmp.Or(r.locales[in.Route], r.locale)
+	words, err := r.render.GraphWords(locale, in.Title(), r.graph.KPI)
 	if err != nil {
 		return reporter.Picture{}, err
 	}
@@ -83,7 +85,7 @@ func (r pictures) Incident(ctx context.Context, in reporter.Incident) (reporter.
 			w.Threshold = &chart.Threshold{Value: *g.Threshold}
 		}
 		names := seriesNames(g.Series)
-		text, err := r.render.GraphText(r.locale, r.zone, *g, names)
+		text, err := r.render.GraphText(locale, r.zone, *g, names)
 		if err != nil {
 			return reporter.Picture{}, err
 		}
