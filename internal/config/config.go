@@ -61,6 +61,8 @@ type Config struct {
 	Telegram  Chats      `mapstructure:"telegram"`
 	Delivery  Delivery   `mapstructure:"delivery"`
 
+	// DefaultKPISets says that KPISets is the default.
+	DefaultKPISets bool `mapstructure:"-"`
 	// Zone is Timezone, and Hours are WorkingHours, both parsed.
 	Zone  *time.Location        `mapstructure:"-"`
 	Hours reporter.WorkingHours `mapstructure:"-"`
@@ -377,6 +379,7 @@ func defaults() map[string]any {
 		"incidents::reopen_within": "15m",
 		"incidents::chronic_after": "24h",
 		"incidents::id_label":      "incident_id",
+		"incidents::receivers":     []string(nil),
 
 		"incidents::reconcile_interval": "1m",
 		"incidents::reconcile_after":    "5m",
@@ -581,7 +584,8 @@ func (c *Config) complete(p *Problems) {
 		c.Queries[n] = c.Queries[n].WithDefaults()
 	}
 	if len(c.KPISets) == 0 && !p.emptied["kpi_sets"] {
-		c.KPISets = []string{"journal"}
+		c.DefaultKPISets = true
+		c.KPISets = []string{JournalSource}
 		for _, s := range c.Sources {
 			if s.Name == awoooiSource {
 				c.KPISets = []string{awoooiSource}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -209,7 +210,7 @@ func TestEnvironmentIsCheckedLikeTheFile(t *testing.T) {
 		"AWOOOI_REPORTER_DELIVERY_GIVE_UP_AFTER=24":              "environment variable AWOOOI_REPORTER_DELIVERY_GIVE_UP_AFTER: delivery.give_up_after: 24 has no unit; write 24h",
 		"AWOOOI_REPORTER_INCIDENTS_FIRING_NOTICE=yes":            "environment variable AWOOOI_REPORTER_INCIDENTS_FIRING_NOTICE: incidents.firing_notice: want true or false; write true",
 		"AWOOOI_REPORTER_WEB_LISTEN_ADDRESSES=127.0.0.1:1, 9787": "environment variable AWOOOI_REPORTER_WEB_LISTEN_ADDRESSES: web.listen_addresses: \"9787\" has no colon; write \":9787\", or \"127.0.0.1:9787\"",
-		"AWOOOI_REPORTER_INCIDENTS_RECEIVERS=nobody":             "environment variable AWOOOI_REPORTER_INCIDENTS_RECEIVERS: no setting has this name",
+		"AWOOOI_REPORTER_INCIDENTS_RECEIVERS=nobody":             "environment variable AWOOOI_REPORTER_INCIDENTS_RECEIVERS: incidents.receivers: receiver \"nobody\" is not configured",
 	} {
 		got := problems(t, file, env)
 		if (want == "") != (got == "") || !strings.HasPrefix(got, want) {
@@ -219,6 +220,28 @@ func TestEnvironmentIsCheckedLikeTheFile(t *testing.T) {
 			t.Errorf("%s: shows the value: %s", env, got)
 		}
 	}
+}
+
+// Every setting outside a list, and outside an http_config block, has a variable.
+func TestEnvironmentReachesEverySetting(t *testing.T) {
+	t.Parallel()
+	var walk func(prefix string, of reflect.Type)
+	walk = func(prefix string, of reflect.Type) {
+		for n := range of.NumField() {
+			f := of.Field(n)
+			tag := f.Tag.Get("mapstructure")
+			switch {
+			case tag == "-", f.Type == reflect.TypeFor[config.HTTPClient](), f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
+			case f.Type.Kind() == reflect.Struct && f.Type.NumField() > 0 && f.Type.Field(0).Tag.Get("mapstructure") != "":
+				walk(prefix+tag+"_", f.Type)
+			default:
+				if got := problems(t, "{}\n", strings.ToUpper(prefix+tag)+"=x"); strings.Contains(got, "no setting has this name") {
+					t.Error(got)
+				}
+			}
+		}
+	}
+	walk("awoooi_reporter_", reflect.TypeFor[config.Config]())
 }
 
 func TestSecretsComeFromFilesBesideTheConfig(t *testing.T) {

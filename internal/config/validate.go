@@ -388,12 +388,10 @@ func (c *Config) validateSources(p *Problems) {
 			p.Add(key+".max_connections", fmt.Sprintf("%d is outside 1..3", s.MaxConnections), "")
 		}
 		notNegative(p, key+".timeout", s.Timeout)
-		switch {
-		case s.Timezone != "" && s.Kind != kpi.KindPostgres:
-			p.Add(key+".timezone", "is for sources of kind postgres", "remove it")
-		case s.Timezone != "":
+		if s.Timezone != "" && s.Kind == kpi.KindPostgres {
 			checkZone(p, key+".timezone", s.Timezone)
 		}
+		s.settingsOfOtherKinds(p, key)
 	}
 	d := c.Incidents.Details
 	switch s, ok := c.Source(d.Source); {
@@ -406,6 +404,20 @@ func (c *Config) validateSources(p *Problems) {
 	case s.Kind != kpi.KindPostgres && !p.Broken("sources"):
 		p.Add("incidents.details.source", fmt.Sprintf("source %q is of kind %s, want postgres", s.Name, s.Kind),
 			didYouMean("", c.sourceNames(kpi.KindPostgres)))
+	}
+}
+
+// settingsOfOtherKinds reports settings that would be ignored.
+func (s Source) settingsOfOtherKinds(p *Problems, key string) {
+	for _, setting := range []struct{ name, kind, remedy string }{
+		{"max_connections", kpi.KindPostgres, "remove it"},
+		{"timezone", kpi.KindPostgres, "remove it"},
+		{"timeout", kpi.KindHTTP, "remove it; the queries of this source have a timeout of their own"},
+		{"http_config", kpi.KindHTTP, "remove it"},
+	} {
+		if _, given := p.at[key+"."+setting.name]; given && s.Kind != setting.kind && slices.Contains(sourceKinds, s.Kind) {
+			p.Add(key+"."+setting.name, "is for sources of kind "+setting.kind, setting.remedy)
+		}
 	}
 }
 
