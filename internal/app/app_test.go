@@ -175,6 +175,42 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// With the roles in processes of their own, one configuration serves both: what the journal gives is given by the reporter, which has
+// the journal, and the set journal where it is named.
+func TestJournalIsReadByTheReporter(t *testing.T) {
+	t.Parallel()
+	const query = "prometheus: {url: \"http://127.0.0.1:1\"}\n" +
+		"queries: [{name: mine, source: journal, journal: incidents_open, metrics: [{name: acme_open, help: Open.}]}]\n"
+	const open, mine = "\nawoooi_incidents_open 0\n", "\nacme_open 0\n"
+	for name, tc := range map[string]struct {
+		role, yaml    string
+		want, without []string
+	}{
+		"both":                {RoleAll, query, []string{open, mine}, nil},
+		"collector":           {RoleCollector, query, nil, []string{open, mine}},
+		"reporter":            {RoleReporter, query, []string{mine}, []string{open}}, // as a collector elsewhere may have another source of it
+		"reporter of the set": {RoleReporter, query + "kpi_sets: [journal]\n", []string{open, mine}, nil},
+		"reporter of none":    {RoleReporter, query + "kpi_sets: []\n", []string{mine}, []string{open}},
+	} {
+		r := startIn(t, t.TempDir(), tc.yaml, Options{Role: tc.role})
+		_, text := r.get("/metrics")
+		for _, want := range tc.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: /metrics has no %q", name, want)
+			}
+		}
+		for _, not := range tc.without {
+			if strings.Contains(text, not) {
+				t.Errorf("%s: /metrics has %q", name, not)
+			}
+		}
+		if said := strings.Contains(r.logs.String(), "a process with the role reporter exposes it"); said != (tc.role == RoleCollector) {
+			t.Errorf("%s: the log says who gives it: %v", name, said)
+		}
+		r.stop()
+	}
+}
+
 func TestEndpointsAndPages(t *testing.T) {
 	t.Parallel()
 	bot := botAPI(t)

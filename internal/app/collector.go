@@ -36,7 +36,7 @@ func newCollectorPart(c *config.Config, own []collector.NamedSource, log *slog.L
 	return p, nil
 }
 
-// newOwnKPIs makes the part that exposes the KPIs of the set reporter in a process without a collector.
+// newOwnKPIs makes the part that exposes the KPIs of the journal in a process without a collector.
 func newOwnKPIs(c *config.Config, journal collector.NamedSource, log *slog.Logger, now func() time.Time) (*collectorPart, error) {
 	p := &collectorPart{own: []collector.NamedSource{journal}, reporterOnly: true, log: log, changed: make(chan struct{}, 1)}
 	p.changed <- struct{}{}
@@ -59,7 +59,10 @@ func (p *collectorPart) build(c *config.Config) (collector.Config, error) {
 		return collector.Config{}, err
 	}
 	if p.reporterOnly {
-		out := collectorConfig(c, reporterQueries(qs), p.own)
+		if qs, err = reporterQueries(c, qs); err != nil {
+			return collector.Config{}, err
+		}
+		out := collectorConfig(c, qs, p.own)
 		out.ReporterOnly = true
 		return out, nil
 	}

@@ -60,7 +60,11 @@ func newContent(
 		}
 		r.querier, r.rules, r.server = server, server, server
 	}
-	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now, Own: reporterMetrics()})
+	own, err := reporterMetrics(c)
+	if err != nil {
+		return nil, err
+	}
+	r.builder = report.NewBuilder(report.BuilderConfig{Querier: r.querier, Timeout: c.Prometheus.Timeout, Now: now, Own: own})
 	r.render, err = render.New(render.Options{
 		Product: c.Product, Locale: c.Locale, Zone: c.Zone, Log: log, PostmortemTemplate: c.Incidents.Template,
 		ExternalURL: c.ExternalURL,

@@ -40,7 +40,7 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 	collectors := families(t, startIn(t, t.TempDir(), "{}", Options{Role: RoleCollector}))
 
 	var awoooi, noise, own, both, reporters []*dto.MetricFamily
-	ofReporter := reporterMetrics()
+	ofReporter := metricsOfReporter(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f := all[name]
 		switch {
@@ -62,11 +62,11 @@ func TestReferenceOfMetricsIsWhatTheProgramExposes(t *testing.T) {
 	b.WriteString(metricsHead)
 	b.WriteString("\n## KPIs of the set awoooi\n\n" + setHead("awoooi"))
 	b.WriteString(kpiTable(t, "awoooi", awoooi))
-	b.WriteString("\n## KPIs of the set journal\n\n" + setHead("journal"))
+	b.WriteString("\n## KPIs of the set journal\n\nGiven in the role `all`, and in the role `reporter` where `kpi_sets` names it. " + setHead("journal"))
 	b.WriteString(kpiTable(t, "journal", journalKPIs(t)))
 	b.WriteString("\n## KPIs of the set reporter\n\nLoaded in the roles `all` and `reporter`, whatever `kpi_sets` says. " + setHead("reporter"))
 	b.WriteString(kpiTable(t, "reporter", noise))
-	b.WriteString("\n## The collector\n\nExposed by the roles `all` and `collector`, and by the role `reporter` those of the queries of the set reporter. `source` and `query` are named in the configuration; " +
+	b.WriteString("\n## The collector\n\nExposed by the roles `all` and `collector`, and by the role `reporter` those of the queries of the journal. `source` and `query` are named in the configuration; " +
 		"`kind` is http, journal, postgres or redis.\n\n" + familyTable(own))
 	b.WriteString("\n## The reporter\n\nExposed by the roles `all` and `reporter`. `receiver` is named in the configuration; `kind` is that of the message.\n\n" + familyTable(reporters))
 	b.WriteString("\n## Every process\n\nExposed in every role.\n\n" + familyTable(both))
@@ -105,6 +105,21 @@ that you give them.
 A series whose query failed is absent: never stale, never 0. The KPIs are gauges, because rows arrive late and are deleted.
 Each covers its window already: of several replicas take the ` + "`max`" + `, and do not sum over time but day by day.
 `
+
+// metricsOfReporter are the metrics of the set reporter.
+func metricsOfReporter(t *testing.T) (names []string) {
+	t.Helper()
+	set, err := collector.Builtin(collector.SetReporter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range set.Queries {
+		for _, m := range q.Metrics {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
 
 func setHead(name string) string {
 	return fmt.Sprintf("As [collector/sets/%[1]s.yaml](../collector/sets/%[1]s.yaml) defines them; a query of the same name in your configuration replaces one.\n\n", name)
@@ -263,7 +278,7 @@ func journalKPIs(t *testing.T) (out []*dto.MetricFamily) {
 		return exposes(t, all, "journal")
 	})
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if strings.HasPrefix(name, "awoooi_") && !slices.Contains(reporterMetrics(), name) && !strings.HasPrefix(name, "awoooi_collector_") && !strings.HasPrefix(name, "awoooi_reporter_") {
+		if strings.HasPrefix(name, "awoooi_") && !slices.Contains(metricsOfReporter(t), name) && !strings.HasPrefix(name, "awoooi_collector_") && !strings.HasPrefix(name, "awoooi_reporter_") {
 			out = append(out, all[name])
 		}
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 // queries returns the KPI queries of a configuration, checked. A builtin query whose source is not configured is left
-// out with a warning: only its figures have no data. own are the sources of this process.
+// out with a warning: only its figures have no data. A query of the journal is left out if the journal is not one of own, the sources
+// of this process.
 func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([]kpi.Query, error) {
 	kinds := map[string]string{}
 	for _, s := range c.Sources {
@@ -40,9 +41,14 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 	}
 	merged := kpi.Merge(base, c.Queries...)
 	kept := slices.DeleteFunc(merged, func(q kpi.Query) bool {
-		_, configured := kinds[q.Source]
-		own := slices.ContainsFunc(c.Queries, func(u kpi.Query) bool { return u.Name == q.Name })
-		if configured || own {
+		if _, configured := kinds[q.Source]; configured {
+			return false
+		}
+		if q.Source == config.JournalSource {
+			log.Info("query left out: a process with the role reporter exposes it", "query", q.Name)
+			return true
+		}
+		if !q.Builtin {
 			return false
 		}
 		log.Warn("builtin query left out: its source is not configured", "query", q.Name, "source_name", q.Source)
@@ -64,30 +70,41 @@ func queries(c *config.Config, own []collector.NamedSource, log *slog.Logger) ([
 	return kept, errors.Join(errs...)
 }
 
-// reporterQueries returns the queries of qs that are in the set reporter, or replace one of that set.
-func reporterQueries(qs []kpi.Query) []kpi.Query {
+// reporterQueries returns the queries of qs that a reporter without a collector exposes: those of the journal, which a collector in
+// another process cannot read. The set journal is among them if kpi_sets names it, but not by default: that collector may have a
+// configuration of its own with the platform's tables, and a report would add up the figures of both.
+func reporterQueries(c *config.Config, qs []kpi.Query) ([]kpi.Query, error) {
 	set, err := collector.Builtin(collector.SetReporter)
 	if err != nil {
-		return nil // never: the set is embedded, and tests load it
+		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(qs), func(q kpi.Query) bool {
-		return q.Source != config.JournalSource || !slices.ContainsFunc(set.Queries, func(b kpi.Query) bool { return b.Name == q.Name })
-	})
+		switch {
+		case q.Source != config.JournalSource:
+			return true
+		case !q.Builtin, slices.ContainsFunc(set.Queries, func(b kpi.Query) bool { return b.Name == q.Name }):
+			return false
+		}
+		return c.DefaultKPISets
+	}), nil
 }
 
-// reporterMetrics returns the names of the metrics of the set reporter.
-func reporterMetrics() []string {
-	set, err := collector.Builtin(collector.SetReporter)
+// reporterMetrics returns the names of the metrics that every reporter exposes, with or without a collector in its process.
+func reporterMetrics(c *config.Config) ([]string, error) {
+	qs, err := queries(c, ownSources(), slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil // never: see reporterQueries
+		return nil, err
+	}
+	if qs, err = reporterQueries(c, qs); err != nil {
+		return nil, err
 	}
 	var out []string
-	for _, q := range set.Queries {
+	for _, q := range qs {
 		for _, m := range q.Metrics {
 			out = append(out, m.Name)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // ofQuery returns an error that a source kind found in a query, at the query's key in the configuration.

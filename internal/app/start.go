@@ -21,10 +21,11 @@ func notConfigured(c *config.Config, role string) []missingSetting {
 			out = append(out, missingSetting{key, means})
 		}
 	}
-	if role != RoleReporter {
+	switch role {
+	case RoleAll:
 		add(len(c.Sources) == 0, "sources", "KPIs come from the incident journal only")
-	}
-	if role == RoleCollector {
+	case RoleCollector:
+		add(len(c.Sources) == 0, "sources", "there are no KPIs: those of the incident journal are exposed by the role reporter")
 		return out
 	}
 	chats := 0
