@@ -74,8 +74,10 @@ func restartOnly(old, c *config.Config) error {
 	changed("state.path", old.State.Path != c.State.Path)
 	changed("state.dsn", old.State.DSN.Reveal() != c.State.DSN.Reveal())
 	changed("log", old.Log != c.Log)
-	changed("embedded", old.Embedded != c.Embedded)
-	changed("prometheus.url (from or to the embedded database)", (old.Prometheus.URL == "") != (c.Prometheus.URL == ""))
+	embedded := old.Prometheus.URL == ""
+	changed("embedded", embedded && old.Embedded != c.Embedded)
+	changed("prometheus.timeout (of the embedded database)", embedded && old.Prometheus.Timeout != c.Prometheus.Timeout)
+	changed("prometheus.url (from or to the embedded database)", embedded != (c.Prometheus.URL == ""))
 	return errors.Join(errs...)
 }
 

@@ -3,6 +3,8 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,6 +54,42 @@ func TestReloadChangesAllPartsOrNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	inForce("After")
+}
+
+// What a running process cannot take is refused by name. What it does not use may change.
+func TestReloadRefusesWhatNeedsARestart(t *testing.T) {
+	t.Parallel()
+	for change, want := range map[string]string{
+		"embedded: {scrape_interval: 1m}": "embedded",
+		"prometheus: {timeout: 1m}":       "prometheus.timeout (of the embedded database)",
+		"prometheus: {url: 'http://x'}":   "prometheus.url (from or to the embedded database)",
+		"log: {level: debug}":             "log",
+		"state: {path: elsewhere}":        "state.path",
+		"web: {listen_addresses: [':1']}": "web.listen_addresses",
+		"state: {retention: 30d}":         "",
+	} {
+		if got := restartOnly(parsed(t, ""), parsed(t, change)); (got == nil) != (want == "") || got != nil && !strings.HasPrefix(got.Error(), want+": a change needs a restart") {
+			t.Errorf("%s: %v, want %q", change, got, want)
+		}
+	}
+	const url = "prometheus: {url: 'http://x', timeout: %s}\nembedded: {retention: %s}\n"
+	if err := restartOnly(parsed(t, fmt.Sprintf(url, "30s", "40d")), parsed(t, fmt.Sprintf(url, "1m", "30d"))); err != nil {
+		t.Errorf("with a Prometheus: %v", err)
+	}
+}
+
+// parsed is a configuration of that text.
+func parsed(t *testing.T, yaml string) *config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // A role that does not exist is an error, not a program without parts.
