@@ -33,7 +33,7 @@ type access struct {
 	logins    *auth.Logins
 	origins   *auth.Origins
 	pages     atomic.Pointer[auth.Guard]
-	webhook   atomic.Pointer[auth.Guard]
+	webhook   atomic.Pointer[webhook.Config]
 	generated auth.Guard      // for actions on pages, where no credentials are configured
 	loopback  map[string]bool // addresses of loopback listeners; complete before the first request
 }
@@ -53,7 +53,7 @@ func newAccess(c *config.Config, log *slog.Logger, reg prometheus.Registerer, no
 func (a *access) set(c *config.Config) {
 	a.pages.Store(pagesGuard(c))
 	hook := webhookConfig(c, a.logins)
-	a.webhook.Store(&hook.Guard)
+	a.webhook.Store(&hook)
 	a.origins.SetSite(site(c))
 }
 
@@ -108,7 +108,14 @@ func (a *access) forPages(h http.Handler) http.Handler {
 
 // forWebhook wraps the webhook, which checks credentials itself.
 func (a *access) forWebhook(h http.Handler) http.Handler {
-	return a.origins.OwnHost(func(r *http.Request) bool { return a.exposed(a.webhook.Load(), r) }, h)
+	return a.origins.OwnHost(func(r *http.Request) bool {
+		c := a.webhook.Load()
+		guard := c.Guard
+		if own := c.Clusters[r.PathValue("cluster")]; !own.Open() {
+			guard = own
+		}
+		return a.exposed(&guard, r)
+	}, h)
 }
 
 // forActions serves only authenticated requests. If the pages are open to everyone, that needs the generated credentials.

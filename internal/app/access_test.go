@@ -107,6 +107,13 @@ func TestAnyHostIsServedWithCredentials(t *testing.T) {
 	t.Parallel()
 	now := time.Now() // The budget of failed logins must not refill on a slow machine.
 	r := startIn(t, t.TempDir(), "web: {username: sre, password: test}\nwebhook: {bearer_token: test}\n", Options{Role: RoleAll, Now: func() time.Time { return now }})
+	// The webhook of a cluster with a token of its own is protected too; those without one are not.
+	clusters := start(t, "alertmanagers: [{name: eu, bearer_token: test}, {name: us}]\n")
+	for path, want := range map[string]int{"/api/v1/alertmanager/eu/webhook": 405, "/api/v1/alertmanager/us/webhook": 421, webhookPath: 421} {
+		if got := clusters.ask("GET", path, "", "Host", "alias.example"); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
 	for name, tc := range map[string]struct {
 		path   string
 		header []string
