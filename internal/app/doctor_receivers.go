@@ -13,10 +13,12 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/config"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/telegram"
 )
 
-// doctorReceivers checks with Telegram that each bot may write to its chat. It sends no message.
+// doctorReceivers checks with Telegram that each bot may write to its chat, and with other channels that they would take a message.
+// It sends none.
 func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 	chans, err := channels(c, os.Stdout, log)
 	if err != nil {
@@ -27,8 +29,7 @@ func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 		what := "receiver " + r.Name
 		ch, isTelegram := chans[r.Name].(*telegram.Channel)
 		if !isTelegram {
-			k, _ := channelKindOf(r)
-			out = append(out, fixed(ok(what, "is of kind %s, which doctor does not check", k.name))...)
+			out = append(out, doctorReceiver(what, r, chans[r.Name])...)
 			continue
 		}
 		out = append(out, check{what, func(ctx context.Context) []Finding {
@@ -48,6 +49,21 @@ func doctorReceivers(c *config.Config, log *slog.Logger) []check {
 			"set delivery.fallback_receiver, which is notified of messages that cannot be sent"))...)
 	}
 	return out
+}
+
+// doctorReceiver checks a channel that is not Telegram, if its kind can be checked.
+func doctorReceiver(what string, r config.Receiver, ch outbox.Channel) []check {
+	k, _ := channelKindOf(r)
+	v, can := ch.(verifiable)
+	if !can {
+		return fixed(ok(what, "is of kind %s, which doctor does not check", k.name))
+	}
+	return []check{{what, func(ctx context.Context) []Finding {
+		if err := v.Verify(ctx); err != nil {
+			return []Finding{failed(what, err, "check the receiver's settings, and the program that takes its messages")}
+		}
+		return []Finding{ok(what, "%s takes messages", k.describe(r))}
+	}}}
 }
 
 // doctorChats checks with Telegram that the updates of each bot can be received. It receives none, because that would end the

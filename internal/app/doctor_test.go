@@ -146,6 +146,9 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 		"clock of Prometheus":     {"prometheus: {url: '" + empty.URL + "'}", " behind this machine's; let NTP or chrony set both clocks"},
 		"figures without series":  {"prometheus: {url: '" + empty.URL + "'}", "warn report daily: no series now for "},
 		"Alertmanager is down":    {"alertmanagers: [{url: 'http://" + closed + "'}]", "fail alertmanager default: "},
+		"program is down":         {"receivers: [{name: archive, httppost: {url: 'http://" + closed + "/planted'}}]", "fail receiver archive: "},
+		"program takes messages":  {"receivers: [{name: archive, httppost: {url: '" + empty.URL + "/planted'}}]", "ok receiver archive: httppost " + empty.URL + " takes messages;"},
+		"terminal":                {"receivers: [{name: console, terminal: {}}]", "ok receiver console: is of kind terminal, which doctor does not check"},
 		"no fallback":             {receiver(token, "-1", ""), "warn delivery: no fallback receiver; set delivery.fallback_receiver"},
 	} {
 		t.Run(name, func(t *testing.T) {
