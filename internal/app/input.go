@@ -27,7 +27,7 @@ func (t *Tools) ReportMoment(ctx context.Context, name, text string, send bool) 
 	if err != nil {
 		return time.Time{}, err
 	}
-	now := time.Now().Truncate(time.Second)
+	now := t.now().Truncate(time.Second)
 	at, err := parseMoment(text, zone, now)
 	if err != nil {
 		return time.Time{}, err
@@ -36,6 +36,14 @@ func (t *Tools) ReportMoment(ctx context.Context, name, text string, send bool) 
 		return time.Time{}, fmt.Errorf("%s is in the future, where there are no figures; choose an earlier time", at.Format(time.RFC3339))
 	}
 	return at, nil
+}
+
+// now is the time by the clock of the state if this process has opened it, else by the machine's.
+func (t *Tools) now() time.Time {
+	if t.box != nil {
+		return t.box.now()
+	}
+	return time.Now()
 }
 
 func parseMoment(s string, zone *time.Location, now time.Time) (time.Time, error) {

@@ -65,9 +65,9 @@ func OpenTools(ctx context.Context, c *config.Config, needs Needs, log *slog.Log
 	}
 	var history postmortem.History
 	if box.store != nil {
-		history = box.store
+		history, box.now = box.store, box.store.Now // processes that share a state share its clock
 	}
-	r, err := newContent(c, history, local, log, time.Now)
+	r, err := newContent(c, history, local, log, box.now)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func OpenTools(ctx context.Context, c *config.Config, needs Needs, log *slog.Log
 	if box.store != nil {
 		composed = box.store
 	}
-	box.texts = compose.New(composed, r.set(report.NewRetries(log, time.Now, prometheus.NewRegistry())), time.Now, log)
+	box.texts = compose.New(composed, r.set(report.NewRetries(log, box.now, prometheus.NewRegistry())), box.now, log)
 	t.box = box
 	return t, nil
 }
