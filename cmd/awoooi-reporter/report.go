@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -24,12 +25,15 @@ func reportCommand(o *options) *cobra.Command {
 			if err := oneOf("format", format, app.FormatText, app.FormatHTML); err != nil {
 				return err
 			}
+			if send && (template != "" || cmd.Flags().Changed("format")) {
+				return errors.New("--send: sends the report as it is configured, remove --template and --format")
+			}
 			return o.withTools(cmd, app.Needs{State: send, Figures: !send}, func(t *app.Tools) (err error) {
 				q := app.ReportQuery{Name: args[0]}
 				if q.At, err = t.ReportMoment(cmd.Context(), q.Name, at, send); err != nil {
 					return fmt.Errorf("--at: %w", err)
 				}
-				if template != "" && !send {
+				if template != "" {
 					text, err := os.ReadFile(template)
 					if err != nil {
 						return fmt.Errorf("--template: %w", err)

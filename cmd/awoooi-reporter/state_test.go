@@ -89,6 +89,7 @@ func TestCommandsUseTheRunningProcess(t *testing.T) {
 			"report of the future":  {[]string{"report", "daily", "--at", "2199-01-01 08:00", "--send"}, 1, "is in the future"},
 			"report before 1970":    {[]string{"report", "daily", "--at", "0001-01-01T00:00:00Z"}, 1, "is before 1970"},
 			"report as a picture":   {[]string{"report", "daily", "--format", "pdf"}, 1, `--format: is "pdf", want text or html`},
+			"report of a template":  {[]string{"report", "daily", "--template", own, "--send"}, 1, "remove --template and --format"},
 			"report queued twice":   {[]string{"report", "daily", "--at", "2020-04-22 08:00", "--send"}, 0, "of 1 deliveries queued"},
 			"postmortem of nothing": {[]string{"postmortem", "X"}, 1, "not found"},
 			"incidents":             {[]string{"incidents", "list"}, 0, "SEVERITY"},
