@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// patience is the timeout of a query that a test expects to succeed, on the slowest machine.
+const patience = 30 * time.Second
+
 // databases is a counter for names that are unique with -count too.
 var databases atomic.Int64
 
@@ -85,7 +88,7 @@ func exec(tb testing.TB, conn *pgx.Conn, sql string, args ...any) {
 }
 
 func query(name, sql string, edits ...func(*kpi.Query)) kpi.Query {
-	q := kpi.Query{Name: name, Source: "db", SQL: sql, Metrics: []kpi.Metric{{Name: "acme_" + name, Help: "Help."}}}
+	q := kpi.Query{Name: name, Source: "db", SQL: sql, Timeout: patience, Metrics: []kpi.Metric{{Name: "acme_" + name, Help: "Help."}}}
 	if strings.Contains(sql, "@since") || strings.Contains(sql, "@until") {
 		q.Metrics[0].Window = time.Hour
 	}
@@ -194,7 +197,7 @@ func startOn(tb testing.TB, s collector.Source, queries ...kpi.Query) *program {
 	p := &program{logs: &bytes.Buffer{}}
 	p.c = collector.New(collector.Config{
 		Sources: []collector.NamedSource{{Name: "db", Kind: kpi.KindPostgres, Source: s}}, Queries: queries,
-		TimeoutOffset: 100 * time.Millisecond, ScrapeTimeout: 10 * time.Second,
+		TimeoutOffset: 100 * time.Millisecond, ScrapeTimeout: time.Minute,
 	}, slog.New(slog.NewTextHandler(p, nil)), time.Now)
 	tb.Cleanup(p.c.Close)
 	return p
@@ -508,7 +511,7 @@ func TestSessionIsWhatItShouldBe(t *testing.T) {
 	s := open(t, dsn)
 	r := readAll(t.Context(), s, time.Now(), query("session", `SELECT current_setting('transaction_read_only') AS read_only,
 		current_setting('application_name') AS name, current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock,
-		current_setting('transaction_isolation') AS isolation, 1 AS value`))[0]
+		current_setting('transaction_isolation') AS isolation, 1 AS value`, lasting(5*time.Second)))[0]
 	if r.Err != nil {
 		t.Fatal(r.Err)
 	}
@@ -569,7 +572,7 @@ func awoooiQueries(tb testing.TB, names ...string) []kpi.Query {
 	for _, q := range set.Queries {
 		for _, n := range names {
 			if q.Name == n {
-				q.Source = "db"
+				q.Source, q.Timeout = "db", patience
 				out = append(out, q)
 			}
 		}

@@ -23,7 +23,7 @@ import (
 const planted = "pl4nted-p4ssword"
 
 func query(command ...string) kpi.Query {
-	return kpi.Query{Name: "q", Source: "cache", Redis: command, Metrics: []kpi.Metric{{Name: "a", Help: "b"}}}.WithDefaults()
+	return kpi.Query{Name: "q", Source: "cache", Redis: command, Timeout: time.Minute, Metrics: []kpi.Metric{{Name: "a", Help: "b"}}}.WithDefaults()
 }
 
 func open(t *testing.T, url string) *redis.Source {
