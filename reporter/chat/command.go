@@ -15,17 +15,17 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// openMost is how many incidents /open lists.
-const openMost = 20
+// maxOpen is how many incidents /open lists.
+const maxOpen = 20
 
-// command is what people can ask for.
+// command is a command that people can send.
 type command struct {
 	name string
-	does string // key of what it does, for lists of commands
+	does string // key of its description
 	run  func(a *accountWork, ctx context.Context, q question) (effect, string, error)
 }
 
-// commands lists them in the order in which people see them.
+// commands returns all commands, in the order in which people see them.
 func commands() []command {
 	return []command{
 		{"status", "chat_does_status", (*accountWork).status},
@@ -37,32 +37,32 @@ func commands() []command {
 	}
 }
 
-// question is a command as it was typed.
+// question is a command with its arguments.
 type question struct {
 	u        reporter.UpdateState
 	name     string // of the command
 	args     string
-	here     room
-	receiver string // by which the answer gets to where it was asked
+	here     scope
+	receiver string // of the answer
 	w        words
 }
 
 var commandText = regexp.MustCompile(`^/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?:\s+([\s\S]*))?$`)
 
-// text decides what a text does: a command, or a reply to a message of ours.
+// text decides the effect of a text: a command, or a reply to a message of the bot.
 func (a *accountWork) text(ctx context.Context, u reporter.UpdateState) (effect, string, error) {
-	here, err := a.room(ctx, u.Update)
+	here, err := a.scope(ctx, u.Update)
 	if err != nil {
 		return nil, "", err
 	}
 	w := a.words(here)
-	if u.From.Name == "" { // an administrator who writes in the name of the chat
+	if u.From.Name == "" { // an anonymous administrator, who writes in the name of the chat
 		u.From.Name = w.T("chat_administrator")
 	}
 	m := commandText.FindStringSubmatch(u.Text)
 	switch {
 	case m != nil && m[2] != "" && !strings.EqualFold(m[2], a.name):
-		return nil, resultIgnored, nil // of another bot
+		return nil, resultIgnored, nil // for another bot
 	case len(here.places) == 0:
 		if m == nil || (!u.Private && m[2] == "") {
 			return nil, resultIgnored, nil
@@ -76,7 +76,7 @@ func (a *accountWork) text(ctx context.Context, u reporter.UpdateState) (effect,
 	return nil, resultIgnored, nil
 }
 
-// elsewhere answers a command in a chat that is not configured: it is what people see who set the bot up.
+// elsewhere answers a command in a chat that is not configured, for people who set the bot up.
 func (a *accountWork) elsewhere(u reporter.UpdateState, w words) (effect, string, error) {
 	if ok, warn := a.within(u); !ok && !warn {
 		return nil, resultLimited, nil
@@ -86,7 +86,7 @@ func (a *accountWork) elsewhere(u reporter.UpdateState, w words) (effect, string
 	}, resultRefused, nil
 }
 
-func (a *accountWork) command(ctx context.Context, u reporter.UpdateState, here room, w words, m []string) (effect, string, error) {
+func (a *accountWork) command(ctx context.Context, u reporter.UpdateState, here scope, w words, m []string) (effect, string, error) {
 	receiver, ok := here.answerIn(u.Topic)
 	if !ok {
 		return nil, resultIgnored, nil
@@ -99,7 +99,7 @@ func (a *accountWork) command(ctx context.Context, u reporter.UpdateState, here 
 	n := slices.IndexFunc(list, func(c command) bool { return c.name == name })
 	if n < 0 {
 		if !u.Private && m[2] == "" {
-			return nil, resultIgnored, nil // perhaps of another bot
+			return nil, resultIgnored, nil // it may be for another bot
 		}
 		n = len(list) - 1
 	}
@@ -112,18 +112,19 @@ func (a *accountWork) command(ctx context.Context, u reporter.UpdateState, here 
 	return list[n].run(a, ctx, question{u, list[n].name, strings.TrimSpace(m[3]), here, receiver, w})
 }
 
-// say answers with a plain text.
+// say is the effect of an answer with a plain text.
 func (a *accountWork) say(u reporter.UpdateState, receiver, text string) effect {
 	return a.send(a.answerText(u, receiver, text))
 }
 
+// send is the effect of a delivery.
 func (a *accountWork) send(d reporter.Delivery) effect {
 	return func(ctx context.Context, work reporter.UpdateWork) (reporter.UpdateAnswer, error) {
 		return reporter.UpdateAnswer{}, work.Enqueue(ctx, d)
 	}
 }
 
-// answerText is the delivery of a plain text.
+// answerText is the delivery of a plain text to a receiver, as the answer to an update.
 func (a *accountWork) answerText(u reporter.UpdateState, receiver, text string) reporter.Delivery {
 	return a.answerHTML(u, receiver, cut(text, titleMax), markup.Escape(text))
 }
@@ -134,7 +135,7 @@ func (a *accountWork) answerHTML(u reporter.UpdateState, receiver, title, html s
 	return d
 }
 
-// delivery is the answer to an update, of which there is one.
+// delivery is the answer to an update. Its key is that of the update, which gets one answer.
 func (a *accountWork) delivery(u reporter.UpdateState, receiver, subject string) reporter.Delivery {
 	d := reporter.NewDelivery(reporter.DeliveryAnswer, subject, receiver, a.l.state.Now())
 	d.Key = fmt.Sprintf("%s/%s/%d/%d", reporter.DeliveryAnswer, u.Account, u.ID, u.Seq)
@@ -153,7 +154,7 @@ func (a *accountWork) help(_ context.Context, q question) (effect, string, error
 }
 
 func (a *accountWork) status(ctx context.Context, q question) (effect, string, error) {
-	list, counts, err := a.l.state.OpenOf(ctx, q.here.routes(), openMost)
+	list, counts, err := a.l.state.OpenOf(ctx, q.here.routes(), maxOpen)
 	if err != nil {
 		return nil, "", err
 	}
@@ -181,7 +182,7 @@ func (a *accountWork) status(ctx context.Context, q question) (effect, string, e
 }
 
 func (a *accountWork) open(ctx context.Context, q question) (effect, string, error) {
-	list, counts, err := a.l.state.OpenOf(ctx, q.here.routes(), openMost)
+	list, counts, err := a.l.state.OpenOf(ctx, q.here.routes(), maxOpen)
 	if err != nil {
 		return nil, "", err
 	}
@@ -202,7 +203,7 @@ func (a *accountWork) open(ctx context.Context, q question) (effect, string, err
 	return a.send(a.answerHTML(q.u, q.receiver, title, b.String())), resultDone, nil
 }
 
-// incidentPage is the address of an incident's page; "" is not known.
+// incidentPage is the address of an incident's page; "" if the base is unknown.
 func incidentPage(base, id string) string {
 	if base == "" {
 		return ""
@@ -210,7 +211,7 @@ func incidentPage(base, id string) string {
 	return strings.TrimRight(base, "/") + "/incidents/" + url.PathEscape(id)
 }
 
-// incident is a line about an incident that is not over.
+// incident is the line of an open or chronic incident, as HTML.
 func (w words) incident(in reporter.OpenIncident, base string) string {
 	id := "<code>" + esc(in.ID, idMax) + "</code>"
 	if page := incidentPage(base, in.ID); markup.Linkable(page) {
@@ -243,13 +244,13 @@ func (a *accountWork) report(_ context.Context, q question) (effect, string, err
 		}
 		return a.say(q.u, q.receiver, text), resultRefused, nil
 	}
-	// As of the moment at which it was asked: it is not the report of a due time, and does not replace it.
+	// The report as of now does not replace the one of a due time.
 	at := a.l.state.Now().UTC().Truncate(time.Second)
 	return a.send(a.delivery(q.u, q.receiver, reporter.AnswerReport+reporter.Subject{Report: name, Due: at}.String())), resultDone, nil
 }
 
-// find returns the incident of that id, or reporter.ErrNotFound where there is none that the chat sees.
-func (a *accountWork) find(ctx context.Context, here room, id string) (reporter.Incident, error) {
+// find returns the incident of that id, or reporter.ErrNotFound if there is none that the chat may see.
+func (a *accountWork) find(ctx context.Context, here scope, id string) (reporter.Incident, error) {
 	if id == "" || strings.ContainsRune(id, 0) {
 		return reporter.Incident{}, reporter.ErrNotFound
 	}
@@ -267,7 +268,7 @@ func (a *accountWork) find(ctx context.Context, here room, id string) (reporter.
 	return in, err
 }
 
-// named returns the id that the command names, or that of the incident of the message that it replies to; "" is none.
+// named returns the id in the command, or that of the incident of the message that it replies to; "" if there is none.
 func (a *accountWork) named(ctx context.Context, q question) (string, error) {
 	if q.args != "" || q.u.ReplyTo == "" {
 		return q.args, nil
@@ -277,7 +278,7 @@ func (a *accountWork) named(ctx context.Context, q question) (string, error) {
 	return id, err
 }
 
-// asked finds the incident that a command is about. A refusal says why there is none.
+// asked returns the incident of a command. refusal is the answer if there is none.
 func (a *accountWork) asked(ctx context.Context, q question, name string) (in reporter.Incident, refusal string, err error) {
 	id, err := a.named(ctx, q)
 	switch {
@@ -327,7 +328,7 @@ func (a *accountWork) ack(ctx context.Context, q question) (effect, string, erro
 	}, resultDone, nil
 }
 
-// register offers the commands in the chats of the account, in each language and in the chat's for all others.
+// register offers the commands in the chats of the account, in each language, and in that of the chat for all other languages.
 func (a *accountWork) register(ctx context.Context) {
 	a.registered = a.l.state.Now().Add(a.pace.register)
 	places, err := a.addresses(ctx)
@@ -337,7 +338,7 @@ func (a *accountWork) register(ctx context.Context) {
 	}
 	done := true
 	for _, p := range places {
-		here := room{cfg: &a.cfg, places: []Place{p}}
+		here := scope{cfg: &a.cfg, places: []Place{p}}
 		languages := map[string]string{"": here.locale()}
 		for _, locale := range i18n.Locales() {
 			language, _, _ := strings.Cut(locale, "-")

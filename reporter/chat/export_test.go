@@ -5,7 +5,7 @@ import "time"
 // HurriedEmpty is how long a hurried listener waits after an empty poll.
 const HurriedEmpty = 50 * time.Millisecond
 
-// HurriedMin and HurriedMax are how long a hurried listener waits after polls that fail.
+// HurriedMin and HurriedMax bound how long a hurried listener waits after polls that fail.
 const (
 	HurriedMin = 20 * time.Millisecond
 	HurriedMax = 80 * time.Millisecond

@@ -9,12 +9,26 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// What became of updates, as metrics show it.
+// The results of updates, as metrics show them.
 const (
 	resultDone    = "done"
-	resultRefused = "refused" // its author may not, or it is about nothing that there is
-	resultLimited = "limited"
-	resultIgnored = "ignored" // not for us
+	resultRefused = "refused" // its author may not act, or its subject does not exist
+	resultLimited = "limited" // beyond the limit of texts
+	resultIgnored = "ignored" // not addressed to this program
+	resultFailed  = "failed"  // given up
+	resultSkipped = "skipped" // not used, and not stored
+)
+
+// kindOther is the kind of updates that are not stored.
+const kindOther = "other"
+
+// The outcomes of polls, as metrics show them.
+const (
+	pollOK          = "ok"
+	pollNotAnswered = "not_answered"
+	pollConflict    = "conflict" // another program receives the updates
+	pollWait        = "wait"
+	pollAccount     = "account" // the account is refused
 )
 
 type metrics struct {
@@ -28,15 +42,15 @@ func newMetrics(reg prometheus.Registerer, l *Listener) *metrics {
 	m := &metrics{
 		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_chat_updates_total",
-			Help: "What people did in chats, by kind and what became of it.",
+			Help: "Updates of chats (taps, texts and their edits), by kind and result.",
 		}, []string{"kind", "result"}),
 		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awoooi_reporter_chat_polls_total",
-			Help: "Polls for what people do in chats, by outcome; conflict: another program receives it.",
+			Help: "Polls for updates of chats, by outcome; conflict: another program receives them.",
 		}, []string{"account", "outcome"}),
 		polling: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_chat_polling",
-			Help: "Whether this process receives what people do in the chats of the account; of several processes, one does.",
+			Help: "Whether this process receives the updates of the account's chats; of several processes, one does.",
 		}, []string{"account"}),
 		lastPoll: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "awoooi_reporter_chat_last_poll_timestamp_seconds",
@@ -46,11 +60,11 @@ func newMetrics(reg prometheus.Registerer, l *Listener) *metrics {
 	for _, kind := range []reporter.UpdateKind{
 		reporter.UpdateTap, reporter.UpdateText, reporter.UpdateEdit, reporter.UpdateMoved, reporter.UpdateMember,
 	} {
-		for _, result := range []string{resultDone, resultRefused, resultLimited, resultIgnored, "failed"} {
+		for _, result := range []string{resultDone, resultRefused, resultLimited, resultIgnored, resultFailed} {
 			m.updates.WithLabelValues(string(kind), result)
 		}
 	}
-	m.updates.WithLabelValues("other", "skipped")
+	m.updates.WithLabelValues(kindOther, resultSkipped)
 	reg.MustRegister(m.updates, m.polls, m.polling, m.lastPoll, &waiting{l})
 	return m
 }
@@ -59,17 +73,17 @@ func (m *metrics) initialise(cfg Config) {
 	for account := range cfg.Bots {
 		m.polling.WithLabelValues(account)
 		m.lastPoll.WithLabelValues(account)
-		for _, outcome := range []string{"ok", "not_answered", "conflict", "wait", "account"} {
+		for _, outcome := range []string{pollOK, pollNotAnswered, pollConflict, pollWait, pollAccount} {
 			m.polls.WithLabelValues(account, outcome)
 		}
 	}
 }
 
-// waiting collects how many updates wait at the moment of a scrape.
+// waiting collects the number of waiting updates at each scrape.
 type waiting struct{ listener *Listener }
 
 var waitingDesc = prometheus.NewDesc("awoooi_reporter_chat_updates_waiting",
-	"What people did in chats and is stored, but not worked off.", nil, nil)
+	"Updates of chats that are stored and not processed yet.", nil, nil)
 
 func (w *waiting) Describe(ch chan<- *prometheus.Desc) { ch <- waitingDesc }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// sectionTags are what begins a section in a reply, in lower case.
+// sectionTags begin a section in a reply, in lower case.
 var sectionTags = map[string]reporter.EntryKind{
 	"#原因": reporter.EntryCause, "#cause": reporter.EntryCause,
 	"#影響": reporter.EntryImpact, "#impact": reporter.EntryImpact,
@@ -18,14 +18,14 @@ var sectionTags = map[string]reporter.EntryKind{
 	"#教訓": reporter.EntryLessons, "#lesson": reporter.EntryLessons, "#lessons": reporter.EntryLessons,
 }
 
-// piece is what a reply says of one kind.
+// piece is the text of one kind of entry in a reply.
 type piece struct {
 	kind reporter.EntryKind
 	text string
 }
 
-// pieces takes a reply apart: a line that begins with a section's tag begins that section, and what stands before the first is a note.
-// Two parts of one section are one.
+// pieces splits a reply: a line that begins with a section's tag begins that section, and the lines before the first tag are a note. Two
+// pieces of the same section are joined.
 func pieces(text string) (out []piece) {
 	kind := reporter.EntryNote
 	add := func(line string) {
@@ -52,11 +52,11 @@ func pieces(text string) (out []piece) {
 	return slices.DeleteFunc(out, func(p piece) bool { return p.text == "" })
 }
 
-// endsTag says whether the character ends a tag, and is no part of what follows.
+// endsTag reports whether the character separates a tag from its text.
 func endsTag(r rune) bool { return unicode.IsSpace(r) || r == ':' || r == '：' }
 
-// note decides what a reply, or its edit, writes about an incident.
-func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here room, w words) (effect, string, error) {
+// note decides which entries a reply, or its edit, adds to an incident.
+func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here scope, w words) (effect, string, error) {
 	receiver, ok := here.answerIn(u.Topic)
 	if !ok {
 		return nil, resultIgnored, nil
@@ -73,8 +73,8 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	var incident string
 	if len(before) > 0 {
 		incident = before[0].Incident
-		if first, rest, _ := strings.Cut(strings.TrimSpace(text), " "); first == incident {
-			text = rest
+		if len(m.Incidents) != 1 { // As in the reply itself. What a message that is no longer kept was about is not known.
+			_, text, _ = leadingID(text, []string{incident})
 		}
 	} else {
 		var refusal string
@@ -82,7 +82,7 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 			return a.say(u, receiver, w.T(refusal)), resultRefused, nil
 		}
 	}
-	if incident == "" { // A talk about a report, or a topic's first message.
+	if incident == "" { // A reply to a report, or to a topic's first message.
 		return nil, resultIgnored, nil
 	}
 	switch p, err := a.may(ctx, u.Update); {
@@ -129,9 +129,9 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here roo
 	}, resultDone, nil
 }
 
-// repliedTo returns what the message of a reply is about. A message whose id was not stored, because the answer to its send was lost, is
-// known by its buttons. One that is not known is about nothing.
-func (a *accountWork) repliedTo(ctx context.Context, u reporter.Update, here room) (reporter.ChatMessage, error) {
+// repliedTo returns the subject of the message of a reply. A message whose id was not stored, because the answer to its send was lost, is
+// recognised by its buttons. The result is empty for an unknown message.
+func (a *accountWork) repliedTo(ctx context.Context, u reporter.Update, here scope) (reporter.ChatMessage, error) {
 	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, u.ReplyTo)
 	if !errors.Is(err, reporter.ErrNotFound) {
 		return m, err
@@ -146,8 +146,8 @@ func (a *accountWork) repliedTo(ctx context.Context, u reporter.Update, here roo
 	return reporter.ChatMessage{Kind: reporter.DeliveryFiring, Incidents: []string{incident}}, nil
 }
 
-// about finds the incident of a reply to a message, and the rest of its text. Of a message about several incidents the reply names one
-// first. Refusal is the key of what is wrong.
+// about finds the incident of a reply to a message, and the rest of its text. A reply to a message about several incidents begins with
+// the id of one of them. refusal is the key of the answer if it does not.
 func about(m reporter.ChatMessage, text string) (incident, rest, refusal string) {
 	switch len(m.Incidents) {
 	case 0:
@@ -155,22 +155,31 @@ func about(m reporter.ChatMessage, text string) (incident, rest, refusal string)
 	case 1:
 		return m.Incidents[0], text, ""
 	}
-	first, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
-	line, more, found := strings.Cut(first, "\n")
-	if found {
-		first, rest = line, more+" "+rest
+	incident, rest, ok := leadingID(text, m.Incidents)
+	if !ok {
+		return "", text, "chat_name_one"
 	}
-	if slices.Contains(m.Incidents, strings.TrimSuffix(first, ":")) {
-		return strings.TrimSuffix(first, ":"), rest, ""
-	}
-	return "", text, "chat_name_one"
+	return incident, rest, ""
 }
 
-// writtenBefore returns what an edited reply wrote so far, whichever receiver of the chat it was stored with. A new reply has written
-// nothing, though its id may be that of another one: the ids of messages start again where a receiver gets another chat, or a group
-// becomes a supergroup.
+// leadingID removes one of the ids, with an optional colon, from the beginning of a text. ok is false if there is none.
+func leadingID(text string, ids []string) (id, rest string, ok bool) {
+	trimmed := strings.TrimSpace(text)
+	end := strings.IndexFunc(trimmed, unicode.IsSpace)
+	if end < 0 {
+		end = len(trimmed)
+	}
+	id = strings.TrimSuffix(trimmed[:end], ":")
+	if !slices.Contains(ids, id) {
+		return "", text, false
+	}
+	return id, strings.TrimSpace(trimmed[end:]), true
+}
+
+// writtenBefore returns the entries of an edited reply, with whichever receiver of the chat they were stored. A new reply has none, even
+// if another one has the same id: message ids start again when a receiver gets another chat, or a group becomes a supergroup.
 func (a *accountWork) writtenBefore(
-	ctx context.Context, u reporter.UpdateState, here room, to reporter.ChatMessage,
+	ctx context.Context, u reporter.UpdateState, here scope, to reporter.ChatMessage,
 ) (out []reporter.Entry, err error) {
 	if u.Kind != reporter.UpdateEdit {
 		return nil, nil
@@ -184,14 +193,14 @@ func (a *accountWork) writtenBefore(
 	}
 	return slices.DeleteFunc(out, func(e reporter.Entry) bool {
 		about := slices.Contains(to.Incidents, e.Incident)
-		known := e.Chat != "" && len(to.Incidents) == 0 // The message of ours that it replies to is no longer kept.
+		known := e.Chat != "" && len(to.Incidents) == 0 // The message that it replies to is no longer kept.
 		return e.AuthorKind != u.From.Kind || e.AuthorID != u.From.ID || (!about && !known)
 	}), nil
 }
 
-// versions makes the entries that a reply with these pieces adds. Of an edit they are the next versions of what the message wrote
-// before, and what it no longer says is removed. A new section replaces the one that stands; conflict is one of somebody else that
-// stands where this message's stood.
+// versions makes the entries that a reply with these pieces adds. For an edit they are the next versions of the message's entries, and
+// pieces that it no longer has are removed. A new section replaces the current one; conflict is the current one if another person has
+// replaced that of this message.
 func versions(
 	u reporter.UpdateState, incident, receiver string, said []piece, before, all []reporter.Entry,
 ) (out []reporter.Entry, conflict *reporter.Entry) {
@@ -203,7 +212,7 @@ func versions(
 		if n := slices.IndexFunc(said, func(p piece) bool { return p.kind == kind }); n >= 0 {
 			text = said[n].text
 		}
-		var mine reporter.Entry // the latest of this message
+		var mine reporter.Entry // the latest one of this message
 		for _, e := range before {
 			if e.Kind == kind {
 				mine = e
@@ -226,7 +235,7 @@ func versions(
 		stands := sections[kind]
 		if mine.ID != 0 && stands.ID != mine.ID {
 			if text == "" {
-				continue // Somebody else has replaced it already.
+				continue // Another person has replaced it already.
 			}
 			return nil, &stands
 		}

@@ -71,6 +71,59 @@ func TestRepliesAreNotesAndSections(t *testing.T) {
 	}
 }
 
+// digest stores that the postmortems of the incidents were sent as one message.
+func (w *world) digest(message string, incidents ...string) {
+	w.t.Helper()
+	for _, id := range incidents {
+		d := reporter.NewDelivery(reporter.DeliveryPostmortem, id, "oncall", w.store.Now())
+		if _, err := w.store.Enqueue(w.t.Context(), d); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	n, err := w.store.Merge(w.t.Context(), "oncall", reporter.DeliveryPostmortem, reporter.DeliveryDigest, w.store.Now(), len(incidents))
+	if n != len(incidents) || err != nil {
+		w.t.Fatal(n, err)
+	}
+	digest, err := w.store.Deliveries(w.t.Context(), 1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	digest[0].Parts = []reporter.Part{{MessageID: message}}
+	if err := w.store.Save(w.t.Context(), digest[0]); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// The id that begins a reply to a digest is no part of its text, in edits of the reply too. In a reply about one incident it is text.
+func TestEditsOfRepliesThatBeginWithAnID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.incident("I-1", "", true)
+	w.incident("I-2", "", true)
+	w.incident("I-3", "", false)
+	w.digest("502", "I-1", "I-2")
+	notice := w.notice("I-3", "oncall")
+	w.start()
+	for _, tc := range []struct {
+		message     int
+		reply, edit string
+		incident    string
+		want        []string
+	}{
+		{502, "I-1:\n#cause disk", "I-1:\n#cause disk full", "I-1", []string{"cause Ann <b>: disk", "cause Ann <b>: disk full"}},
+		{502, "I-2 slow", "I-2: down", "I-2", []string{"note Ann <b>: slow", "note Ann <b>: down"}},
+		{notice, "I-3 is slow", "I-3 is down", "I-3", []string{"note Ann <b>: I-3 is slow", "note Ann <b>: I-3 is down"}},
+	} {
+		id := w.bot.Reply(group, tc.message, tc.reply, ann)
+		w.settled()
+		w.bot.Edit(group, id, tc.edit)
+		w.settled()
+		if diff := cmp.Diff(tc.want, w.history(tc.incident)); diff != "" {
+			t.Errorf("%q, then %q: %s", tc.reply, tc.edit, diff)
+		}
+	}
+}
+
 func TestWhichRepliesAreTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -82,23 +135,7 @@ func TestWhichRepliesAreTaken(t *testing.T) {
 	answer := reporter.NewDelivery(reporter.DeliveryAnswer, reporter.AnswerIncident+"I-2", "oncall", w.store.Now())
 	answer.ReplyTo = "1"
 	w.delivered(answer, 501)
-	for _, id := range []string{"I-1", "I-2"} {
-		d := reporter.NewDelivery(reporter.DeliveryPostmortem, id, "oncall", w.store.Now())
-		if _, err := w.store.Enqueue(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n, err := w.store.Merge(t.Context(), "oncall", reporter.DeliveryPostmortem, reporter.DeliveryDigest, w.store.Now(), 2); n != 2 || err != nil {
-		t.Fatal(n, err)
-	}
-	digest, err := w.store.Deliveries(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest[0].Parts = []reporter.Part{{MessageID: "502"}}
-	if err := w.store.Save(t.Context(), digest[0]); err != nil {
-		t.Fatal(err)
-	}
+	w.digest("502", "I-1", "I-2")
 	w.start()
 	type said struct {
 		say    func() int
@@ -106,20 +143,20 @@ func TestWhichRepliesAreTaken(t *testing.T) {
 		answer string
 	}
 	for name, tc := range map[string]said{
-		"to the notice":            {func() int { return w.bot.Reply(group, notice, "a", ann) }, "I-1 note Ann <b>: a", ""},
-		"to an answer":             {func() int { return w.bot.Reply(group, 501, "b", bob) }, "I-2 note Bob: b", ""},
-		"to a report":              {func() int { return w.bot.Reply(group, 500, "c", ann) }, "", ""},
-		"to what is unknown":       {func() int { return w.bot.Reply(group, 999, "d", ann) }, "", ""},
-		"to a digest":              {func() int { return w.bot.Reply(group, 502, "e", ann) }, "", "oncall This message is about several incidents. Begin the reply with the id of one of them."},
-		"to a digest, named":       {func() int { return w.bot.Reply(group, 502, "I-2 f", ann) }, "I-2 note Ann <b>: f", ""},
-		"to a digest, named above": {func() int { return w.bot.Reply(group, 502, "I-1:\n#cause g h", ann) }, "I-1 cause Ann <b>: g h", ""},
-		"of a stranger":            {func() int { return w.bot.Reply(group, notice, "i", stranger) }, "", "oncall Only members of this chat may do that."},
-		"in another chat of ours":  {func() int { return w.bot.Reply(other, notice, "j", ann) }, "", ""},
-		"in a foreign chat":        {func() int { return w.bot.Reply(foreign, notice, "k", ann) }, "", ""},
-		"in the name of the chat":  {func() int { return w.bot.SayAnonymously(group, notice, "l") }, "I-1 note Administrator: l", ""},
-		"too long":                 {func() int { return w.bot.Reply(group, notice, strings.Repeat("磁", 4096), ann) }, "", "oncall Not stored: at most 4000 characters"},
-		"a text that is no reply":  {func() int { return w.bot.Say(group, "m", ann) }, "", ""},
-		"nothing to read":          {func() int { return w.bot.Reply(group, notice, "", ann) }, "", ""},
+		"to the notice":              {func() int { return w.bot.Reply(group, notice, "a", ann) }, "I-1 note Ann <b>: a", ""},
+		"to an answer":               {func() int { return w.bot.Reply(group, 501, "b", bob) }, "I-2 note Bob: b", ""},
+		"to a report":                {func() int { return w.bot.Reply(group, 500, "c", ann) }, "", ""},
+		"to what is unknown":         {func() int { return w.bot.Reply(group, 999, "d", ann) }, "", ""},
+		"to a digest":                {func() int { return w.bot.Reply(group, 502, "e", ann) }, "", "oncall This message is about several incidents. Begin the reply with the id of one of them."},
+		"to a digest, named":         {func() int { return w.bot.Reply(group, 502, "I-2 f", ann) }, "I-2 note Ann <b>: f", ""},
+		"to a digest, named above":   {func() int { return w.bot.Reply(group, 502, "I-1:\n#cause g h", ann) }, "I-1 cause Ann <b>: g h", ""},
+		"of a stranger":              {func() int { return w.bot.Reply(group, notice, "i", stranger) }, "", "oncall Only members of this chat may do that."},
+		"in another chat of ours":    {func() int { return w.bot.Reply(other, notice, "j", ann) }, "", ""},
+		"in a foreign chat":          {func() int { return w.bot.Reply(foreign, notice, "k", ann) }, "", ""},
+		"in the name of the chat":    {func() int { return w.bot.SayAnonymously(group, notice, "l") }, "I-1 note Administrator: l", ""},
+		"too long":                   {func() int { return w.bot.Reply(group, notice, strings.Repeat("磁", 4096), ann) }, "", "oncall Not stored: at most 4000 characters"},
+		"a text that is not a reply": {func() int { return w.bot.Say(group, "m", ann) }, "", ""},
+		"nothing to read":            {func() int { return w.bot.Reply(group, notice, "", ann) }, "", ""},
 	} {
 		before := map[string]int{}
 		for _, id := range []string{"I-1", "I-2", "W-1"} {
@@ -142,7 +179,7 @@ func TestWhichRepliesAreTaken(t *testing.T) {
 	}
 }
 
-// Of a section that somebody else has written again, an edit of the older reply changes nothing, and its author is answered that.
+// An edit of a section that another person has replaced changes nothing, and its author gets an answer.
 func TestEditOfWhatSomebodyElseHasReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -219,7 +256,7 @@ func TestRepliesOfTheSameIDInAnotherChat(t *testing.T) {
 	}
 }
 
-// An edit whose message has written nothing is a new reply, and does not change what another person wrote with that id.
+// An edit of a message without entries is a new reply, and does not change the entries of another person with that message id.
 func TestEditOfAMessageOfTheSameIDInAnotherChat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -249,7 +286,7 @@ func TestEditOfAMessageOfTheSameIDInAnotherChat(t *testing.T) {
 	}
 }
 
-// A reply is stored whole or not at all.
+// A reply is stored completely or not at all.
 func TestReplyWithASectionThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -266,7 +303,7 @@ func TestReplyWithASectionThatIsTooLong(t *testing.T) {
 	}
 }
 
-// Where the people who may act are listed, an administrator who writes in the name of the chat is not one of them, and has no id to be listed.
+// If the people who may act are listed, an administrator who writes in the name of the chat may not, without an id that could be listed.
 func TestAnonymousAdministratorsWherePeopleAreListed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

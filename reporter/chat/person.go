@@ -20,19 +20,19 @@ const (
 	permitted permission = iota
 	notMember
 	notListed
-	anonymous // and so not one of the persons who are listed
-	notKnown  // the channel does not say
+	anonymous // without an id that could be listed
+	notKnown  // the channel does not return the membership
 )
 
 const (
-	// memberFor and strangerFor are how long it is remembered what a person is in a chat.
+	// memberFor and strangerFor are how long the membership of members and of others is cached.
 	memberFor   = 5 * time.Minute
 	strangerFor = time.Minute
-	// remembered bounds what is kept of persons and chats.
-	remembered = 10_000
+	// maxCached bounds the number of cached memberships and limits.
+	maxCached = 10_000
 )
 
-// may says whether the author of an update may act. An error means that it cannot be known now.
+// may returns whether the author of an update may act. An error is temporary.
 func (a *accountWork) may(ctx context.Context, u reporter.Update) (permission, error) {
 	switch {
 	case len(a.cfg.Users) > 0:
@@ -55,7 +55,7 @@ func (a *accountWork) may(ctx context.Context, u reporter.Update) (permission, e
 		is, err = a.bot.Member(ctx, u.Chat, u.From.ID)
 		var answer *reporter.SendError
 		if errors.As(err, &answer) && !temporary(answer) {
-			a.log.Warn("the channel does not say whether a person is a member of the chat: make the bot an administrator, or set telegram.users",
+			a.log.Warn("the channel does not return whether a person is a member of the chat: make the bot an administrator, or set telegram.users",
 				"chat", u.Chat, "err", err)
 			return notKnown, nil
 		}
@@ -64,24 +64,24 @@ func (a *accountWork) may(ctx context.Context, u reporter.Update) (permission, e
 		}
 		a.members.put(u.Chat, u.From.ID, is, now)
 	}
-	if is == reporter.MemberNone || (u.Channel && is != reporter.MemberAdmin) { // In a channel, its readers are no authors.
+	if is == reporter.MemberNone || (u.Channel && is != reporter.MemberAdmin) { // Members of a channel only read.
 		return notMember, nil
 	}
 	return permitted, nil
 }
 
-// members remembers for a short time what persons are in chats.
+// members caches memberships for a short time.
 type members struct {
 	mu sync.Mutex
-	of map[[2]string]remember
+	of map[[2]string]cached // by chat and person
 }
 
-type remember struct {
+type cached struct {
 	is    reporter.Membership
 	until time.Time
 }
 
-func newMembers() *members { return &members{of: map[[2]string]remember{}} }
+func newMembers() *members { return &members{of: map[[2]string]cached{}} }
 
 func (m *members) get(chat, person string, now time.Time) (reporter.Membership, bool) {
 	m.mu.Lock()
@@ -93,19 +93,19 @@ func (m *members) get(chat, person string, now time.Time) (reporter.Membership, 
 func (m *members) put(chat, person string, is reporter.Membership, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.of) >= remembered {
+	if len(m.of) >= maxCached {
 		clear(m.of)
 	}
 	until := now.Add(memberFor)
 	if is == reporter.MemberNone {
 		until = now.Add(strangerFor)
 	}
-	m.of[[2]string{chat, person}] = remember{is, until}
+	m.of[[2]string{chat, person}] = cached{is, until}
 }
 
-// Limits of texts by the time at which they were sent, so that what waited during an outage is not refused.
+// The limits of texts a minute. They use the time at which a text was sent, so that texts are not refused after an outage.
 const (
-	personTexts = 10 // a minute
+	personTexts = 10 // of a person in a chat
 	chatTexts   = 40
 )
 
@@ -120,14 +120,14 @@ func newLimits() *limits {
 	return &limits{of: map[string]*rate.Limiter{}, warned: map[string]time.Time{}}
 }
 
-// verdict is what the limits say of an update.
+// verdict is the result of the limits for an update.
 type verdict struct {
 	seq      int64
 	ok, warn bool
 }
 
-// within says whether an update is within the limits of its person and chat; warn is set for the first one in a minute that is not. It is
-// counted once, however often it is decided again.
+// within reports whether an update is within the limits of its person and chat; warn is set for the first one in a minute that is not.
+// An update is counted once, however often it is decided.
 func (a *accountWork) within(u reporter.UpdateState) (ok, warn bool) {
 	if a.limited.seq != u.Seq {
 		a.limited.seq = u.Seq
@@ -136,11 +136,11 @@ func (a *accountWork) within(u reporter.UpdateState) (ok, warn bool) {
 	return a.limited.ok, a.limited.warn
 }
 
-// take says whether one more text is within the limits; warn is set for the first one in a minute that is not.
+// take counts a text, and reports whether it is within the limits; warn is set for the first one in a minute that is not.
 func (l *limits) take(chat, person string, at time.Time) (ok, warn bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.of) >= remembered {
+	if len(l.of) >= maxCached {
 		clear(l.of)
 		clear(l.warned)
 	}

@@ -13,13 +13,13 @@ import (
 
 // pace is how long a listener waits.
 type pace struct {
-	lease     time.Duration // between looks whether it may receive the updates of an account that another process receives
-	look      time.Duration // between looks for updates to be worked off that it has not stored itself
+	lease     time.Duration // between attempts to lease an account whose updates another process receives
+	look      time.Duration // between reads of the queue without a wake-up
 	min, max  time.Duration // after a poll, or an update, that failed
-	empty     time.Duration // after a poll that was answered at once, with nothing: the server does not wait for updates
-	elsewhere time.Duration // after the first poll that another program has ended
-	longest   time.Duration // where that goes on
-	register  time.Duration // before commands are registered again that could not be
+	empty     time.Duration // after a poll that was answered at once without updates, by a server that does not wait for them
+	elsewhere time.Duration // after the first poll that failed because another program polls
+	longest   time.Duration // after many such polls
+	register  time.Duration // before commands whose registration failed are registered again
 }
 
 func defaultPace() pace {
@@ -29,15 +29,13 @@ func defaultPace() pace {
 	}
 }
 
-const (
-	// waitingMost is how many updates may wait to be worked off before no more are received: the channel keeps them.
-	waitingMost = 1000
-)
+// maxWaiting is the number of stored updates that wait, from which on no more are received: the channel keeps them.
+const maxWaiting = 1000
 
-// ListenGate is the key of the gate that holds polls of an account back, and says why.
+// ListenGate is the key of the gate of an account's polls.
 func ListenGate(account string) string { return "listen " + account }
 
-// accountWork receives and works off the updates of one account.
+// accountWork receives and processes the updates of one account.
 type accountWork struct {
 	l       *Listener
 	log     *slog.Logger
@@ -47,17 +45,17 @@ type accountWork struct {
 	places  []Place
 	pace    pace
 
-	wake    chan struct{} // something was stored
+	wake    chan struct{} // receives a value when updates were stored
 	members *members
 	limits  *limits
 
 	name       string    // by which commands address the account
-	registered time.Time // when to register commands; zero: that is done
-	fault      string    // of polling, as it was logged
+	registered time.Time // when to register commands next
+	fault      string    // outcome of the last poll that failed, as it was logged; "" after a success
 	closed     bool      // the gate of listening has a reason
-	tried      int64     // the update that was tried last, and how often
-	triedTimes int
-	limited    verdict // of the update that was counted last
+	tried      int64     // the update that was tried last
+	triedTimes int       // how often
+	limited    verdict   // of the update that was counted last by the limits
 }
 
 func newAccountWork(l *Listener, cfg Config, account string, bot Bot) *accountWork {
@@ -73,7 +71,7 @@ func newAccountWork(l *Listener, cfg Config, account string, bot Bot) *accountWo
 	return a
 }
 
-// run takes turns with other processes, so that one of them polls at any time: a second poll would end the first.
+// run leases the account, so that one process polls at any time: a second poll would end the first.
 func (a *accountWork) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		leased, release, err := a.l.state.Lease(ctx, ListenGate(a.account))
@@ -92,7 +90,7 @@ func (a *accountWork) run(ctx context.Context) {
 	}
 }
 
-// serve polls, and works off what is stored, until ctx ends or another process has taken over.
+// serve polls and processes stored updates, until ctx ends or another process has taken over.
 func (a *accountWork) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -106,7 +104,7 @@ func (a *accountWork) serve(ctx context.Context) {
 	})
 	defer cancel()
 	offset, known := int64(0), false
-	var wait, grown time.Duration // grown is the wait after polls that failed one after the other
+	var wait, grown time.Duration // grown is the wait after consecutive failures
 	for ; ctx.Err() == nil; pause(ctx, wait) {
 		var err error
 		if !known {
@@ -141,29 +139,29 @@ func (a *accountWork) serve(ctx context.Context) {
 	}
 }
 
-// held says for how long nothing is to be received: the account is refused, the channel has asked to wait, or too much waits to be
-// worked off.
+// held returns for how long nothing is received, because the account is suspended, the channel has asked to wait, or too many updates
+// wait.
 func (a *accountWork) held(ctx context.Context) (time.Duration, error) {
 	gates, err := a.l.state.Gates(ctx, reporter.AccountGate(a.account), ListenGate(a.account))
 	if err != nil {
 		return 0, err
 	}
 	now := a.l.state.Now()
-	if gates[0].Reason != reporter.ReasonNone { // The outbox finds out when it works again.
+	if gates[0].Reason != reporter.ReasonNone { // The outbox probes it.
 		return a.pace.lease, nil
 	}
 	if wait := gates[1].WaitUntil.Sub(now); wait > 0 {
 		return min(wait, a.pace.max), nil
 	}
 	n, err := a.l.state.WaitingUpdates(ctx, a.account)
-	if err == nil && n >= waitingMost {
+	if err == nil && n >= maxWaiting {
 		a.wakeUp()
 		return a.pace.min, nil
 	}
 	return 0, err
 }
 
-// poll receives once, and returns the offset for the next time, and how long to wait before it.
+// poll receives once, and returns the offset of the next poll, and how long to wait before it.
 func (a *accountWork) poll(ctx context.Context, offset int64) (next int64, wait time.Duration, err error) {
 	if a.name == "" {
 		name, _, err := a.bot.Me(ctx)
@@ -180,9 +178,9 @@ func (a *accountWork) poll(ctx context.Context, offset int64) (next int64, wait 
 	if err != nil {
 		return offset, 0, err
 	}
-	a.l.metrics.polls.WithLabelValues(a.account, "ok").Inc()
+	a.l.metrics.polls.WithLabelValues(a.account, pollOK).Inc()
 	a.l.metrics.lastPoll.WithLabelValues(a.account).Set(float64(a.l.state.Now().Unix()))
-	a.l.metrics.updates.WithLabelValues("other", "skipped").Add(float64(got.Skipped))
+	a.l.metrics.updates.WithLabelValues(kindOther, resultSkipped).Add(float64(got.Skipped))
 	if got.Next == offset && len(got.List) == 0 {
 		if time.Since(begun) < a.pace.empty {
 			wait = a.pace.empty
@@ -206,22 +204,22 @@ func (a *accountWork) wakeUp() {
 	}
 }
 
-// failed says how long to wait after a poll that failed. Over: another process has taken over.
+// failed returns how long to wait after a poll that failed. over reports that another process has taken over.
 func (a *accountWork) failed(ctx context.Context, before time.Duration, err error) (wait time.Duration, over bool) {
 	wait = min(max(before*2, a.pace.min), a.pace.max)
-	outcome := "not_answered"
+	outcome := pollNotAnswered
 	var answer *reporter.SendError
 	switch {
 	case !errors.As(err, &answer): // the network, or the state
 	case answer.Status == http.StatusConflict:
-		outcome = "conflict"
+		outcome = pollConflict
 		wait = min(max(before*2, a.pace.elsewhere), a.pace.longest)
 		a.close(ctx, answer)
 	case answer.Verdict == reporter.VerdictWait:
-		outcome, wait = "wait", answer.After
+		outcome, wait = pollWait, answer.After
 		a.gate(ctx, func(g *reporter.Gate) { g.WaitUntil = a.l.state.Now().Add(answer.After).UTC() })
 	case answer.Verdict == reporter.VerdictAccount:
-		outcome = "account"
+		outcome = pollAccount
 		a.suspend(ctx, answer)
 	}
 	over = errors.Is(err, reporter.ErrOvertaken)
@@ -230,16 +228,16 @@ func (a *accountWork) failed(ctx context.Context, before time.Duration, err erro
 	return wait, over
 }
 
-// failing logs a fault once, and not at every poll.
+// failing logs an error once, and not at every poll.
 func (a *accountWork) failing(what string, err error) {
 	if a.fault == what {
 		return
 	}
 	a.fault = what
 	switch what {
-	case "conflict":
-		a.log.Error("another program receives what people do in the chats: stop it, or remove its webhook", "err", err)
-	case "wait":
+	case pollConflict:
+		a.log.Error("another program receives the updates of the chats: stop it, or remove its webhook", "err", err)
+	case pollWait:
 		a.log.Warn("the channel asks to wait before the next poll", "err", err)
 	default:
 		a.log.Error("updates cannot be received", "err", err)
@@ -258,7 +256,7 @@ func (a *accountWork) well(ctx context.Context) {
 	}
 }
 
-// close says in the state that the updates go elsewhere, for commands and other processes.
+// close stores that another program receives the updates, for commands and other processes.
 func (a *accountWork) close(ctx context.Context, answer *reporter.SendError) {
 	if a.closed {
 		return
@@ -274,9 +272,9 @@ func (a *accountWork) close(ctx context.Context, answer *reporter.SendError) {
 
 // suspend closes the account's gate, as the outbox does when a send is refused.
 func (a *accountWork) suspend(ctx context.Context, answer *reporter.SendError) {
-	notice := reporter.NoticeTo{Receiver: a.cfg.Fallback, After: 10 * time.Second, Apart: 10 * time.Minute}
+	notice := reporter.NoticeTo{Receiver: a.cfg.Fallback, After: reporter.DefaultNoticeAfter, Apart: reporter.DefaultNoticeApart}
 	for _, p := range a.places {
-		if p.Receiver == a.cfg.Fallback { // It cannot be notified that it cannot be notified.
+		if p.Receiver == a.cfg.Fallback { // It cannot receive the notice of its own suspension.
 			notice.Receiver = ""
 		}
 	}
@@ -289,7 +287,7 @@ func (a *accountWork) suspend(ctx context.Context, answer *reporter.SendError) {
 
 func (a *accountWork) gate(ctx context.Context, change func(*reporter.Gate)) {
 	if err := a.l.state.UpdateGate(ctx, ListenGate(a.account), change); err != nil && ctx.Err() == nil {
-		a.log.Error("what polling found was not stored", "err", err)
+		a.log.Error("the result of a poll was not stored", "err", err)
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
@@ -20,9 +22,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/chat"
 	"github.com/awoooi/awoooi-reporter/reporter/store"
+	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
-// gate is what the state says of polls, or of the account.
+// gate returns a gate of polls, or of the account.
 func (w *world) gate(key string) reporter.Gate {
 	w.t.Helper()
 	gates, err := w.store.Gates(w.t.Context(), key)
@@ -50,7 +53,7 @@ func (w *world) polls(outcome string) int {
 	return -1
 }
 
-// Whatever befalls polls, what people did meanwhile is received afterwards, and the log says once what is wrong.
+// After polls that failed, the updates of that time are received, and the error was logged once.
 func TestPollsThatFail(t *testing.T) {
 	t.Parallel()
 	conflict := localstack.BotFault{Status: 409, Description: "Conflict: terminated by other getUpdates request"}
@@ -59,7 +62,7 @@ func TestPollsThatFail(t *testing.T) {
 		outcome string
 		log     string
 	}{
-		"another program polls": {[]localstack.BotFault{conflict, conflict, conflict}, "conflict", "another program receives what people do in the chats"},
+		"another program polls": {[]localstack.BotFault{conflict, conflict, conflict}, "conflict", "another program receives the updates of the chats"},
 		"the network":           {[]localstack.BotFault{{Cut: true}, {CutAtOnce: true}, {HalfAnAnswer: true}}, "not_answered", "updates cannot be received"},
 		"a gateway":             {[]localstack.BotFault{{Status: 502, Proxy: true}, {Garbage: true}, {Status: 500, Description: "Internal"}}, "not_answered", "updates cannot be received"},
 		"too many requests":     {[]localstack.BotFault{{Status: 429, Description: "Too Many Requests", RetryAfter: 1}}, "wait", "the channel asks to wait"},
@@ -167,7 +170,7 @@ func TestReceiverIsTriedAtOnceWhenTheBotIsAddedAgain(t *testing.T) {
 	}
 }
 
-// poisoned is a state in which an update of a text cannot be worked off.
+// poisoned is a state in which the update of a text cannot be processed.
 type poisoned struct {
 	*store.Store
 	mu   sync.Mutex
@@ -199,7 +202,7 @@ func TestUpdateThatPanicsHoldsBackNoOther(t *testing.T) {
 	}
 }
 
-// What cannot be worked off for a while keeps its place, and a stop in between counts as no attempt.
+// An update that cannot be processed for a while keeps its place, and a stop in between is not counted as an attempt.
 func TestUpdateWaitsForTheState(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -220,7 +223,7 @@ func TestUpdateWaitsForTheState(t *testing.T) {
 	w.check("the second", second, "oncall <b>Commands", "", "")
 }
 
-// An update that ends the process each time is given up in the end, and those behind it are worked off.
+// An update that ends the process each time is given up, and later ones are processed.
 func TestUpdateThatEndsTheProcessIsGivenUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -236,14 +239,14 @@ func TestUpdateThatEndsTheProcessIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.start()
-	w.until("the end of it", func() bool { return strings.Contains(w.log.String(), "ended the process again and again") })
+	w.until("the end of it", func() bool { return strings.Contains(w.log.String(), "it has ended the process 10 times") })
 	w.settled()
 	if got := w.answers(1); len(got) > 0 {
 		t.Errorf("answered %q", got)
 	}
 }
 
-// A reload takes and gives up chats, and nothing that people did in between is lost.
+// A reload adds and removes chats, and no update of that time is lost.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -295,8 +298,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// Of replicas that share a PostgreSQL one polls at any time, also while they start and stop, and each update is applied once and in
-// its order, whoever applies it.
+// Of the replicas that share a PostgreSQL one polls at any time, also while they start and stop, and each update is applied once and in
+// order, by whichever replica.
 func TestReplicasNeverPollAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	pg, err := server.Server()
@@ -356,12 +359,13 @@ func TestReplicasNeverPollAtTheSameTime(t *testing.T) {
 	}
 }
 
-// atOnce is a bot whose server answers polls at once, with nothing or with an error.
+// atOnce is a bot whose server answers polls at once, without updates or with an error.
 type atOnce struct {
-	chat.Bot
 	polls chan time.Time
 	err   error
 }
+
+func (*atOnce) Me(context.Context) (string, bool, error) { return "demo_bot", false, nil }
 
 func (b *atOnce) Poll(ctx context.Context, from int64) (reporter.Updates, error) {
 	select {
@@ -371,33 +375,52 @@ func (b *atOnce) Poll(ctx context.Context, from int64) (reporter.Updates, error)
 	return reporter.Updates{Next: from}, cmp.Or(b.err, ctx.Err())
 }
 
-// A server that does not wait for updates, such as a proxy in front of it, is not asked without a pause.
-func TestEmptyPollsThatAreAnsweredAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	bot := &atOnce{w.newBot(), make(chan time.Time), nil}
-	w.stop = w.listenAs(w.store, bot)
-	last := <-bot.polls
-	for range 3 {
-		next := <-bot.polls
-		if apart := next.Sub(last); apart < chat.HurriedEmpty {
-			t.Errorf("polled again after %s", apart)
-		}
-		last = next
-	}
+func (*atOnce) Member(context.Context, string, string) (reporter.Membership, error) {
+	return reporter.MemberNone, nil
 }
 
-func TestPollsThatFailAreRepeatedLessAndLessOften(t *testing.T) {
+func (*atOnce) Answer(context.Context, reporter.UpdateAnswer) error { return nil }
+
+func (*atOnce) Register(context.Context, string, string, []reporter.ChatCommand) error { return nil }
+
+// A server that does not wait for updates, such as a proxy in front of it, is not polled without a pause, and one that fails is polled
+// less and less often.
+func TestPollsThatAreAnsweredAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	bot := &atOnce{w.newBot(), make(chan time.Time), errors.New("connection refused")}
-	w.stop = w.listenAs(w.store, bot)
-	last := <-bot.polls
-	for _, least := range []time.Duration{chat.HurriedMin, 2 * chat.HurriedMin, chat.HurriedMax, chat.HurriedMax} {
-		next := <-bot.polls
-		if apart := next.Sub(last); apart < least {
-			t.Errorf("polled again after %s, want at least %s", apart, least)
-		}
-		last = next
+	for name, tc := range map[string]struct {
+		err  error
+		want []time.Duration
+	}{
+		"without updates": {nil, []time.Duration{chat.HurriedEmpty, chat.HurriedEmpty, chat.HurriedEmpty}},
+		"with an error": {
+			errors.New("connection refused"),
+			[]time.Duration{chat.HurriedMin, 2 * chat.HurriedMin, chat.HurriedMax, chat.HurriedMax},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bot := &atOnce{polls: make(chan time.Time), err: tc.err}
+				cfg := chat.Config{Bots: map[string]chat.Bot{account: bot}, Locale: "en", Zone: time.UTC}
+				l, err := chat.New(storetest.Open(t, t.TempDir()), cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.Hurry()
+				ctx, stop := context.WithCancel(t.Context())
+				var running sync.WaitGroup
+				running.Go(func() { l.Run(ctx) })
+				last := <-bot.polls
+				for n, want := range tc.want {
+					next := <-bot.polls
+					if apart := next.Sub(last); apart != want {
+						t.Errorf("poll %d comes %v after the one before, want %v", n+2, apart, want)
+					}
+					last = next
+				}
+				stop()
+				running.Wait()
+			})
+		})
 	}
 }

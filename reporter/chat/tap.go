@@ -10,16 +10,16 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// shown is the effect of a tap that changes nothing: its person is shown why.
+// shown is the effect of a tap that changes nothing: it shows a text to the person.
 func shown(u reporter.UpdateState, text string) effect {
 	return func(context.Context, reporter.UpdateWork) (reporter.UpdateAnswer, error) {
 		return reporter.UpdateAnswer{Tap: u.Tap, Text: text, Alert: true}, nil
 	}
 }
 
-// tap decides what a tap on a button does. Whatever is not right with it is answered once and changes nothing.
+// tap decides the effect of a tap on a button. A tap that is not valid, or not allowed, gets an answer and changes nothing.
 func (a *accountWork) tap(ctx context.Context, u reporter.UpdateState) (effect, string, error) {
-	here, err := a.room(ctx, u.Update)
+	here, err := a.scope(ctx, u.Update)
 	if err != nil {
 		return nil, "", err
 	}
@@ -47,9 +47,9 @@ func (a *accountWork) tap(ctx context.Context, u reporter.UpdateState) (effect, 
 	return shown(u, w.T("chat_button_gone")), resultRefused, nil
 }
 
-// ofButton finds the incident of a button by its data and the message that has it. reporter.ErrNotFound: the button is not one of
-// ours in this chat, or its incident is no longer kept.
-func (a *accountWork) ofButton(ctx context.Context, data, message string, here room) (incident, receiver string, err error) {
+// ofButton finds the incident of a button by its data and its message. It returns reporter.ErrNotFound if the button was not sent to
+// this chat, or its incident is no longer kept.
+func (a *accountWork) ofButton(ctx context.Context, data, message string, here scope) (incident, receiver string, err error) {
 	_, token, ok := strings.Cut(data, ":")
 	if !ok || message == "" || len(here.places) == 0 {
 		return "", "", reporter.ErrNotFound
@@ -58,7 +58,7 @@ func (a *accountWork) ofButton(ctx context.Context, data, message string, here r
 	if err != nil {
 		return "", "", err
 	}
-	if !here.has([]string{receiver}) { // A forwarded message, or a token that was copied from another chat.
+	if !here.has([]string{receiver}) { // A forwarded message, or a token from another chat.
 		return "", "", reporter.ErrNotFound
 	}
 	m, err := a.l.state.MessageOf(ctx, here.receivers(), here.keys, message)
@@ -68,7 +68,7 @@ func (a *accountWork) ofButton(ctx context.Context, data, message string, here r
 	if err != nil && !errors.Is(err, reporter.ErrNotFound) {
 		return "", "", err
 	}
-	// The answer to a send may have been lost, or people are faster than it: the message is there, and its id is not known.
+	// The message may exist while its id is unknown: the answer to its send was lost, or arrives later than the tap.
 	may, err := a.l.state.MayHaveSent(ctx, incident, receiver)
 	if err == nil && !may {
 		err = reporter.ErrNotFound
@@ -76,7 +76,7 @@ func (a *accountWork) ofButton(ctx context.Context, data, message string, here r
 	return incident, receiver, err
 }
 
-// acknowledge is the effect of the buttons of that name and of release.
+// acknowledge is the effect of the buttons acknowledge and release.
 func (a *accountWork) acknowledge(u reporter.UpdateState, receiver, incident string, action reporter.ActionKind, w words) effect {
 	return func(ctx context.Context, work reporter.UpdateWork) (reporter.UpdateAnswer, error) {
 		text, err := acknowledged(ctx, work, u, receiver, incident, action, w)
@@ -84,7 +84,7 @@ func (a *accountWork) acknowledge(u reporter.UpdateState, receiver, incident str
 	}
 }
 
-// acknowledged acknowledges or releases, and says what came of it.
+// acknowledged acknowledges or releases an incident, and returns the text of the answer.
 func acknowledged(
 	ctx context.Context, work reporter.UpdateWork, u reporter.UpdateState, receiver, incident string, action reporter.ActionKind, w words,
 ) (text string, err error) {
@@ -111,7 +111,7 @@ func acknowledged(
 	return w.T("chat_acknowledged_before", id, cut(who.Author, nameMax), w.at(who.WrittenAt)), nil
 }
 
-// silenceTries is how often a silence is asked for that is not taken, for a reason that may pass.
+// silenceTries is how often a silence is tried that fails with an error that may be temporary.
 const silenceTries = 10
 
 // tries counts how often this process has tried an update.
@@ -123,8 +123,8 @@ func (a *accountWork) tries(u reporter.UpdateState) int {
 	return a.triedTimes
 }
 
-// silence asks for a silence, or for the end of those that people made here, in the transaction that marks the tap as applied: a tap
-// makes one silence, and ends those of before it.
+// silence adds a silence, or ends those that people made here, in the transaction that marks the tap as applied: a tap makes at most one
+// silence, and ends no later ones.
 func (a *accountWork) silence(
 	ctx context.Context, u reporter.UpdateState, incident string, action reporter.ActionKind, w words,
 ) (effect, string, error) {
@@ -146,8 +146,8 @@ func (a *accountWork) silence(
 			if refusal == "" && a.tries(u) < silenceTries {
 				return nil, "", err
 			}
-			if refusal == "" { // It must not hold back the others for ever.
-				a.log.Error("a silence was not taken", "incident", incident, "err", err)
+			if refusal == "" { // Later updates must not wait for ever.
+				a.log.Error("a silence was not made", "incident", incident, "err", err)
 				refusal = w.T("chat_no_silence", id)
 			}
 			return shown(u, refusal), resultRefused, nil
@@ -167,7 +167,7 @@ func (a *accountWork) silence(
 	}, resultDone, nil
 }
 
-// silenceRefusal says why there can be no silence; "" is for errors that may pass.
+// silenceRefusal is the answer if an incident cannot be silenced; "" for errors that may be temporary.
 func (w words) silenceRefusal(err error, id string) string {
 	switch {
 	case errors.Is(err, reporter.ErrResolved):
@@ -182,7 +182,7 @@ func (w words) silenceRefusal(err error, id string) string {
 	return ""
 }
 
-// refusal says why a person may not act.
+// refusal is the answer to a person who may not act.
 func (w words) refusal(p permission, of reporter.Person) string {
 	switch p {
 	case notListed:

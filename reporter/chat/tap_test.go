@@ -56,7 +56,7 @@ func TestTaps(t *testing.T) {
 	}
 }
 
-// Each of these taps changes nothing, and is answered once.
+// Each of these taps changes nothing, and gets one answer.
 func TestTapsThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -189,7 +189,7 @@ func TestWhoMayAct(t *testing.T) {
 	})
 }
 
-// A button works however old its message is, and whatever has happened to the process since.
+// A button works however old its message is, also after a restart.
 func TestButtonOfAnOldMessageWorksAfterARestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -210,7 +210,7 @@ func TestButtonOfAnOldMessageWorksAfterARestart(t *testing.T) {
 	}
 }
 
-// A tap that was made during an outage of hours is applied, though its person can no longer be shown that.
+// A tap from an outage of hours is applied, though its author cannot get the answer any more.
 func TestTapOfAnOutageIsApplied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -227,7 +227,7 @@ func TestTapOfAnOutageIsApplied(t *testing.T) {
 	}
 }
 
-// The message is in the chat, and the answer to its send was lost: its button works, and a reply to it is a note.
+// If the answer to the send of a message was lost, its button works, and a reply to it is a note.
 func TestMessageWhoseSendWasLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -257,7 +257,7 @@ func TestMessageWhoseSendWasLost(t *testing.T) {
 	}
 }
 
-// silencer plans silences, and fails as often as a test sets.
+// silencer plans silences, after the errors that a test sets.
 type silencer struct {
 	*silence.Silencer
 
@@ -282,7 +282,7 @@ func (s *silencer) Wake() {
 	s.woken++
 }
 
-// silences are those of an incident: who asked for them, for how long, how far they are and who has ended them.
+// silences are those of an incident: author, duration, state and who has ended them.
 func (w *world) silences(incident string) (out []string) {
 	w.t.Helper()
 	list, err := w.store.Silences(w.t.Context(), incident)
@@ -338,11 +338,11 @@ func TestSilences(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.woken == 0 {
-		t.Error("whoever asks the clusters was not woken")
+		t.Error("the silencer was not woken")
 	}
 }
 
-// dying is a state whose process ends just before the first commits of updates, and is started again minutes later.
+// dying is a state whose process ends just before the first commits of updates, and restarts minutes later.
 type dying struct {
 	*store.Store
 	left  atomic.Int64
@@ -362,7 +362,7 @@ func (d *dying) ApplyUpdate(
 	})
 }
 
-// What a tap does is done once, wherever the process ends: one silence is made, and Undo ends none that was made after it.
+// A tap is applied once, wherever the process ends: one silence is made, and Undo ends no later one.
 func TestTapsOfSilencesAreAppliedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -387,15 +387,15 @@ func TestTapsOfSilencesAreAppliedOnce(t *testing.T) {
 		t.Error(got)
 	}
 	if diff := cmp.Diff([]string{"Ann <b> 1h0m0s pending "}, seen); diff != "" {
-		t.Errorf("what others see of Undo before it is stored: %s", diff)
+		t.Errorf("what others read of Undo before it is stored: %s", diff)
 	}
 	if diff := cmp.Diff([]string{"Ann <b> 1h0m0s ending Bob"}, w.silences("I-1")); diff != "" {
 		t.Errorf("after Undo: %s", diff)
 	}
 }
 
-// Receivers may address one chat by its name and by its id, or change from one to the other: the buttons of all of their messages work, and
-// replies to them are notes.
+// Receivers may address the same chat by its name and by its id, or change from one to the other: the buttons of all of their messages
+// work, and replies to them are notes.
 func TestChatOfSeveralAddresses(t *testing.T) {
 	t.Parallel()
 	const name, id = "@Team", group

@@ -1,12 +1,12 @@
 package chat
 
 import (
-	"html"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
+	"github.com/awoooi/awoooi-reporter/internal/markup"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
@@ -16,15 +16,15 @@ const (
 	nameMax  = 40
 )
 
-// words are those of a chat, with its zone.
+// words are the texts of a chat's locale, with its zone.
 type words struct {
 	i18n.Words
 	zone *time.Location
 }
 
-// words of the chat; those of the configuration were checked.
-func (a *accountWork) words(r room) words {
-	w, err := a.l.bundle.Words(r.locale(), i18n.Messages)
+// words returns the texts in the locale of the chat, which was checked with the configuration.
+func (a *accountWork) words(s scope) words {
+	w, err := a.l.bundle.Words(s.locale(), i18n.Messages)
 	if err != nil {
 		w, _ = a.l.bundle.Words(reporter.DefaultLocale, i18n.Messages)
 	}
@@ -37,9 +37,10 @@ func (a *accountWork) words(r room) words {
 
 func (w words) at(t time.Time) string { return t.In(w.zone).Format(i18n.Minute) }
 
-// esc is text of others in a message.
-func esc(s string, limit int) string { return html.EscapeString(cut(s, limit)) }
+// esc cuts and escapes untrusted text for a message.
+func esc(s string, limit int) string { return markup.Escape(cut(s, limit)) }
 
+// cut joins the lines of a text, and cuts it to limit characters.
 func cut(s string, limit int) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if utf8.RuneCountInString(s) <= limit {

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// attemptsMost is how often working off an update may end the process before it is given up.
-	attemptsMost = 10
-	// answerTries and answerTime bound the calls that show a person what became of an update.
+	// maxAttempts is how often an update may end the process before it is given up.
+	maxAttempts = 10
+	// answerTries and answerTime bound the calls that show a person the result of an update.
 	answerTries = 3
 	answerTime  = 10 * time.Second
-	// conflictTries is how often an entry is written again because somebody else was faster.
+	// conflictTries is how often an update is decided again because another person has written meanwhile.
 	conflictTries = 10
 )
 
-// effect is what an update does, in the transaction that marks it as applied.
+// effect makes the changes of an update, in the transaction that marks it as applied.
 type effect func(ctx context.Context, w reporter.UpdateWork) (reporter.UpdateAnswer, error)
 
-// work works off what is stored, in its order, until ctx ends.
+// work processes stored updates in their order, until ctx ends.
 func (a *accountWork) work(ctx context.Context) {
 	wait, suspect := time.Duration(0), true
 	for ctx.Err() == nil {
@@ -40,7 +40,7 @@ func (a *accountWork) work(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			if wait == 0 {
-				a.log.Warn("an update waits: it cannot be worked off now", "update", u.ID, "kind", u.Kind, "err", err)
+				a.log.Warn("an update cannot be processed now, and is tried again", "update", u.ID, "kind", u.Kind, "err", err)
 			}
 			wait = min(max(wait*2, a.pace.min), a.pace.max)
 			pause(ctx, wait)
@@ -57,25 +57,25 @@ func (a *accountWork) work(ctx context.Context) {
 	}
 }
 
-// one works an update off. An error means that it is to be tried again. The first update of a process is suspect: it may have ended
-// the process before.
+// one processes an update. An error means that it is to be tried again. The first update of a process is suspect: it may have ended the
+// process before.
 func (a *accountWork) one(ctx context.Context, u reporter.UpdateState, suspect bool) error {
 	if !u.Applied {
 		if suspect {
-			if u.Attempts >= attemptsMost {
-				return a.giveUp(ctx, u, errors.New("working it off has ended the process again and again"))
+			if u.Attempts >= maxAttempts {
+				return a.giveUp(ctx, u, fmt.Errorf("it has ended the process %d times", maxAttempts))
 			}
 			if err := a.l.state.TryUpdate(ctx, u.Seq, u.Attempts+1); err != nil {
 				return err
 			}
 		}
 		answer, err := a.apply(ctx, u)
-		if suspect && err != nil { // It has not ended the process.
+		if suspect && err != nil { // It did not end the process.
 			err = errors.Join(err, a.l.state.TryUpdate(context.WithoutCancel(ctx), u.Seq, u.Attempts))
 		}
 		var crash *panicError
 		if errors.As(err, &crash) {
-			a.log.Error("working off an update panicked", "update", u.ID, "kind", u.Kind, "err", err, "stack", crash.stack)
+			a.log.Error("processing an update panicked", "update", u.ID, "kind", u.Kind, "err", err, "stack", crash.stack)
 			return a.giveUp(ctx, u, err)
 		}
 		if err != nil {
@@ -87,14 +87,14 @@ func (a *accountWork) one(ctx context.Context, u reporter.UpdateState, suspect b
 	return a.l.state.FinishUpdate(ctx, u.Seq)
 }
 
-// giveUp ends an update that cannot be worked off.
+// giveUp ends an update that cannot be processed.
 func (a *accountWork) giveUp(ctx context.Context, u reporter.UpdateState, err error) error {
 	a.log.Error("an update was given up", "update", u.ID, "kind", u.Kind, "err", err)
-	a.l.metrics.updates.WithLabelValues(string(u.Kind), "failed").Inc()
+	a.l.metrics.updates.WithLabelValues(string(u.Kind), resultFailed).Inc()
 	return a.l.state.FinishUpdate(ctx, u.Seq)
 }
 
-// panicError is a panic of what an update did.
+// panicError is a panic during an update.
 type panicError struct {
 	value any
 	stack string
@@ -102,7 +102,7 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// apply does what an update asks for, and returns the answer that is left to be given.
+// apply stores the effect of an update, and returns the answer that is left to be given.
 func (a *accountWork) apply(ctx context.Context, u reporter.UpdateState) (answer reporter.UpdateAnswer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -121,7 +121,7 @@ func (a *accountWork) apply(ctx context.Context, u reporter.UpdateState) (answer
 			}
 			return answer, err
 		})
-		if !errors.Is(err, reporter.ErrConflict) { // else somebody else has written meanwhile
+		if !errors.Is(err, reporter.ErrConflict) { // Otherwise another person has written meanwhile.
 			break
 		}
 	}
@@ -135,7 +135,7 @@ func (a *accountWork) apply(ctx context.Context, u reporter.UpdateState) (answer
 	return answer, nil
 }
 
-// decide finds out what an update does. An error means that it cannot be known now.
+// decide returns the effect of an update, nil for none, and its result for the metric. An error is temporary.
 func (a *accountWork) decide(ctx context.Context, u reporter.UpdateState) (do effect, result string, err error) {
 	switch u.Kind {
 	case reporter.UpdateTap:
@@ -150,7 +150,7 @@ func (a *accountWork) decide(ctx context.Context, u reporter.UpdateState) (do ef
 	return nil, resultIgnored, nil
 }
 
-// answer shows a person what became of an update. Where that fails, what was done stays done.
+// answer shows a person the result of an update. If that fails, the changes stay.
 func (a *accountWork) answer(ctx context.Context, u reporter.UpdateState) {
 	if u.Answer == (reporter.UpdateAnswer{}) {
 		return
@@ -164,7 +164,7 @@ func (a *accountWork) answer(ctx context.Context, u reporter.UpdateState) {
 		}
 		var refusal *reporter.SendError
 		if try == answerTries-1 || (errors.As(err, &refusal) && !temporary(refusal)) {
-			a.log.Warn("a person was not shown what became of an update", "update", u.ID, "kind", u.Kind, "err", err)
+			a.log.Warn("the result of an update was not shown to its author", "update", u.ID, "kind", u.Kind, "err", err)
 			return
 		}
 		wait := a.pace.min << try
@@ -175,7 +175,7 @@ func (a *accountWork) answer(ctx context.Context, u reporter.UpdateState) {
 	}
 }
 
-// temporary says whether the same call may be answered otherwise later.
+// temporary reports whether the same call may succeed later.
 func temporary(e *reporter.SendError) bool {
 	switch e.Verdict {
 	case reporter.VerdictWait, reporter.VerdictRetry, reporter.VerdictUnknown, reporter.VerdictAccount, reporter.VerdictMoved:
@@ -186,7 +186,7 @@ func temporary(e *reporter.SendError) bool {
 
 // moved follows a chat to its new address.
 func (a *accountWork) moved(ctx context.Context, u reporter.UpdateState) (effect, string, error) {
-	here, err := a.room(ctx, u.Update)
+	here, err := a.scope(ctx, u.Update)
 	if err != nil || len(here.places) == 0 {
 		return nil, resultIgnored, err
 	}
@@ -203,9 +203,9 @@ func (a *accountWork) moved(ctx context.Context, u reporter.UpdateState) (effect
 	}, resultDone, nil
 }
 
-// member logs that the account was removed from a chat, and lets suspended receivers be tried at once where it was added.
+// member logs that the account was removed from a chat, or makes the chat's suspended receivers due if it was added.
 func (a *accountWork) member(ctx context.Context, u reporter.UpdateState) (effect, string, error) {
-	here, err := a.room(ctx, u.Update)
+	here, err := a.scope(ctx, u.Update)
 	if err != nil || len(here.places) == 0 {
 		return nil, resultIgnored, err
 	}

@@ -27,7 +27,7 @@ const (
 	group   = "-1001"
 	other   = "-1002" // another chat of ours
 	foreign = "-1009"
-	// patience is how long a test waits for what must happen, on the slowest machine.
+	// patience is how long a test waits for an event that must happen, on the slowest machine.
 	patience = 2 * time.Minute
 )
 
@@ -73,7 +73,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// open opens the store, with the two incidents of which messages were sent.
+// open opens the store.
 func (w *world) open() {
 	w.t.Helper()
 	var err error
@@ -129,7 +129,7 @@ func (w *world) listenAs(st chat.State, bot chat.Bot) (stop func()) {
 
 func (w *world) start() { w.stop = w.listen(w.store) }
 
-// until waits until what must happen has happened.
+// until waits until happened returns true.
 func (w *world) until(what string, happened func() bool) {
 	w.t.Helper()
 	until(w.t, what, happened, w.log)
@@ -150,10 +150,10 @@ func until(t *testing.T, what string, happened func() bool, log *localstack.Buff
 	}
 }
 
-// settled waits until all updates are worked off. What is no longer queued is stored, so the queue is looked at first.
+// settled waits until all updates are processed. It looks at the queue of Telegram first, whose updates are stored before they leave it.
 func (w *world) settled() {
 	w.t.Helper()
-	w.until("that everything is worked off", func() bool {
+	w.until("the end of all updates", func() bool {
 		if w.bot.Queued() > 0 {
 			return false
 		}
