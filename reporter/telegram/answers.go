@@ -17,7 +17,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// answer is what the Bot API says: https://core.telegram.org/bots/api#making-requests
+// answer is an answer of the Bot API: https://core.telegram.org/bots/api#making-requests
 type answer struct {
 	OK          *bool           `json:"ok"`
 	Result      json.RawMessage `json:"result"`
@@ -31,7 +31,7 @@ type parameters struct {
 	MigrateTo  number `json:"migrate_to_chat_id"`
 }
 
-// UnmarshalJSON never fails: parameters that are no object say nothing, and the rest of the answer counts.
+// UnmarshalJSON never fails: parameters that are not an object are ignored, and the rest of the answer is used.
 func (p *parameters) UnmarshalJSON(b []byte) error {
 	type plain parameters
 	var read plain
@@ -41,8 +41,8 @@ func (p *parameters) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// number is a whole number that some proxies and Bot API servers write as text or with a fraction. One that cannot be read
-// is 0, so that the rest of the answer counts.
+// number is a whole number that some proxies and Bot API servers write as text or with a fraction. One that cannot be read is 0, so
+// that the rest of the answer is used.
 type number int64
 
 // UnmarshalJSON never fails.
@@ -56,8 +56,8 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// refusals are the descriptions of answers of 400 and 403 that say what is at fault, in lower case, first match. Sentences
-// are those of tdlib and of the Bot API server; names in capitals come from Telegram's own servers, and the Bot API server
+// refusals are texts in the descriptions of answers with status 400 and 403, in lower case, with their verdicts; the first match counts.
+// Sentences are those of tdlib and of the Bot API server; names in capitals come from Telegram's own servers, and the Bot API server
 // passes them on as 400. https://github.com/tdlib/telegram-bot-api (fail_query_with_error, check_chat_access),
 // https://core.telegram.org/method/messages.sendMessage, messages.sendMedia and messages.setTyping.
 var refusals = []struct {
@@ -82,7 +82,7 @@ var refusals = []struct {
 	{"message_edit_time_expired", reporter.VerdictGone},
 	{"there is no text in the message to edit", reporter.VerdictGone},
 	{"there is no caption in the message to edit", reporter.VerdictGone},
-	{notModified, reporter.VerdictRefused}, // before the names of what it compares: Edit takes it for success
+	{notModified, reporter.VerdictRefused}, // before "reply markup", which is in the same text; for Edit it is a success
 
 	{"button", reporter.VerdictButtons},
 	{"keyboard", reporter.VerdictButtons},
@@ -151,7 +151,7 @@ var refusals = []struct {
 	{"right_forbidden", reporter.VerdictReceiver},
 	{"privacy_premium_required", reporter.VerdictReceiver},
 	{"allow_payment_required", reporter.VerdictReceiver},
-	// Whatever Telegram's servers say of these is not about the message.
+	// All other errors about these are not about the message.
 	{"topic_", reporter.VerdictReceiver},
 	{"chat_", reporter.VerdictReceiver},
 	{"channel_", reporter.VerdictReceiver},
@@ -162,10 +162,10 @@ var refusals = []struct {
 // refusedURL is the address in an answer about a button: "inline keyboard button URL 'http://x' is invalid: …".
 var refusedURL = regexp.MustCompile(`(?i)url '([^']*)'`)
 
-// verdict classifies an answer, and returns its result or a *reporter.SendError. The order is that of the first match.
+// verdict returns the result of an answer, or a *reporter.SendError. The first matching case counts.
 func verdict(status int, header http.Header, body []byte, now time.Time) (json.RawMessage, error) {
 	var a answer
-	// An answer without "ok" is not the Bot API's, but a proxy's.
+	// An answer without "ok" is not that of the Bot API, but of a proxy.
 	theirs := json.Unmarshal(body, &a) == nil && a.OK != nil
 	if status >= 200 && status < 300 {
 		switch {
@@ -175,7 +175,7 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 			status = int(a.ErrorCode)
 		default:
 			return nil, &reporter.SendError{
-				Verdict: reporter.VerdictUnknown, Err: fmt.Errorf("status %d with an answer that is not the Bot API's", status),
+				Verdict: reporter.VerdictUnknown, Err: fmt.Errorf("status %d with an answer that is not that of the Bot API", status),
 			}
 		}
 	}
@@ -232,18 +232,18 @@ var (
 	mayHaveArrived = []int{
 		http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout, 520, 522, 524, 598, 599,
 	}
-	// notHandled are statuses below 500 that say nothing about the message: the request was not handled, and may be later.
+	// notHandled are statuses below 500 of requests that were not handled, and may be handled later.
 	notHandled = []int{http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly}
-	// retryAfterText is how the Bot API says it in words.
+	// retryAfterText is the wait in a description of the Bot API.
 	retryAfterText = regexp.MustCompile(`(?i)retry after ([0-9]{1,18})\b`)
 )
 
-// seconds is a wait that was asked for, not longer than maxRetryAfter: a broken answer must not silence a chat for years.
+// seconds is a requested wait, at most maxRetryAfter, so that a wrong answer does not silence a chat for years.
 func seconds(n int64) time.Duration {
 	return time.Duration(min(n, int64(maxRetryAfter/time.Second))) * time.Second
 }
 
-// retryAfter reads the header of that name, a date relative to the server's own clock:
+// retryAfter reads the header Retry-After, whose date is relative to the server's own clock:
 // https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
 func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
 	value := strings.TrimSpace(header.Get("Retry-After"))
@@ -259,9 +259,9 @@ func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// unknown is the verdict of a send whose answer was lost.
+// unknown is the error of a send whose answer was lost.
 func unknown(err error) error {
 	return &reporter.SendError{Verdict: reporter.VerdictUnknown, Err: err}
 }
 
-var errNoMessage = errors.New("the answer names no message")
+var errNoMessage = errors.New("the answer has no message id")

@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// maxText is Telegram's limit in code points after parsing. marks is what is kept of it for "(1/4)", the mark of a
-	// possible repeat, and "…".
+	// maxText is Telegram's limit in code points after parsing. marks are reserved for "(1/4)", the mark of a possible repeat, and
+	// "…".
 	maxText = 4096
 	marks   = 96
-	// maxCaption is Telegram's limit of the text under a picture, likewise.
+	// maxCaption is Telegram's limit of the text under a picture, in code points after parsing.
 	maxCaption = 1024
-	// maxRaw is ours, in bytes: Telegram refuses requests with far more markup than text.
+	// maxRaw is a limit of this program, in bytes: Telegram refuses requests with far more markup than text.
 	maxRaw = 30<<10 - 512
-	// maxParts is how many messages one text may be; beyond, the chat gets a summary and a document.
+	// maxParts is the maximum number of messages for one text. A longer text becomes a summary and a document.
 	maxParts = 4
 )
 
 var limits = markup.Limits{Chars: maxText - marks, Bytes: maxRaw}
 
-// plain is what is sent of a text whose markup was refused: with the addresses of its links, unless it is too long with them.
+// plain is the text without markup, with the addresses of its links unless it is too long then.
 func plain(text string, limit int) string {
 	if s := markup.Plain(text); utf8.RuneCountInString(s) <= limit {
 		return s
@@ -35,7 +35,7 @@ func plain(text string, limit int) string {
 	return markup.Text(text)
 }
 
-// title is the message's title, within the limits, or a text that stands for one.
+// title is the message's title, cut to the limit of a caption; "—" if it has none.
 func title(msg reporter.Message) string {
 	if parts := markup.Split(markup.Escape(msg.Title), markup.Limits{Chars: maxCaption - marks, Bytes: maxRaw}); len(parts) > 0 {
 		return parts[0]
@@ -66,8 +66,8 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 	return withExtras(msg, parts)
 }
 
-// Revise makes the parts that a sent message is to show of what it says now: as many as were sent. What does not fit is cut, and what is
-// left over is empty; a picture or a document behind the text stays as it is.
+// Revise makes the new parts of a sent message, as many as were sent. Text that does not fit is cut, and parts that are left over show
+// "—"; a picture or a document after the text stays as it is.
 func (c *Channel) Revise(msg reporter.Message, sent []reporter.Part) []reporter.Part {
 	parts := slices.Clone(sent)
 	texts := 0
@@ -103,7 +103,7 @@ func shownButtons(msg reporter.Message) []reporter.Button {
 	return slices.DeleteFunc(slices.Clone(msg.Buttons), func(b reporter.Button) bool { return !shown(b) })
 }
 
-// withExtras puts the buttons under the first part, and the picture above the text if that is short enough, else behind it.
+// withExtras adds the buttons to the first part, and the picture above the text if that is short enough, else after it.
 func withExtras(msg reporter.Message, parts []reporter.Part) []reporter.Part {
 	parts[0].Buttons = shownButtons(msg)
 	switch {
@@ -116,7 +116,7 @@ func withExtras(msg reporter.Message, parts []reporter.Part) []reporter.Part {
 	return parts
 }
 
-// document is the whole text as a file that a browser shows.
+// document is the whole text as an HTML file.
 func document(msg reporter.Message) string {
 	return "<!doctype html>\n<html><head><meta charset=\"utf-8\"><title>" + markup.Escape(msg.Title) +
 		"</title></head>\n<body style=\"white-space: pre-wrap; font-family: sans-serif\">" + msg.Whole() + "</body></html>\n"

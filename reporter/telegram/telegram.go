@@ -1,5 +1,5 @@
-// Package telegram is the channel into Telegram: messages come in and are split into parts, sends to the Bot API go
-// out, and each answer comes back as a verdict.
+// Package telegram is the channel to Telegram: messages and edits come in, calls of the Bot API go out, and their answers come back as
+// verdicts and updates.
 package telegram
 
 import (
@@ -37,15 +37,15 @@ const (
 	maxRetryAfter     = 7 * 24 * time.Hour
 )
 
-// Config is a bot and the chat that it talks in.
+// Config is a bot and a chat of it.
 type Config struct {
 	Token        secret.Text
 	ChatID       string
-	ThreadID     int // topic of a group; 0 is none
+	ThreadID     int // topic of a group; 0 means none
 	Silent       bool
 	APIURL       string
 	HTTPClient   *http.Client  // for a proxy or TLS settings; its timeout is not used
-	RetryMax     int           // tries after the first while the request cannot be written; default 2
+	RetryMax     int           // retries while the request cannot be written; default 2, below 0 is none
 	RetryWaitMin time.Duration // default 200 ms
 	RetryWaitMax time.Duration // default 1 s
 	Timeout      time.Duration // of one try; default 20 s
@@ -61,38 +61,30 @@ type Channel struct {
 	answerMax int64 // bytes
 }
 
-// New checks the configuration and makes the channel; it does not talk to Telegram.
+// New makes a channel; it connects at the first call. The error is about the API's URL.
 func New(c Config, log *slog.Logger) (*Channel, error) {
 	if c.APIURL == "" {
 		c.APIURL = DefaultAPIURL
 	}
 	base, err := url.Parse(c.APIURL)
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-		return nil, errors.New("telegram: api_url: want an http or https URL")
+		return nil, errors.New("telegram: api_url cannot be used, want http://host or https://host")
 	}
-	if c.RetryMax == 0 {
-		c.RetryMax = 2
-	}
-	if c.RetryWaitMin == 0 {
-		c.RetryWaitMin = 200 * time.Millisecond
-	}
-	if c.RetryWaitMax == 0 {
-		c.RetryWaitMax = time.Second
-	}
-	if c.Timeout == 0 {
-		c.Timeout = 20 * time.Second
-	}
+	c.RetryMax = cmp.Or(c.RetryMax, 2)
+	c.RetryWaitMin = cmp.Or(c.RetryWaitMin, 200*time.Millisecond)
+	c.RetryWaitMax = cmp.Or(c.RetryWaitMax, time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 20*time.Second)
 	plain := http.Client{}
 	if c.HTTPClient != nil {
 		plain = *c.HTTPClient
 	}
 	plain.Timeout = c.Timeout
-	// A redirect would carry the token to another server.
+	// A redirect would send the token to another server.
 	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Channel{cfg: c, base: base, http: &plain, log: log, answerMax: maxAnswer}, nil
 }
 
-// limits lie below Telegram's, 30/s, 1/s and 20/min: clocks differ.
+// The limits are below Telegram's (30/s, 1/s and 20/min), because its clock is another one.
 // https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 var (
 	perBot   = reporter.Limit{Account: true, N: 28, Per: time.Second}
@@ -100,8 +92,8 @@ var (
 	perGroup = reporter.Limit{N: 20, Per: time.Minute + 500*time.Millisecond}
 )
 
-// Chat names the bot by its id, which is the public half of its token. A group's id is negative; a name such as @team is a
-// group's or a channel's.
+// Chat returns the bot's id as the account, which is the public half of its token, and the limits of the chat. A negative id is a
+// group's, a name such as @team that of a group or a channel.
 func (c *Channel) Chat() reporter.Chat {
 	bot, _, _ := strings.Cut(c.cfg.Token.Reveal(), ":")
 	chat := reporter.Chat{Account: "telegram:" + bot, Address: c.cfg.ChatID, Limits: []reporter.Limit{perBot, perChat}}
@@ -111,8 +103,8 @@ func (c *Channel) Chat() reporter.Chat {
 	return chat
 }
 
-// Probe shows for a moment that the bot is typing, which is refused where a message would be. To is where the chat has moved
-// to.
+// Probe shows for a moment that the bot is typing, which is refused if a message would be. to is the new address of a chat that has
+// moved, or "". Errors are those of Send.
 func (c *Channel) Probe(ctx context.Context, to string) error {
 	params := map[string]any{"chat_id": cmp.Or(to, c.cfg.ChatID), "action": "typing"}
 	if c.cfg.ThreadID != 0 {
@@ -126,14 +118,8 @@ func (c *Channel) Probe(ctx context.Context, to string) error {
 	return err
 }
 
-// Check asks Telegram who the bot is, which says whether the token is good.
-func (c *Channel) Check(ctx context.Context) error {
-	_, err := c.call(ctx, "getMe", "application/json", []byte("{}"))
-	return err
-}
-
-// Send sends one part and returns the message's id, or a *reporter.SendError; an error of another type is one of the network
-// before the request was sent.
+// Send sends one part and returns the message's id, or a *reporter.SendError. An error of another type means that the request could not
+// be sent.
 func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
 	method, contentType, body, err := c.request(part, cmp.Or(o.To, c.cfg.ChatID), o)
 	if err != nil {
@@ -152,7 +138,8 @@ func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendO
 	return strconv.FormatInt(sent.MessageID, 10), nil
 }
 
-// Edit replaces the text and the buttons of a message that was sent: what is the same is no error. An edit that is made twice does no harm.
+// Edit replaces the text and the buttons of a sent message, or returns an error as Send. An edit that changes nothing succeeds, so that
+// it may be repeated.
 // https://core.telegram.org/bots/api#editmessagetext, https://core.telegram.org/bots/api#editmessagecaption
 func (c *Channel) Edit(ctx context.Context, part reporter.Part, o reporter.SendOptions) error {
 	id, err := strconv.ParseInt(part.MessageID, 10, 64)
@@ -160,7 +147,7 @@ func (c *Channel) Edit(ctx context.Context, part reporter.Part, o reporter.SendO
 		return &reporter.SendError{Verdict: reporter.VerdictGone, Err: errNoMessage}
 	}
 	params := map[string]any{"chat_id": cmp.Or(o.To, c.cfg.ChatID), "message_id": id}
-	// A message that is edited without buttons loses those that it has.
+	// An edit without reply_markup removes the buttons.
 	if rows := keyboard(part.Buttons); rows != nil {
 		params["reply_markup"] = map[string]any{"inline_keyboard": rows}
 	}
@@ -170,7 +157,7 @@ func (c *Channel) Edit(ctx context.Context, part reporter.Part, o reporter.SendO
 	} else {
 		params["link_preview_options"] = map[string]any{"is_disabled": true}
 	}
-	params[field] = written(params, part, limit, o.Repeat)
+	params[field] = textOf(params, part, limit, o.Repeat)
 	body, err := json.Marshal(params)
 	if err != nil {
 		return &reporter.SendError{Verdict: reporter.VerdictRefused, Err: err}
@@ -186,8 +173,8 @@ func (c *Channel) Edit(ctx context.Context, part reporter.Part, o reporter.SendO
 // notModified is in the answer to an edit that changes nothing.
 const notModified = "message is not modified"
 
-// written is the text of a part within the limit, and how it is to be parsed.
-func written(params map[string]any, part reporter.Part, limit int, repeat bool) string {
+// textOf returns the text of a part, at most limit characters if it is plain, and sets how it is parsed in params.
+func textOf(params map[string]any, part reporter.Part, limit int, repeat bool) string {
 	text := part.HTML
 	if part.Plain {
 		text = plain(text, limit-marks)
@@ -202,7 +189,7 @@ func written(params map[string]any, part reporter.Part, limit int, repeat bool) 
 
 const repeatMark = "🔁 可能重複 / possible repeat"
 
-// request makes the call of a part. Structured parameters are JSON within JSON, and text in a form:
+// request makes the call that sends a part. Structured parameters are JSON objects in JSON, and JSON texts in a form:
 // https://core.telegram.org/bots/api#making-requests
 func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOptions) (method, contentType string, body []byte, err error) {
 	params := map[string]any{"chat_id": chat}
@@ -213,7 +200,7 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 		params["disable_notification"] = true
 	}
 	if id, err := strconv.ParseInt(o.ReplyTo, 10, 64); err == nil {
-		// A chat that has moved no longer has that message, which must not keep this one back.
+		// A chat that has moved does not have that message, which must not fail this one.
 		params["reply_parameters"] = map[string]any{"message_id": id, "allow_sending_without_reply": true}
 	}
 	if rows := keyboard(part.Buttons); rows != nil {
@@ -223,7 +210,7 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 	if part.Picture != nil {
 		limit = maxCaption
 	}
-	text := written(params, part, limit, o.Repeat)
+	text := textOf(params, part, limit, o.Repeat)
 	switch {
 	case part.Document != "":
 		delete(params, "parse_mode")
@@ -243,43 +230,42 @@ func (c *Channel) request(part reporter.Part, chat string, o reporter.SendOption
 	return "sendMessage", "application/json", body, err
 }
 
-// actionsInARow is how many buttons of actions stand side by side, so that their captions can be read on a phone.
+// actionsInARow is the number of action buttons in one row, so that their texts can be read on a phone.
 const actionsInARow = 3
 
-// keyboard makes the rows of an inline keyboard: actions side by side, each link in a row of its own. One that Telegram would refuse is
-// left out, because it would take the message with it. https://core.telegram.org/bots/api#inlinekeyboardbutton
+// keyboard makes the rows of an inline keyboard: several actions in a row, each link in its own row. Buttons that Telegram would refuse
+// are left out, because they would fail the message. https://core.telegram.org/bots/api#inlinekeyboardbutton
 func keyboard(buttons []reporter.Button) [][]map[string]any {
 	var rows [][]map[string]any
-	beside := false // the last row is of actions and has a place
+	open := false // the last row has actions, and space for one more
 	for _, b := range buttons {
 		if !shown(b) {
 			continue
 		}
 		if b.Action == "" {
-			rows, beside = append(rows, []map[string]any{{"text": b.Text, "url": b.URL}}), false
+			rows, open = append(rows, []map[string]any{{"text": b.Text, "url": b.URL}}), false
 			continue
 		}
 		button := map[string]any{"text": b.Text, "callback_data": CallbackData(b.Action, b.Token)}
-		if beside {
+		if open {
 			rows[len(rows)-1] = append(rows[len(rows)-1], button)
 		} else {
 			rows = append(rows, []map[string]any{button})
 		}
-		beside = len(rows[len(rows)-1]) < actionsInARow
+		open = len(rows[len(rows)-1]) < actionsInARow
 	}
 	return rows
 }
 
-// CallbackData is what Telegram gives back when a person presses the button of an action: the action, a colon and the token, of at most
-// maxCallback bytes.
+// CallbackData is the data of an action's button, which Telegram returns when a person presses it: the action, a colon and the token.
 func CallbackData(action reporter.ActionKind, token string) string {
 	return string(action) + ":" + token
 }
 
-// maxCallback is Telegram's limit of a button's data, in bytes.
+// maxCallback is Telegram's limit of CallbackData, in bytes.
 const maxCallback = 64
 
-// shown says whether Telegram takes the button.
+// shown reports whether Telegram accepts the button.
 func shown(b reporter.Button) bool {
 	switch {
 	case b.Text == "":
@@ -290,7 +276,7 @@ func shown(b reporter.Button) bool {
 	return markup.Linkable(b.URL)
 }
 
-// form makes a call that holds a file.
+// form makes the multipart body of a call with a file.
 func form(params map[string]any, field, name string, content []byte) (contentType string, body []byte, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -320,10 +306,9 @@ func form(params map[string]any, field, name string, content []byte) (contentTyp
 	return w.FormDataContentType(), b.Bytes(), nil
 }
 
-// call makes one call, with brief faults retried, and returns the result, or a verdict.
+// call makes one call and returns its result, or a *reporter.SendError. Errors before the request was written are retried.
 func (c *Channel) call(ctx context.Context, method, contentType string, body []byte) (json.RawMessage, error) {
-	// Whether the last try's request went out whole decides between "try again" and "it may have arrived". Until that is
-	// known it counts as gone out.
+	// After an error, a request that was written may have been handled. Until that is known it counts as written.
 	var written atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { written.Store(false) },
@@ -344,9 +329,9 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 			if ctx.Err() != nil {
 				return false, ctx.Err()
 			}
-			return err != nil && !written.Load(), nil // an answer is the outbox's to judge
+			return err != nil && !written.Load(), nil // the outbox handles answers
 		},
-		Logger: nil, // its texts hold the URL, and the URL the token
+		Logger: nil, // its lines would show the URL, which has the token
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -369,7 +354,7 @@ func (c *Channel) call(ctx context.Context, method, contentType string, body []b
 	return verdict(resp.StatusCode, resp.Header, c.clean(b), time.Now())
 }
 
-// safe takes the URL, and so the token, out of an error of the HTTP client.
+// safe removes the URL, which has the token, from an error of the HTTP client.
 func (c *Channel) safe(err error) error {
 	var u *url.Error
 	for errors.As(err, &u) {
@@ -378,7 +363,7 @@ func (c *Channel) safe(err error) error {
 	return safetext.Error(errors.New(string(c.clean([]byte(err.Error())))))
 }
 
-// clean takes the token out of what others say: a proxy's error may name the URL that it was asked for.
+// clean removes the token from text of others: the error page of a proxy may quote the requested URL.
 func (c *Channel) clean(text []byte) []byte {
 	token := c.cfg.Token.Reveal()
 	_, password, _ := strings.Cut(token, ":")

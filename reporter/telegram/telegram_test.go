@@ -197,7 +197,7 @@ func TestWhatIsSent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Check(t.Context()); err != nil {
+	if err := c.Verify(t.Context()); err != nil {
 		t.Error(err)
 	}
 	got := b.Messages()
@@ -672,14 +672,13 @@ func TestStopDoesNotWaitForBackoff(t *testing.T) {
 	c := channel(t, "http://127.0.0.1:1", &logs, func(cfg *telegram.Config) { cfg.RetryWaitMin, cfg.RetryWaitMax = time.Hour, time.Hour })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	start := time.Now()
-	if _, err := c.Send(ctx, reporter.Part{HTML: "x"}, reporter.SendOptions{}); err == nil || time.Since(start) > time.Minute {
-		t.Errorf("%v after %v", err, time.Since(start))
+	if _, err := c.Send(ctx, reporter.Part{HTML: "x"}, reporter.SendOptions{}); err == nil {
+		t.Error("a send to a closed port succeeded")
 	}
 }
 
-// Edits replace texts, captions and buttons of what was sent; what Telegram says of a message that it cannot edit is distinguished from all
-// else, and what changes nothing is no error.
+// Edits replace texts, captions and buttons of sent messages. A message that cannot be edited has a verdict of its own, and an edit that
+// changes nothing succeeds.
 func TestEdit(t *testing.T) {
 	t.Parallel()
 	b := bot(t)

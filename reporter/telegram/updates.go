@@ -17,27 +17,28 @@ import (
 )
 
 const (
-	// pollAnswerMax bounds the answer to one poll: of pollAtMost messages, each with the one that it replies to, 4096 characters
-	// that take 6 bytes each are 1 MiB.
+	// pollAnswerMax bounds the answer to one poll, in bytes: pollAtMost messages, each with the one that it replies to, of 4096
+	// characters with at most 6 bytes each, are 1 MiB.
 	pollAnswerMax = 8 << 20
 	pollAtMost    = 20
-	// pollSlack is what a poll may take beyond the time that it waits.
+	// pollSlack is how much longer than its wait a poll may take.
 	pollSlack = 20 * time.Second
 	nameMax   = 64
 	dataMax   = 128 // bytes; Telegram's buttons hold 64
 )
 
-// pollKinds are the updates to be sent to us; all others are never queued.
+// pollKinds are the kinds of updates that Telegram queues for this program.
 var pollKinds = []string{"message", "edited_message", "callback_query", "my_chat_member"}
 
-// Bot receives what people do in the chats of a bot, and answers them at once.
+// Bot receives the updates of a bot's chats, and answers them.
 type Bot struct {
 	calls, polls *Channel
 	id           int64
 	wait         time.Duration
 }
 
-// NewBot makes the bot of a token; c.ChatID has no meaning. Polls wait for as long as wait. It does not talk to Telegram.
+// NewBot makes the bot of a token; c.ChatID is not used, and wait is how long a poll waits for updates. It connects at the first call.
+// The error is about the API's URL or the token.
 func NewBot(c Config, wait time.Duration, log *slog.Logger) (*Bot, error) {
 	calls, err := New(c, log)
 	if err != nil {
@@ -52,15 +53,15 @@ func NewBot(c Config, wait time.Duration, log *slog.Logger) (*Bot, error) {
 	bot, _, _ := strings.Cut(c.Token.Reveal(), ":")
 	id, err := strconv.ParseInt(bot, 10, 64)
 	if err != nil {
-		return nil, errors.New("telegram: the token does not begin with the bot's id")
+		return nil, errors.New("telegram: the token does not begin with the bot's id, want ID:SECRET")
 	}
 	return &Bot{calls: calls, polls: polls, id: id, wait: wait}, nil
 }
 
-// Account is that of the bot's chats.
+// Account is the account of the bot's chats, as in reporter.Chat.
 func (b *Bot) Account() string { return b.calls.Chat().Account }
 
-// Me returns the bot's user name without "@", and whether it gets all messages of groups, since its privacy mode is off.
+// Me returns the bot's user name without "@", and whether it receives all messages of groups, because its privacy mode is off.
 func (b *Bot) Me(ctx context.Context) (name string, all bool, err error) {
 	var me struct {
 		Username string `json:"username"`
@@ -72,8 +73,8 @@ func (b *Bot) Me(ctx context.Context) (name string, all bool, err error) {
 	return safetext.Line(me.Username, nameMax), me.All, nil
 }
 
-// Webhook returns the address that Telegram posts the bot's updates to instead of answering polls; "" is none. The address may hold
-// a secret beyond its host.
+// Webhook returns the address to which Telegram posts the bot's updates instead of answering polls; "" means none. Its path may have a
+// secret.
 func (b *Bot) Webhook(ctx context.Context) (string, error) {
 	var info struct {
 		URL string `json:"url"`
@@ -84,8 +85,8 @@ func (b *Bot) Webhook(ctx context.Context) (string, error) {
 	return info.URL, nil
 }
 
-// Poll waits for updates from that one on; 0 is the oldest that Telegram has. A *reporter.SendError of the status 409 means that
-// another program polls, or that a webhook is set.
+// Poll waits for updates with IDs from from on; 0 means the oldest that Telegram has. It returns a *reporter.SendError, with status 409
+// if another program polls or a webhook is set (see Conflict).
 func (b *Bot) Poll(ctx context.Context, from int64) (reporter.Updates, error) {
 	params := map[string]any{
 		"timeout": int(b.wait / time.Second), "limit": pollAtMost, "allowed_updates": pollKinds,
@@ -114,8 +115,8 @@ func (b *Bot) Poll(ctx context.Context, from int64) (reporter.Updates, error) {
 	return out, nil
 }
 
-// Member says what a person is in a chat. A *reporter.SendError of a verdict about the chat means that Telegram does not say, as where
-// the members of the chat are hidden from a bot that is no administrator.
+// Member returns the membership of a person in a chat. A *reporter.SendError with a verdict about the chat means that Telegram does not
+// answer this bot, as in a chat that shows its members only to administrators.
 func (b *Bot) Member(ctx context.Context, chat, person string) (reporter.Membership, error) {
 	var member struct {
 		Status  string `json:"status"`
@@ -148,10 +149,10 @@ func (b *Bot) Member(ctx context.Context, chat, person string) (reporter.Members
 	return reporter.MemberNone, nil
 }
 
-// takenMarks are reactions that say that a message was taken, the first that the chat allows.
+// takenMarks are reactions that mark a message as accepted; the first one that the chat allows is used.
 var takenMarks = []string{"✍", "👍"}
 
-// Answer shows a person what became of an update. It may be repeated. Where there is nobody any more to be shown it, that is no error.
+// Answer shows a person the result of an update. It may be repeated. It succeeds if Telegram does not accept an answer any more.
 func (b *Bot) Answer(ctx context.Context, a reporter.UpdateAnswer) error {
 	var method string
 	params := map[string]any{}
@@ -198,7 +199,7 @@ func (b *Bot) mark(ctx context.Context, a reporter.UpdateAnswer) (err error) {
 	return err
 }
 
-// Register shows the commands in the chat to those whose Telegram has the language, two letters; "" is all others.
+// Register shows the commands in the chat to people whose Telegram has the language, two letters; "" means all others.
 func (b *Bot) Register(ctx context.Context, chat, language string, commands []reporter.ChatCommand) error {
 	list := make([]any, 0, len(commands))
 	for _, c := range commands {
@@ -220,7 +221,7 @@ func (b *Bot) change(ctx context.Context, method string, params map[string]any) 
 	return nil
 }
 
-// whole is an id or a date, which some Bot API servers write as text. One that cannot be read is 0, so that the rest counts.
+// whole is an id or a date, which some Bot API servers write as text. One that cannot be read is 0, so that the rest is used.
 type whole int64
 
 // UnmarshalJSON never fails.
@@ -231,7 +232,7 @@ func (n *whole) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// The parts of updates that are used: https://core.telegram.org/bots/api#update
+// The fields of updates that are used: https://core.telegram.org/bots/api#update
 type (
 	rawUpdate struct {
 		ID      whole       `json:"update_id"`
@@ -270,7 +271,7 @@ type (
 			Buttons json.RawMessage `json:"reply_markup"`
 		} `json:"reply_to_message"`
 		MigrateTo whole `json:"migrate_to_chat_id"`
-		// Of a forward: what a person wrote elsewhere, or a post of the linked channel.
+		// Set in forwards: a text that was written elsewhere, or a post of the linked channel.
 		ForwardOrigin json.RawMessage `json:"forward_origin"`
 		ForwardDate   whole           `json:"forward_date"` // of Bot API servers before 7.0
 		AutoForward   bool            `json:"is_automatic_forward"`
@@ -293,8 +294,8 @@ type (
 
 var errNoUpdates = errors.New("the answer is not a list of updates")
 
-// decodeUpdates reads the result of a poll by the bot of that id. What is of no use, or cannot be read, is skipped: its id is
-// confirmed with the others.
+// decodeUpdates reads the result of a poll by the bot of that id. Updates that are not used, or that cannot be read, are skipped and
+// counted; their ids are confirmed with the others.
 func decodeUpdates(result []byte, bot int64, now time.Time) (out reporter.Updates, err error) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(result, &list); err != nil {
@@ -314,13 +315,13 @@ func decodeUpdates(result []byte, bot int64, now time.Time) (out reporter.Update
 		update.ID = int64(u.ID)
 		out.List = append(out.List, update)
 	}
-	if len(list) > 0 && out.Next == 0 { // It would come again and again.
+	if len(list) > 0 && out.Next == 0 { // Without an id it cannot be confirmed, and would be sent for ever.
 		return reporter.Updates{}, errNoUpdates
 	}
 	return out, nil
 }
 
-// decode returns what people did, and false for what is of no use.
+// decode returns the update, and false for one that is not used.
 func (u rawUpdate) decode(bot int64, now time.Time) (reporter.Update, bool) {
 	switch {
 	case u.Tap != nil:
@@ -369,7 +370,7 @@ func (t rawTap) decode(now time.Time) (reporter.Update, bool) {
 		return reporter.Update{}, false
 	}
 	out := reporter.Update{Kind: reporter.UpdateTap}
-	if t.Message != nil { // else the button is of a message that was sent in the name of a person, which ours never are
+	if t.Message != nil { // nil for a button of a message that was sent in the name of a person, as by inline bots
 		out = t.Message.Chat.update(reporter.UpdateTap)
 		out.Message = id(t.Message.ID)
 	}
@@ -378,7 +379,7 @@ func (t rawTap) decode(now time.Time) (reporter.Update, bool) {
 	return out, true
 }
 
-// data is the data of a button; "" is none, or one that is not ours.
+// data is the data of a button; "" if it is too long to be of this program.
 func data(s string) string {
 	if len(s) > dataMax {
 		return ""
@@ -386,7 +387,7 @@ func data(s string) string {
 	return s
 }
 
-// firstData is the data of the first button of a keyboard that has some: https://core.telegram.org/bots/api#inlinekeyboardmarkup
+// firstData is the data of the first button with data of a keyboard: https://core.telegram.org/bots/api#inlinekeyboardmarkup
 func firstData(keyboard []byte) string {
 	var k struct {
 		Rows [][]struct {
@@ -406,7 +407,7 @@ func firstData(keyboard []byte) string {
 	return ""
 }
 
-// decode keeps commands, and replies to messages of the bot. A forward is neither: whoever forwards it did not write it.
+// decode returns commands, and replies to messages of the bot, but no forwards, which another person wrote.
 func (m rawMessage) decode(kind reporter.UpdateKind, bot int64) (reporter.Update, bool) {
 	out := m.Chat.update(kind)
 	out.Message, out.SentAt = id(m.ID), moment(max(m.Date, m.EditDate))
@@ -444,7 +445,7 @@ func (m rawMessage) decode(kind reporter.UpdateKind, bot int64) (reporter.Update
 	return out, out.Text != "" && (command || out.ReplyTo != "")
 }
 
-// id is the text of a message's id; "" is none.
+// id is the text of a message's id; "" if there is none.
 func id(n whole) string {
 	if n <= 0 {
 		return ""
@@ -452,12 +453,12 @@ func id(n whole) string {
 	return strconv.FormatInt(int64(n), 10)
 }
 
-// latestDate is the end of the year 9999, the last that can be JSON.
+// latestDate is the end of the year 9999, the last one that time.Time writes as JSON.
 const latestDate = 253402300799
 
 func moment(n whole) time.Time { return time.Unix(min(max(int64(n), 0), latestDate), 0).UTC() }
 
-// cutRunes is the first characters of a text, at most limit.
+// cutRunes cuts a text to limit characters.
 func cutRunes(s string, limit int) string {
 	if utf8.RuneCountInString(s) <= limit {
 		return s
@@ -465,7 +466,7 @@ func cutRunes(s string, limit int) string {
 	return string([]rune(s)[:limit-1]) + "…"
 }
 
-// Conflict says whether an error of a poll means that the bot's updates go elsewhere.
+// Conflict reports whether an error of Poll means that another program receives the updates.
 func Conflict(err error) bool {
 	var answer *reporter.SendError
 	return errors.As(err, &answer) && answer.Status == http.StatusConflict
