@@ -24,6 +24,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 const (
@@ -53,6 +54,11 @@ type EndToEndOptions struct {
 // EndToEnd returns true if none of them is a failure.
 func EndToEnd(ctx context.Context, c *config.Config, o EndToEndOptions, log *slog.Logger, found func(Finding)) bool {
 	e := &endToEnd{cfg: c, id: "TEST-" + time.Now().UTC().Format("20060102-150405-") + rand.Text()[:4], log: log, found: found, good: true}
+	defer func() {
+		if e.tools != nil {
+			e.tools.Close()
+		}
+	}()
 	if err := e.prepare(ctx, o); err != nil {
 		return false
 	}
@@ -60,11 +66,6 @@ func EndToEnd(ctx context.Context, c *config.Config, o EndToEndOptions, log *slo
 		e.report(ok("post", "not done; add --yes to post the test alert"))
 		return e.good
 	}
-	defer func() {
-		if e.tools != nil {
-			e.tools.Close()
-		}
-	}()
 	e.follow(ctx)
 	return e.good
 }
@@ -138,8 +139,19 @@ func (e *endToEnd) prepare(ctx context.Context, o EndToEndOptions) error {
 	if e.api != nil && !o.Yes {
 		return nil
 	}
+	const remedy = "run doctor on the machine on which the program runs, with its configuration"
 	if e.tools, err = OpenTools(ctx, e.cfg, Needs{State: true}, e.log); err != nil {
-		return e.fail("state", err, "run doctor on the machine on which the program runs, with its configuration")
+		return e.fail("state", err, remedy)
+	}
+	if e.cfg.State.DSN.Empty() {
+		seen, err := store.ConditionOfSQLite(ctx, e.cfg.State.Path)
+		if err == nil && !seen.Running {
+			// Another program may listen on the address: it would keep the test incident, because it is not found here.
+			err = fmt.Errorf("no process runs on %s", e.cfg.State.Path)
+		}
+		if err != nil {
+			return e.fail("state", err, remedy)
+		}
 	}
 	return nil
 }

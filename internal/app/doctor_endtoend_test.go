@@ -13,6 +13,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 	"github.com/awoooi/awoooi-reporter/internal/secret"
 	"github.com/awoooi/awoooi-reporter/reporter"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 // endToEndOf runs EndToEnd against a running program, with the configuration of that program.
@@ -80,6 +81,20 @@ func TestEndToEnd(t *testing.T) {
 	got, good = endToEndOf(t, r, EndToEndOptions{}, func(c *config.Config) { c.Web.ListenAddresses = []string{"127.0.0.1:1"} })
 	if good || !strings.Contains(got, "connection refused; start the program") {
 		t.Errorf("without a program it says:\n%s", got)
+	}
+
+	// The program that listens on the address runs on another state.
+	other := t.TempDir()
+	st, err := store.OpenSQLite(t.Context(), other, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, good = endToEndOf(t, r, EndToEndOptions{}, func(c *config.Config) { c.State.Path = other })
+	if good || !strings.Contains(got, "fail state: no process runs on "+other) || strings.Contains(got, "webhook") {
+		t.Errorf("on the state of no process it says:\n%s", got)
 	}
 }
 

@@ -87,7 +87,7 @@ func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
 	}
 	if len(samples) == 0 {
 		return []Finding{warned(what, "prometheus has no series of this program",
-			"add it to scrape_configs (README: Use it for real), and look at the page Status > Target health")}
+			"add it to scrape_configs (docs/setup.md), and look at the page Status > Target health")}
 	}
 	newest, err := q.Query(ctx, "time() - max(timestamp("+ownSeries+"))", time.Time{})
 	if err != nil {
