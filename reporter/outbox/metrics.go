@@ -11,7 +11,7 @@ import (
 
 // Backlog counts what is pending.
 type Backlog interface {
-	// Pending counts pending deliveries by receiver, and returns when the oldest was made; zero if there is none.
+	// Pending counts pending deliveries by receiver, and returns since when the oldest that is due waits; zero if none is due.
 	Pending(ctx context.Context) (byReceiver map[string]int, oldest time.Time, err error)
 }
 
@@ -102,7 +102,7 @@ var (
 	pendingDesc = prometheus.NewDesc("awoooi_reporter_deliveries_pending",
 		"Deliveries that wait to be sent.", []string{"receiver"}, nil)
 	oldestDesc = prometheus.NewDesc("awoooi_reporter_delivery_oldest_pending_timestamp_seconds",
-		"When the oldest pending delivery was made; absent if there is none.", nil, nil)
+		"Since when the oldest delivery that is due waits to be sent; absent if none is due.", nil, nil)
 	stoppedDesc = prometheus.NewDesc("awoooi_reporter_receiver_stopped",
 		"Whether the receiver refuses everything, as with a revoked token.", []string{"receiver"}, nil)
 )

@@ -60,10 +60,11 @@ func (s *Store) Expired(
 	return ids, nil
 }
 
-// Pending counts the pending deliveries of each receiver, and says when the oldest was made; zero if there is none.
+// Pending counts the pending deliveries of each receiver, and returns since when the oldest that is due waits; zero if none is due.
 func (s *Store) Pending(ctx context.Context) (byReceiver map[string]int, oldest time.Time, err error) {
-	rows, err := s.reading().query(ctx, `SELECT receiver, count(*), min(created_at) FROM deliveries
-		WHERE state = 'pending' GROUP BY receiver`)
+	rows, err := s.reading().query(ctx, `SELECT receiver, count(*),
+			min(CASE WHEN attempts > 0 OR reason <> '' THEN created_at WHEN next_attempt <= $1 THEN next_attempt END)
+		FROM deliveries WHERE state = 'pending' GROUP BY receiver`, s.Now().UnixMicro())
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("deliveries: %w", err)
 	}
@@ -72,12 +73,12 @@ func (s *Store) Pending(ctx context.Context) (byReceiver map[string]int, oldest 
 	for rows.Next() {
 		var receiver string
 		var n int
-		var created sql.NullInt64
-		if err := rows.Scan(&receiver, &n, &created); err != nil {
+		var due sql.NullInt64
+		if err := rows.Scan(&receiver, &n, &due); err != nil {
 			return nil, time.Time{}, fmt.Errorf("deliveries: %w", err)
 		}
 		byReceiver[receiver] = n
-		if t := moment(created); oldest.IsZero() || t.Before(oldest) {
+		if t := moment(due); !t.IsZero() && (oldest.IsZero() || t.Before(oldest)) {
 			oldest = t
 		}
 	}

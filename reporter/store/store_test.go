@@ -348,6 +348,40 @@ func TestUpdatesReplyToTheirPostmortem(t *testing.T) {
 	})
 }
 
+// A delivery waits from when it is due, not from when it was made: the update of an incident that may fire again is made early. One that
+// was tried, or that nothing can be sent of, waits from the beginning.
+func TestPendingWaitsFromWhenItIsDue(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		made, now := day.Add(-2*time.Hour), day
+		s.SetClock(func() time.Time { return now })
+		d := reporter.NewDelivery(reporter.DeliveryPostmortem, "UPDATE", "oncall", made)
+		d.NextAttempt = day.Add(time.Minute)
+		if _, err := s.Enqueue(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		since := func(when string, want time.Time) {
+			t.Helper()
+			if pending, oldest, err := s.Pending(t.Context()); err != nil || pending["oncall"] != 1 || !oldest.Equal(want) {
+				t.Errorf("%s: %v since %v, %v, want %v", when, pending, oldest, err, want)
+			}
+		}
+		since("before it is due", time.Time{})
+		now = day.Add(time.Hour)
+		since("an hour later", day.Add(time.Minute))
+		d.ID, d.NextAttempt, d.Reason = 1, now.Add(time.Minute), reporter.ReasonUnconfigured
+		if err := s.Save(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		since("without a receiver", made)
+		d.Reason, d.Attempts = reporter.ReasonNone, 1
+		if err := s.Save(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		since("after an attempt", made)
+	})
+}
+
 func TestDeliveries(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *store.Store) {
 		ctx := t.Context()

@@ -43,7 +43,7 @@ type Parts struct {
 	// HeartbeatRoutes are the names of the configured ones.
 	HeartbeatRoutes []string
 	Pending         map[string]int    // deliveries by receiver
-	Oldest          time.Time         // of the pending ones
+	Oldest          time.Time         // since when the first of the pending ones that are due waits
 	Stopped         map[string]string // receivers that refuse everything, with the reason
 	Fault           string            // why the state could not be read
 	NotPolled       map[string]string // accounts whose chats cannot be listened to, with the reason
