@@ -3,6 +3,7 @@ package reporter
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,24 +112,18 @@ func (w *Words) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode(&w.By)
 }
 
-// Empty reports whether there is no text.
-func (w Words) Empty() bool { return w.Text == "" && len(w.By) == 0 }
+// Empty reports whether there is no text in any language. A blank text counts as none.
+func (w Words) Empty() bool { return strings.TrimSpace(w.In(DefaultFallbackLocale)) == "" }
 
-// In returns the text in a language. If it has none, it returns the text in DefaultFallbackLocale, else in the first locale.
+// In returns the text in a language. If it has none, it returns the text in DefaultFallbackLocale, else in the first locale that has
+// one.
 func (w Words) In(locale string) string {
-	if len(w.By) == 0 {
-		return w.Text
-	}
-	for _, l := range []string{locale, DefaultFallbackLocale} {
-		if s, ok := w.By[l]; ok {
+	for _, l := range append([]string{locale, DefaultFallbackLocale}, slices.Sorted(maps.Keys(w.By))...) {
+		if s := w.By[l]; strings.TrimSpace(s) != "" {
 			return s
 		}
 	}
-	var names []string
-	for l := range w.By {
-		names = append(names, l)
-	}
-	return w.By[slices.Min(names)]
+	return w.Text
 }
 
 // Target is the range that a value should be in. The zero value means none. Its YAML is a string such as ">= 0.2".

@@ -14,8 +14,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Querier evaluates one PromQL expression at one moment. No samples and no error is an empty result; an error is an
-// answer that could not be had, and holds no secret, because people read it.
+// Querier evaluates one PromQL expression at one time. An empty result is no samples and no error. Errors are shown to people and
+// never hold a secret; those that may pass are a *reporter.UnansweredError.
 type Querier interface {
 	Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error)
 }
@@ -25,18 +25,15 @@ const (
 	queriesAtOnce       = 4
 )
 
-// reasonEmpty is why a figure has no data whose query was answered with nothing.
-const reasonEmpty = reporter.EmptyResult
-
-// BuilderConfig says whom the builder asks.
+// BuilderConfig holds the settings of a Builder.
 type BuilderConfig struct {
 	Querier Querier
-	Timeout time.Duration // of each query; default 30 s
-	Now     func() time.Time
-	Own     []string // metrics that the reporter gives itself, and that are configured wherever it runs
+	Timeout time.Duration    // of each query; default 30 s
+	Now     func() time.Time // default time.Now
+	Own     []string         // metrics of the reporter itself, which count as configured
 }
 
-// Builder turns a due time into a report.
+// Builder builds reports as of their due times.
 type Builder struct{ cfg BuilderConfig }
 
 // NewBuilder makes a builder.
@@ -50,50 +47,28 @@ func NewBuilder(cfg BuilderConfig) *Builder {
 	return &Builder{cfg: cfg}
 }
 
-// Build asks for every figure of the definition as of due. A figure that could not be had is one without data, whatever
-// the reason; the error is ctx's, or a *reporter.UnreachableError beside a report that may be sent nevertheless.
+// Build evaluates every figure of the definition as of due. A figure whose query fails has no data. The error is ctx's, or a
+// *reporter.UnreachableError together with a report that can be sent.
 func (b *Builder) Build(ctx context.Context, d Definition, due time.Time) (reporter.Report, error) {
 	return b.build(ctx, d, due, newPlan())
 }
 
-// build is Build with a plan that may have answers already, and keeps those that come.
+// build is Build with a plan that may have answers of earlier attempts, and that keeps the new ones.
 func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *plan) (reporter.Report, error) {
 	due = due.UTC()
-	since := d.Since(due)
-	type wanted struct {
-		name, expr string
-		at         time.Time
-		days       []time.Time // nil where one moment is asked
-	}
-	var all []wanted
-	want := func(name string, f FigureDefinition, at time.Time) {
-		w := wanted{name: name, expr: f.Expr, at: at}
-		if f.EachDay {
-			w.days = days(at, at.Add(since.Sub(due)), d.zone())
+	wanted, trendDays, asked := d.wanted(due), d.trendDays(due), d.Asked()
+	for _, w := range wanted {
+		for _, at := range w.times() {
+			plan.add(w.name, w.expr, at)
 		}
-		for _, at := range append(w.days, at) {
-			plan.add(name, f.Expr, at)
-		}
-		all = append(all, w)
 	}
 	exprs := map[string]string{}
-	asked := d.Asked()
 	for _, f := range asked {
 		exprs[f.Name] = f.Expr
-		want(f.Name, f, due)
-		for n, back := range f.Compare {
-			want(beforeName(f.Name, n), f, due.Add(-back))
-		}
 	}
-	var trendDays []time.Time
-	trend := d.trend()
-	if len(trend.Figures) > 0 {
-		trendDays = days(due, due.In(d.zone()).AddDate(0, 0, -trend.Days), d.zone())
-		slices.Reverse(trendDays)
-		for _, name := range trend.Figures {
-			for _, at := range trendDays {
-				plan.add(name, exprs[name], at)
-			}
+	for _, name := range d.trend().Figures {
+		for _, at := range trendDays {
+			plan.add(name, exprs[name], at)
 		}
 	}
 	if slices.ContainsFunc(asked, func(f FigureDefinition) bool { return f.Builtin }) {
@@ -104,10 +79,10 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 		return reporter.Report{}, fmt.Errorf("report %s: %w", d.Name, err)
 	}
 	r := reporter.Report{
-		Name: d.Name, Title: d.Title, Locale: d.Locale, Due: due, Since: since, Built: b.cfg.Now().UTC(),
-		Zone: d.Zone, Figures: make(map[string]reporter.Figure, len(all)), Health: d.Health, Template: d.Template,
+		Name: d.Name, Title: d.Title, Locale: d.Locale, Due: due, Since: d.Since(due), Built: b.cfg.Now().UTC(),
+		Zone: d.Zone, Figures: make(map[string]reporter.Figure, len(wanted)), Health: d.Health, Template: d.Template,
 	}
-	for _, w := range all {
+	for _, w := range wanted {
 		if w.days == nil {
 			r.Figures[w.name] = plan.figure(w.name, w.expr, w.at)
 		} else {
@@ -118,19 +93,10 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 	r.Sections = shown(d.Sections, without, r.Figures)
 	if len(trendDays) > 0 {
 		r.Trend = &reporter.Trend{Days: trendDays}
-		for _, name := range trend.Figures {
-			if without[name] {
-				continue
+		for _, name := range d.trend().Figures {
+			if !without[name] {
+				r.Trend.Figures = append(r.Trend.Figures, plan.trendFigure(name, exprs[name], trendDays))
 			}
-			line := reporter.TrendFigure{Name: name}
-			for _, at := range trendDays {
-				value, ok := plan.figure(name, exprs[name], at).Value()
-				if !ok {
-					value = math.NaN()
-				}
-				line.Values = append(line.Values, value)
-			}
-			r.Trend.Figures = append(r.Trend.Figures, line)
 		}
 	}
 	r.Unanswered = plan.later()
@@ -140,6 +106,52 @@ func (b *Builder) build(ctx context.Context, d Definition, due time.Time, plan *
 	return r, nil
 }
 
+// wantedFigure is a figure, or an earlier value of it, as of one time.
+type wantedFigure struct {
+	name, expr string
+	at         time.Time
+	days       []time.Time // the times whose values are summed; nil if the figure is evaluated at at only
+}
+
+// times returns the times at which the expression is evaluated.
+func (w wantedFigure) times() []time.Time {
+	if w.days == nil {
+		return []time.Time{w.at}
+	}
+	return w.days
+}
+
+// wanted returns the figures of a report, each followed by its earlier values.
+func (d Definition) wanted(due time.Time) []wantedFigure {
+	lookback := due.Sub(d.Since(due))
+	var out []wantedFigure
+	add := func(name string, f FigureDefinition, at time.Time) {
+		w := wantedFigure{name: name, expr: f.Expr, at: at}
+		if f.EachDay {
+			w.days = days(at, at.Add(-lookback), d.zone())
+		}
+		out = append(out, w)
+	}
+	for _, f := range d.Asked() {
+		add(f.Name, f, due)
+		for n, back := range f.Compare {
+			add(beforeName(f.Name, n), f, due.Add(-back))
+		}
+	}
+	return out
+}
+
+// trendDays returns the times of the trend's values, the oldest first; nil if the report has no trend.
+func (d Definition) trendDays(due time.Time) []time.Time {
+	trend := d.trend()
+	if len(trend.Figures) == 0 {
+		return nil
+	}
+	out := days(due, due.In(d.zone()).AddDate(0, 0, -trend.Days), d.zone())
+	slices.Reverse(out)
+	return out
+}
+
 func (d Definition) zone() *time.Location {
 	if d.Zone == nil {
 		return time.UTC
@@ -147,18 +159,18 @@ func (d Definition) zone() *time.Location {
 	return d.Zone
 }
 
-// question is one expression at one moment. Figures that ask the same share its answer.
+// question is one expression at one time. Figures with the same question share its answer.
 type question struct {
 	expr string
 	at   time.Time
 }
 
-// plan is all that a report asks, in order, and the answers.
+// plan holds the questions of a report in order, and their answers.
 type plan struct {
 	order   []question
-	figures map[question][]string // whose question it is
+	figures map[question][]string // names of the figures with this question
 	answers map[question]answer
-	late    map[question]bool // had no answer in time, in an attempt before
+	late    map[question]bool // timed out in an earlier attempt
 }
 
 type answer struct {
@@ -179,7 +191,7 @@ func (p *plan) add(figure, expr string, at time.Time) {
 	p.figures[q] = append(p.figures[q], figure)
 }
 
-// rest is the plan of the next attempt: the answers that came, and nothing asked yet.
+// rest returns the plan of the next attempt: the final answers so far, and no questions yet.
 func (p *plan) rest() *plan {
 	out := newPlan()
 	for q, a := range p.answers {
@@ -193,7 +205,7 @@ func (p *plan) rest() *plan {
 	return out
 }
 
-// later names the figures that have a question which may be answered later, each once, in order.
+// later returns the names of the figures with a question that may be answered later, each once, in order.
 func (p *plan) later() []string {
 	var out []string
 	for _, q := range p.order {
@@ -210,14 +222,14 @@ func (p *plan) later() []string {
 	return out
 }
 
-// figure is the answer as a figure, without data where there is none.
+// figure returns the answer to a question as a figure.
 func (p *plan) figure(name, expr string, at time.Time) reporter.Figure {
 	a := p.answers[question{expr, at.UTC()}]
 	switch {
 	case a.err != nil:
 		return reporter.NoData(name, expr, at, a.err.Error())
 	case len(a.samples) == 0:
-		return reporter.NoData(name, expr, at, reasonEmpty)
+		return reporter.NoData(name, expr, at, reporter.EmptyResult)
 	}
 	f := reporter.Figure{Name: name, Expr: expr, At: at, Samples: a.samples}
 	if _, ok := f.Value(); !ok {
@@ -226,22 +238,21 @@ func (p *plan) figure(name, expr string, at time.Time) reporter.Figure {
 	return f
 }
 
-// sum adds up the days' samples by their labels. Days without data are counted, so that the sum says that they are
-// missing.
+// sum returns a figure with the samples of all days, added up by their labels. It counts the days with data.
 func (p *plan) sum(name, expr string, at time.Time, days []time.Time) reporter.Figure {
 	out := reporter.Figure{Name: name, Expr: expr, At: at, Days: len(days)}
 	places := map[string]int{}
 	for _, day := range days {
 		f := p.figure(name, expr, day)
 		if _, ok := f.Value(); !ok {
-			if out.Reason == "" || out.Reason == reasonEmpty { // a fault says more
+			if out.Reason == "" || out.Reason == reporter.EmptyResult { // another reason says more
 				out.Reason = f.Reason
 			}
 			continue
 		}
 		out.DaysKnown++
 		for _, s := range f.Samples {
-			key := fmt.Sprint(s.Labels) // fmt prints maps in order of their keys
+			key := fmt.Sprint(s.Labels) // fmt prints maps in the order of their keys
 			n, ok := places[key]
 			if !ok {
 				n = len(out.Samples)
@@ -254,7 +265,19 @@ func (p *plan) sum(name, expr string, at time.Time, days []time.Time) reporter.F
 	return out
 }
 
-// unanswered returns an error where not one question was answered; nil where nothing was asked.
+func (p *plan) trendFigure(name, expr string, days []time.Time) reporter.TrendFigure {
+	out := reporter.TrendFigure{Name: name}
+	for _, at := range days {
+		value, ok := p.figure(name, expr, at).Value()
+		if !ok {
+			value = math.NaN()
+		}
+		out.Values = append(out.Values, value)
+	}
+	return out
+}
+
+// unanswered returns the error of the first question if none was answered; nil if one was, or if there are no questions.
 func (p *plan) unanswered() error {
 	for _, q := range p.order {
 		if p.answers[q].err == nil {
@@ -267,8 +290,8 @@ func (p *plan) unanswered() error {
 	return p.answers[p.order[0]].err
 }
 
-// answer asks the questions of the plan that have no answer, those last that had none in time before. While a server lets
-// every query run into its timeout, the rest is not asked: each would cost a timeout too.
+// answer evaluates the questions of the plan that have no answer yet. Those that timed out in an earlier attempt come last. Once a
+// query has timed out and none was answered, the remaining ones are skipped, because each would cost another timeout.
 func (b *Builder) answer(ctx context.Context, p *plan) {
 	open := slices.DeleteFunc(slices.Clone(p.order), func(q question) bool { return p.answers[q].asked })
 	slices.SortStableFunc(open, func(a, b question) int {
@@ -298,13 +321,13 @@ func (b *Builder) answer(ctx context.Context, p *plan) {
 			return nil
 		})
 	}
-	_ = group.Wait() // no function of the group returns an error
+	_ = group.Wait() // the functions return no errors
 	for n, q := range open {
 		p.answers[q] = answers[n]
 	}
 }
 
-var errNotAsked = errors.New("not asked, because the queries before had no answer in time")
+var errNotAsked = errors.New("not queried, because earlier queries timed out")
 
 func (b *Builder) ask(ctx context.Context, q question) ([]reporter.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
@@ -316,7 +339,7 @@ func (b *Builder) ask(ctx context.Context, q question) ([]reporter.Sample, error
 	return samples, err
 }
 
-// timeoutError is context.DeadlineExceeded in words for people.
+// timeoutError is context.DeadlineExceeded with a text for people.
 type timeoutError struct{ after time.Duration }
 
 func (e timeoutError) Error() string { return fmt.Sprintf("no answer within %v", e.after) }

@@ -271,9 +271,9 @@ func TestFaultsOfADefinition(t *testing.T) {
 		"schedule":    {"name: x\nschedule: 0 25 * * *\nfigures: [{name: a, expr: b}]", "25"},
 		"name":        {"name: a/b\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}]", "want letters"},
 		"no figures":  {"name: x\nschedule: 0 8 * * *", "no figures"},
-		"twice":       {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}, {name: a, expr: c}]", `"a" is there twice`},
+		"twice":       {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b}, {name: a, expr: c}]", `"a" is defined twice`},
 		"taken by a compared figure": {
-			"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: [1h]}, {name: a_before, expr: c}]", `"a_before" is there twice`,
+			"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: [1h]}, {name: a_before, expr: c}]", `"a_before" is defined twice`,
 		},
 		"no expression":         {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a}]", "expr is missing"},
 		"health":                {"name: x\nschedule: 0 8 * * *\nhealth: {good: 0.9, excellent: 0.8}\nfigures: [{name: a, expr: b}]", "good 0.9"},
@@ -282,14 +282,16 @@ func TestFaultsOfADefinition(t *testing.T) {
 		"a negative comparison": {"name: x\nschedule: 0 8 * * *\nfigures: [{name: a, expr: b, compare: [-1h]}]", "not above 0"},
 		"a target":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, target: '= 3'}]}]", "comparison such as"},
 		"a target of no number": {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, target: '>= high'}]}]", "want a number after >="},
-		"a format":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, format: percentage}]}]", `"percentage" is unknown`},
+		"a format":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b, format: percentage}]}]", `unknown format "percentage" (have`},
 		"no title":              {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, expr: b}]}]", `"a" has no title`},
 		"a ratio of nothing":    {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}, {name: r, title: R, ratio: {part: a, of: [z]}}]}]", `no figure "z"`},
 		"neither":               {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A}]}]", "neither expr nor ratio"},
 		"an endless list":       {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, expr: b, list: {top: 500}}]}]", "top 500"},
 		"an empty section":      {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S}]\nfigures: [{name: a, expr: b}]", "has no figures"},
 		"a section twice":       {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}]}, {name: s, title: S, figures: [{name: c, title: C, expr: b}]}]", "each name once"},
-		"a line twice":          {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}, {name: a, title: A, expr: b}]}]", `"a" is there twice`},
+		"a blank title":         {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: {en: ' '}, expr: b}]}]", `"a" has no title`},
+		"a ratio twice":         {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}, {name: r, title: R, ratio: {part: a, of: [a]}}, {name: r, title: R, ratio: {part: a, of: [a]}}]}]", `"r" is defined twice`},
+		"a line twice":          {"name: x\nschedule: 0 8 * * *\nsections: [{name: s, title: S, figures: [{name: a, title: A, expr: b}, {name: a, title: A, expr: b}]}]", `"a" is defined twice`},
 		"catch up":              {"name: x\nschedule: 0 8 * * *\ncatch_up: -1h\nfigures: [{name: a, expr: b}]", "negative"},
 	}
 	for name, tt := range tests {
@@ -303,7 +305,10 @@ func TestFaultsOfADefinition(t *testing.T) {
 				err = d.Validate()
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error is %v, want %q", err, tt.want)
+				t.Fatalf("error is %v, want %q", err, tt.want)
+			}
+			if n := strings.Count(err.Error(), "is defined twice"); n > 1 {
+				t.Errorf("one fault is reported %d times: %v", n, err)
 			}
 		})
 	}

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// ConfiguredExpr asks which metrics the queries of collectors are configured to give, whatever their sources do: one sample
-	// for each, with the label "metric".
+	// ConfiguredExpr returns the metrics that the queries of collectors are configured to give, even if their sources fail: one
+	// sample for each, with the label "metric".
 	ConfiguredExpr = "max by (metric) (awoooi_collector_metric_configured)"
 	configuredName = "metric_configured"
 )
 
-// Omitted says whether a report leaves a builtin figure without data out: none of the metrics of its expression is configured.
+// Omitted reports whether a report omits a builtin figure without data: none of the metrics in its expression is configured.
 func Omitted(expr string, configured map[string]bool) bool {
 	metrics, err := promexpr.Metrics(expr)
 	return err == nil && len(metrics) > 0 && !slices.ContainsFunc(metrics, func(m string) bool { return configured[m] })
 }
 
-// notConfigured names the builtin figures that no collector is configured to give, and of which there is no sample. Where it
-// is not known what collectors are configured to give, it names none: every figure without data is shown as such.
+// notConfigured returns the names of the builtin figures without samples that no collector is configured to give. If it is not
+// known what collectors are configured to give, it returns none, and figures without data are shown as such.
 func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]reporter.Figure, due time.Time, own []string) map[string]bool {
 	a := p.answers[question{ConfiguredExpr, due.UTC()}]
 	if a.err != nil || len(a.samples) == 0 {
@@ -37,7 +37,7 @@ func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]report
 	}
 	out := map[string]bool{}
 	for _, f := range asked {
-		if !f.Builtin || figures[f.Name].Reason != reasonEmpty || figures[f.Name].DaysKnown > 0 {
+		if !f.Builtin || figures[f.Name].Reason != reporter.EmptyResult || figures[f.Name].DaysKnown > 0 {
 			continue
 		}
 		if Omitted(f.Expr, configured) {
@@ -47,8 +47,7 @@ func (p *plan) notConfigured(asked []FigureDefinition, figures map[string]report
 	return out
 }
 
-// shown returns the sections without those that are hidden, and without lines that are hidden, not configured, or about what is not in
-// use (Line.OnlyIf).
+// shown returns the sections without hidden ones, and without lines that are hidden, not configured, or omitted by OnlyIf.
 func shown(sections []reporter.Section, without map[string]bool, figures map[string]reporter.Figure) []reporter.Section {
 	var out []reporter.Section
 	for _, s := range sections {

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // zones are known wherever the binary runs
+	_ "time/tzdata" // time zones on machines without a zone database
 
 	"go.yaml.in/yaml/v3"
 
@@ -18,27 +18,26 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// BeforeSuffix makes the name of the figure that holds a compared figure's earlier value; those of further comparisons
-// are numbered from 2 on.
+// BeforeSuffix is appended to a figure's name for its earlier value. Those of further comparisons are numbered from 2 on.
 const BeforeSuffix = "_before"
 
-// Definition is one report: when it is due, what it asks, how it looks and who gets it. It is written in the configuration as it
-// stands here; the builtin ones are written so too.
+// Definition is one report: its schedule, figures, sections and receivers. Its YAML is the format of the configuration and of the
+// builtin reports.
 type Definition struct {
 	Name     string        `yaml:"name"`
 	Title    string        `yaml:"title"`    // product name in the headline
 	Schedule string        `yaml:"schedule"` // crontab(5), five fields, in Zone
 	Timezone string        `yaml:"timezone"` // IANA name of Zone
-	Lookback time.Duration `yaml:"lookback"` // what the figures speak of, for the headline
+	Lookback time.Duration `yaml:"lookback"` // the period of the report; not used if Months is set
 	Months   int           `yaml:"lookback_months"`
-	CatchUp  time.Duration `yaml:"catch_up"` // how old a missed due time may be to be sent still
+	CatchUp  time.Duration `yaml:"catch_up"` // a missed due time that is older is not sent
 	Locale   string        `yaml:"locale"`
-	Template string        `yaml:"template"` // path of a template file; empty is the builtin
+	Template string        `yaml:"template"` // path of a template file; "" means the builtin one
 	// Health grades the repair success rate.
 	Health   reporter.HealthThresholds `yaml:"health"`
 	Sections []reporter.Section        `yaml:"sections"`
-	// Figures are asked for and not shown by themselves: parts of ratios, or of a template. One of the name of a builtin line
-	// replaces what that line asks.
+	// Figures are evaluated without a line of their own, for ratios and templates. One with the name of a builtin line replaces
+	// that line's expression.
 	Figures   []FigureDefinition `yaml:"figures"`
 	Trend     *TrendDefinition   `yaml:"trend"`
 	Receivers []string           `yaml:"receivers"`
@@ -46,28 +45,28 @@ type Definition struct {
 	Zone      *time.Location     `yaml:"-"`
 }
 
-// FigureDefinition is one PromQL expression. For each of Compare it is evaluated at that much before the due time too, as
-// the figures Name + BeforeSuffix, Name + BeforeSuffix + "2" and so on.
+// FigureDefinition is one PromQL expression. It is also evaluated at each duration of Compare before the due time, as the figures
+// Name + BeforeSuffix, Name + BeforeSuffix + "2" and so on.
 type FigureDefinition struct {
 	Name    string          `yaml:"name"`
 	Expr    string          `yaml:"expr"`
 	Compare []time.Duration `yaml:"compare"`
-	// EachDay evaluates the expression at the due time and at the same hour of each day of the lookback, and sums the
-	// values: what a gauge with a window of a day says of a week.
+	// EachDay sums the values at the due time and at the same hour of each day of the lookback. So a gauge with a window of one
+	// day gives the value of a week.
 	EachDay bool `yaml:"each_day"`
 	Builtin bool `yaml:"-"`
-	// EmptyIf are figures of the report: where one of them is 0, this one may well have no samples.
+	// EmptyIf are names of figures: if one of them is 0, it is normal that this one has no samples.
 	EmptyIf []string `yaml:"-"`
 }
 
-// DecodedOver is called once a figure of the configuration was decoded over the builtin figure of its name, and makes it the
-// user's.
+// DecodedOver is called after a figure of the configuration was decoded over the builtin figure of its name: it is the user's then.
 func (f *FigureDefinition) DecodedOver() { f.Builtin = false }
 
-// TrendDefinition is the picture of a report: figures over so many days up to the due time. Without figures there is none.
+// TrendDefinition is the picture of a report: the values of figures on the days up to the due time. Without figures the report has
+// no picture.
 type TrendDefinition struct {
 	Days    int      `yaml:"days"`
-	Figures []string `yaml:"figures"`
+	Figures []string `yaml:"figures"` // names of figures of the report
 }
 
 // Defaults of a definition.
@@ -78,7 +77,7 @@ const (
 
 const (
 	day = 24 * time.Hour
-	// longestLookback and maxTrendDays bound how many queries one report asks.
+	// longestLookback and maxTrendDays bound the number of queries of one report.
 	longestLookback = 366 * 24 * time.Hour
 	maxTrendDays    = 62
 	mostParts       = 50 // of a list
@@ -87,13 +86,13 @@ const (
 //go:embed daily.yaml weekly.yaml monthly.yaml
 var builtin embed.FS
 
-// Builtins names the definitions that the program brings along.
+// Builtins lists the names of the builtin definitions.
 var Builtins = []string{"daily", "weekly", "monthly"}
 
-// Builtin returns the definition of that name that the program brings along.
+// Builtin returns the builtin definition of that name.
 func Builtin(name string) (Definition, error) {
 	if !slices.Contains(Builtins, name) {
-		return Definition{}, fmt.Errorf("report %q: not builtin, there are %s", name, strings.Join(Builtins, ", "))
+		return Definition{}, fmt.Errorf("unknown builtin report %q (have %s)", name, strings.Join(Builtins, ", "))
 	}
 	b, err := builtin.ReadFile(name + ".yaml")
 	if err != nil {
@@ -114,8 +113,7 @@ func Builtin(name string) (Definition, error) {
 	return d, nil
 }
 
-// Parse reads one definition in the format of the builtin ones. Unknown keys are errors; defaults are not filled in, and it is
-// not validated.
+// Parse reads one definition as YAML. Unknown keys are errors. It sets no defaults except CatchUp, and does not validate.
 func Parse(b []byte) (Definition, error) {
 	d := Definition{CatchUp: DefaultCatchUp}
 	dec := yaml.NewDecoder(bytes.NewReader(b))
@@ -126,7 +124,7 @@ func Parse(b []byte) (Definition, error) {
 	return d, nil
 }
 
-// SetBase makes d what a block of that name is decoded over: the builtin definition, or the defaults of a user's own.
+// SetBase sets d to the definition that a block of that name is decoded over: the builtin one, or the defaults of a new report.
 func (d *Definition) SetBase(name string) {
 	if b, err := Builtin(name); err == nil {
 		*d = b
@@ -135,28 +133,28 @@ func (d *Definition) SetBase(name string) {
 	}
 }
 
-// Defaults are what reports take from the settings of all.
+// Defaults are the settings of reports that do not set them themselves.
 type Defaults struct {
 	Product, Locale string
 	Zone            *time.Location
 	Receivers       []string
 }
 
-// Complete returns the definition with unset settings at their defaults, but for CatchUp, whose 0 means none.
+// Complete returns the definition with defaults for unset settings, except CatchUp, for which 0 means no catch-up.
 func (d Definition) Complete(of Defaults) (Definition, error) {
 	d.Title = cmp.Or(d.Title, of.Product, reporter.DefaultProduct)
 	d.Locale = cmp.Or(d.Locale, of.Locale, reporter.DefaultLocale)
 	if d.Zone = of.Zone; d.Timezone != "" {
 		zone, err := time.LoadLocation(d.Timezone)
 		if err != nil {
-			return d, fault.New("timezone", "%q is not an IANA time zone", d.Timezone)
+			return d, fault.New("timezone", "%q is not an IANA time zone, want one such as Asia/Taipei", d.Timezone)
 		}
 		d.Zone = zone
 	}
 	if len(d.Receivers) == 0 {
 		d.Receivers = of.Receivers
 	}
-	// A builtin of months whose block sets a lookback has both, and a lookback of its own.
+	// A user's lookback replaces the months of the builtin report.
 	if base, err := Builtin(d.Name); err == nil && base.Lookback == 0 && d.Lookback != 0 && d.Months == base.Months {
 		d.Months = 0
 	}
@@ -175,8 +173,8 @@ func (d Definition) Complete(of Defaults) (Definition, error) {
 	return d, nil
 }
 
-// addSections gives a report that has figures alone the builtin daily report's lines of the same names, and a section of the
-// others.
+// addSections adds sections to a report that has only figures: the builtin daily report's lines with these names, and a section
+// with the other figures.
 func (d *Definition) addSections() error {
 	daily, err := Builtin("daily")
 	if err != nil {
@@ -226,7 +224,7 @@ func (d *Definition) addSections() error {
 	return nil
 }
 
-// merge puts figures of the name of a line into that line.
+// merge moves figures with the name of a builtin line into that line.
 func (d *Definition) merge() {
 	sections := make([]reporter.Section, len(d.Sections))
 	var taken []string
@@ -235,7 +233,7 @@ func (d *Definition) merge() {
 		for m := range s.Lines {
 			l := &s.Lines[m]
 			if l.Expr != "" {
-				l.Ratio = nil // a builtin ratio that was given an expression
+				l.Ratio = nil // the user has set an expression for a builtin ratio
 			}
 			for _, f := range d.Figures {
 				if f.Name == l.Name && l.Builtin {
@@ -250,7 +248,7 @@ func (d *Definition) merge() {
 	d.Figures = slices.DeleteFunc(slices.Clone(d.Figures), func(f FigureDefinition) bool { return slices.Contains(taken, f.Name) })
 }
 
-// Asked returns every figure that the report asks for: those of its lines, and the others.
+// Asked returns all figures of the report: those of its lines, and the others.
 func (d Definition) Asked() []FigureDefinition {
 	var out []FigureDefinition
 	for _, s := range d.Sections {
@@ -279,25 +277,25 @@ func (d Definition) Deliveries(due, now time.Time) []reporter.Delivery {
 	return out
 }
 
-// Since returns where the lookback of a report due at that time begins.
+// Since returns the start of the lookback of a report that is due at that time, in UTC.
 func (d Definition) Since(due time.Time) time.Time {
 	if d.Months != 0 {
 		return monthsBefore(due.In(d.zone()), d.Months).UTC()
 	}
 	if n := int(d.Lookback / day); n > 1 && d.Lookback%day == 0 {
-		return due.In(d.zone()).AddDate(0, 0, -n).UTC() // days of the calendar, some of which have 23 or 25 hours
+		return due.In(d.zone()).AddDate(0, 0, -n).UTC() // calendar days may have 23 or 25 hours
 	}
 	return due.Add(-d.Lookback).UTC()
 }
 
-// monthsBefore is the same day and hour so many months before; in a month that has no such day, its last.
+// monthsBefore returns the same day and hour so many months before, or the last day of a month without such a day.
 func monthsBefore(t time.Time, months int) time.Time {
 	first := time.Date(t.Year(), t.Month()-time.Month(months), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
 	last := first.AddDate(0, 1, -1).Day()
 	return first.AddDate(0, 0, min(t.Day(), last)-1)
 }
 
-// days returns the due time and the same hour of each day before it, as long as that is after since, the latest first.
+// days returns the due time and the same hour of each day before it that is after since, the latest first.
 func days(due, since time.Time, zone *time.Location) []time.Time {
 	var out []time.Time
 	local := due.In(zone)
@@ -316,11 +314,35 @@ var (
 	figureName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
-// Validate returns everything that is wrong with the definition, as fault.Errors with the keys of the file, joined. Expressions
-// are the caller's to check, who knows which server evaluates them.
+// Validate returns all faults of the definition as joined fault.Errors with the keys of the file. It does not check expressions,
+// because their syntax depends on the server that evaluates them.
 func (d Definition) Validate() error {
 	var errs []error
 	wrong := func(key, format string, a ...any) { errs = append(errs, fault.New(key, format, a...)) }
+	asked := d.Asked()
+	known := func(key string, names ...string) {
+		for _, name := range names {
+			if name != "" && !slices.ContainsFunc(asked, func(f FigureDefinition) bool { return f.Name == name }) {
+				wrong(key, "there is no figure %q", name)
+			}
+		}
+	}
+	d.validateTimes(wrong)
+	trend := d.trend()
+	if len(trend.Figures) > 0 && (trend.Days < 2 || trend.Days > maxTrendDays) {
+		wrong("trend.days", "days %d is outside 2..%d", trend.Days, maxTrendDays)
+	}
+	known("trend.figures", trend.Figures...)
+	d.validateSections(wrong, known)
+	if h := d.Health; h.Good < 0 || h.Excellent > 1 || h.Good > h.Excellent {
+		wrong("health", "want 0 <= good <= excellent <= 1, have good %v and excellent %v", h.Good, h.Excellent)
+	}
+	d.validateFigures(asked, wrong)
+	return errors.Join(errs...)
+}
+
+// validateTimes checks the settings of names and times.
+func (d Definition) validateTimes(wrong func(key, format string, a ...any)) {
 	if !reportName.MatchString(d.Name) {
 		wrong("name", "want letters, digits, - and _, at most 63")
 	}
@@ -340,28 +362,15 @@ func (d Definition) Validate() error {
 	if d.Lookback > longestLookback {
 		wrong("lookback", "lookback %v is longer than %v", d.Lookback, longestLookback)
 	}
-	asked := d.Asked()
-	known := func(key string, names ...string) {
-		for _, name := range names {
-			if name != "" && !slices.ContainsFunc(asked, func(f FigureDefinition) bool { return f.Name == name }) {
-				wrong(key, "there is no figure %q", name)
-			}
-		}
-	}
-	trend := d.trend()
-	if len(trend.Figures) > 0 && (trend.Days < 2 || trend.Days > maxTrendDays) {
-		wrong("trend.days", "days %d is outside 2..%d", trend.Days, maxTrendDays)
-	}
-	known("trend.figures", trend.Figures...)
-	d.validateSections(wrong, known)
 	if d.CatchUp < 0 {
 		wrong("catch_up", "catch_up %v is negative", d.CatchUp)
 	}
-	if h := d.Health; h.Good < 0 || h.Excellent > 1 || h.Good > h.Excellent {
-		wrong("health", "want 0 <= good <= excellent <= 1, have good %v and excellent %v", h.Good, h.Excellent)
-	}
+}
+
+// validateFigures checks the names and expressions of all figures.
+func (d Definition) validateFigures(asked []FigureDefinition, wrong func(key, format string, a ...any)) {
 	if len(asked) == 0 {
-		wrong("figures", "has no figures")
+		wrong("figures", "the report has no figures, want at least one in sections or figures")
 	}
 	seen := map[string]bool{}
 	for _, f := range asked {
@@ -379,15 +388,14 @@ func (d Definition) Validate() error {
 		}
 		for _, name := range f.names() {
 			if seen[name] {
-				wrong(key+".name", "figure %q is there twice", name)
+				wrong(key+".name", "figure %q is defined twice", name)
 			}
 			seen[name] = true
 		}
 	}
-	return errors.Join(errs...)
 }
 
-// Key is where a figure stands in the report's block of the configuration.
+// Key returns the key of a figure within the report's block of the configuration.
 func (d Definition) Key(figure string) string {
 	for _, s := range d.Sections {
 		for _, l := range s.Lines {
@@ -399,11 +407,12 @@ func (d Definition) Key(figure string) string {
 	return "figures{" + figure + "}"
 }
 
-// added says whether a section is not the user's, but one of figures that were given without sections.
+// added reports whether a section was added by addSections, and so is not in the configuration.
 func (d Definition) added(s reporter.Section) bool {
 	return s.Name == "figures" && s.Title.Text == d.Name
 }
 
+// validateSections checks sections and lines. It reports names that are not those of figures with known.
 func (d Definition) validateSections(wrong func(key, format string, a ...any), known func(key string, names ...string)) {
 	sections, lines := map[string]bool{}, map[string]bool{}
 	for _, s := range d.Sections {
@@ -420,16 +429,14 @@ func (d Definition) validateSections(wrong func(key, format string, a ...any), k
 		}
 		for _, l := range s.Lines {
 			at := d.Key(l.Name)
-			if lines[l.Name] {
-				wrong(at+".name", "figure %q is there twice", l.Name)
+			if evaluated, ok := lines[l.Name]; ok && !(evaluated && l.Expr != "") { // else validateFigures reports it
+				wrong(at+".name", "figure %q is defined twice", l.Name)
 			}
-			lines[l.Name] = true
+			lines[l.Name] = l.Expr != ""
 			if l.Title.Empty() && l.List == nil {
 				wrong(at+".title", "figure %q has no title", l.Name)
 			}
-			if l.Format != "" && !slices.Contains(reporter.Formats, l.Format) {
-				wrong(at+".format", "format %q is unknown, have %v", l.Format, reporter.Formats)
-			}
+			validateFormat(at, l.Format, wrong)
 			known(at, l.ShareOf, l.Oldest, l.SampleSize, l.OnlyIf)
 			switch {
 			case l.Ratio != nil:
@@ -441,27 +448,35 @@ func (d Definition) validateSections(wrong func(key, format string, a ...any), k
 				wrong(at+".expr", "expr is missing: figure %q has neither expr nor ratio", l.Name)
 			}
 			if l.List != nil {
-				known(at+".list", l.List.Of)
-				for n, with := range l.List.With {
-					at := fmt.Sprintf("%s.list.with[%d]", at, n)
-					known(at+".figure", with.Figure)
-					known(at+".sample_size", with.SampleSize)
-					if with.Figure == "" {
-						wrong(at+".figure", "is missing")
-					}
-					if with.Format != "" && !slices.Contains(reporter.Formats, with.Format) {
-						wrong(at+".format", "format %q is unknown, have %v", with.Format, reporter.Formats)
-					}
-				}
-				if l.List.Top < 1 || l.List.Top > mostParts {
-					wrong(at+".list.top", "top %d is outside 1..%d", l.List.Top, mostParts)
-				}
+				validateList(at+".list", *l.List, wrong, known)
 			}
 		}
 	}
 }
 
-// titled names the sections that have a title.
+func validateList(at string, l reporter.List, wrong func(key, format string, a ...any), known func(key string, names ...string)) {
+	known(at, l.Of)
+	for n, with := range l.With {
+		at := fmt.Sprintf("%s.with[%d]", at, n)
+		known(at+".figure", with.Figure)
+		known(at+".sample_size", with.SampleSize)
+		if with.Figure == "" {
+			wrong(at+".figure", "figure is missing, want the name of a figure")
+		}
+		validateFormat(at, with.Format, wrong)
+	}
+	if l.Top < 1 || l.Top > mostParts {
+		wrong(at+".top", "top %d is outside 1..%d", l.Top, mostParts)
+	}
+}
+
+func validateFormat(at string, f reporter.Format, wrong func(key, format string, a ...any)) {
+	if f != "" && !slices.Contains(reporter.Formats, f) {
+		wrong(at+".format", "unknown format %q (have %v)", f, reporter.Formats)
+	}
+}
+
+// titled returns the names of the sections that have a title.
 func (d Definition) titled() []string {
 	var names []string
 	for _, s := range d.Sections {

@@ -1,3 +1,3 @@
-// Package report makes inspection reports: definitions and the clock come in, claimed due times go to the store, and a
-// claimed due time comes in again to go out as a Report.
+// Package report schedules and builds inspection reports: definitions and the clock come in, claims of due times and reports with
+// their figures go out.
 package report

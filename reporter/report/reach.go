@@ -2,8 +2,8 @@ package report
 
 import "time"
 
-// Reach returns how far before its due time the report asks, with its comparisons and its trend: what the server of the figures
-// has to keep.
+// Reach returns how far before its due time the report evaluates figures, including comparisons and the trend. The server must
+// keep samples for that long.
 func (d Definition) Reach(due time.Time) time.Duration {
 	far := due.AddDate(0, 0, -d.trend().Days)
 	for _, f := range d.Asked() {

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// Patience is how long after it was queued a report waits for queries that may be answered later. As of the due time
-	// the answers are the same then; after that, a report without them is better than none.
+	// Patience is how long after it was queued a report waits for queries that may be answered later: the answers as of the due
+	// time do not change. After that it is sent without them.
 	Patience  = 15 * time.Minute
 	leastWait = 5 * time.Second
 	mostWait  = time.Minute
-	// dueKept is how many reports' answers are kept, and failuresKept how many reports back it is known what failed.
+	// dueKept is the number of due times whose answers are kept, failuresKept that of earlier due times of a report whose failed
+	// figures are kept.
 	dueKept      = 8
 	failuresKept = 4
 )
 
-// Retries builds reports that are due, with answers of earlier attempts. It is safe for concurrent use.
+// Retries builds due reports, and reuses the answers of earlier attempts. It is safe for concurrent use.
 type Retries struct {
 	log    *slog.Logger
 	now    func() time.Time
@@ -38,19 +39,7 @@ type Retries struct {
 	failed map[string][]failures
 }
 
-// attempts are those at one due time of a report. Its receivers share the answers.
-type attempts struct {
-	mu   sync.Mutex // one attempt at a time
-	plan *plan
-	done bool // a report was built, and what it lacks was logged
-}
-
-type failures struct {
-	due     time.Time
-	figures []string
-}
-
-// NewRetries registers its metric at reg.
+// NewRetries makes a Retries, and registers its metric at reg.
 func NewRetries(log *slog.Logger, now func() time.Time, reg prometheus.Registerer) *Retries {
 	x := &Retries{
 		log: log, now: now, due: map[reporter.Subject]*attempts{}, failed: map[string][]failures{},
@@ -66,9 +55,22 @@ func NewRetries(log *slog.Logger, now func() time.Time, reg prometheus.Registere
 	return x
 }
 
-// Build builds the report that is due at that time and was queued at queued. While a query failed by a fault that may pass,
-// the error is a *reporter.RetryAfterError, until Patience is over. Figures that had no answer in the report before are not
-// waited for. The report is whole beside a *reporter.UnreachableError.
+// attempts holds the answers for one due time of a report. All its receivers share them.
+type attempts struct {
+	mu   sync.Mutex // one attempt at a time
+	plan *plan
+	done bool // a report was built, and its figures without data were logged
+}
+
+// failures are the figures without an answer in the report of one due time.
+type failures struct {
+	due     time.Time
+	figures []string
+}
+
+// Build builds the report that is due at due and was queued at queued. While a query may be answered later, the error is a
+// *reporter.RetryAfterError, until Patience has passed. It does not wait for figures that had no answer in the previous report. With a
+// *reporter.UnreachableError the report is complete.
 func (x *Retries) Build(ctx context.Context, b *Builder, d Definition, due, queued time.Time) (reporter.Report, error) {
 	due = due.UTC()
 	a := x.attempts(reporter.Subject{Report: d.Name, Due: due})
@@ -109,7 +111,7 @@ func (x *Retries) attempts(of reporter.Subject) *attempts {
 	return a
 }
 
-// before names the figures that had no answer in the report before the one that is due at that time.
+// before returns the figures that had no answer in the last report that was due before that time.
 func (x *Retries) before(name string, due time.Time) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -122,7 +124,7 @@ func (x *Retries) before(name string, due time.Time) []string {
 	return last.figures
 }
 
-// report logs and counts what a report lacks, each reason once.
+// report counts the figures without data, and logs each reason once.
 func (x *Retries) report(name string, due time.Time, r reporter.Report) {
 	x.mu.Lock()
 	x.failed[name] = append(x.failed[name], failures{due, r.Unanswered})
@@ -139,7 +141,7 @@ func (x *Retries) report(name string, due time.Time, r reporter.Report) {
 		switch {
 		case slices.Contains(r.Unanswered, f):
 			x.noData.WithLabelValues("unanswered").Inc()
-		case fig.Reason == reasonEmpty:
+		case fig.Reason == reporter.EmptyResult:
 			x.noData.WithLabelValues("empty").Inc()
 		default:
 			x.noData.WithLabelValues("failed").Inc()
@@ -148,7 +150,7 @@ func (x *Retries) report(name string, due time.Time, r reporter.Report) {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		level := slog.LevelWarn
-		if reason == reasonEmpty { // There may have been nothing to count, as before the first day.
+		if reason == reporter.EmptyResult { // normal before the first day, and if there was nothing to count
 			level = slog.LevelInfo
 		}
 		x.log.Log(context.Background(), level, "report has figures without data", "report", name, "due", due,

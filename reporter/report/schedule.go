@@ -9,21 +9,21 @@ import (
 	"github.com/netresearch/go-cron"
 )
 
-// Schedule is a crontab(5) expression in one zone. Where the clocks go forward, a due time in the hour that is skipped
-// is due just after it; where they go back, one in the hour that comes twice is due once, in the first of the two.
+// Schedule is a crontab(5) expression in one time zone. When the clock goes forward, a due time in the skipped hour is due just after
+// it. When the clock goes back, a due time in the repeated hour is due once, in the first of the two.
 type Schedule struct {
-	wall *cron.SpecSchedule // in UTC, standing for wall clock times in zone
+	wall *cron.SpecSchedule // evaluated on wall clock times of zone, represented in UTC
 	zone *time.Location
 }
 
-// As in crontab(5), a day matches by month or by week where both are restricted.
+// As in crontab(5), a day matches either by day of the month or by day of the week if both are restricted.
 const cronFields = cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom
 
-// ParseSchedule reads five fields, or @daily, @weekly and so on. @every is an error: it counts from the start of the
-// process, so that two replicas would never agree on a due time.
+// ParseSchedule reads five fields, or @daily, @weekly and so on. @every is an error: it counts from the start of the process, so
+// replicas would have different due times.
 func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 	if strings.Contains(expr, "TZ=") {
-		return Schedule{}, fmt.Errorf("schedule %q: the zone is a setting of its own", expr)
+		return Schedule{}, fmt.Errorf("schedule %q: set the zone with timezone, not in the schedule", expr)
 	}
 	parser, err := cron.TryNewParser(cronFields)
 	if err != nil {
@@ -49,7 +49,7 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 
 var errField = errors.New("a field cannot be read")
 
-// plainly replaces errors of the cron library that speak of Go: of its own options, and of strconv.
+// plainly replaces errors of the cron library that are about Go: about its options, and those of strconv.
 func plainly(err error) error {
 	if text := err.Error(); strings.Contains(text, "option") || strings.Contains(text, "strconv.") {
 		return errField
@@ -59,10 +59,10 @@ func plainly(err error) error {
 
 var errNever = errors.New("is never due")
 
-// Next returns the first due time after t, in UTC, and false where there is none within five years.
+// Next returns the first due time after t, in UTC, and false if there is none within five years.
 //
-// The cron library reads the clock on the wall as if it were UTC, and the zone's jumps are left to instant: its own
-// treatment of them loses days in zones that skip midnight or move by half an hour.
+// The cron library gets wall clock times as if they were UTC, and instant handles the changes of the clock: the library's own
+// handling loses days in zones that skip midnight or move by half an hour.
 func (s Schedule) Next(t time.Time) (time.Time, bool) {
 	local := t.In(s.zone)
 	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(),
@@ -71,15 +71,15 @@ func (s Schedule) Next(t time.Time) (time.Time, bool) {
 		if wall = s.wall.Next(wall); wall.IsZero() {
 			return time.Time{}, false
 		}
-		// In the second of two equal hours, the wall's next due times have all been already.
+		// In the second of two equal hours, the next due times by the wall clock have passed already.
 		if due := s.instant(wall); due.After(t) {
 			return due.UTC(), true
 		}
 	}
 }
 
-// instant returns when the clocks in the zone show wall: the first time if they do so twice, and the moment of the jump
-// if they skip it.
+// instant returns the time at which clocks in the zone show wall: the first one if there are two, and the time of the change if
+// the clocks skip it.
 func (s Schedule) instant(wall time.Time) time.Time {
 	t := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, s.zone)
 	start, end := t.ZoneBounds()
@@ -102,7 +102,7 @@ func (s Schedule) instant(wall time.Time) time.Time {
 // Latest returns the latest due time at or before t, in UTC, that is no older than age.
 func (s Schedule) Latest(t time.Time, age time.Duration) (time.Time, bool) {
 	var latest time.Time
-	// A due time exactly of that age counts; Next wants a moment before it.
+	// A due time of exactly that age counts, and Next returns only later ones.
 	for next, ok := s.Next(t.Add(-age).Add(-time.Nanosecond)); ok && !next.After(t); next, ok = s.Next(next) {
 		latest = next
 	}

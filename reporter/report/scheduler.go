@@ -10,33 +10,33 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Claims is the store's table of due times that were dealt with.
+// Claims stores the claimed due times.
 type Claims interface {
-	// Claim inserts (report, due) under a unique key together with the deliveries, in one transaction, and returns false
-	// where it is claimed already. A claim without deliveries only says that the due time is not to be sent.
+	// Claim inserts (report, due) under a unique key together with the deliveries, in one transaction, and returns false if it is
+	// claimed already. A claim without deliveries means that the due time is not sent.
 	Claim(ctx context.Context, report string, due time.Time, deliveries []reporter.Delivery) (bool, error)
-	// LastClaim returns the latest due time ever claimed for the report, and false where there is none.
+	// LastClaim returns the latest claimed due time of the report, and false if there is none.
 	LastClaim(ctx context.Context, report string) (time.Time, bool, error)
 }
 
 const (
-	// longestSleep bounds how late the jump of a clock, or a sleep of the machine, is noticed.
+	// longestSleep is the longest delay until a change of the clock, or a suspension of the machine, is noticed.
 	longestSleep = time.Minute
 	claimRetry   = 10 * time.Second
 	claimTimeout = 30 * time.Second
-	// leastCatchUp is what a claim may take with catch_up at 0: a retry or two.
+	// leastCatchUp is used if catch_up is less: time for a few retries of the claim.
 	leastCatchUp = 2 * time.Minute
 )
 
-// SchedulerConfig says what is due and who keeps the claims.
+// SchedulerConfig holds the settings of a Scheduler.
 type SchedulerConfig struct {
 	Claims      Claims
 	Definitions []Definition // valid ones
-	Log         *slog.Logger
+	Log         *slog.Logger // default: discard
 	Now         func() time.Time
 }
 
-// Scheduler claims the due times of the reports as they come. Any number of schedulers may share one Claims.
+// Scheduler claims due times of reports when they come. Any number of schedulers may share one Claims.
 type Scheduler struct {
 	claims Claims
 	log    *slog.Logger
@@ -45,19 +45,6 @@ type Scheduler struct {
 
 	mu      sync.Mutex
 	reports []*scheduled
-}
-
-// scheduled is one definition and the moment up to which all its due times are dealt with; zero is not yet known.
-type scheduled struct {
-	Definition
-	schedule Schedule
-	handled  time.Time
-}
-
-// pending says whether a due time has come that is not dealt with.
-func (r *scheduled) pending(now time.Time) bool {
-	next, ok := r.schedule.Next(r.handled)
-	return ok && !next.After(now)
 }
 
 // NewScheduler makes a scheduler. A schedule that cannot be parsed is an error.
@@ -75,8 +62,21 @@ func NewScheduler(cfg SchedulerConfig) (*Scheduler, error) {
 	return s, nil
 }
 
-// SetDefinitions replaces the definitions, also while Run is running; on an error the old ones stay. It is Prepare and its
-// commit in one.
+// scheduled is a definition with the time up to which its due times are handled; zero means not known yet.
+type scheduled struct {
+	Definition
+	schedule Schedule
+	handled  time.Time
+}
+
+// pending reports whether a due time has come that is not handled.
+func (r *scheduled) pending(now time.Time) bool {
+	next, ok := r.schedule.Next(r.handled)
+	return ok && !next.After(now)
+}
+
+// SetDefinitions replaces the definitions, also while Run is running. After an error the old ones stay. It is Prepare and its
+// commit in one call.
 func (s *Scheduler) SetDefinitions(definitions []Definition) error {
 	commit, err := s.Prepare(definitions)
 	if err != nil {
@@ -86,9 +86,9 @@ func (s *Scheduler) SetDefinitions(definitions []Definition) error {
 	return nil
 }
 
-// Prepare checks definitions and returns the function that makes the scheduler use them. A report whose schedule or zone
-// changed starts again from the commit, so that moving a report's hour never sends it twice on one day; but where a due time
-// is waiting to be claimed, what the new schedule has since then is claimed instead of it.
+// Prepare checks definitions, and returns a function that makes the scheduler use them. A report with a changed schedule or zone is
+// next due after the commit, so that moving its hour does not send it twice on one day. If a due time is waiting to be claimed, the
+// due times of the new schedule since the last claim are claimed instead.
 func (s *Scheduler) Prepare(definitions []Definition) (commit func(), err error) {
 	reports := make([]*scheduled, 0, len(definitions))
 	names := map[string]bool{}
@@ -130,14 +130,13 @@ func (s *Scheduler) replace(reports []*scheduled) {
 	s.reports = reports
 	select {
 	case s.wake <- struct{}{}:
-	default: // It will wake up anyway.
+	default: // a wake-up is pending already
 	}
 }
 
-// Run claims due times until ctx ends. At its start, and after the clock jumped forward, the latest missed due time of
-// each report is claimed if it is within the report's catch-up; an error of the store is retried every ten seconds. A
-// report that was never claimed before has missed nothing: its latest due time is claimed without deliveries, and the
-// first report goes out at the next one.
+// Run claims due times until ctx ends. At its start, and after the clock jumped forward, it claims the latest missed due time of each
+// report if it is within catch_up. An error of the store is retried every ten seconds. The latest due time of a new report is
+// claimed without deliveries, so its first message is sent at the next due time.
 func (s *Scheduler) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -152,19 +151,19 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 }
 
-// round deals with what is due, and returns how long to sleep.
+// round handles due times, and returns the time until the next round.
 func (s *Scheduler) round(ctx context.Context) time.Duration {
 	s.mu.Lock()
 	reports := append([]*scheduled(nil), s.reports...)
 	s.mu.Unlock()
 	sleep := longestSleep
 	for _, r := range reports {
-		if err := s.deal(ctx, r); err != nil && ctx.Err() == nil {
-			s.log.Warn("report: due time could not be claimed, trying again", "report", r.Name, "err", err)
+		if err := s.handle(ctx, r); err != nil && ctx.Err() == nil {
+			s.log.Warn("due time of report was not claimed, retrying", "report", r.Name, "err", err)
 			sleep = min(sleep, claimRetry)
 			continue
 		}
-		// A clock that is wound up by rounding must not make this loop spin.
+		// The timer may fire slightly early by this clock. A minimum keeps the loop from spinning.
 		now := s.now()
 		if next, ok := r.schedule.Next(now); ok {
 			sleep = min(sleep, max(next.Sub(now), time.Millisecond))
@@ -173,8 +172,8 @@ func (s *Scheduler) round(ctx context.Context) time.Duration {
 	return sleep
 }
 
-// deal claims the latest due time of the report that is not dealt with yet.
-func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
+// handle claims the latest due time of the report that is not handled yet.
+func (s *Scheduler) handle(ctx context.Context, r *scheduled) error {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	now := s.now()
@@ -191,7 +190,7 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 		}
 		handled = last
 	}
-	// What was claimed while the clock was fast is not dealt with: the unique key knows it if it really was.
+	// Due times that were claimed while the clock was ahead are handled again: the unique key prevents a second delivery.
 	if handled.After(now.Add(longestSleep)) {
 		handled = now
 	}
@@ -201,8 +200,6 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 	}
 	due, ok := r.schedule.Latest(now, max(r.CatchUp, leastCatchUp))
 	if !ok || !due.After(handled) {
-		s.log.Error("report: due time was missed for longer than catch_up, it is not sent", "report", r.Name,
-			"after", handled.In(r.Zone), "catch_up", r.CatchUp)
 		return s.missed(ctx, r, handled, now)
 	}
 	claimed, err := s.claims.Claim(ctx, r.Name, due, r.Deliveries(due, now))
@@ -211,12 +208,12 @@ func (s *Scheduler) deal(ctx context.Context, r *scheduled) error {
 	}
 	s.setHandled(r, due)
 	if claimed {
-		s.log.Info("report: due", "report", r.Name, "due", due.In(r.Zone), "late", now.Sub(due).Truncate(time.Second))
+		s.log.Info("report is due", "report", r.Name, "due", due.In(r.Zone), "late", now.Sub(due).Truncate(time.Second))
 	}
 	return nil
 }
 
-// missed claims the latest due time that was missed, with deliveries that are not sent: people are notified of them.
+// missed claims the latest due time that is older than catch_up, with deliveries that have failed already: they cause a notice.
 func (s *Scheduler) missed(ctx context.Context, r *scheduled, handled, now time.Time) error {
 	due, ok := r.schedule.Latest(now, now.Sub(handled))
 	if ok && due.After(handled) {
@@ -228,13 +225,15 @@ func (s *Scheduler) missed(ctx context.Context, r *scheduled, handled, now time.
 			return fmt.Errorf("claim of a missed report: %w", err)
 		}
 	}
+	s.log.Error("report was missed by more than catch_up and is not sent", "report", r.Name,
+		"after", handled.In(r.Zone), "catch_up", r.CatchUp)
 	s.setHandled(r, now)
 	return nil
 }
 
-// begin notes from where on a report that was never claimed is to be sent.
+// begin claims the latest due time of a new report without deliveries, so that the next one is its first.
 func (s *Scheduler) begin(ctx context.Context, r *scheduled, now time.Time) error {
-	// Rare schedules have no due time for years back, so any moment before the next due time will do for them.
+	// A rare schedule may have had no due time for years. Any time before the next one will do then.
 	base, ok := r.schedule.Latest(now, 48*time.Hour)
 	if !ok {
 		base = now.UTC().Truncate(time.Minute)
