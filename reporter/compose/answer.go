@@ -9,17 +9,17 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// answer makes what a person asked for in a chat, as it is now.
-func (t *Composer) answer(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+// answer composes the answer to a command in a chat, as of now.
+func (c *Composer) answer(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
 	if id, ok := strings.CutPrefix(d.Subject, reporter.AnswerIncident); ok {
-		return t.incidentAnswer(ctx, d, id)
+		return c.incidentAnswer(ctx, d, id)
 	}
 	if text, ok := strings.CutPrefix(d.Subject, reporter.AnswerReport); ok {
 		of, err := reporter.ParseSubject(text)
 		if err != nil {
 			return reporter.Message{}, err
 		}
-		return t.reportAnswer(ctx, d, of)
+		return c.reportAnswer(ctx, d, of)
 	}
 	if d.Message == nil {
 		return reporter.Message{}, fmt.Errorf("answer %q has no message", d.Subject)
@@ -27,35 +27,35 @@ func (t *Composer) answer(ctx context.Context, d reporter.Delivery) (reporter.Me
 	return *d.Message, nil
 }
 
-// incidentAnswer is the postmortem of an incident that is over, and else its notice.
-func (t *Composer) incidentAnswer(ctx context.Context, d reporter.Delivery, id string) (reporter.Message, error) {
-	in, err := t.store.IncidentExtract(ctx, id)
+// incidentAnswer returns the postmortem of a resolved incident, or the notice of another one.
+func (c *Composer) incidentAnswer(ctx context.Context, d reporter.Delivery, id string) (reporter.Message, error) {
+	in, err := c.store.IncidentExtract(ctx, id)
 	if errors.Is(err, reporter.ErrNotFound) {
-		err = reporter.ErrObsolete // It was deleted since.
+		err = reporter.ErrObsolete // deleted since
 	}
 	if err != nil {
 		return reporter.Message{}, fmt.Errorf("incident %s: %w", id, err)
 	}
 	if !in.Over() {
-		return t.firing(ctx, d, in)
+		return c.firing(ctx, d, in)
 	}
-	r := t.set.Load()
+	r := c.set.Load()
 	p := r.Postmortems.Build(ctx, in)
 	msg, err := r.Writer.Postmortem(p)
-	return t.about(msg, p.Document()), err
+	return c.about(msg, p.Document()), err
 }
 
-// reportAnswer is a report as of the moment at which it was asked for. Without data it says so.
-func (t *Composer) reportAnswer(ctx context.Context, d reporter.Delivery, of reporter.Subject) (reporter.Message, error) {
-	rep, msg, err := t.Report(ctx, of.Report, of.Due)
+// reportAnswer returns a report as of the time of the command. It is sent even if no query was answered.
+func (c *Composer) reportAnswer(ctx context.Context, d reporter.Delivery, of reporter.Subject) (reporter.Message, error) {
+	rep, msg, err := c.Report(ctx, of.Report, of.Due)
 	var unreachable *reporter.UnreachableError
 	switch {
 	case errors.Is(err, reporter.ErrNotFound):
-		return msg, fmt.Errorf("report %s: %w", of.Report, reporter.ErrObsolete) // It is not configured any more.
+		return msg, fmt.Errorf("report %s: %w", of.Report, reporter.ErrObsolete) // no longer configured
 	case err != nil && !errors.As(err, &unreachable):
 		return msg, err
 	}
-	msg = t.about(msg, rep.Document())
-	t.draw(&msg, d, func() (reporter.Picture, error) { return t.trendPicture(ctx, rep, drawingPatience) })
+	msg = c.about(msg, rep.Document())
+	c.draw(&msg, d, func() (reporter.Picture, error) { return c.trendPicture(ctx, rep, drawingPatience) })
 	return msg, nil
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// heartbeats says that a heartbeat is missing or received again, or, in a digest, that many are. It is written as of now: one that
-// returned before the message of its absence was sent is said to have returned.
-func (t *Composer) heartbeats(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
+// heartbeats composes a message about one heartbeat, or about many in a digest, with their present state: one that returned before the
+// message was sent is shown as returned.
+func (c *Composer) heartbeats(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {
 	ids := []string{d.Subject}
 	if d.Kind == reporter.DeliveryHeartbeatsMissing || d.Kind == reporter.DeliveryHeartbeatsReturned {
 		var err error
-		if ids, err = t.store.MergedInto(ctx, d.ID); err != nil {
+		if ids, err = c.store.MergedInto(ctx, d.ID); err != nil {
 			return reporter.Message{}, err
 		}
 	}
@@ -22,7 +22,7 @@ func (t *Composer) heartbeats(ctx context.Context, d reporter.Delivery) (reporte
 		Returned: d.Kind == reporter.DeliveryHeartbeatReturned || d.Kind == reporter.DeliveryHeartbeatsReturned,
 	}
 	for _, id := range ids {
-		o, err := t.store.HeartbeatOutage(ctx, id)
+		o, err := c.store.HeartbeatOutage(ctx, id)
 		if errors.Is(err, reporter.ErrNotFound) {
 			continue
 		}
@@ -34,7 +34,7 @@ func (t *Composer) heartbeats(ctx context.Context, d reporter.Delivery) (reporte
 	if len(n.Outages) == 0 {
 		return reporter.Message{}, fmt.Errorf("heartbeats of delivery %d: %w", d.ID, reporter.ErrObsolete)
 	}
-	r := t.set.Load()
+	r := c.set.Load()
 	n.Zone, n.Locale = r.Zone, r.RouteLocales[n.Outages[0].Route]
 	if n.Locale == "" {
 		n.Locale = r.Locale

@@ -9,17 +9,17 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
+// Limits of the queries that page views cause.
 const (
 	pageDrawingPatience = 5 * time.Second
 	pagePatience        = 10 * time.Second
-	// pageReportsAtOnce and the times below bound what views of pages ask Prometheus.
-	pageReportsAtOnce = 2
-	keepReports       = 10 * time.Second
-	keepPictures      = time.Minute
-	keepAtMost        = 16
+	pageReportsAtOnce   = 2
+	keepReports         = 10 * time.Second // how long a result is reused
+	keepPictures        = time.Minute
+	keepAtMost          = 16 // results
 )
 
-// pageKey is what a page shows, by the Set of which moment.
+// pageKey identifies the content of a page, by the Set it was built with.
 type pageKey struct {
 	of   *Set
 	what string
@@ -31,11 +31,11 @@ type pageReport struct {
 	message reporter.Message
 }
 
-// Pages makes what pages show: nothing of it is late or fails for lack of data. Views of the same page within a short time
-// share what was queried and drawn.
+// Pages builds the content of pages. Views of the same page within a short time share the results of queries and pictures.
 type Pages struct{ *Composer }
 
-// Report shows a report without data, because the page says the reasons, and never as late, because nothing is sent.
+// Report builds a report and its message for a page. It is complete even if no query was answered, and is never marked as late,
+// because nothing is sent.
 func (p Pages) Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error) {
 	r, err := p.recentReport(ctx, name, at)
 	return r.report, r.message, err
@@ -63,8 +63,8 @@ func (p Pages) recentReport(ctx context.Context, name string, at time.Time) (pag
 	})
 }
 
-// ReportPicture draws the trend of a report as of at, as a PNG. reporter.ErrNotFound: there is no such report, it has no
-// trend, or nothing is known of it. reporter.ErrBusy: other pictures are being drawn.
+// ReportPicture draws the trend of a report as of at, as a PNG. reporter.ErrNotFound: there is no such report, it has no trend, or no
+// data. reporter.ErrBusy: other pictures are being drawn.
 func (p Pages) ReportPicture(ctx context.Context, name string, at time.Time) (reporter.Picture, error) {
 	key := pageKey{of: p.set.Load(), what: "report " + name, at: at.Truncate(keepReports).Unix()}
 	return p.pictures.get(ctx, key, func(ctx context.Context) (reporter.Picture, error) {
@@ -76,8 +76,8 @@ func (p Pages) ReportPicture(ctx context.Context, name string, at time.Time) (re
 	})
 }
 
-// IncidentPicture draws what the alert's expression and the KPI did around an incident, as a PNG. reporter.ErrNotFound:
-// nothing is known of them. reporter.ErrBusy: other pictures are being drawn.
+// IncidentPicture draws the alert's expression and the KPI around an incident, as a PNG. reporter.ErrNotFound: they have no data.
+// reporter.ErrBusy: other pictures are being drawn.
 func (p Pages) IncidentPicture(ctx context.Context, in reporter.Incident) (reporter.Picture, error) {
 	key := pageKey{of: p.set.Load(), what: "incident " + in.ID, at: in.EndedAt.Unix()}
 	return p.pictures.get(ctx, key, func(ctx context.Context) (reporter.Picture, error) {
@@ -85,8 +85,8 @@ func (p Pages) IncidentPicture(ctx context.Context, in reporter.Incident) (repor
 	})
 }
 
-// Postmortem builds the postmortem of an incident with its message, without the timeline and what people wrote, which the page
-// shows itself. Of an incident that is not over, the message is that of its begin.
+// Postmortem builds the postmortem of an incident and its message. The message leaves out the timeline and what people wrote, which
+// the page shows itself. For an incident that is not resolved it is the notice.
 func (p Pages) Postmortem(ctx context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error) {
 	r := p.set.Load()
 	pm := r.Postmortems.Build(ctx, in)

@@ -10,10 +10,10 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// gate lets a bounded number of costly works run at once, over the whole process.
+// gate limits how many expensive operations run at once in this process.
 type gate chan struct{}
 
-// enter waits for its turn, at most so long: then the error wraps reporter.ErrBusy. A work that entered calls leave.
+// enter waits until the operation may run, and returns the function that ends it. After patience the error wraps reporter.ErrBusy.
 func (g gate) enter(ctx context.Context, patience time.Duration) (leave func(), err error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -21,17 +21,17 @@ func (g gate) enter(ctx context.Context, patience time.Duration) (leave func(), 
 	case g <- struct{}{}:
 		return func() { <-g }, nil
 	case <-timer.C:
-		return nil, fmt.Errorf("no turn within %v: %w", patience, reporter.ErrBusy)
+		return nil, fmt.Errorf("waited %v for others: %w", patience, reporter.ErrBusy)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// recent keeps the last results, so that views of a page within a short time share one evaluation. Errors are shared by
-// those that wait for the same result, and not kept.
+// recent caches results, so that page views within a short time share one evaluation. Callers that wait for the same result share
+// its error, but errors are not cached.
 type recent[K comparable, V any] struct {
-	keep time.Duration
-	most int
+	keep time.Duration // how long a result is reused
+	most int           // results
 	now  func() time.Time
 
 	mu      sync.Mutex
@@ -39,19 +39,19 @@ type recent[K comparable, V any] struct {
 	order   []K // oldest first
 }
 
-type result[V any] struct {
-	done  chan struct{}
-	at    time.Time
-	value V
-	err   error
-}
-
 func newRecent[K comparable, V any](keep time.Duration, most int, now func() time.Time) *recent[K, V] {
 	return &recent[K, V]{keep: keep, most: most, now: now, results: map[K]*result[V]{}}
 }
 
-// get returns the recent result of that key, and evaluates it where there is none. The evaluation goes on for others when
-// its caller has left.
+// result is an evaluation, which is finished once done is closed.
+type result[V any] struct {
+	done  chan struct{}
+	at    time.Time // when it began; zero after an error
+	value V
+	err   error
+}
+
+// get returns the recent result of a key, or evaluates it. The evaluation continues for other callers if this one's context ends.
 func (c *recent[K, V]) get(ctx context.Context, key K, evaluate func(context.Context) (V, error)) (V, error) {
 	c.mu.Lock()
 	r, ok := c.results[key]
@@ -81,7 +81,7 @@ func (c *recent[K, V]) evaluate(ctx context.Context, key K, r *result[V], evalua
 	defer close(r.done)
 	func() {
 		defer func() {
-			if p := recover(); p != nil { // A page that fails ends with an error, as in a handler of net/http.
+			if p := recover(); p != nil { // as net/http does for its handlers: a panic fails one page, not the process
 				r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 			}
 		}()
@@ -93,6 +93,6 @@ func (c *recent[K, V]) evaluate(ctx context.Context, key K, r *result[V], evalua
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.results[key] == r {
-		r.at = time.Time{} // the next one evaluates again
+		r.at = time.Time{} // the next call evaluates again
 	}
 }
