@@ -1,4 +1,5 @@
-// Package details looks up incidents in the operations database: an incident ID comes in, its title, cause and action go out.
+// Package details looks up incidents in the operations database: an incident's id and alert come in, its title, cause and action go
+// out.
 package details
 
 import (
@@ -23,8 +24,8 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// BuiltinSQL looks up an incident in the AWOOOI tables. An approval with a name means that a person acted; an incident that
-// was resolved without one was repaired automatically.
+// BuiltinSQL looks up an incident in the AWOOOI tables. An approval with a name means that a person acted. An incident that was
+// resolved without one was repaired automatically.
 const BuiltinSQL = `
 SELECT i.title, i.severity, i.root_cause, i.action, i.ai_decision AS decision, i.retry_count AS retries,
 	CASE
@@ -34,29 +35,15 @@ SELECT i.title, i.severity, i.root_cause, i.action, i.ai_decision AS decision, i
 	END AS disposition
 FROM incidents i WHERE i.incident_id = @incident_id`
 
-// Parameters are the names that the SELECT may use.
+// Parameters are the names of the parameters that the SELECT may use, as @name.
 var Parameters = []string{"incident_id", "fingerprint", "alertname", "starts_at", "ends_at"}
 
-// Config is one SELECT with some of the Parameters, and the database that runs it.
-type Config struct {
-	DSN     secret.Text
-	SQL     string
-	Timeout time.Duration
-	// Timezone is the IANA zone of columns without time zone; "" takes the DSN's, if it has one.
-	Timezone string
+// columns are the names of the columns that are read.
+var columns = []string{
+	"title", "severity", "root_cause", "action", "decision", "disposition", "retries", "acknowledged_at",
 }
 
-// Lookup runs the SELECT for single incidents.
-type Lookup struct {
-	pool     *pgxpool.Pool
-	settings string // sets them
-	sql      string
-	names    []string       // of $1, $2 …
-	zone     *time.Location // of columns without time zone; nil where it is unknown
-	timeout  time.Duration
-}
-
-// Check says whether SQL is one SELECT with some of the Parameters.
+// Check returns an error unless SQL is one SELECT that uses no parameters other than Parameters.
 func Check(sql string) error {
 	statement, err := sqltext.Parse(sql)
 	if err != nil {
@@ -68,8 +55,26 @@ func Check(sql string) error {
 	return statement.Check(Parameters...)
 }
 
-// Open prepares the lookup; it connects at the first lookup. The error is a DSN that cannot be parsed, and does not
-// contain the DSN.
+// Config holds one SELECT and the database that runs it.
+type Config struct {
+	DSN     secret.Text
+	SQL     string // see Check
+	Timeout time.Duration
+	// Timezone is the IANA zone of columns without time zone; "" means the DSN's, if it has one.
+	Timezone string
+}
+
+// Lookup runs the SELECT for single incidents. It is safe for concurrent use.
+type Lookup struct {
+	pool     *pgxpool.Pool
+	settings string // a statement that sets them
+	sql      string
+	names    []string       // of $1, $2 …
+	zone     *time.Location // of columns without time zone; nil means unknown
+	timeout  time.Duration
+}
+
+// Open prepares the lookup. It connects at the first lookup. Its errors never contain the DSN.
 func Open(c Config) (*Lookup, error) {
 	statement, err := sqltext.Parse(c.SQL)
 	if err == nil {
@@ -89,7 +94,7 @@ func Open(c Config) (*Lookup, error) {
 	}
 	cfg.Pool.MaxConns = 1
 	cfg.Pool.ConnConfig.ConnectTimeout = min(c.Timeout, 5*time.Second)
-	// Settings are the transaction's, because a pooler refuses them as startup parameters.
+	// Settings are set in the transaction, because poolers refuse them as startup parameters.
 	settings := append(slices.Clone(cfg.Settings),
 		pg.Setting{Name: "statement_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds(), 10)},
 		pg.Setting{Name: "lock_timeout", Value: strconv.FormatInt(c.Timeout.Milliseconds()/2, 10)})
@@ -109,8 +114,8 @@ func Open(c Config) (*Lookup, error) {
 // Close ends the connection.
 func (l *Lookup) Close() { l.pool.Close() }
 
-// Details returns the row by the names of its columns; reporter.ErrNotFound if there is none, or more than one, as then nobody
-// knows which is the incident's.
+// Details returns the row of an incident. reporter.ErrNotFound: there is none, or more than one, so that it is not known which row
+// is the incident's. Other errors never contain the host, the user or the database.
 func (l *Lookup) Details(ctx context.Context, q reporter.DetailsQuery) (reporter.Details, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
@@ -154,20 +159,20 @@ func (l *Lookup) Details(ctx context.Context, q reporter.DetailsQuery) (reporter
 	d := reporter.Details{
 		Title: known["title"], Severity: reporter.Severity(known["severity"]), RootCause: known["root_cause"],
 		Action: known["action"], Decision: known["decision"], Disposition: reporter.ParseDisposition(known["disposition"]),
+		Acknowledged: acknowledged,
 	}
-	d.Acknowledged = acknowledged
 	if f, err := strconv.ParseFloat(known["retries"], 64); err == nil && f > 0 && f < 1e6 {
 		d.Retries = int(f)
 	}
 	return d, nil
 }
 
-// moment is the time of a value, and zero where a column without time zone does not say which it is.
+// moment returns the time of a value; zero if the column has no time zone and none is configured, or if the time is ambiguous.
 func (l *Lookup) moment(t time.Time, oid uint32) time.Time {
 	switch oid {
 	case pgtype.TimestamptzOID:
 		return t.UTC()
-	case pgtype.TimestampOID: // which is read as UTC
+	case pgtype.TimestampOID: // pgx returns it as if it were UTC
 		if l.zone != nil {
 			if t, certain := pg.Local(t, l.zone); certain {
 				return t.UTC()
@@ -177,7 +182,7 @@ func (l *Lookup) moment(t time.Time, oid uint32) time.Time {
 	return time.Time{}
 }
 
-// orNull keeps a condition on what is not known from being met.
+// orNull returns NULL for an unknown value, so that conditions on it are not true.
 func orNull(s string) any {
 	if s == "" {
 		return nil
@@ -185,8 +190,8 @@ func orNull(s string) any {
 	return s
 }
 
-// query runs the SELECT in a transaction that cannot write. The three statements are one message, which a pooler passes on
-// as a whole in each of its modes.
+// query runs the SELECT in a read-only transaction. The three statements are sent together, so that a pooler in any mode runs them in
+// the same transaction.
 func (l *Lookup) query(ctx context.Context, args map[string]any) (rows pgx.Rows, end func(), err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("SET TRANSACTION READ ONLY")
@@ -207,7 +212,7 @@ func (l *Lookup) query(ctx context.Context, args map[string]any) (rows pgx.Rows,
 	}
 	return rows, func() {
 		rows.Close()
-		_ = results.Close() // what failed is in the error of rows
+		_ = results.Close() // rows has the error
 	}, nil
 }
 
@@ -217,7 +222,7 @@ func text(v any) string {
 		return v
 	case []byte:
 		return string(v)
-	case driver.Valuer: // pgtype's numbers
+	case driver.Valuer: // numbers of pgtype
 		if plain, err := v.Value(); err == nil {
 			return fmt.Sprint(plain)
 		}
@@ -225,8 +230,8 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// safe keeps the server's message or the deadline. Errors of the connection contain host, user and database, which must
-// not reach a chat.
+// safe reduces an error to the server's message or its class. Errors of the connection contain host, user and database, which must not
+// reach a chat.
 func safe(err error) error {
 	var server *pgconn.PgError
 	var connect *pgconn.ConnectError
@@ -243,12 +248,7 @@ func safe(err error) error {
 	return fmt.Errorf("details: %w", pg.Connecting(err))
 }
 
-// columns are the names that a row may have.
-var columns = []string{
-	"title", "severity", "root_cause", "action", "decision", "disposition", "retries", "acknowledged_at",
-}
-
-// Check runs the SELECT for an incident that there is not, and returns which of its columns nothing is made of.
+// Check runs the SELECT for an incident that does not exist, and returns the names of its columns that are not read.
 func (l *Lookup) Check(ctx context.Context) (unknown []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
@@ -264,7 +264,7 @@ func (l *Lookup) Check(ctx context.Context) (unknown []string, err error) {
 			unknown = append(unknown, f.Name)
 		}
 	}
-	for rows.Next() { // to the end, where errors of the execution come
+	for rows.Next() { // errors of the execution come at the end
 	}
 	if err := rows.Err(); err != nil {
 		return nil, safe(err)

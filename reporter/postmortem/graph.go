@@ -17,18 +17,18 @@ import (
 const (
 	graphPoints   = 240
 	leastStep     = time.Second
-	leastAround   = 10 * time.Minute // shown before and after the incident
+	leastAround   = 10 * time.Minute // time shown before and after the incident
 	mostAround    = 6 * time.Hour
 	graphSeries   = 8
 	queryPatience = 10 * time.Second
-	// keepUnknown is how long no answer is taken for the answer, keepStarts how many true starts are kept.
+	// keepUnknown is how long a true start that was not found is not queried again, keepStarts the number of cached true starts.
 	keepUnknown = time.Minute
 	keepStarts  = 1000
-	// longestFor is how long before its first alert a condition may have begun to hold.
+	// longestFor is the longest time from the true start to the first alert.
 	longestFor = 7 * 24 * time.Hour
 )
 
-// starts keeps true starts, so that views of a page do not ask each time.
+// starts caches true starts, so that page views do not query them each time.
 type starts struct {
 	mu    sync.Mutex
 	known map[startKey]knownStart
@@ -57,9 +57,9 @@ func (s *starts) put(key startKey, start, now time.Time) {
 	s.known[key] = knownStart{start, now}
 }
 
-// trueStart is when the condition of the first alert began to hold. Prometheus keeps that in ALERTS_FOR_STATE, a series
-// with the alert's labels whose value is that time in seconds since 1970; the alert itself begins a rule's "for" later:
-// https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+// trueStart returns when the condition of the first alert became true; zero if that is not known. Prometheus stores it in
+// ALERTS_FOR_STATE, a series with the alert's labels whose value is that time in seconds since 1970. The alert itself begins later,
+// by the rule's "for": https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
 func (b *Builder) trueStart(ctx context.Context, in reporter.Incident) time.Time {
 	if b.querier == nil || len(in.Alerts) == 0 {
 		return time.Time{}
@@ -87,10 +87,10 @@ func (b *Builder) askTrueStart(ctx context.Context, id string, first reporter.Al
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryPatience)
 	defer cancel()
-	// The sample has the time of the evaluation that made the alert fire; a moment later it is sure to be found.
+	// The sample has the time of the evaluation in which the alert began to fire. One second later the query finds it.
 	samples, err := b.querier.Query(ctx, expr, first.StartsAt.Add(time.Second))
 	if err != nil {
-		b.log.Warn("true start of the incident could not be asked for", "incident", id, "err", err)
+		b.log.Warn("query of the incident's true start failed", "incident", id, "err", err)
 		return time.Time{}
 	}
 	var start time.Time
@@ -106,8 +106,7 @@ func (b *Builder) askTrueStart(ctx context.Context, id string, first reporter.Al
 	return start
 }
 
-// within says whether all labels of a series are an alert's too. The alert may have more: external labels, and what was
-// relabelled on the way.
+// within reports whether the alert has all labels of a series. It may have more: external labels, and those added by relabelling.
 func within(series, alert map[string]string) bool {
 	for name, value := range series {
 		if name != model.MetricNameLabel && alert[name] != value {
@@ -117,7 +116,7 @@ func within(series, alert map[string]string) bool {
 	return true
 }
 
-// agrees says whether no label that both have differs.
+// agrees reports whether all labels that both have are equal.
 func agrees(series, alert map[string]string) bool {
 	for name, value := range series {
 		if of, ok := alert[name]; ok && of != value && name != model.MetricNameLabel {
@@ -127,9 +126,8 @@ func agrees(series, alert map[string]string) bool {
 	return true
 }
 
-// Graph asks what the expression of the incident's first alert did around it. The expression is that of the rule; text of
-// the alert is never evaluated. The result is nil where the rule is not known for certain, or nothing is known of the
-// incident's series.
+// Graph queries the values of the expression of the incident's first alert around the incident. The expression is read from the
+// rule; text in the alert is never evaluated. The result is nil if the rule is ambiguous, or if the incident's series have no values.
 func (b *Builder) Graph(ctx context.Context, in reporter.Incident) *reporter.Graph {
 	if b.querier == nil || b.rules == nil || len(in.Alerts) == 0 {
 		return nil
@@ -156,8 +154,8 @@ func (b *Builder) Graph(ctx context.Context, in reporter.Incident) *reporter.Gra
 	return g
 }
 
-// about returns those of an expression over many targets that the incident is about: with the labels of one of its alerts,
-// or, where what is measured has more labels than the alert, with none that differs.
+// about selects the series of the incident from those of all targets: the series whose labels one of its alerts has. If there are
+// none, because series have more labels than alerts, it selects the series without a different label.
 func about(in reporter.Incident, all []reporter.Series) []reporter.Series {
 	for _, like := range []func(series, alert map[string]string) bool{within, agrees} {
 		var out []reporter.Series
@@ -173,7 +171,7 @@ func about(in reporter.Incident, all []reporter.Series) []reporter.Series {
 	return nil
 }
 
-// expression is that of the rule of the incident's first alert; "" where that is not certain.
+// expression returns the expression of the rule of the incident's first alert; "" if there is none, or if it is ambiguous.
 func (b *Builder) expression(ctx context.Context, in reporter.Incident) string {
 	first := in.Alerts[0]
 	name := first.Labels[model.AlertNameLabel]
@@ -184,7 +182,7 @@ func (b *Builder) expression(ctx context.Context, in reporter.Incident) string {
 	defer cancel()
 	rules, err := b.rules.AlertRules(ctx, name)
 	if err != nil {
-		b.log.Warn("rule of the alert could not be asked for", "incident", in.ID, "err", err)
+		b.log.Warn("query of the alert's rule failed", "incident", in.ID, "err", err)
 		return ""
 	}
 	if expr, ok := only(rules); ok {
@@ -194,7 +192,7 @@ func (b *Builder) expression(ctx context.Context, in reporter.Incident) string {
 	return expr
 }
 
-// only returns the expression that all rules have; there may be more than one rule, of replicas for example.
+// only returns the expression of the rules, if it is the same in all of them. Replicas return the same rule more than once.
 func only(rules []reporter.AlertRule) (expr string, ok bool) {
 	for _, r := range rules {
 		if r.Expr != rules[0].Expr {
@@ -205,7 +203,7 @@ func only(rules []reporter.AlertRule) (expr string, ok bool) {
 	return expr, expr != ""
 }
 
-// gives says whether a rule may have given an alert its labels. The value of a template can be any.
+// gives reports whether the labels of an alert can come from a rule. The value of a template can be any.
 func gives(r reporter.AlertRule, alert map[string]string) bool {
 	for name, value := range r.Labels {
 		if alert[name] != value && !strings.Contains(value, "{{") {
@@ -215,7 +213,7 @@ func gives(r reporter.AlertRule, alert map[string]string) bool {
 	return true
 }
 
-// KPI asks what an expression did around the incident; nil where nothing is known.
+// KPI queries the values of an expression around the incident; nil if there are none.
 func (b *Builder) KPI(ctx context.Context, in reporter.Incident, expr string) *reporter.Graph {
 	if b.querier == nil || expr == "" {
 		return nil
@@ -228,7 +226,7 @@ func (b *Builder) around(ctx context.Context, in reporter.Incident, expr string)
 	if end.IsZero() {
 		end = b.cfg.Now()
 	}
-	// The axis goes on after the end, whether anything is known of that time already or not, and is the same for all graphs.
+	// The axis extends beyond the end, even where there are no values yet, so that it is the same for all graphs.
 	pad := min(max(end.Sub(in.StartedAt)/4, leastAround), mostAround)
 	g := &reporter.Graph{Title: expr, Start: in.StartedAt.Add(-pad), End: end.Add(pad)}
 	until := g.End
@@ -244,7 +242,7 @@ func (b *Builder) around(ctx context.Context, in reporter.Incident, expr string)
 	g.Step = step
 	series, err := b.querier.QueryRange(ctx, expr, g.Start, until, step)
 	if err != nil {
-		b.log.Warn("graph of the incident could not be asked for", "incident", in.ID, "err", err)
+		b.log.Warn("query of the incident's graph failed", "incident", in.ID, "err", err)
 		return nil
 	}
 	g.Series = slices.DeleteFunc(series, func(s reporter.Series) bool { return len(s.Points) < 2 })

@@ -1,5 +1,5 @@
-// Package postmortem builds postmortems: an incident comes in, and what its labels, its annotations, the
-// operations database and the journal know of it goes out.
+// Package postmortem builds postmortems: an incident comes in; what its alerts, the operations database, Prometheus and the journal
+// know about it goes out.
 package postmortem
 
 import (
@@ -18,46 +18,56 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Config is how postmortems are built.
+// Config holds the settings of a Builder.
 type Config struct {
-	Zone        *time.Location
-	Locale      string
-	Locales     map[string]string // of routes that have their own, by name
-	ExternalURL string            // of our own pages; "" leaves the link out
-	IDLabel     string            // the label that names incidents
-	Now         func() time.Time
+	Zone        *time.Location    // default UTC
+	Locale      string            // of incidents whose route has none
+	Locales     map[string]string // of routes, by name
+	ExternalURL string            // of the web pages; "" leaves the link out
+	IDLabel     string            // label or annotation with the id of an incident
+	Now         func() time.Time  // default time.Now
 }
 
-// Details is the operations database. reporter.ErrNotFound means that it knows nothing of the incident.
+// Details looks up an incident in the operations database. reporter.ErrNotFound: it has no record of the incident.
 type Details interface {
 	Details(ctx context.Context, q reporter.DetailsQuery) (reporter.Details, error)
 }
 
-// History is the journal's memory.
+// History reads the incident journal.
 type History interface {
+	Incidents
+	People
+}
+
+// Incidents reads earlier incidents.
+type Incidents interface {
 	// Earlier counts the incidents before this one that share an alert with it.
 	Earlier(ctx context.Context, in reporter.Incident) (reporter.Earlier, error)
-	// Alike returns incidents that are over, began within since <= t < before and have an alert of one of these names, the
-	// latest first, at most limit.
+	// Alike returns at most limit resolved incidents that began at since <= t < before and have an alert of one of these names, the
+	// latest first.
 	Alike(ctx context.Context, names []string, since, before time.Time, limit int) ([]reporter.Incident, error)
-	// Entries returns what people wrote about an incident, in order.
+}
+
+// People reads what people did about an incident.
+type People interface {
+	// Entries returns the entries of an incident, in the order of their ids.
 	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
-	// Silences returns the silences that people asked for an incident, in the order in which they did.
+	// Silences returns the silences of an incident, in the order of their requests.
 	Silences(ctx context.Context, incident string) ([]reporter.Silence, error)
 }
 
-// Querier evaluates PromQL. No samples and no error is an empty result.
+// Querier evaluates PromQL. An empty result is no samples and no error.
 type Querier interface {
 	Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error)
 	QueryRange(ctx context.Context, expr string, start, end time.Time, step time.Duration) ([]reporter.Series, error)
 }
 
-// Rules knows the alerting rules of that name.
+// Rules returns the alerting rules of that name.
 type Rules interface {
 	AlertRules(ctx context.Context, name string) ([]reporter.AlertRule, error)
 }
 
-// Builder makes postmortems.
+// Builder builds postmortems. It is safe for concurrent use.
 type Builder struct {
 	cfg     Config
 	details Details
@@ -68,7 +78,7 @@ type Builder struct {
 	starts  starts
 }
 
-// New makes a builder; details, history, querier and rules may be nil.
+// New makes a builder. Details, history, querier and rules may be nil: what they know is left out then.
 func New(cfg Config, details Details, history History, querier Querier, rules Rules, log *slog.Logger) *Builder {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -79,7 +89,7 @@ func New(cfg Config, details Details, history History, querier Querier, rules Ru
 	return &Builder{cfg: cfg, details: details, history: history, querier: querier, rules: rules, log: log}
 }
 
-// Build collects what is known. If a database does not answer, its details are missing, and a note says so.
+// Build collects what is known about an incident. If a database does not answer, its details are missing, and a note says so.
 func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Postmortem {
 	p := reporter.Postmortem{
 		Incident: in, Locale: cmp.Or(b.cfg.Locales[in.Route], b.cfg.Locale), Zone: b.cfg.Zone, Built: b.cfg.Now().UTC(),
@@ -110,44 +120,47 @@ func (b *Builder) Build(ctx context.Context, in reporter.Incident) reporter.Post
 		p.Notes = append(p.Notes, reporter.NoteExpired)
 	case reporter.ClosedResolved:
 	}
-	b.look(ctx, in, &p)
+	b.addDetails(ctx, in, &p)
 	if b.history != nil {
 		if e, err := b.history.Earlier(ctx, in); err != nil {
-			b.log.Warn("earlier incidents could not be counted", "incident", in.ID, "err", err)
+			b.log.Warn("earlier incidents were not counted", "incident", in.ID, "err", err)
 		} else {
 			p.Earlier = &e
 		}
 		p.Similar = b.similar(ctx, in)
-		if entries, err := b.history.Entries(ctx, in.ID); err != nil {
-			b.log.Warn("what people wrote about the incident could not be read", "incident", in.ID, "err", err)
-			p.Notes = append(p.Notes, reporter.NoteEntriesUnavailable)
-		} else if len(entries) > 0 {
-			p.Entries, p.Acknowledgement = entries, reporter.AcknowledgementOf(entries)
-			p.Sections, p.PeopleNotes = reporter.Current(entries)
-			if at := p.Acknowledgement.First; !at.IsZero() { // What people did here is known for certain.
-				p.Acknowledged = at
-				if at.Before(in.StartedAt) { // by a clock that is behind that of the alert
-					p.Acknowledged = in.StartedAt
-				}
-			}
-			p.Acknowledgement = reporter.AcknowledgementOf(entries)
-		}
+		b.addPeople(ctx, in, &p)
 	}
-	if b.history != nil {
-		var err error
-		if p.Silences, err = b.history.Silences(ctx, in.ID); err != nil {
-			b.log.Warn("silences of the incident could not be read", "incident", in.ID, "err", err)
-		}
-	}
-	if p.Acknowledged.Before(in.StartedAt) { // What was acknowledged before this incident was another.
+	if p.Acknowledged.Before(in.StartedAt) { // of an earlier incident
 		p.Acknowledged = time.Time{}
 	}
 	p.TrueStart = b.trueStart(ctx, in)
 	return p
 }
 
-// look replaces what the alerts say by what the database has.
-func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Postmortem) {
+// addPeople adds what people wrote and did about the incident.
+func (b *Builder) addPeople(ctx context.Context, in reporter.Incident, p *reporter.Postmortem) {
+	entries, err := b.history.Entries(ctx, in.ID)
+	if err != nil {
+		b.log.Warn("entries of the incident were not read", "incident", in.ID, "err", err)
+		p.Notes = append(p.Notes, reporter.NoteEntriesUnavailable)
+	}
+	if len(entries) > 0 {
+		p.Entries, p.Acknowledgement = entries, reporter.AcknowledgementOf(entries)
+		p.Sections, p.PeopleNotes = reporter.Current(entries)
+	}
+	if at := p.Acknowledgement.First; !at.IsZero() { // takes precedence over the platform's record
+		p.Acknowledged = at
+		if at.Before(in.StartedAt) { // by a clock that is behind that of the alert
+			p.Acknowledged = in.StartedAt
+		}
+	}
+	if p.Silences, err = b.history.Silences(ctx, in.ID); err != nil {
+		b.log.Warn("silences of the incident were not read", "incident", in.ID, "err", err)
+	}
+}
+
+// addDetails replaces texts of the alerts by those of the operations database.
+func (b *Builder) addDetails(ctx context.Context, in reporter.Incident, p *reporter.Postmortem) {
 	if b.details == nil {
 		return
 	}
@@ -160,7 +173,7 @@ func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Po
 		return
 	}
 	if err != nil {
-		b.log.Warn("details of the incident could not be read", "incident", in.ID, "err", err)
+		b.log.Warn("details of the incident were not read", "incident", in.ID, "err", err)
 		p.Notes = append(p.Notes, reporter.NoteDetailsUnavailable)
 		return
 	}
@@ -176,8 +189,9 @@ func (b *Builder) look(ctx context.Context, in reporter.Incident, p *reporter.Po
 	}
 }
 
-// givenID is the name that its alerts give to the incident, as it is: in the incident's ID what is no letter or digit is replaced, and
-// that could be the ID of another one. If they give several, it is the one that its ID was made of, else that of the first alert.
+// givenID returns the id that the alerts give to the incident, unchanged. Incident.ID has other characters than letters and digits
+// replaced, and so could be the database's id of another incident. If the alerts give several, it returns the one that Incident.ID was
+// made of, else that of the first alert.
 func (b *Builder) givenID(in reporter.Incident) string {
 	var names []string
 	for _, a := range in.Alerts {
@@ -201,7 +215,7 @@ func (b *Builder) givenID(in reporter.Incident) string {
 	return names[0]
 }
 
-// annotation is the first one of that name among the incident's alerts.
+// annotation returns the first annotation of that name among the incident's alerts; "" if none has one.
 func annotation(in reporter.Incident, name string) string {
 	for _, a := range in.Alerts {
 		if v := strings.TrimSpace(a.Annotations[name]); v != "" {
@@ -211,39 +225,39 @@ func annotation(in reporter.Incident, name string) string {
 	return ""
 }
 
-// noise are labels that say where an alert came from, and nothing about the fault.
-var noise = []string{"awoooi_sample", "prometheus", "monitor", "replica"}
+// origin are labels of the alert's origin. They say nothing about what is affected.
+var origin = []string{"awoooi_sample", "prometheus", "monitor", "replica"}
 
-// plumbing are labels that say how an alert was measured. They are shown only if nothing else says what is affected.
-var plumbing = []string{"job", "container", "endpoint", "metrics_path", "scheme", "prometheus_replica", "receive", "tenant_id"}
+// scrape are labels of the scrape. They are shown only if the alerts have no others in common.
+var scrape = []string{"job", "container", "endpoint", "metrics_path", "scheme", "prometheus_replica", "receive", "tenant_id"}
 
-// affected is what the alerts have in common, without what is shown elsewhere or says nothing about the fault.
+// affected returns the labels that the alerts have in common, without those shown elsewhere and those of their origin.
 func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 	common := in.CommonLabels()
-	for _, name := range slices.Concat(noise, []string{"alertname", "severity", "alert_category", b.cfg.IDLabel}) {
+	for _, name := range slices.Concat(origin, []string{"alertname", "severity", "alert_category", b.cfg.IDLabel}) {
 		delete(common, name)
 	}
-	var out, measured []reporter.Label
+	var out, scraped []reporter.Label
 	for _, name := range slices.Sorted(maps.Keys(common)) {
 		label := reporter.Label{Name: name, Value: common[name]}
-		if slices.Contains(plumbing, name) {
-			measured = append(measured, label)
+		if slices.Contains(scrape, name) {
+			scraped = append(scraped, label)
 		} else {
 			out = append(out, label)
 		}
 	}
 	if len(out) == 0 {
-		return measured
+		return scraped
 	}
 	return out
 }
 
-// partialEnds is how many events are kept at either end of the timeline of an incident that was read in part. The store
-// reads more alerts than that from either end, so that these events are the first and the last of all.
+// partialEnds is the number of events at each end of the timeline of a partial incident. The store reads more alerts than that at
+// each end, so that these events are the first and the last ones.
 const partialEnds = 200
 
-// timeline is each alert's firing and resolving, in order; what happens at once begins before it ends. Of an incident that
-// was read in part it returns both ends, and how many events are between them.
+// timeline returns the starts and ends of all alerts in the order of time, starts before ends at the same time. For a partial incident
+// it returns the events at both ends, and the number of those between them.
 func timeline(in reporter.Incident) (_ []reporter.TimelineEvent, omitted int) {
 	common := in.CommonLabels()
 	var out []reporter.TimelineEvent
@@ -270,7 +284,7 @@ func timeline(in reporter.Incident) (_ []reporter.TimelineEvent, omitted int) {
 	return out, omitted
 }
 
-// alertName is the alert's name and the labels in which it differs from the others of the incident.
+// alertName returns the alert's name with the labels in which it differs from the other alerts of the incident.
 func alertName(a reporter.Alert, common map[string]string) string {
 	var own []string
 	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
@@ -285,7 +299,7 @@ func alertName(a reporter.Alert, common map[string]string) string {
 	return name
 }
 
-// page is the address of an incident's page; "" where our pages have none.
+// page returns the address of an incident's page; "" without external_url.
 func (b *Builder) page(id string) string {
 	if b.cfg.ExternalURL == "" {
 		return ""

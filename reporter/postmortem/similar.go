@@ -11,12 +11,12 @@ import (
 
 const (
 	similarWithin = 30 * 24 * time.Hour
-	similarLooked = 200 // of the latest incidents with the same alerts, the most similar are taken
+	similarLooked = 200 // candidates: the latest incidents with an alert of the same name
 	similarShown  = 3
 )
 
-// similar returns those incidents of the last 30 days with an alert of the same name that have the most labels in common
-// with this one, the latest first among equals.
+// similar returns the incidents of the last 30 days with an alert of the same name that have the most labels in common with this
+// one, the latest first among equals.
 func (b *Builder) similar(ctx context.Context, in reporter.Incident) []reporter.Similar {
 	var names []string
 	for _, a := range in.Alerts {
@@ -26,7 +26,7 @@ func (b *Builder) similar(ctx context.Context, in reporter.Incident) []reporter.
 	}
 	found, err := b.history.Alike(ctx, names, in.StartedAt.Add(-similarWithin), in.StartedAt, similarLooked)
 	if err != nil {
-		b.log.Warn("similar incidents could not be looked for", "incident", in.ID, "err", err)
+		b.log.Warn("similar incidents were not read", "incident", in.ID, "err", err)
 		return nil
 	}
 	found = slices.DeleteFunc(found, func(other reporter.Incident) bool { return other.ID == in.ID })
@@ -45,14 +45,14 @@ func (b *Builder) similar(ctx context.Context, in reporter.Incident) []reporter.
 	return out
 }
 
-// brief is an incident in a list of others.
+// brief returns an incident as an item of a list.
 func (b *Builder) brief(in reporter.Incident) reporter.Similar {
 	return reporter.Similar{
 		ID: in.ID, Title: in.Title(), StartedAt: in.StartedAt, Duration: in.Duration(), Page: b.page(in.ID),
 	}
 }
 
-// Digest summarizes many incidents by what their alerts say, without any lookup.
+// Digest summarizes many incidents from their alerts alone, without queries.
 func (b *Builder) Digest(ins []reporter.Incident) reporter.Digest {
 	d := reporter.Digest{Locale: b.cfg.Locale, Zone: b.cfg.Zone, Built: b.cfg.Now().UTC()}
 	if page := b.page(""); page != "" {
@@ -63,7 +63,7 @@ func (b *Builder) Digest(ins []reporter.Incident) reporter.Digest {
 			Similar: b.brief(in), Severity: in.Severity(), State: in.State, EndedAt: in.EndedAt, Sample: in.Sample,
 		})
 	}
-	over := map[bool]int{true: 1} // those that last come first
+	over := map[bool]int{true: 1} // open ones come first
 	slices.SortStableFunc(d.Incidents, func(a, c reporter.DigestEntry) int {
 		return cmp.Or(
 			cmp.Compare(over[!a.EndedAt.IsZero()], over[!c.EndedAt.IsZero()]),
@@ -80,7 +80,7 @@ func labelPairs(in reporter.Incident) map[labelPair]bool {
 	out := map[labelPair]bool{}
 	for _, a := range in.Alerts[:min(len(in.Alerts), similarAlerts)] {
 		for name, value := range a.Labels {
-			if !slices.Contains(noise, name) {
+			if !slices.Contains(origin, name) {
 				out[labelPair{name, value}] = true
 			}
 		}
@@ -88,10 +88,10 @@ func labelPairs(in reporter.Incident) map[labelPair]bool {
 	return out
 }
 
-// similarAlerts bounds the work where an incident has thousands of alerts.
+// similarAlerts is the most alerts of an incident that are compared.
 const similarAlerts = 20
 
-// inCommon is the share of label pairs that both have, within 0..1 (Jaccard's index).
+// inCommon returns the share of label pairs that both have, from 0 to 1 (the Jaccard index).
 func inCommon(a, b map[labelPair]bool) float64 {
 	both := 0
 	for p := range a {
