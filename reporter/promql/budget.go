@@ -15,39 +15,46 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/promexpr"
 )
 
-// maxLabelBytes bounds the labels of a query's series. The engine's own bound counts samples only, but label_join and
-// label_replace, put into each other, multiply the length of a label with each call.
+// maxLabelBytes is the most memory for the labels of a query's series. The engine limits samples only, but nested calls of label_join
+// and label_replace multiply the length of a label with each call.
 const maxLabelBytes = 32 << 20
 
 const (
-	subqueryStep  = time.Minute // of a subquery that names none
+	subqueryStep  = time.Minute // of a subquery without a step
 	longestNumber = 32          // bytes of a sample's value as text
 )
 
-// ErrLabels is wrapped by the error of a query whose labels would take more than 32 MB.
+// ErrLabels is wrapped by the error of a query whose labels would take more than maxLabelBytes.
 var ErrLabels = errors.New("labels of the result would take too much memory")
 
-// maxAtOnce is how many queries run at once, each within maxSamples and maxLabelBytes; others wait, within their timeout.
+// maxAtOnce is the most queries that run at once, each within maxSamples and maxLabelBytes. Others wait, within their timeout.
 const maxAtOnce = 4
 
-// growth bounds the labels of one series of a result, in bytes: factor times those of the largest series that was selected,
-// and constant more.
+// growth is an upper bound for the labels of one series of a result, in bytes: factor times the labels of the largest selected series,
+// plus constant.
 type growth struct{ factor, constant float64 }
 
 func larger(a, b growth) growth {
 	return growth{max(a.factor, b.factor), max(a.constant, b.constant)}
 }
 
-// labelBudget is what the labels of one query may take. It is not safe for concurrent use: the engine makes the selections
-// of a query one after the other.
+// labelBudget limits the memory for the labels of one query. It is not safe for concurrent use: the engine selects the series of a
+// query sequentially.
 type labelBudget struct {
-	growth  growth  // of any part of the expression
-	times   float64 // how many series of a result one selected series may become
-	series  int
-	largest int // bytes
+	growth  growth  // the largest of any part of the expression
+	times   float64 // the most series of a result for one selected series
+	series  int     // selected so far
+	largest int     // bytes of the labels of the largest selected series
 }
 
-// moments are the times at which a part of an expression is evaluated.
+// newLabelBudget returns the budget of an expression that is evaluated at the given times. An error wraps ErrLabels.
+func newLabelBudget(e parser.Expr, at moments) (*labelBudget, error) {
+	b := &labelBudget{times: 1, series: 1}
+	b.visit(e, at)
+	return b, b.check()
+}
+
+// moments are the times at which a part of an expression is evaluated: each step of a time span, or one time if step is 0.
 type moments struct{ span, step time.Duration }
 
 func (m moments) count() float64 {
@@ -57,14 +64,7 @@ func (m moments) count() float64 {
 	return float64(m.span/m.step) + 1
 }
 
-// newLabelBudget prepares the budget of an expression. An error wraps ErrLabels.
-func newLabelBudget(e parser.Expr, at moments) (*labelBudget, error) {
-	b := &labelBudget{times: 1, series: 1}
-	b.visit(e, at)
-	return b, b.check()
-}
-
-// visit returns the growth of a part of the expression, and keeps the largest.
+// visit returns the growth of a part of the expression, and updates the largest.
 func (b *labelBudget) visit(n parser.Node, at moments) growth {
 	inner := at
 	if s, ok := n.(*parser.SubqueryExpr); ok {
@@ -78,9 +78,9 @@ func (b *labelBudget) visit(n parser.Node, at moments) growth {
 	}
 	switch e := n.(type) {
 	case *parser.Call:
-		b.series++ // vector(1) and the like make a series without selecting one.
+		b.series++ // vector(1) and similar functions create a series without selecting one
 		switch e.Func.Name {
-		case "absent", "absent_over_time": // The labels are those of the selector.
+		case "absent", "absent_over_time": // their labels are those of the selector
 			out.constant += promexpr.MaxLength
 		case "label_replace": // (v, dst, replacement, src, regex)
 			out = grown(e, parts[0], strings.Count(literal(e.Args[2]), "$"))
@@ -88,7 +88,7 @@ func (b *labelBudget) visit(n parser.Node, at moments) growth {
 			out = grown(e, parts[0], len(e.Args)-3)
 		}
 	case *parser.BinaryExpr:
-		if m := e.VectorMatching; m != nil && len(m.Include) > 0 { // group_left and group_right add labels of the other side
+		if m := e.VectorMatching; m != nil && len(m.Include) > 0 { // group_left and group_right copy labels of the other side
 			out = growth{parts[0].factor + parts[1].factor, parts[0].constant + parts[1].constant}
 			b.times = max(b.times, at.count())
 		}
@@ -102,7 +102,7 @@ func (b *labelBudget) visit(n parser.Node, at moments) growth {
 	return out
 }
 
-// grown is the growth of a call that makes one more label, of the other arguments' texts and so many of the labels there are.
+// grown returns the growth of a call that adds a label made of the literal arguments and of copies of existing labels.
 func grown(e *parser.Call, of growth, copies int) growth {
 	texts := 0
 	for _, a := range e.Args[1:] {
@@ -112,7 +112,7 @@ func grown(e *parser.Call, of growth, copies int) growth {
 	return growth{of.factor * (1 + n), of.constant*(1+n) + float64(texts)*max(n, 1)}
 }
 
-// literal is the text of a string, which in PromQL is always a literal.
+// literal returns the text of a string, which in PromQL is always a literal; "" for other expressions.
 func literal(e parser.Expr) string {
 	for {
 		switch of := e.(type) {
@@ -126,7 +126,7 @@ func literal(e parser.Expr) string {
 	}
 }
 
-// add counts a series that was selected.
+// add counts a selected series. The error wraps ErrLabels.
 func (b *labelBudget) add(ls labels.Labels) error {
 	b.series++
 	b.largest = max(b.largest, int(ls.ByteSize())) //nolint:gosec // a length in memory
@@ -141,7 +141,7 @@ func (b *labelBudget) check() error {
 	return nil
 }
 
-// queryable selects within a budget.
+// queryable selects series within a budget.
 type queryable struct {
 	storage.Queryable
 	budget *labelBudget

@@ -1,3 +1,3 @@
-// Package promql answers PromQL: an expression and a moment come in, samples go out, from a Prometheus over HTTP or
-// from an embedded time-series database.
+// Package promql evaluates PromQL: an expression and a time come in, samples from a Prometheus over HTTP or from an embedded
+// time-series database go out.
 package promql

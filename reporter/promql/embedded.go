@@ -25,40 +25,40 @@ import (
 )
 
 const (
-	// lookback is Prometheus's own default: how long a sample counts after its time, unless its series went stale.
+	// lookback is Prometheus's default: the age up to which a sample is found, unless its series is stale.
 	lookback = 5 * time.Minute
-	// maxSamples bounds the memory of one query to some tens of megabytes.
+	// maxSamples limits the memory of one query to some tens of megabytes.
 	maxSamples = 1_000_000
-	// defaultRetention covers the change against the day before for a month back.
+	// defaultRetention is enough for the monthly report.
 	defaultRetention = 30 * 24 * time.Hour
 	// headRange is the time span of the newest data, which is kept in memory, and of the smallest block on disk.
 	headRange = 2 * time.Hour
 )
 
-// EmbeddedConfig says where the embedded database is.
+// EmbeddedConfig holds the settings of the embedded database.
 type EmbeddedConfig struct {
-	Dir       string        // one process at a time; made if it is not there
+	Dir       string        // used by one process at a time; created if it does not exist
 	Retention time.Duration // default 30 days; older blocks are deleted
 	Timeout   time.Duration // of one query; default DefaultTimeout
 	Job       string        // label "job" of every series; default "awoooi-reporter"
 	Instance  string        // label "instance" of every series; default "embedded"
-	Reload    time.Duration // how often old blocks are looked for; default 1 min, at least 1 s
-	Log       *slog.Logger
+	Reload    time.Duration // interval of the search for old blocks; default 1 min, at least 1 s
+	Log       *slog.Logger  // default: discard
 }
 
-// Embedded is a time-series database with PromQL in this process, made of Prometheus's own packages. It takes gathered
-// metrics and answers as a Prometheus would that had scraped them.
+// Embedded is a time-series database with PromQL in this process, built from Prometheus's packages. It stores gathered metrics, and
+// answers like a Prometheus that has scraped them.
 type Embedded struct {
 	db      *tsdb.DB
 	engine  *promql.Engine
 	cfg     EmbeddedConfig
-	running chan struct{} // of maxAtOnce queries
+	running chan struct{} // limits queries to maxAtOnce
 
-	mu   sync.Mutex // Append and Close
-	last map[string]labels.Labels
+	mu   sync.Mutex               // held by Append and Close
+	last map[string]labels.Labels // series of the last Append; nil before the first
 }
 
-// OpenEmbedded opens the database, and makes it if it is not there. Another process on the same directory is an error.
+// OpenEmbedded opens the database, or creates it. It is an error if another process uses the directory.
 func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	if cfg.Retention <= 0 {
 		cfg.Retention = defaultRetention
@@ -78,7 +78,7 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	opts := tsdb.DefaultOptions()
 	opts.RetentionDuration = cfg.Retention.Milliseconds()
 	opts.MinBlockDuration = headRange.Milliseconds()
-	// Blocks grow to a tenth of the retention, as in Prometheus: fewer files, and old data still goes in small steps.
+	// Blocks grow to a tenth of the retention, as in Prometheus: fewer files, while old data is still deleted in small steps.
 	opts.MaxBlockDuration = max(headRange, cfg.Retention/10).Milliseconds()
 	opts.BlockReloadInterval = cfg.Reload
 	opts.StripeSize = 1 << 10 // hundreds of series, not millions
@@ -107,10 +107,9 @@ func (e *Embedded) Close() error {
 	return nil
 }
 
-// Append stores one gathering of metrics as of at, in one transaction. Gauges, counters and untyped metrics are stored,
-// summaries and classic histograms as the series that a scrape would give; native histograms are left out. A series
-// that was there at the last Append and is not now, is marked stale: a query no longer finds it from at on.
-// Appending at or before an earlier Append's time is an error.
+// Append stores the metrics of one gathering as of at, in one transaction. Summaries and classic histograms are stored as the series
+// of a scrape; native histograms are left out. A series of the last Append that is missing now is marked stale: queries from at on
+// no longer find it. A time that is not after that of the last Append is an error.
 func (e *Embedded) Append(ctx context.Context, at time.Time, families []*dto.MetricFamily) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -152,8 +151,8 @@ func (e *Embedded) Append(ctx context.Context, at time.Time, families []*dto.Met
 	return nil
 }
 
-// recent returns the series that a query just before at would still find. After a restart they are what the last Append
-// of the earlier process left behind, which must go stale if it is not seen again.
+// recent returns the series that a query just before at finds. After a restart these are from the last Append of the earlier process,
+// and have to be marked stale if they are not appended again.
 func (e *Embedded) recent(ctx context.Context, at time.Time) (map[string]labels.Labels, error) {
 	q, err := e.db.Querier(at.Add(-lookback).UnixMilli(), at.UnixMilli())
 	if err != nil {
@@ -175,7 +174,7 @@ type series struct {
 	value  float64
 }
 
-// series gives what a scrape of the families would, with the labels of the target.
+// series returns the series of a scrape of the families, with the labels of the target.
 func (e *Embedded) series(families []*dto.MetricFamily) []series {
 	var out []series
 	for _, f := range families {
@@ -212,7 +211,7 @@ func (e *Embedded) series(families []*dto.MetricFamily) []series {
 	return out
 }
 
-// labels adds the target's labels; a metric's own label of the same name is kept as exported_NAME, as by a scrape.
+// labels adds the target's labels. A metric's label of the same name is renamed to exported_NAME, as by a scrape.
 func (e *Embedded) labels(name string, pairs []*dto.LabelPair, extra ...string) labels.Labels {
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for _, p := range pairs {
@@ -233,8 +232,8 @@ func formatBound(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// Query evaluates expr at one moment, by the same rules as HTTP.Query. The expression is bounded before it is parsed, and
-// in samples, labels and time.
+// Query evaluates expr at one time, by the same rules as HTTP.Query. The expression is checked for length and depth before it is
+// parsed, and its evaluation is limited in samples, labels and time.
 func (e *Embedded) Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
 	res, done, err := e.run(ctx, expr, moments{}, func(ctx context.Context, q storage.Queryable) (promql.Query, error) {
 		return e.engine.NewInstantQuery(ctx, q, nil, expr, at)
@@ -260,8 +259,7 @@ func (e *Embedded) Query(ctx context.Context, expr string, at time.Time) ([]repo
 	}
 }
 
-// run evaluates a query within its bounds. The result is valid until done is called. An answer of a part of the series is
-// an error.
+// run evaluates a query within its limits. The result is valid until done is called. An answer from a part of the series is an error.
 func (e *Embedded) run(
 	ctx context.Context, expr string, at moments, newQuery func(context.Context, storage.Queryable) (promql.Query, error),
 ) (_ *promql.Result, done func(), err error) {
@@ -293,7 +291,7 @@ func (e *Embedded) run(
 	case e.running <- struct{}{}:
 		undo = append(undo, func() { <-e.running })
 	case <-ctx.Done():
-		return nil, nil, fmt.Errorf("wait for %d others: %w", maxAtOnce, ctx.Err())
+		return nil, nil, fmt.Errorf("waiting for %d other queries: %w", maxAtOnce, ctx.Err())
 	}
 	q, err := newQuery(ctx, queryable{e.db, budget})
 	if err != nil {
@@ -340,8 +338,8 @@ func (e *Embedded) QueryRange(
 	return out, nil
 }
 
-// RunScrapes gathers at once and then every interval, until ctx ends. What a failed gathering still gave is stored, and
-// the series that it did not give go stale. A gathering may take one interval.
+// RunScrapes gathers at once and then every interval, until ctx ends. A gathering may take one interval. The metrics of a failed
+// gathering are stored, and series that it lacks go stale.
 func (e *Embedded) RunScrapes(
 	ctx context.Context, interval time.Duration, gather func(context.Context) ([]*dto.MetricFamily, error),
 ) {
@@ -351,7 +349,7 @@ func (e *Embedded) RunScrapes(
 		at := time.Now()
 		families, err := gatherWithin(ctx, interval, gather)
 		if ctx.Err() != nil {
-			return // What was gathered while stopping is not whole, and must not make series stale.
+			return // The gathering was interrupted. Series that it lacks must not go stale.
 		}
 		if err != nil {
 			e.cfg.Log.Warn("embedded scrape: gathering failed", "err", err)

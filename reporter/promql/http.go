@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,13 +24,13 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// DefaultTimeout is how long one query may take where nothing else is said.
+// DefaultTimeout is the default timeout of one query.
 const DefaultTimeout = 30 * time.Second
 
-// maxAnswer is far beyond any figure's answer, and keeps a wrong address from filling the memory.
+// maxAnswer is the most bytes of an answer. It is far more than any figure needs, and protects the memory from a wrong address.
 const maxAnswer = 16 << 20
 
-// HTTP asks a server that speaks Prometheus's HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics).
+// HTTP is a client of a server with Prometheus's HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics).
 type HTTP struct {
 	http    *http.Client
 	client  api.Client
@@ -37,21 +38,21 @@ type HTTP struct {
 	timeout time.Duration
 }
 
-// NewHTTP makes a client of the server at rawURL, which may have a path, a query (such as dedup=true for Thanos) that
-// is sent with each request, and user:password. Start hc from promconfig.DefaultHTTPClientConfig. A timeout of 0 is
-// DefaultTimeout. Neither an error of NewHTTP nor one of Query ever holds a credential.
+// NewHTTP makes a client of the server at rawURL, which may have a path, a query that is sent with each request (such as dedup=true
+// for Thanos), and user:password. hc must be based on promconfig.DefaultHTTPClientConfig. A timeout of 0 means DefaultTimeout. No
+// error of the client contains a credential.
 func NewHTTP(rawURL string, hc promconfig.HTTPClientConfig, timeout time.Duration) (*HTTP, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		// The error of url.Parse repeats the address, and with it the password.
-		return nil, errors.New("prometheus url: not a valid URL")
+		// The error of url.Parse contains the address, and so the password.
+		return nil, errors.New("prometheus url: not a valid URL, want http://HOST or https://HOST")
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, errors.New("prometheus url: want http://HOST or https://HOST")
 	}
 	if u.User != nil {
 		if hc.BasicAuth != nil || hc.Authorization != nil || hc.OAuth2 != nil {
-			return nil, errors.New("prometheus url: has a user, but the client has its own authentication too")
+			return nil, errors.New("prometheus url: has a user, and the client has its own authentication: remove one of them")
 		}
 		password, _ := u.User.Password()
 		hc.BasicAuth = &promconfig.BasicAuth{Username: u.User.Username(), Password: promconfig.Secret(password)}
@@ -76,12 +77,12 @@ func NewHTTP(rawURL string, hc promconfig.HTTPClientConfig, timeout time.Duratio
 	return &HTTP{http: client, client: c, api: v1.NewAPI(c), timeout: timeout}, nil
 }
 
-// Close ends idle connections, which a server keeps for minutes and has a limited number of.
+// Close closes idle connections, which otherwise count against the server's limit for minutes.
 func (h *HTTP) Close() { h.http.CloseIdleConnections() }
 
-// Query evaluates expr at one moment. An empty vector is no samples and no error; NaN is kept as a sample. Ranges,
-// strings and native histograms are no figures, so they are errors. An answer with warnings (a store of Thanos that did
-// not answer, for example) is an error too: a sum over a part of the series is a made-up number.
+// Query evaluates expr at one time. An empty vector is no samples and no error. NaN is a sample. Ranges, strings and native histograms
+// are errors, because they are not figures. An answer with warnings (for example about a store of Thanos that did not answer) is an
+// error too, because a sum over a part of the series is a wrong number. Errors that may pass are a *reporter.UnansweredError.
 func (h *HTTP) Query(ctx context.Context, expr string, at time.Time) ([]reporter.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -103,7 +104,7 @@ func (h *HTTP) Query(ctx context.Context, expr string, at time.Time) ([]reporter
 			switch {
 			case s.Histogram != nil:
 				return nil, errHistogram
-			case s.Timestamp == 0 && s.Value == 0: // what the client makes of a sample that has neither
+			case s.Timestamp == 0 && s.Value == 0: // the client's zero value for a sample without a value
 				return nil, errNoValue
 			case seen[of]:
 				return nil, errTwice
@@ -123,7 +124,7 @@ func (h *HTTP) Query(ctx context.Context, expr string, at time.Time) ([]reporter
 	}
 }
 
-// QueryRange evaluates expr at each step from start to end, both included, by the same rules as Query. NaN is no point.
+// QueryRange evaluates expr at each step from start to end (inclusive), by the same rules as Query. NaN is not a point.
 func (h *HTTP) QueryRange(ctx context.Context, expr string, start, end time.Time, step time.Duration) ([]reporter.Series, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -157,8 +158,8 @@ func (h *HTTP) QueryRange(ctx context.Context, expr string, start, end time.Time
 	return out, nil
 }
 
-// queryFault describes why a query has no answer. A network error, 429 and 5xx are an UnansweredError; what the server says
-// of the query itself is not.
+// queryFault returns the error of a failed query. A network error, 429 and 5xx are an UnansweredError; a server's error about the query
+// itself is not.
 func queryFault(err error) error {
 	out := fmt.Errorf("prometheus query: %w", withoutURL(err))
 	var (
@@ -168,7 +169,7 @@ func queryFault(err error) error {
 	)
 	switch {
 	case errors.As(err, &said):
-		// The client knows 429 by its message only.
+		// The client distinguishes 429 only by its message.
 		if said.Type != v1.ErrServer && said.Msg != fmt.Sprintf("client error: %d", http.StatusTooManyRequests) {
 			return out
 		}
@@ -180,8 +181,8 @@ func queryFault(err error) error {
 
 var errQueryLost = errors.New("the server redirects to an address to which the query would not be sent: set the url to that address")
 
-// keepsQuery refuses redirects by which a POST becomes a GET without its body, where the query is: the server would answer
-// that there is none.
+// keepsQuery refuses redirects that turn a POST into a GET without a body. The body holds the query, so the server would answer that
+// it is missing.
 func keepsQuery(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(r *http.Request, via []*http.Request) error {
 		if via[0].Method == http.MethodPost && r.Method != http.MethodPost {
@@ -207,22 +208,17 @@ func notAFigure(kind string) error {
 	return fmt.Errorf("the result is a %s, want an instant vector or a scalar", kind)
 }
 
-// partial makes an error of warnings. Servers before the API distinguished infos sent them as warnings of this prefix.
+// partial returns an error if there are warnings. Older servers send infos as warnings with a prefix.
 func partial(warnings []string) error {
-	var real []string
-	for _, w := range warnings {
-		if !strings.HasPrefix(w, "PromQL info:") {
-			real = append(real, w)
-		}
-	}
-	if len(real) == 0 {
+	warnings = slices.DeleteFunc(slices.Clone(warnings), func(w string) bool { return strings.HasPrefix(w, "PromQL info:") })
+	if len(warnings) == 0 {
 		return nil
 	}
-	return safetext.Error(fmt.Errorf("partial answer: %s", strings.Join(real, "; ")))
+	return safetext.Error(fmt.Errorf("partial answer: %s", strings.Join(warnings, "; ")))
 }
 
-// withoutURL removes the address, which may hold a token in its query, from what net/http says of a failed request, and bounds
-// what the server says.
+// withoutURL removes the address, which may have a token in its query, from an error of net/http, and limits the length of the
+// server's text.
 func withoutURL(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return fmt.Errorf("request: %w", withoutURL(u.Err))
@@ -230,10 +226,10 @@ func withoutURL(err error) error {
 	return safetext.Error(err)
 }
 
-// limitedTransport breaks off answers that are too long to be real, and refuses those of a part of the series.
+// limitedTransport limits answers to maxAnswer, and refuses partial ones.
 type limitedTransport struct{ next http.RoundTripper }
 
-// CloseIdleConnections is what http.Client calls on its transport.
+// CloseIdleConnections is called by http.Client.
 func (t limitedTransport) CloseIdleConnections() {
 	(&http.Client{Transport: t.next}).CloseIdleConnections()
 }
@@ -266,8 +262,8 @@ type failed struct{ err error }
 
 func (f failed) Read([]byte) (int, error) { return 0, f.err }
 
-// isPartial says whether VictoriaMetrics's cluster marks an answer as one of the storage nodes that could be reached
-// (https://docs.victoriametrics.com/victoriametrics/cluster-victoriametrics/#cluster-availability). It has no warning for that.
+// isPartial reports whether an answer of a VictoriaMetrics cluster is from a part of its storage nodes. There is no warning for that:
+// https://docs.victoriametrics.com/victoriametrics/cluster-victoriametrics/#cluster-availability
 func isPartial(answer []byte) bool {
 	if !bytes.Contains(answer, []byte(`"isPartial"`)) {
 		return false

@@ -11,14 +11,14 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// AlertRules returns the alerting rules of that name, from the server's /api/v1/rules. The server is asked for these alone;
-// one that does not know the parameters (Prometheus before 2.46, some compatible servers) answers with all its rules, which
-// are read up to 16 MB. https://prometheus.io/docs/prometheus/latest/querying/api/#rules
+// AlertRules returns the alerting rules of that name, from the server's /api/v1/rules. A server that ignores the parameters
+// (Prometheus before 2.46, some compatible servers) answers with all its rules, which are read up to maxAnswer.
+// https://prometheus.io/docs/prometheus/latest/querying/api/#rules
 func (h *HTTP) AlertRules(ctx context.Context, name string) ([]reporter.AlertRule, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	u := h.client.URL("/api/v1/rules", nil)
-	q := u.Query() // that of the configured address
+	q := u.Query() // of the configured address
 	q.Set("type", "alert")
 	q.Set("rule_name[]", name)
 	q.Set("exclude_alerts", "true")
@@ -46,7 +46,7 @@ func (h *HTTP) AlertRules(ctx context.Context, name string) ([]reporter.AlertRul
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Status != "success" {
-		return nil, errors.New("prometheus rules: the answer is not one of Prometheus's API")
+		return nil, errors.New("prometheus rules: the answer is not in the format of Prometheus's API")
 	}
 	var out []reporter.AlertRule
 	for _, g := range answer.Data.Groups {

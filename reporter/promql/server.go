@@ -9,12 +9,12 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// ErrNotSupported says that a server has no such answer, as those that only speak Prometheus's query API.
-var ErrNotSupported = errors.New("the server does not say")
+// ErrNotSupported means that a server does not implement an endpoint, such as those that have Prometheus's query API only.
+var ErrNotSupported = errors.New("not supported by the server")
 
 // Now returns the server's clock.
 func (h *HTTP) Now(ctx context.Context) (time.Time, error) {
-	samples, err := h.Query(ctx, "time()", time.Time{}) // without a time, the server takes its own
+	samples, err := h.Query(ctx, "time()", time.Time{}) // without a time, the server uses its own
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -24,8 +24,7 @@ func (h *HTTP) Now(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(int64(samples[0].Value * 1000)), nil
 }
 
-// Retention returns how long the server keeps samples; 0 is no limit of time. ErrNotSupported is that of servers other than
-// Prometheus.
+// Retention returns how long the server keeps samples; 0 means no limit of time. Servers other than Prometheus return ErrNotSupported.
 func (h *HTTP) Retention(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
