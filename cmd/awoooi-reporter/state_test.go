@@ -270,7 +270,7 @@ func TestPeopleActOnIncidents(t *testing.T) {
 	address, stop := listening(t, conf)
 	post(address, "firing", "0001-01-01T00:00:00Z")
 	act(0, "was not acknowledged", "incidents", "release", "INC-1")
-	act(1, "takes no silences from here", "incidents", "silence", "INC-1", "1h")
+	act(1, "does not accept silences", "incidents", "silence", "INC-1", "1h")
 	act(1, "is not a duration from 1m", "incidents", "silence", "INC-1", "4")
 	act(1, "not found", "incidents", "unsilence", "INC-2")
 	act(0, "requested by Bo", "incidents", "unsilence", "INC-1", "--as", "Bo")

@@ -1,5 +1,5 @@
-// Package httppost is the channel to programs: messages come in, signed POST requests with JSON or Markdown go out, and each
-// answer comes back as a verdict.
+// Package httppost is the channel to programs: messages come in, signed POST requests with JSON or Markdown go out, and answers come
+// back as verdicts.
 package httppost
 
 import (
@@ -38,22 +38,22 @@ const (
 	FormatMarkdown = "markdown"
 )
 
-// DefaultTimeout is how long one try may take.
+// DefaultTimeout is the default timeout of one try.
 const DefaultTimeout = 20 * time.Second
 
 const (
-	// maxBody bounds a request's body: a longer message is sent as its summary, without its data.
+	// maxBody is the most bytes of a request's body: a longer message is sent as its summary, without its data.
 	maxBody = 256 << 10
-	// maxAnswer is how much of an answer is read, so that its connection can be used again.
+	// maxAnswer is the most bytes of an answer that are read, so that its connection can be used again.
 	maxAnswer         = 64 << 10
-	defaultRetryAfter = 30 * time.Second // of a 429 that names none
+	defaultRetryAfter = 30 * time.Second // for a 429 without Retry-After
 	maxRetryAfter     = 24 * time.Hour
-	tries             = 2 // after the first, while the request cannot be written
-	// secretPrefix begins a secret in base64, as Standard Webhooks write it.
+	retries           = 2 // if the request could not be written
+	// secretPrefix begins a secret in base64 in the format of Standard Webhooks.
 	secretPrefix = "whsec_"
 )
 
-// The headers of a request: those of Standard Webhooks (https://www.standardwebhooks.com), and the id again under the name of
+// The headers of a request: those of Standard Webhooks (https://www.standardwebhooks.com), and the id again as
 // https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header.
 const (
 	HeaderID          = "Webhook-Id"
@@ -61,33 +61,33 @@ const (
 	HeaderSignature   = "Webhook-Signature"
 	HeaderIdempotency = "Idempotency-Key"
 	HeaderKind        = "Awoooi-Kind"   // of the message, or KindPing
-	HeaderRepeat      = "Awoooi-Repeat" // "true" where a request of the same id may have arrived
+	HeaderRepeat      = "Awoooi-Repeat" // "true" if an earlier request with the same id may have arrived
 )
 
-// KindPing is the kind of a request that holds no message: it asks whether a message would be taken.
+// KindPing is the kind of a request without a message. The answer shows whether messages would be accepted.
 const KindPing = "ping"
 
-// Config is who is posted to.
+// Config holds the settings of a Channel.
 type Config struct {
-	URL        secret.Text // http or https; a secret, as it may hold a token
-	Secret     secret.Text // signs the requests; empty leaves the signature out
-	Format     string      // FormatJSON, the default, or FormatMarkdown
-	Timeout    time.Duration
-	HTTPClient *http.Client // for authentication, a proxy or TLS settings; its timeout is not used
-	Now        func() time.Time
+	URL        secret.Text      // http or https; a secret, because it may contain a token
+	Secret     secret.Text      // signs the requests; empty leaves the signature out
+	Format     string           // FormatJSON (default) or FormatMarkdown
+	Timeout    time.Duration    // of one try; default DefaultTimeout
+	HTTPClient *http.Client     // for authentication, a proxy or TLS settings; its timeout is not used
+	Now        func() time.Time // default time.Now
 }
 
 // Channel posts to one address.
 type Channel struct {
 	url    *url.URL
-	key    []byte
+	key    []byte // of the signature; nil means none
 	format string
 	http   *http.Client
 	now    func() time.Time
-	hidden []string // what no error shows
+	hidden []string // texts that are removed from errors
 }
 
-// New checks the configuration and makes the channel; it sends nothing.
+// New checks the configuration and makes the channel. It sends nothing. Its errors are fault.Errors with the keys of the file.
 func New(c Config) (*Channel, error) {
 	u, err := ParseURL(c.URL)
 	if err != nil {
@@ -109,7 +109,7 @@ func New(c Config) (*Channel, error) {
 		plain = *c.HTTPClient
 	}
 	plain.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
-	// A redirect would carry message, credentials and signature to another server.
+	// A redirect would send message, credentials and signature to another server.
 	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ch.http = &plain
 	password, _ := u.User.Password()
@@ -121,7 +121,7 @@ func New(c Config) (*Channel, error) {
 	return ch, nil
 }
 
-// ParseURL reads an address that can be posted to. Its error does not show the address.
+// ParseURL parses an address to post to. Its error does not contain the address.
 func ParseURL(text secret.Text) (*url.URL, error) {
 	u, err := url.Parse(text.Reveal())
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Fragment != "" {
@@ -130,10 +130,10 @@ func ParseURL(text secret.Text) (*url.URL, error) {
 	return u, nil
 }
 
-// minSecret is the least length of a key: that of Standard Webhooks.
+// minSecret is the least length of a key in bytes, by Standard Webhooks.
 const minSecret = 24
 
-// signingKey is the key of a secret: what follows secretPrefix in base64, or the secret's own bytes.
+// signingKey returns the key of a secret: the base64 after secretPrefix, or the bytes of the secret; nil for an empty one.
 func signingKey(text secret.Text) ([]byte, error) {
 	if text.Empty() {
 		return nil, nil
@@ -142,19 +142,19 @@ func signingKey(text secret.Text) ([]byte, error) {
 	if encoded, ok := strings.CutPrefix(text.Reveal(), secretPrefix); ok {
 		var err error
 		if key, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return nil, errors.New("is not base64 behind " + secretPrefix)
+			return nil, errors.New("is not base64 after " + secretPrefix)
 		}
 	}
 	if len(key) < minSecret {
-		return nil, fmt.Errorf("has less than %d bytes", minSecret)
+		return nil, fmt.Errorf("has fewer than %d bytes", minSecret)
 	}
 	return key, nil
 }
 
-// perSecond bounds the requests to one address: a storm of incidents is no attack on its receiver.
+// perSecond limits the requests to one address, so that a storm of incidents does not overload it.
 var perSecond = reporter.Limit{N: 10, Per: time.Second}
 
-// Chat names the server, and the address by its hash, as it may hold a token.
+// Chat returns the server as the account, and a hash of the address, because that may contain a token.
 func (c *Channel) Chat() reporter.Chat {
 	sum := sha256.Sum256([]byte(c.url.String()))
 	return reporter.Chat{
@@ -166,14 +166,14 @@ func (c *Channel) Chat() reporter.Chat {
 type body struct {
 	ID       string                `json:"id"`
 	Kind     reporter.DeliveryKind `json:"kind"`
-	Subject  string                `json:"subject,omitempty"` // what it is about, such as "daily@2026-04-22T00:00:00Z" or an incident's id
+	Subject  string                `json:"subject,omitempty"` // see reporter.Delivery, such as "daily@2026-04-22T00:00:00Z" or an incident's id
 	Title    string                `json:"title,omitempty"`
-	Text     string                `json:"text,omitempty"`     // plain
-	Markdown string                `json:"markdown,omitempty"` // the same
+	Text     string                `json:"text,omitempty"`     // as plain text
+	Markdown string                `json:"markdown,omitempty"` // the same text as Markdown
 	Data     json.RawMessage       `json:"data,omitempty"`     // reporter.IncidentDocument or ReportDocument
 }
 
-// Split makes one part, which holds the request's body: each repeat sends the same bytes.
+// Split returns one part with the body of the request, so that each repeat sends the same bytes.
 func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 	part := reporter.Part{Key: "msg_" + rand.Text(), Document: "message.json", NoReply: true}
 	if c.format == FormatMarkdown {
@@ -197,7 +197,7 @@ func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 			b.Data = nil
 		case html != msg.Summary && len(msg.Summary) < len(html):
 			html = msg.Summary
-		default: // Nothing but what names it.
+		default: // title and subject only
 			b.Text, b.Markdown, b.Title, b.Subject = "", "", safetext.Line(b.Title, 1000), safetext.Line(b.Subject, 1000)
 			text, _ = json.Marshal(b) // strings always marshal
 			part.HTML = string(text)
@@ -217,8 +217,7 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:maxBody], "")
 }
 
-// Send posts the part and returns its id, or a *reporter.SendError; an error of another type is one of the network before the
-// request was sent.
+// Send posts the part and returns its id. The error is a *reporter.SendError, or a network error from before the request was written.
 func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendOptions) (string, error) {
 	contentType, kind := "text/markdown; charset=utf-8", ""
 	if part.Document == "message.json" {
@@ -234,8 +233,8 @@ func (c *Channel) Send(ctx context.Context, part reporter.Part, o reporter.SendO
 	return part.Key, nil
 }
 
-// Probe posts a ping: a signed request without a message. HEAD and OPTIONS are answered by many servers without the program
-// behind them, or refused by a program that takes POST, and do not show whether a message would be taken.
+// Probe posts a ping: a signed request without a message. HEAD and OPTIONS would not show whether messages are accepted: many servers
+// answer them without the program, and many programs accept POST only.
 func (c *Channel) Probe(ctx context.Context, _ string) error {
 	id := "ping_" + rand.Text()
 	text, err := json.Marshal(body{ID: id, Kind: KindPing})
@@ -245,10 +244,10 @@ func (c *Channel) Probe(ctx context.Context, _ string) error {
 	return c.post(ctx, id, KindPing, "application/json", text, false)
 }
 
-// Verify says whether a message would be taken.
+// Verify returns an error if messages would not be accepted.
 func (c *Channel) Verify(ctx context.Context) error { return c.Probe(ctx, "") }
 
-// sign is the signature of a request, as Standard Webhooks make it: the HMAC-SHA256 of id, timestamp and body.
+// sign returns the signature of a request by Standard Webhooks: the HMAC-SHA256 of id, timestamp and body.
 func (c *Channel) sign(id, timestamp string, body []byte) string {
 	mac := hmac.New(sha256.New, c.key)
 	fmt.Fprintf(mac, "%s.%s.", id, timestamp)
@@ -257,7 +256,7 @@ func (c *Channel) sign(id, timestamp string, body []byte) string {
 }
 
 func (c *Channel) post(ctx context.Context, id, kind, contentType string, body []byte, repeat bool) error {
-	// Whether the last try's request went out whole decides between "try again" and "it may have arrived".
+	// If the last try failed after its request was written, the outcome is unknown. Otherwise it is retried.
 	var written atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { written.Store(false) },
@@ -283,15 +282,15 @@ func (c *Channel) post(ctx context.Context, id, kind, contentType string, body [
 		req.Header.Set(HeaderSignature, c.sign(id, timestamp, body))
 	}
 	client := &retryablehttp.Client{
-		HTTPClient: c.http, RetryMax: tries, RetryWaitMin: 200 * time.Millisecond, RetryWaitMax: time.Second,
+		HTTPClient: c.http, RetryMax: retries, RetryWaitMin: 200 * time.Millisecond, RetryWaitMax: time.Second,
 		Backoff: retryablehttp.DefaultBackoff, ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		CheckRetry: func(ctx context.Context, _ *http.Response, err error) (bool, error) {
 			if ctx.Err() != nil {
 				return false, ctx.Err()
 			}
-			return err != nil && !written.Load(), nil // an answer is the outbox's to judge
+			return err != nil && !written.Load(), nil // the outbox retries after an answer
 		},
-		Logger: nil, // its texts hold the URL
+		Logger: nil, // its texts contain the URL
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -308,7 +307,7 @@ func (c *Channel) post(ctx context.Context, id, kind, contentType string, body [
 	return verdict(resp, c.now())
 }
 
-// verdict classifies an answer; nil is sent. The order is that of the first match.
+// verdict classifies an answer; nil means sent. The first match wins.
 func verdict(resp *http.Response, now time.Time) error {
 	status := resp.StatusCode
 	if status >= 200 && status < 300 {
@@ -323,10 +322,10 @@ func verdict(resp *http.Response, now time.Time) error {
 		}
 		e.Verdict, e.After = reporter.VerdictWait, min(max(wait, time.Second), maxRetryAfter)
 	case status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout:
-		// They may come after the message was taken; the id lets the other side drop the repeat.
+		// The message may have been accepted. The other side can drop the repeat by its id.
 		e.Verdict = reporter.VerdictUnknown
 	case status >= 500 || status == http.StatusRequestTimeout || status == http.StatusConflict || status == http.StatusTooEarly:
-		// 409 is said to a key whose first request is still in work.
+		// 409: the first request with this key is still in progress.
 		e.Verdict = reporter.VerdictRetry
 	case status >= 300 && status < 400:
 		e.Verdict = reporter.VerdictReceiver
@@ -336,13 +335,13 @@ func verdict(resp *http.Response, now time.Time) error {
 		e.Verdict = reporter.VerdictReceiver
 	case status >= 400:
 		e.Verdict = reporter.VerdictRefused
-	default: // 1xx, which no server ends a request with
+	default: // 1xx is not a final answer
 		e.Verdict = reporter.VerdictUnknown
 	}
 	return e
 }
 
-// retryAfter reads the header of that name: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+// retryAfter reads the header Retry-After: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
 func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
@@ -354,7 +353,7 @@ func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// safe takes the address, and so its token, out of an error of the HTTP client.
+// safe removes the address and secrets from an error of the HTTP client.
 func (c *Channel) safe(err error) error {
 	var u *url.Error
 	for errors.As(err, &u) {

@@ -1,5 +1,5 @@
-// Package silence silences the alerts of an incident by the API of its cluster: what people ask for comes in and is stored, and silences of
-// Alertmanager go out, one for each.
+// Package silence creates and ends silences by the APIs of clusters: requests of people come in and are stored, one silence of
+// Alertmanager for each goes out.
 package silence
 
 import (
@@ -23,67 +23,82 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// State keeps the silences.
+// State stores the silences.
 type State interface {
-	// AddSilence stores one that a person asked for; added is false where one that lasts as long is there. reporter.ErrNotFound,
-	// reporter.ErrResolved: of the incident.
+	Requests
+	Queue
+}
+
+// Requests stores the requests of people.
+type Requests interface {
+	// AddSilence stores a requested silence; added is false if one with the same end or a later one lasts. reporter.ErrNotFound and
+	// reporter.ErrResolved are about the incident.
 	AddSilence(ctx context.Context, n reporter.Silence) (added bool, err error)
-	// EndSilences puts those of an incident down to be ended.
+	// EndSilences requests the end of the lasting silences of an incident.
 	EndSilences(ctx context.Context, incident, by string, now time.Time) (int64, error)
-	// SaveSilence stores what became of one, unless its state is another than was by now.
+}
+
+// Queue holds the silences about which clusters have to be asked.
+type Queue interface {
+	// SaveSilence stores a silence, unless its stored state is no longer was.
 	SaveSilence(ctx context.Context, n reporter.Silence, was reporter.SilenceState) (saved bool, err error)
-	// ClustersDue returns the names of the clusters that are to be asked about silences.
+	// ClustersDue returns the names of the clusters with silences that are due.
 	ClustersDue(ctx context.Context, now time.Time) ([]string, error)
-	// DueSilences returns those about which the cluster is to be asked.
+	// DueSilences returns at most limit due silences of a cluster.
 	DueSilences(ctx context.Context, cluster string, now time.Time, limit int) ([]reporter.Silence, error)
 }
 
-// Incidents reads incidents, and is how processes that share a state work together.
+// Incidents reads incidents, and coordinates the processes that share a state.
 type Incidents interface {
 	// IncidentExtract returns the incident with as many alerts as a message can show, or reporter.ErrNotFound.
 	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
-	// Lease takes the right to do what the name says; a nil context means that another process has it.
+	// Lease takes the lease of that name. A nil context means that another process has it.
 	Lease(ctx context.Context, name string) (leased context.Context, release func(), err error)
 	Now() time.Time
 }
 
-// Cluster is the API of a cluster of Alertmanagers.
+// Cluster is the silence API of a cluster of Alertmanagers.
 type Cluster interface {
-	// Create makes a silence and returns its id. An error that wraps reporter.ErrRefused: the cluster does not take it; any other leaves open
-	// whether it was made.
+	Finder
+	// Create creates a silence and returns its id. An error that wraps reporter.ErrRefused means that it was not created. After any other
+	// error this is not known.
 	Create(ctx context.Context, n reporter.Silence, createdBy, comment string) (id string, err error)
-	// Find returns the silence whose comment holds the mark; false if the cluster has none.
-	Find(ctx context.Context, mark string) (reporter.KnownSilence, bool, error)
-	// Get returns the silence of that id, or reporter.ErrNotFound.
-	Get(ctx context.Context, id string) (reporter.KnownSilence, error)
-	// End ends a silence; one that has ended is no error.
+	// End ends a silence. It is no error if it has ended already.
 	End(ctx context.Context, id string) error
 }
 
-// Config says which clusters take silences.
+// Finder reads silences of a cluster.
+type Finder interface {
+	// Find returns the silence whose comment contains the mark; false if the cluster has none.
+	Find(ctx context.Context, mark string) (reporter.KnownSilence, bool, error)
+	// Get returns the silence of that id, or reporter.ErrNotFound.
+	Get(ctx context.Context, id string) (reporter.KnownSilence, error)
+}
+
+// Config holds the settings of a Silencer.
 type Config struct {
-	Clusters    map[string]Cluster // by name
-	ExternalURL string             // of our own pages, for comments; "" leaves the link out
-	Poll        time.Duration      // how often a cluster is asked about a silence that lasts; default 1 min
+	Clusters    map[string]Cluster // those that accept silences, by name
+	ExternalURL string             // of the web pages, for comments; "" leaves the link out
+	Poll        time.Duration      // interval of the requests about a lasting silence; default 1 min
 }
 
 const (
-	// giveUpAfter is how long a silence is tried to be created: later, whoever asked for it has turned to something else.
+	// giveUpAfter is how long the creation of a silence is retried. After that it would surprise the person who requested it.
 	giveUpAfter = 10 * time.Minute
-	// knownAfter is how long after its end a silence counts as ended although its cluster does not answer.
+	// knownAfter is how long after its end a silence counts as ended even if its cluster does not answer.
 	knownAfter = time.Hour
 	retryMin   = 5 * time.Second
 	retryMax   = time.Minute
-	askTimeout = 30 * time.Second // all members of a cluster, and more than once
-	atOnce     = 50
-	together   = 5 // requests to a cluster at a time
+	askTimeout = 30 * time.Second // for all members of a cluster, including retries
+	atOnce     = 50               // silences of a cluster in one pass
+	together   = 5                // concurrent requests to a cluster
 	sweep      = 5 * time.Second
 	alertName  = "alertname"
 	namesMax   = 50  // alert names in one matcher
 	personMax  = 100 // characters of a name
 )
 
-// Silencer takes what people ask for, and asks the clusters.
+// Silencer stores the requests of people, and creates, polls and ends the silences in the clusters. It is safe for concurrent use.
 type Silencer struct {
 	state     State
 	incidents Incidents
@@ -93,10 +108,10 @@ type Silencer struct {
 
 	mu   sync.Mutex
 	cfg  Config
-	busy map[string]bool // clusters that are being asked
+	busy map[string]bool // clusters with a pass in progress
 }
 
-// New makes a silencer; Run does its work.
+// New makes a silencer. It sends requests to clusters only while Run or Pass runs.
 func New(cfg Config, state State, incidents Incidents, log *slog.Logger) *Silencer {
 	s := &Silencer{state: state, incidents: incidents, log: log, wake: make(chan struct{}, 1), busy: map[string]bool{}}
 	s.SetConfig(cfg)
@@ -125,14 +140,14 @@ func (s *Silencer) look() {
 	}
 }
 
-// Can says whether alerts of the cluster can be silenced.
+// Can reports whether alerts of the cluster can be silenced.
 func (s *Silencer) Can(cluster string) bool {
 	_, ok := s.config().Clusters[cmp.Or(cluster, reporter.ClusterDefault)]
 	return ok
 }
 
-// Request stores that a person wants the alerts of an incident to be silenced for so long, and lets the cluster be asked. Where a silence
-// lasts as long, nothing is added. Errors are those of Plan, and reporter.ErrTooMany.
+// Request stores a person's request to silence the alerts of an incident for d. If a silence lasts at least as long, nothing is added.
+// Errors are those of Plan, and reporter.ErrTooMany.
 func (s *Silencer) Request(ctx context.Context, incident string, by reporter.Person, d time.Duration) error {
 	n, err := s.Plan(ctx, incident, by, d)
 	if err != nil {
@@ -143,16 +158,16 @@ func (s *Silencer) Request(ctx context.Context, incident string, by reporter.Per
 	return err
 }
 
-// Plan makes the silence by which a person silences the alerts of an incident for so long, for whoever stores it in a transaction of
-// their own, and calls Wake then. reporter.ErrNotFound: there is no such incident, or its cluster takes no silences.
-// reporter.ErrResolved: it is over. reporter.ErrNothingInCommon: no matchers are narrow enough.
+// Plan returns the silence for a person's request, without storing it. The caller stores it in a transaction, and then calls Wake.
+// reporter.ErrNotFound: there is no such incident, or its cluster does not accept silences. reporter.ErrResolved: it is resolved.
+// reporter.ErrNothingInCommon: no matchers are narrow enough.
 func (s *Silencer) Plan(ctx context.Context, incident string, by reporter.Person, d time.Duration) (n reporter.Silence, err error) {
 	in, err := s.incidents.IncidentExtract(ctx, incident)
 	if err != nil {
 		return n, fmt.Errorf("silence: %w", err)
 	}
 	if !s.Can(in.Cluster) {
-		return n, fmt.Errorf("silence: cluster %s takes no silences from here (silences: true of its alertmanagers): %w",
+		return n, fmt.Errorf("silence: cluster %s does not accept silences, set silences: true for its alertmanagers: %w",
 			cmp.Or(in.Cluster, reporter.ClusterDefault), reporter.ErrNotFound)
 	}
 	if in.Over() {
@@ -169,20 +184,20 @@ func (s *Silencer) Plan(ctx context.Context, incident string, by reporter.Person
 	}, nil
 }
 
-// Wake lets Run look at what was stored without waiting for its next turn.
+// Wake makes Run process stored requests at once.
 func (s *Silencer) Wake() { s.look() }
 
-// End lets the silences of an incident end that people made here, in that person's name. It may be repeated. reporter.ErrNotFound: there is
-// no such incident.
+// End stores a person's request to end the silences of an incident that were created through this program. It may be repeated.
+// reporter.ErrNotFound: there is no such incident.
 func (s *Silencer) End(ctx context.Context, incident string, by reporter.Person) error {
 	_, err := s.state.EndSilences(ctx, incident, by.Name, s.incidents.Now())
 	s.look()
 	return err
 }
 
-// Matchers are the narrowest that match the alerts of an incident that fire, and those of its kind that may come: the labels that they have
-// in common, those of their group among them, and their names. reporter.ErrNothingInCommon where none fires, where one has no name, where
-// they have too many, or where their names are all that they could be matched by and differ.
+// Matchers returns the narrowest matchers that cover the firing alerts of an incident, and later alerts of the same kind: the labels that
+// they have in common, including those of their group, and their names. reporter.ErrNothingInCommon: none fires, one has no name, they
+// have too many names, or different names and nothing else in common.
 func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
 	firing, common := in.Alerts, in.CommonLabels()
 	if in.Partial == nil {
@@ -216,7 +231,7 @@ func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
 	for _, a := range firing {
 		names[a.Labels[alertName]] = true
 	}
-	// Without their names, what is left, such as a severity, may be that of all alerts of others.
+	// Matchers without the names, such as the severity alone, would cover alerts of others.
 	if len(out) == 0 || names[""] || len(names) > namesMax {
 		return nil, reporter.ErrNothingInCommon
 	}
@@ -227,12 +242,12 @@ func Matchers(in reporter.Incident) (out []reporter.SilenceMatcher, err error) {
 	return append(out, reporter.SilenceMatcher{Name: alertName, Value: strings.Join(quoted, "|"), Regex: true}), nil
 }
 
-// Run asks the clusters until ctx ends.
+// Run processes due silences until ctx ends.
 func (s *Silencer) Run(ctx context.Context) {
 	defer s.asking.Wait()
 	for {
 		if err := s.begin(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("silences were not worked off", "err", err)
+			s.log.Error("due silences were not read", "err", err)
 		}
 		timer := time.NewTimer(sweep)
 		select {
@@ -246,13 +261,13 @@ func (s *Silencer) Run(ctx context.Context) {
 	}
 }
 
-// Pass asks the clusters about the silences that are due, once, and returns when all have been asked.
+// Pass processes due silences once, and returns when all are done.
 func (s *Silencer) Pass(ctx context.Context) error {
 	defer s.asking.Wait()
 	return s.begin(ctx)
 }
 
-// begin lets each cluster be asked that is to be, and is not being asked yet: one that does not answer delays no other.
+// begin starts a pass for each cluster with due silences, unless one is in progress. A cluster that does not answer delays no other.
 func (s *Silencer) begin(ctx context.Context) error {
 	due, err := s.state.ClustersDue(ctx, s.incidents.Now())
 	if err != nil {
@@ -268,7 +283,7 @@ func (s *Silencer) begin(ctx context.Context) error {
 		}
 		s.asking.Go(func() {
 			if err := s.ask(ctx, cluster); err != nil && ctx.Err() == nil {
-				s.log.Error("silences were not worked off", "cluster", cluster, "err", err)
+				s.log.Error("due silences were not processed", "cluster", cluster, "err", err)
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -278,9 +293,9 @@ func (s *Silencer) begin(ctx context.Context) error {
 	return nil
 }
 
-// ask asks a cluster about its silences that are due, of which one that is not answered delays a few only.
+// ask processes the due silences of a cluster.
 func (s *Silencer) ask(ctx context.Context, cluster string) error {
-	// One process at a time, so that none creates what another is about to.
+	// One process at a time, so that no silence is created twice.
 	leased, release, err := s.incidents.Lease(ctx, "silences/"+cluster)
 	if leased == nil || err != nil {
 		return err
@@ -303,7 +318,7 @@ func (s *Silencer) ask(ctx context.Context, cluster string) error {
 	return each.Wait()
 }
 
-// one does what is to be done about a silence.
+// one creates, polls or ends a silence in its cluster, and stores the result.
 func (s *Silencer) one(ctx context.Context, n reporter.Silence) {
 	cfg := s.config()
 	api := cfg.Clusters[n.Cluster]
@@ -314,7 +329,7 @@ func (s *Silencer) one(ctx context.Context, n reporter.Silence) {
 	var err error
 	switch {
 	case api == nil:
-		if err = fmt.Errorf("cluster %s takes no silences from here any more", n.Cluster); was == reporter.SilencePending {
+		if err = fmt.Errorf("cluster %s no longer accepts silences (silences of its alertmanagers)", n.Cluster); was == reporter.SilencePending {
 			n.State = reporter.SilenceFailed
 		}
 	case was == reporter.SilencePending:
@@ -342,7 +357,7 @@ func (s *Silencer) one(ctx context.Context, n reporter.Silence) {
 	}
 }
 
-// earliest is the first of two times, but not before the least.
+// earliest returns the earlier of two times, but not one before least.
 func earliest(a, b, least time.Time) time.Time {
 	if b.Before(a) {
 		a = b
@@ -353,12 +368,12 @@ func earliest(a, b, least time.Time) time.Time {
 	return a
 }
 
-// create makes the silence, unless an attempt before has: what the process did not live to see the answer of may have arrived.
+// create creates the silence, unless an earlier attempt has: the answer to that may have been lost.
 func (s *Silencer) create(ctx context.Context, cfg Config, api Cluster, n *reporter.Silence) error {
 	if n.Attempts > 0 {
 		known, found, err := api.Find(ctx, mark(n.ID))
 		if err != nil {
-			if !s.incidents.Now().Before(n.EndsAt) { // Whether it was there or not, it is over.
+			if !s.incidents.Now().Before(n.EndsAt) { // it has ended, whether it was created or not
 				n.State = reporter.SilenceFailed
 			}
 			return err
@@ -391,7 +406,7 @@ func (s *Silencer) create(ctx context.Context, cfg Config, api Cluster, n *repor
 	return nil
 }
 
-// end ends the silence, whatever attempts to create it have left behind.
+// end ends the silence, also if it is not known whether an attempt to create it succeeded.
 func (s *Silencer) end(ctx context.Context, api Cluster, n *reporter.Silence) error {
 	if n.APIID == "" && n.Attempts > 0 {
 		known, found, err := api.Find(ctx, mark(n.ID))
@@ -411,7 +426,7 @@ func (s *Silencer) end(ctx context.Context, api Cluster, n *reporter.Silence) er
 	return nil
 }
 
-// poll reads what has become of a silence in its cluster.
+// poll reads the state of a silence in its cluster.
 func (s *Silencer) poll(ctx context.Context, api Cluster, n *reporter.Silence) error {
 	known, err := api.Get(ctx, n.APIID)
 	if errors.Is(err, reporter.ErrNotFound) {
@@ -426,7 +441,7 @@ func (s *Silencer) poll(ctx context.Context, api Cluster, n *reporter.Silence) e
 	return nil
 }
 
-// adopt takes over what the cluster says of a silence.
+// adopt copies the cluster's state to the silence.
 func adopt(n *reporter.Silence, known reporter.KnownSilence) {
 	n.State, n.APIID = reporter.SilenceActive, known.ID
 	if !known.EndsAt.IsZero() {
@@ -437,7 +452,7 @@ func adopt(n *reporter.Silence, known reporter.KnownSilence) {
 	}
 }
 
-// later notes why nothing could be done about a silence, and when that is tried again.
+// later sets the error of a failed attempt, and the time of the next one.
 func (s *Silencer) later(n *reporter.Silence, was reporter.SilenceState, err error) {
 	n.Error = safetext.Error(err).Error()
 	now := s.incidents.Now().UTC()
@@ -455,10 +470,10 @@ func (s *Silencer) later(n *reporter.Silence, was reporter.SilenceState, err err
 		n.Attempts++
 	}
 	n.NextAt = now.Add(min(retryMin<<min(n.Attempts, 10), retryMax))
-	s.log.Warn("a cluster was not asked about a silence", "incident", n.Incident, "cluster", n.Cluster, "state", was, "err", err)
+	s.log.Warn("request to cluster about a silence failed, retrying", "incident", n.Incident, "cluster", n.Cluster, "state", was, "err", err)
 }
 
-// mark is what the comment of a silence holds, by which it is found.
+// mark returns the text in the comment of a silence by which it is found.
 func mark(id string) string { return "[awoooi-reporter " + id + "]" }
 
 func createdBy(p reporter.Person) string {

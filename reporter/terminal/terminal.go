@@ -1,5 +1,4 @@
-// Package terminal is the channel of a start without configuration: messages come in, framed plain text goes to a
-// writer.
+// Package terminal is the channel of a start without configuration: messages come in, framed plain text goes out to a writer.
 package terminal
 
 import (
@@ -25,15 +24,15 @@ type Channel struct {
 // New makes the channel.
 func New(w io.Writer) *Channel { return &Channel{w: w} }
 
-// Chat is the same for every terminal.
+// Chat returns the same chat for every terminal.
 func (c *Channel) Chat() reporter.Chat {
 	return reporter.Chat{Account: "terminal", Address: "terminal"}
 }
 
-// Probe has nothing to find out: only a write shows whether a terminal can be written to.
+// Probe always succeeds: only a write shows whether a terminal works.
 func (c *Channel) Probe(context.Context, string) error { return nil }
 
-// Split makes one part, as a terminal has no limit.
+// Split returns one part, because a terminal has no limit.
 func (c *Channel) Split(msg reporter.Message) []reporter.Part {
 	return []reporter.Part{{HTML: msg.Whole()}}
 }
