@@ -1,7 +1,7 @@
-// Package markup reads the HTML subset of messages, which is Telegram's: marked-up text comes in; errors, plain text and
-// parts that a chat accepts go out.
+// Package markup reads the HTML subset of messages: marked-up text comes in; errors, plain text, Markdown and parts that a chat accepts
+// go out.
 //
-// The subset is documented at https://core.telegram.org/bots/api#html-style.
+// The subset is Telegram's: https://core.telegram.org/bots/api#html-style.
 package markup
 
 import (
@@ -14,17 +14,17 @@ import (
 	xhtml "golang.org/x/net/html"
 )
 
-// kind is what a token is.
+// kind is the kind of a token.
 type kind int
 
 const (
 	text  kind = iota
 	start      // a start tag of the subset
 	end        // an end tag of the subset
-	other      // anything else that has the form of a tag, a comment or a doctype
+	other      // a tag that is not in the subset, a comment or a doctype
 )
 
-// token is a piece of marked-up text. The raw text of all tokens together is the input.
+// token is a piece of marked-up text. Concatenated, the raw texts of all tokens are the input.
 type token struct {
 	kind kind
 	raw  string
@@ -40,13 +40,13 @@ var tags = map[string]bool{
 	"code": true, "pre": true, "a": true, "blockquote": true, "span": true, "tg-spoiler": true,
 }
 
-// tokens returns the tokens of s in time linear in its length. Bytes that are not UTF-8 have to be replaced before.
+// tokens returns the tokens of s, in linear time. s must be valid UTF-8.
 func tokens(s string) iter.Seq[token] {
 	return func(yield func(token) bool) {
 		z := xhtml.NewTokenizer(strings.NewReader(s))
 		for s != "" {
 			t := token{kind: text, raw: s}
-			if next := z.Next(); next != xhtml.ErrorToken { // an error is the end, and the rest an unfinished tag
+			if next := z.Next(); next != xhtml.ErrorToken { // else the rest is an unfinished tag
 				t = newToken(z, next, s[:len(z.Raw())])
 			}
 			if t.raw == "" {
@@ -78,14 +78,14 @@ func newToken(z *xhtml.Tokenizer, next xhtml.TokenType, raw string) token {
 		key, value, more = z.TagAttr()
 		t.attr = append(t.attr, attribute{string(key), string(value)})
 	}
-	z.NextIsNotRawText() // to browsers the content of <title> and others is text, here it is not
+	z.NextIsNotRawText() // HTML has raw text in <title> and others, the subset has not
 	if !tags[t.name] {
 		t.kind = other
 	}
 	return t
 }
 
-// open returns the start tag in its shortest form, with nothing but what Telegram reads of it; "" if it makes no sense.
+// open returns the start tag with the attributes that Telegram reads; "" if a required one is missing.
 func (t token) open() string {
 	value := func(name string) (string, bool) {
 		for _, a := range t.attr {
@@ -128,13 +128,13 @@ func (t token) href() string {
 	return ""
 }
 
-// entities are the named ones that Telegram knows; others stay as they are written.
+// entities are the named entities of the subset. Others are text.
 var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "quot": '"'}
 
 // maxEntity is the length of the longest entity, &#1114111;.
 const maxEntity = 10
 
-// entity returns the length of the entity that s begins with, and its character. It returns 0 if there is none.
+// entity returns the length of the entity that s begins with, and its character; length 0 if s begins with none.
 func entity(s string) (length int, r rune) {
 	end := strings.IndexByte(s[:min(len(s), maxEntity)], ';')
 	if end < 2 || s[0] != '&' {
@@ -157,7 +157,7 @@ func entity(s string) (length int, r rune) {
 	if err != nil {
 		return 0, 0
 	}
-	if n == 0 || n > utf8.MaxRune || !utf8.ValidRune(rune(n)) { // a surrogate, or no character at all
+	if n == 0 || n > utf8.MaxRune || !utf8.ValidRune(rune(n)) { // not a character
 		n = utf8.RuneError
 	}
 	return end + 1, rune(n) //nolint:gosec // checked above to be a code point
@@ -187,7 +187,7 @@ func unescape(s string) string {
 
 var textEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// Escape makes marked-up text that reads as s. Bytes that are not UTF-8 are replaced.
+// Escape returns plain text as marked-up text. Bytes that are not UTF-8 are replaced.
 func Escape(s string) string { return textEscaper.Replace(valid(s)) }
 
 // escapeValue writes an attribute's value.
@@ -195,8 +195,8 @@ func escapeValue(s string) string { return html.EscapeString(s) }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// Text returns what marked-up text reads as: tags of the subset go, entities become characters. What is not of the subset
-// stays as it is written.
+// Text returns the plain text of marked-up text: tags of the subset are removed, entities are replaced by their characters. Anything
+// else that looks like a tag stays as it is.
 func Text(s string) string {
 	var b strings.Builder
 	for t := range tokens(valid(s)) {
@@ -211,7 +211,7 @@ func Text(s string) string {
 	return b.String()
 }
 
-// Plain is Text, with the address of each link behind it.
+// Plain is Text with the address of each link after its text.
 func Plain(s string) string {
 	var b strings.Builder
 	href, from := "", 0
@@ -235,7 +235,7 @@ func Plain(s string) string {
 	return b.String()
 }
 
-// target is what follows a link's text if the link cannot be clicked.
+// target returns the address that is written after a link's text; "" if the text is the address.
 func target(text, href string) string {
 	if href == "" || text == href {
 		return ""

@@ -7,24 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// Limits bound a part: its code points after parsing, and its bytes with tags and entities.
+// Limits are the limits of a part: code points after parsing, and bytes including tags and entities.
 type Limits struct{ Chars, Bytes int }
 
 const (
-	// maxDepth and maxTags bound what has to be repeated in each part: how deep tags are nested, and the bytes of the start
-	// tags open at one place. Text with more loses its tags.
+	// maxDepth and maxTags limit the tags that are repeated in each part: the depth of nesting, and the bytes of the start tags that
+	// are open at one place. A text with more is split as plain text.
 	maxDepth = 16
 	maxTags  = 4096
-	// minBytes leaves a part bytes for its text.
+	// minBytes is the least Limits.Bytes, so that a part has space for text.
 	minBytes = 2 * maxTags
 )
 
-// Split divides marked-up text into parts within the limits. Each part is well-formed by itself: tags are closed at its end
-// and opened again in the next. It cuts after line breaks, else after spaces, else within words, but never within a tag or
-// an entity. Parts without any visible character are left out, since Telegram refuses them, so a blank text has no parts.
+// Split divides marked-up text into parts within the limits. Each part is well-formed: tags are closed at its end and opened again in
+// the next. It cuts after line breaks, else after spaces, else within words, but never within a tag or an entity. Parts without a
+// visible character are left out, because Telegram refuses them; a blank text has no parts.
 //
-// The parts hold nothing that Telegram refuses: bytes that are not UTF-8 are replaced; of a text whose tags do not match, or
-// are not of the subset, the parts are Plain; a link to an address that is not Linkable is text with the address behind it.
+// The parts contain nothing that Telegram refuses: bytes that are not UTF-8 are replaced; a text with unbalanced or unknown tags is split
+// as Plain; a link that is not Linkable becomes text with the address after it.
 func Split(s string, l Limits) []string {
 	l.Bytes = max(l.Bytes, minBytes)
 	items, ok := items(valid(s))
@@ -41,18 +41,18 @@ func Split(s string, l Limits) []string {
 	return parts
 }
 
-// item is a piece of well-formed text: a text, unescaped, or a tag as it is to be written.
+// item is a piece of well-formed text: an unescaped text or a tag.
 type item struct {
 	text string
 	tag  string
 	name string // of a start tag; "" for an end tag
 }
 
-// items returns false if the text is not well-formed.
+// items returns the items of a text; false if it is not well-formed, or exceeds maxDepth or maxTags.
 func items(s string) ([]item, bool) {
 	var out []item
 	type element struct {
-		name, href  string // href: to be written behind the text, since the link is not Linkable
+		name, href  string // href is the address to write after the text, if the link is not Linkable
 		from, bytes int
 	}
 	var stack []element
@@ -90,7 +90,7 @@ func items(s string) ([]item, bool) {
 			bytes -= e.bytes
 			switch stack = stack[:len(stack)-1]; {
 			case e.href != "":
-			case len(out) == e.from+1: // no text, so no bound on how many there are
+			case len(out) == e.from+1: // an empty element is left out: a text could have any number of them
 				out = out[:e.from]
 				continue
 			default:
@@ -107,21 +107,21 @@ func items(s string) ([]item, bool) {
 	return out, len(stack) == 0
 }
 
-// place is a position in the items; byte counts within the item's text.
+// place is a position in the items: the index of an item, and a byte offset in its text.
 type place struct{ item, byte int }
 
-// cutter goes through the items once; what lies between a cut and the limit is read twice.
+// cutter divides items into parts, one after the other.
 type cutter struct {
 	items  []item
 	limits Limits
-	at     place  // where the next part begins
-	open   []item // start tags that are open there
+	at     place  // start of the next part
+	open   []item // start tags that are open at at
 }
 
-// next returns where the part that begins at c.at ends.
+// next returns the end of the part that begins at c.at.
 func (c *cutter) next() place {
 	chars, size := 0, 0
-	depth := make([]int, 0, maxDepth) // bytes of the end tags that are to be written
+	depth := make([]int, 0, maxDepth) // bytes of the end tags of the open elements
 	for _, i := range c.open {
 		depth = append(depth, len(endTag(i)))
 		size += len(i.tag) + len(endTag(i))
@@ -159,7 +159,7 @@ func (c *cutter) next() place {
 	return place{len(c.items), 0}
 }
 
-// best prefers a line break to a space, and a space to any other place.
+// best returns the place after the last line break, else after the last space, else anywhere.
 func best(line, space, anywhere place) place {
 	switch zero := (place{}); {
 	case line != zero:
@@ -170,10 +170,10 @@ func best(line, space, anywhere place) place {
 	return anywhere
 }
 
-// maxCluster bounds how far a cut within a word moves to keep what people see as one character.
+// maxCluster is the most code points by which a cut moves back so as not to split what people see as one character.
 const maxCluster = 16
 
-// whole moves a cut before marks that belong to the character before them.
+// whole moves a cut back to the start of what people see as one character.
 func (c *cutter) whole(at place) place {
 	text := c.items[at.item].text
 	from := 0
@@ -196,12 +196,12 @@ func (c *cutter) whole(at place) place {
 
 const zeroWidthJoiner = '\u200D'
 
-// extends says whether r belongs to the character before it: a combining mark, a joiner or the colour of a skin.
+// extends reports whether r belongs to the character before it: a combining mark, a joiner or a skin tone.
 func extends(r rune) bool {
 	return r == zeroWidthJoiner || unicode.Is(unicode.M, r) || r >= 0x1F3FB && r <= 0x1F3FF
 }
 
-// write returns the text from c.at to end, and moves there.
+// write returns the part from c.at to end, and moves c.at to end.
 func (c *cutter) write(end place) (part string, visible bool) {
 	var b strings.Builder
 	for _, i := range c.open {
@@ -231,7 +231,7 @@ func (c *cutter) write(end place) (part string, visible bool) {
 	return b.String(), visible
 }
 
-// isVisible leaves out zero-width characters, too.
+// isVisible reports whether r has a shape: it is no white space, and no control or zero-width character.
 func isVisible(r rune) bool { return !unicode.IsSpace(r) && !unicode.In(r, unicode.Cc, unicode.Cf) }
 
 func endTag(i item) string { return "</" + i.name + ">" }

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Validate returns an error if a chat would refuse the text or show it otherwise than it is written, and where:
-// "line 3: <b> is not closed". It is stricter than Telegram, which takes & and > for themselves.
+// Validate returns an error with the line, such as "line 3: <b> is not closed", if a chat would refuse the text or show it differently.
+// It is stricter than Telegram, which accepts & and > as text.
 func Validate(s string) error {
 	if strings.TrimSpace(s) == "" {
 		return errors.New("the text is empty")
@@ -32,7 +32,7 @@ func Validate(s string) error {
 			}
 		case other:
 			err = fmt.Errorf("%.40q is not supported in messages (have <b>, <i>, <u>, <s>, <code>, <pre>, <a>, <blockquote>); "+
-				"as text, < is written &lt;", t.raw)
+				"write &lt; for < in text", t.raw)
 		case start, end:
 			if !wellFormed.MatchString(t.raw) || !utf8.ValidString(t.raw) {
 				err = fmt.Errorf("%.40q is not a tag as in <b>, </b> or <a href=\"https://example.org\">", t.raw)
@@ -48,11 +48,14 @@ func Validate(s string) error {
 			err = validateStart(t, parent)
 			stack = append(stack, open{t.name, line})
 		case t.kind == end:
-			if len(stack) == 0 || stack[len(stack)-1].name != t.name {
-				err = fmt.Errorf("</%s> closes what is not open", t.name)
-				break
+			switch {
+			case !slices.ContainsFunc(stack, func(o open) bool { return o.name == t.name }):
+				err = fmt.Errorf("</%s> has no <%s> before it", t.name, t.name)
+			case stack[len(stack)-1].name != t.name:
+				err = fmt.Errorf("</%s> stands before </%s>: close <%[2]s> first", t.name, stack[len(stack)-1].name)
+			default:
+				stack = stack[:len(stack)-1]
 			}
-			stack = stack[:len(stack)-1]
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", line, err)
@@ -65,10 +68,10 @@ func Validate(s string) error {
 	return nil
 }
 
-// wellFormed is the form of a tag that all parsers read alike.
+// wellFormed matches tags that all parsers read in the same way.
 var wellFormed = regexp.MustCompile(`^</?[a-zA-Z][a-zA-Z-]*(?:\s+[a-zA-Z-]+(?:="[^"<>]*"|='[^'<>]*')?)*\s*>$`)
 
-// validateText returns where the first fault is.
+// validateText returns the byte offset of the first fault, and the fault.
 func validateText(raw string) (at int, err error) {
 	for at < len(raw) {
 		r, size := utf8.DecodeRuneInString(raw[at:])
@@ -89,12 +92,12 @@ func validateText(raw string) (at int, err error) {
 	return 0, nil
 }
 
-// attributes are those that a tag may have. One that is required is in open's result.
+// attributes are the attributes that an element may have. token.open checks those that are required.
 var attributes = map[string][]string{
 	"a": {"href"}, "code": {"class"}, "span": {"class"}, "blockquote": {"expandable"},
 }
 
-// schemes of links. tg is a mention of a user, which Telegram documents.
+// schemes are the URL schemes of links. tg://user?id= mentions a user in Telegram.
 var schemes = []string{"", "http", "https", "tg", "mailto"}
 
 func validateStart(t token, parent string) error {
@@ -119,10 +122,10 @@ func validateStart(t token, parent string) error {
 	return nil
 }
 
-// Linkable says whether Telegram takes the URL for a link's or a button's address: it is http or https, its host has a dot,
-// and its port, if any, is in 1..65535. Telegram drops a link to any other silently, and refuses the message of a button.
-// The rules are those of parse_url and LinkManager::check_link in https://github.com/tdlib/td. Users and passwords, IPv6
-// addresses and percent signs in the host are refused although some of these would pass.
+// Linkable reports whether Telegram accepts the URL in a link or a button: it is http or https, its host has a dot, and its port, if
+// any, is in 1..65535. Telegram silently drops other links, and refuses messages with other buttons. The rules are those of parse_url
+// and LinkManager::check_link in https://github.com/tdlib/td. URLs with a user, an IPv6 address or a percent sign in the host are not
+// linkable, although Telegram accepts some of them.
 func Linkable(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.Opaque != "" {
@@ -140,7 +143,7 @@ func Linkable(address string) bool {
 	return strings.Contains(strings.Trim(host, "."), ".") && !strings.Contains(host, "..")
 }
 
-// isMention says whether the address names a user of Telegram, which a link in a text may do.
+// isMention reports whether the address is a mention of a Telegram user, which links in a text may have.
 func isMention(address string) bool {
 	id, ok := strings.CutPrefix(address, "tg://user?id=")
 	return ok && id != "" && strings.Trim(id, "0123456789") == ""

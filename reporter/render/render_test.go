@@ -436,7 +436,7 @@ func TestBrokenTemplateNamesItsLineAndTheReportIsStillWritten(t *testing.T) {
 		"unknown word":      {"\n{{t \"nonsense\"}}", "own.tmpl:2"},
 		"no tag of a chat":  {"a\n<h1>{{.Headline}}</h1>", "own.tmpl: its text, at line 2"},
 		"tag left open":     {"a\nb\n<b>{{.Headline}}", "line 3: <b> is not closed"},
-		"tags crossed":      {"<b><i>x</b></i>", "closes what is not open"},
+		"tags crossed":      {"<b><i>x</b></i>", "close <i> first"},
 		"bare ampersand":    {"a & b", "&amp;"},
 		"only without data": {"{{if not (.Known \"alerts\")}}<x>{{end}}y", "line 1"},
 		"nothing":           {"{{/* nothing */}}", "empty"},
