@@ -118,12 +118,5 @@ func (t *Tools) why(d reporter.Delivery) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	why := words.Why(string(d.Reason), d.LastError)
-	switch {
-	case why == "":
-		return d.LastError, nil
-	case d.LastError != "":
-		why += " (" + d.LastError + ")"
-	}
-	return why, nil
+	return words.Explain(string(d.Reason), d.LastError), nil
 }

@@ -58,11 +58,7 @@ func (s status) Parts(ctx context.Context) pages.Parts {
 	}
 	var errs [5]error
 	out.Pending, out.Oldest, errs[0] = s.store.Pending(ctx)
-	suspended, err := s.outbox.Suspended(ctx)
-	errs[1], out.Stopped = err, map[string]string{}
-	for name, gate := range suspended {
-		out.Stopped[name] = gate.Detail
-	}
+	out.Suspended, errs[1] = s.outbox.Suspended(ctx)
 	open, err := s.store.Counts(ctx, "incidents_open", time.Time{}, time.Time{})
 	errs[2] = err
 	if len(open) == 1 {

@@ -182,7 +182,7 @@ func TestKeysThatAreUsedExistAndThoseThatExistAreUsed(t *testing.T) {
 	}
 }
 
-// Each reason has words in every language. An answer that is known says more, except about what the answer is not the point of.
+// Each reason has words in every language. A known answer says more than its reason, unless the reason is not about the answer.
 func TestWhy(t *testing.T) {
 	t.Parallel()
 	for _, locale := range i18n.Locales() {
@@ -205,6 +205,11 @@ func TestWhy(t *testing.T) {
 		"an answer alone":       {reporter.ReasonNone, "telegram: 502 Bad Gateway", "server error"},
 		"it may have arrived":   {reporter.ReasonUnknown, "502 Bad Gateway", "no answer after sending; it may have arrived"},
 		"a slow database":       {reporter.ReasonNotComposed, "details: timeout", "the message could not be composed"},
+		"a revoked token":       {reporter.ReasonAccount, "401 Unauthorized", "the bot token is invalid or revoked"},
+		"an unknown token":      {reporter.ReasonAccount, "404 Not Found", "the bot token is invalid or revoked"},
+		"an unknown address":    {reporter.ReasonReceiver, "404 Not Found", "the destination does not exist, or does not accept messages"},
+		"no right to post":      {reporter.ReasonReceiver, "401 Unauthorized", "the destination does not exist, or does not accept messages"},
+		"a closed topic":        {reporter.ReasonReceiver, "400 Bad Request: TOPIC_CLOSED", "the bot has no right to write there"},
 		"nothing is known":      {reporter.ReasonNone, "something new", ""},
 		"of a newer version":    {"newer", "something new", ""},
 		"a reason is no answer": {reporter.ReasonMissed, "", "it was due while nothing was running, more than catch_up ago"},

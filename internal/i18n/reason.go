@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// details are what channels and databases say of a message that was not sent, in lower case, with the key of its words, which
-// say more than those of its reason. The first match wins.
+// details maps answers of channels and servers, in lower case, to words that say more than those of the reason. The first match wins.
 var details = []struct{ contains, key string }{
 	{"answer lost", "reason_answer"},
 	{"bot was kicked", "reason_removed"},
@@ -20,10 +19,9 @@ var details = []struct{ contains, key string }{
 	{"have no rights", "reason_rights"},
 	{"need administrator rights", "reason_rights"},
 	{"chat_write_forbidden", "reason_rights"},
+	{"topic_closed", "reason_rights"},
 	{"can't parse entities", "reason_format"},
 	{"is too long", "reason_long"},
-	{"unauthorized", "reason_token"},
-	{"404 not found", "reason_token"},
 	{"too many requests", "reason_limit"},
 	{"retry after", "reason_limit"},
 	{"telegram: 5", "reason_server"},
@@ -38,13 +36,24 @@ var details = []struct{ contains, key string }{
 	{"connection reset", "reason_network"},
 }
 
-// answered are the reasons about which an answer says more.
+// accountDetails are answers that are about the account only if it is what was refused: a program that a message is posted to may
+// answer the same about its address.
+var accountDetails = []string{"unauthorized", "404 not found"}
+
+// answered are the reasons for which the answer says more.
 var answered = []string{"", "not_answered", "wait", "account", "receiver", "refused"}
 
-// Why says in words why a message was not sent, or waits: by what was answered, where that says more, else by the reason, which
-// is a reporter.Reason. "" if there are no words for either.
+// Why writes why a message was not sent, or waits. It uses the words of the answer (detail) if they say more, else those of the reason,
+// which is a reporter.Reason. "" if there are no words for either.
 func (w Words) Why(reason, detail string) string {
 	lower := strings.ToLower(detail)
+	if reason == "" || reason == "account" {
+		for _, text := range accountDetails {
+			if strings.Contains(lower, text) {
+				return w.T("reason_token")
+			}
+		}
+	}
 	for _, d := range details {
 		if slices.Contains(answered, reason) && strings.Contains(lower, d.contains) {
 			return w.T(d.key)
@@ -55,7 +64,19 @@ func (w Words) Why(reason, detail string) string {
 	}
 	text, err := w.Lookup("reason_" + reason)
 	if err != nil {
-		return "" // of a newer version
+		return "" // a reason of a newer version
 	}
 	return text
+}
+
+// Explain is Why with the answer in parentheses, so that people can search for it. "" if nothing is known.
+func (w Words) Explain(reason, detail string) string {
+	switch words := w.Why(reason, detail); {
+	case words == "":
+		return detail
+	case detail == "":
+		return words
+	default:
+		return words + " (" + detail + ")"
+	}
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"strings"
@@ -132,19 +133,9 @@ func (r *Renderer) Failures(f reporter.Failures, locale string, zone *time.Locat
 	return m, nil
 }
 
-// why writes a reason in words, with the channel's answer in parentheses, so that people can search for it.
+// why writes a reason in words, with the channel's answer.
 func (l language) why(r reporter.Reason, detail string) string {
-	detail = cut(clean(detail), reasonMax)
-	switch words := l.Why(string(r), detail); {
-	case words == "" && detail == "":
-		return l.T("no_data")
-	case words == "":
-		return detail
-	case detail == "":
-		return words
-	default:
-		return words + " (" + detail + ")"
-	}
+	return cmp.Or(l.Explain(string(r), cut(clean(detail), reasonMax)), l.T("no_data"))
 }
 
 // Minimal writes a message that only names the subject of a delivery. It uses no template, so it cannot fail.

@@ -94,11 +94,11 @@ func (v *page) troubles(s Parts) []trouble {
 	if more := len(missing) - overviewListed; more > 0 {
 		add("/sources#heartbeats", "trouble_heartbeats", more)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Stopped)) {
-		add("/sources#receivers", "trouble_stopped", name, v.suspended(s.Stopped[name]))
+	for _, name := range slices.Sorted(maps.Keys(s.Suspended)) {
+		add("/sources#receivers", "trouble_stopped", name, v.suspended(s, name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Verified)) {
-		if fault := s.Verified[name].Fault; fault != "" && s.Stopped[name] == "" {
+		if fault := s.Verified[name].Fault; fault != "" && !s.suspended(name) {
 			add("/sources#receivers", "trouble_receiver", name, fault)
 		}
 	}
@@ -155,12 +155,19 @@ func (s Parts) compareFault() string {
 	return strings.Join(names, ", ")
 }
 
-// suspended says in words why a receiver is suspended, with what the channel answered; "" where it is not.
-func (v *page) suspended(detail string) string {
-	if detail == "" {
+// suspended reports whether a receiver is suspended.
+func (s Parts) suspended(receiver string) bool {
+	_, ok := s.Suspended[receiver]
+	return ok
+}
+
+// suspended writes why a receiver is suspended, with the channel's answer; "" if it is not.
+func (v *page) suspended(s Parts, receiver string) string {
+	if !s.suspended(receiver) {
 		return ""
 	}
-	return v.Why(string(reporter.ReasonReceiver), detail) + " (" + detail + ")"
+	g := s.Suspended[receiver]
+	return v.Explain(string(cmp.Or(g.Reason, reporter.ReasonReceiver)), g.Detail)
 }
 
 // unverified is what has not been asked since the start or the last reload, in one line each.
@@ -174,7 +181,7 @@ func (v *page) unverified(s Parts, receivers []Receiver) []trouble {
 		}
 	}
 	for _, r := range receivers {
-		if _, known := s.Verified[r.Name]; !known && s.Stopped[r.Name] == "" {
+		if _, known := s.Verified[r.Name]; !known && !s.suspended(r.Name) {
 			out = append(out, trouble{v.T("unverified_receiver", r.Name), "/sources#receivers"})
 		}
 	}
@@ -222,7 +229,7 @@ type sourceRow struct {
 
 type receiverRow struct {
 	Receiver
-	Stopped    string
+	Suspended  string // why; "" if it is not
 	Pending    int
 	Configured bool
 	Verified   Verification // its At is zero before
@@ -251,13 +258,13 @@ func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 	for _, rc := range p.cfg.Status.Receivers() {
 		known[rc.Name] = true
 		body.Receivers = append(body.Receivers, receiverRow{
-			rc, v.suspended(body.Parts.Stopped[rc.Name]), body.Parts.Pending[rc.Name], true, body.Parts.Verified[rc.Name],
+			rc, v.suspended(body.Parts, rc.Name), body.Parts.Pending[rc.Name], true, body.Parts.Verified[rc.Name],
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(body.Parts.Pending)) {
 		if !known[name] { // what waits for a receiver that was taken out of the configuration
 			body.Receivers = append(body.Receivers, receiverRow{
-				Receiver{Name: name}, v.suspended(body.Parts.Stopped[name]), body.Parts.Pending[name], false, Verification{},
+				Receiver{Name: name}, v.suspended(body.Parts, name), body.Parts.Pending[name], false, Verification{},
 			})
 		}
 	}

@@ -95,7 +95,7 @@ func TestSilenceOnThePage(t *testing.T) {
 	w.silences = []reporter.Silence{{State: reporter.SilenceFailed, By: reporter.Person{Name: "Ann"}, Error: "<503>"}}
 	w.incident.Cluster = "tpe-2"
 	shows("of a cluster without silences", "&lt;503&gt;", silence)
-	if code, body := post(w, "sre", "/incidents/A/silence", url.Values{"for": {"1h"}}); code != 409 || !strings.Contains(body, "takes no silences") {
+	if code, body := post(w, "sre", "/incidents/A/silence", url.Values{"for": {"1h"}}); code != 409 || !strings.Contains(body, "does not accept silences") {
 		t.Errorf("of a cluster without silences: %d %s", code, body)
 	}
 }

@@ -42,11 +42,11 @@ type Parts struct {
 	Heartbeats   []reporter.Heartbeat
 	// HeartbeatRoutes are the names of the configured ones.
 	HeartbeatRoutes []string
-	Pending         map[string]int    // deliveries by receiver
-	Oldest          time.Time         // since when the first of the pending ones that are due waits
-	Stopped         map[string]string // receivers that refuse everything, with the reason
-	Fault           string            // why the state could not be read
-	NotPolled       map[string]string // accounts whose chats cannot be listened to, with the reason
+	Pending         map[string]int           // deliveries by receiver
+	Oldest          time.Time                // since when the first of the pending ones that are due waits
+	Suspended       map[string]reporter.Gate // by receiver, of those that are suspended
+	Fault           string                   // why the state could not be read
+	NotPolled       map[string]string        // accounts whose chats cannot be listened to, with the reason
 	// Verified are receivers that were asked whether they work; one that is missing has not been asked yet.
 	Verified map[string]Verification
 }

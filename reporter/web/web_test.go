@@ -395,7 +395,7 @@ func TestPages(t *testing.T) {
 		listed: []reporter.Delivery{waiting, sent(2, "daily@2026-04-21T00:00:00Z", "<b>old</b>")},
 	}
 	trouble := world{listed: []reporter.Delivery{given}, parts: web.Parts{
-		Collector: true, Oldest: day.Add(-time.Hour), Stopped: map[string]string{"oncall": "Unauthorized <b>"}, NotPolled: map[string]string{"telegram:1": "Conflict <b>"}, Pending: map[string]int{"oncall": 3, "former": 1},
+		Collector: true, Oldest: day.Add(-time.Hour), Suspended: map[string]reporter.Gate{"oncall": {Reason: reporter.ReasonAccount, Detail: "Unauthorized <b>"}}, NotPolled: map[string]string{"telegram:1": "Conflict <b>"}, Pending: map[string]int{"oncall": 3, "former": 1},
 		Queries: []web.Query{
 			{Source: "db", Kind: "postgres", Name: "good", At: day, LastSuccess: day, Duration: 12 * time.Millisecond, Dropped: 2, Up: true},
 			{Source: "db", Kind: "postgres", Name: "bad", At: day, LastSuccess: day.Add(-time.Hour), Up: true, Fault: "column <x> is NULL"},
