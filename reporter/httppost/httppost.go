@@ -166,7 +166,7 @@ func (c *Channel) Chat() reporter.Chat {
 type body struct {
 	ID       string                `json:"id"`
 	Kind     reporter.DeliveryKind `json:"kind"`
-	Subject  string                `json:"subject,omitempty"` // see reporter.Delivery, such as "daily@2026-04-22T00:00:00Z" or an incident's id
+	Subject  string                `json:"subject,omitempty"` // see reporter.Delivery, such as an incident's id
 	Title    string                `json:"title,omitempty"`
 	Text     string                `json:"text,omitempty"`     // as plain text
 	Markdown string                `json:"markdown,omitempty"` // the same text as Markdown

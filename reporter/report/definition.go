@@ -429,7 +429,7 @@ func (d Definition) validateSections(wrong func(key, format string, a ...any), k
 		}
 		for _, l := range s.Lines {
 			at := d.Key(l.Name)
-			if evaluated, ok := lines[l.Name]; ok && !(evaluated && l.Expr != "") { // else validateFigures reports it
+			if evaluated, ok := lines[l.Name]; ok && (!evaluated || l.Expr == "") { // else validateFigures reports it
 				wrong(at+".name", "figure %q is defined twice", l.Name)
 			}
 			lines[l.Name] = l.Expr != ""
