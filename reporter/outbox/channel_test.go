@@ -20,7 +20,7 @@ const token = "12345:outbox"
 // topic is a channel to a topic of a group at the fake Bot API.
 func topic(t *testing.T, bot *localstack.BotAPI, chat string, thread int) *telegram.Channel {
 	t.Helper()
-	// A connection that is kept open would keep the bubble's clock from going on.
+	// An idle connection would stop the bubble's clock.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	c, err := telegram.New(telegram.Config{
 		Token: secret.New(token), ChatID: chat, ThreadID: thread, APIURL: bot.URL(), HTTPClient: client,
@@ -31,8 +31,8 @@ func topic(t *testing.T, bot *localstack.BotAPI, chat string, thread int) *teleg
 	return c
 }
 
-// Whatever Telegram says of a chat, a topic or the bot's rights in it: there is one notice, nothing is given up, the other topic
-// of the group is not affected, and once it is repaired all messages are sent, in order and unmarked.
+// After any refusal of a chat, a topic or the bot's rights in it there is one notice, nothing is given up, the other topic of the group
+// is not affected, and once it is repaired all messages are sent, in order and unmarked.
 func TestAChatThatIsRepairedGetsAllMessages(t *testing.T) {
 	t.Parallel()
 	for _, refusal := range []localstack.BotFault{
@@ -47,7 +47,7 @@ func TestAChatThatIsRepairedGetsAllMessages(t *testing.T) {
 		{Status: 400, Description: "Bad Request: group chat was upgraded to a supergroup chat"},
 		{Status: 400, Description: "Bad Request: chat not found"},
 		{Status: 400, Description: "Bad Request: CHANNEL_SOMETHING_NEW"},
-		{Status: 400, Description: "Bad Request: what nobody has heard of"},
+		{Status: 400, Description: "Bad Request: an unknown error"},
 		{Status: 403, Description: "Forbidden: bot was kicked from the supergroup chat"},
 		{Status: 403, Description: "Forbidden: the group chat was deleted"},
 	} {
@@ -85,7 +85,7 @@ func TestAChatThatIsRepairedGetsAllMessages(t *testing.T) {
 	}
 }
 
-// What happens to one send decides whether the message may be a copy, which it says then. Nothing is lost.
+// The outcome of a send decides whether its retry is marked as a possible repeat. No message is lost.
 func TestOutcomesOfASend(t *testing.T) {
 	t.Parallel()
 	const copied, once, marked = "a, repeat a", "a", "repeat a"
@@ -93,26 +93,26 @@ func TestOutcomesOfASend(t *testing.T) {
 		fault localstack.BotFault
 		want  string
 	}{
-		"500, sent":                    {localstack.BotFault{Status: 500, Description: "Internal Server Error", Accept: true}, copied},
-		"500, not sent":                {localstack.BotFault{Status: 500, Description: "Internal Server Error"}, marked},
-		"502, sent":                    {localstack.BotFault{Status: 502, Proxy: true, Accept: true}, copied},
-		"504, sent":                    {localstack.BotFault{Status: 504, Proxy: true, Accept: true}, copied},
-		"524, sent":                    {localstack.BotFault{Status: 524, Proxy: true, Accept: true}, copied},
-		"503":                          {localstack.BotFault{Status: 503, Proxy: true}, once},
-		"503, in ten minutes":          {localstack.BotFault{Status: 503, Proxy: true, Header: 600}, once},
-		"429":                          {localstack.BotFault{Status: 429, Description: "Too Many Requests: retry after 35", RetryAfter: 35}, once},
-		"429 of a proxy":               {localstack.BotFault{Status: 429, Proxy: true}, once},
-		"a connection that is reset":   {localstack.BotFault{Cut: true}, marked},
-		"a reset after it was sent":    {localstack.BotFault{Cut: true, Accept: true}, copied},
-		"half an answer":               {localstack.BotFault{HalfAnAnswer: true, Accept: true}, copied},
-		"a page instead of an answer":  {localstack.BotFault{Garbage: true}, marked},
-		"a proxy that asks for a name": {localstack.BotFault{Status: 407, Proxy: true}, once},
-		"a proxy's 413":                {localstack.BotFault{Status: 413, Proxy: true}, once},
-		"409":                          {localstack.BotFault{Status: 409, Description: "Conflict: terminated by other getUpdates request"}, once},
-		"a deleted message":            {localstack.BotFault{Status: 400, Description: "Bad Request: message to be replied not found"}, once},
-		"moved":                        {localstack.BotFault{Status: 400, Description: "Bad Request: group chat was upgraded to a supergroup chat", MigrateTo: -100999}, once},
-		"markup":                       {localstack.BotFault{Status: 400, Description: "Bad Request: can't parse entities: unsupported start tag"}, once},
-		"a token that works again":     {localstack.BotFault{Status: 401, Description: "Unauthorized"}, once},
+		"500, sent":                   {localstack.BotFault{Status: 500, Description: "Internal Server Error", Accept: true}, copied},
+		"500, not sent":               {localstack.BotFault{Status: 500, Description: "Internal Server Error"}, marked},
+		"502, sent":                   {localstack.BotFault{Status: 502, Proxy: true, Accept: true}, copied},
+		"504, sent":                   {localstack.BotFault{Status: 504, Proxy: true, Accept: true}, copied},
+		"524, sent":                   {localstack.BotFault{Status: 524, Proxy: true, Accept: true}, copied},
+		"503":                         {localstack.BotFault{Status: 503, Proxy: true}, once},
+		"503, in ten minutes":         {localstack.BotFault{Status: 503, Proxy: true, Header: 600}, once},
+		"429":                         {localstack.BotFault{Status: 429, Description: "Too Many Requests: retry after 35", RetryAfter: 35}, once},
+		"429 of a proxy":              {localstack.BotFault{Status: 429, Proxy: true}, once},
+		"a connection that is reset":  {localstack.BotFault{Cut: true}, marked},
+		"a reset after it was sent":   {localstack.BotFault{Cut: true, Accept: true}, copied},
+		"half an answer":              {localstack.BotFault{HalfAnAnswer: true, Accept: true}, copied},
+		"a page instead of an answer": {localstack.BotFault{Garbage: true}, marked},
+		"a proxy that needs a login":  {localstack.BotFault{Status: 407, Proxy: true}, once},
+		"a proxy's 413":               {localstack.BotFault{Status: 413, Proxy: true}, once},
+		"409":                         {localstack.BotFault{Status: 409, Description: "Conflict: terminated by other getUpdates request"}, once},
+		"a deleted message":           {localstack.BotFault{Status: 400, Description: "Bad Request: message to be replied not found"}, once},
+		"moved":                       {localstack.BotFault{Status: 400, Description: "Bad Request: group chat was upgraded to a supergroup chat", MigrateTo: -100999}, once},
+		"markup":                      {localstack.BotFault{Status: 400, Description: "Bad Request: can't parse entities: unsupported start tag"}, once},
+		"a token that works again":    {localstack.BotFault{Status: 401, Description: "Unauthorized"}, once},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,8 +25,8 @@ import (
 // crashDir is set in the processes that TestCompositionThatEndsTheProcess starts.
 const crashDir = "AWOOOI_TEST_CRASH_DIR"
 
-// A composition that ends the process, as a stack overflow does, costs only its own message: after each restart the other
-// messages of the chat are sent, and after the third crash it is sent as a minimal one.
+// A composition that ends the process, as a stack overflow does, affects only its own message: after each restart the other messages of
+// the chat are sent, and after the third crash it is sent as a minimal one.
 func TestCompositionThatEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	if dir := os.Getenv(crashDir); dir != "" {
@@ -94,7 +94,7 @@ func TestCompositionThatEndsTheProcess(t *testing.T) {
 	}
 }
 
-// sendUntilMinimal is a process that sends, until the poison message was sent.
+// sendUntilMinimal is the process, which sends until the poison message was sent.
 func sendUntilMinimal(t *testing.T, dir string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -121,7 +121,7 @@ func sendUntilMinimal(t *testing.T, dir string) error {
 	return nil
 }
 
-// repeatOf marks a line that may be there already.
+// repeatOf marks a line that may be a repeat.
 const repeatOf = "repeat:"
 
 // file is a channel that writes lines.
@@ -143,7 +143,7 @@ func (f *file) Send(_ context.Context, part reporter.Part, o reporter.SendOption
 	return "1", nil
 }
 
-// A composition that panics is an attempt that failed: the composer is asked again, and sees that it is not the first time.
+// A composition that panics is a failed attempt: the composer is called again, with the number of attempts.
 func TestCompositionThatPanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

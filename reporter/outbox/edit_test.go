@@ -181,7 +181,7 @@ func acknowledge(t testing.TB, s *store.Store, id string) {
 	}
 }
 
-// edits returns what waits to be edited, also what is not due yet.
+// edits returns the edits that wait, also those that are not due yet.
 func edits(t testing.TB, s *store.Store, receivers ...string) []reporter.Edit {
 	t.Helper()
 	list, err := s.DueEdits(t.Context(), receivers, time.Now().Add(1000*time.Hour), 1000)
@@ -191,7 +191,7 @@ func edits(t testing.TB, s *store.Store, receivers ...string) []reporter.Edit {
 	return list
 }
 
-// A notice shows what becomes of its incident, and several changes that come together are one edit.
+// A notice shows the changes of its incident, and several changes at the same time are one edit.
 func TestANoticeFollowsItsIncident(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -222,7 +222,8 @@ func TestANoticeFollowsItsIncident(t *testing.T) {
 	})
 }
 
-// Sixty incidents fire and end in one group: at most 20 calls a minute, and each message is right in the end. Notices come before edits.
+// Sixty incidents fire and end in one group: there are at most 20 calls a minute, and each message is right in the end. Notices precede
+// edits.
 func TestAStormIsEditedWithinTheLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -274,7 +275,7 @@ func TestAStormIsEditedWithinTheLimits(t *testing.T) {
 	})
 }
 
-// The digest of a storm is edited as one message.
+// A digest of many incidents is edited as one message.
 func TestADigestIsEdited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -295,8 +296,8 @@ func TestADigestIsEdited(t *testing.T) {
 	})
 }
 
-// What the chat answers to an edit decides what becomes of it. An edit never sends a message that was not sent, nor a notice that it
-// failed; a message that is gone is sent once more, once.
+// The answer to an edit decides what happens next. An edit never sends a message that was not sent before, nor a notice of its failure; a
+// message that was deleted is sent again, once.
 func TestVerdictsOfEdits(t *testing.T) {
 	t.Parallel()
 	always := func(err error) []error { return slices.Repeat([]error{err}, 1000) }
@@ -322,7 +323,7 @@ func TestVerdictsOfEdits(t *testing.T) {
 		"markup that is refused":         {edits: []error{answer(reporter.VerdictMarkup)}, run: time.Second, sent: 1, shows: "plain " + changed},
 		"buttons that are refused":       {edits: []error{answer(reporter.VerdictButtons)}, run: time.Second, sent: 1, shows: "I resolved"},
 		"refused":                        {edits: always(answer(reporter.VerdictRefused)), run: time.Second, sent: 1, shows: first, metric: "given_up"},
-		"the chat is at fault":           {edits: always(answer(reporter.VerdictReceiver)), run: 25 * time.Hour, sent: 1, shows: first, metric: "given_up"},
+		"the chat is refused":            {edits: always(answer(reporter.VerdictReceiver)), run: 25 * time.Hour, sent: 1, shows: first, metric: "given_up"},
 		"the token is refused":           {edits: []error{answer(reporter.VerdictAccount)}, run: time.Minute, sent: 1, shows: changed},
 		"the chat has moved":             {edits: []error{moved}, run: time.Minute, sent: 1, shows: first, metric: "moved"},
 		"deleted":                        {edits: []error{answer(reporter.VerdictGone)}, run: time.Minute, sent: 2, shows: changed, metric: "replaced"},
@@ -363,8 +364,7 @@ func TestVerdictsOfEdits(t *testing.T) {
 	}
 }
 
-// A message that could not be edited for longer than messages are tried shows what has changed, once its receiver works again or a process
-// runs again.
+// A message that could not be edited for longer than give_up_after is edited once its receiver works again, or a process runs again.
 func TestEditsOutlastASuspension(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -426,7 +426,7 @@ func (buttoned) with(msg reporter.Message) reporter.Message {
 	return msg
 }
 
-// A link that is refused costs a message, when it is edited as when it is sent, that link; its actions go only if they are refused too.
+// A message, or its edit, loses a link that is refused, and its actions only if they are refused too.
 func TestRefusedButtons(t *testing.T) {
 	t.Parallel()
 	named := answer(reporter.VerdictButtons)
@@ -461,14 +461,14 @@ func TestRefusedButtons(t *testing.T) {
 	}
 }
 
-// acknowledgeEnd changes an incident that is over so that its notice is to be edited: it fires again and ends.
+// acknowledgeEnd changes an incident that is over, so that its notice is due for an edit: it fires again and ends.
 func acknowledgeEnd(t testing.TB, s *store.Store, id string) {
 	t.Helper()
 	put(t, s, reporter.IncidentOpen, "oncall", id)
 	put(t, s, reporter.IncidentResolved, "oncall", id)
 }
 
-// What cannot be edited, or was not sent, stays as it is.
+// A message that cannot be edited, or that was not sent, stays as it is.
 func TestWhatIsNotEdited(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -524,8 +524,8 @@ func TestWhatIsNotEdited(t *testing.T) {
 	})
 }
 
-// The process dies at each border of a write or a call in turn, and a new one goes on: what each message shows is right in the end, also
-// where the incident has gone back to what it was.
+// The process ends before or after each write and each call in turn, and a new one continues: each message is right in the end, also if
+// the incident has returned to its earlier state.
 func TestDeathAtAnyPointOfAnEdit(t *testing.T) {
 	t.Parallel()
 	for point := range 14 {
@@ -553,7 +553,7 @@ func TestDeathAtAnyPointOfAnEdit(t *testing.T) {
 	}
 }
 
-// An edit whose composition ends the process again and again is given up, and the others are made.
+// An edit whose composition ends the process each time is given up, and the others are made.
 func TestAnEditThatCannotBeComposed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -578,8 +578,8 @@ func TestAnEditThatCannotBeComposed(t *testing.T) {
 // editDir is set in the processes that TestKilledDuringEdits starts.
 const editDir = "AWOOOI_TEST_EDIT_DIR"
 
-// A process that is killed with SIGKILL at any call or write of an edit leaves nothing wrong behind: the next one makes each message show
-// what it is to. One that a process was killed with during composing is composed by itself, and given up after the third time.
+// After a process was killed with SIGKILL at any call or write of an edit, the next one edits each message. An edit during whose
+// composition a process was killed is composed alone, and given up after the third time.
 func TestKilledDuringEdits(t *testing.T) {
 	t.Parallel()
 	if dir := os.Getenv(editDir); dir != "" {
@@ -638,7 +638,7 @@ func TestKilledDuringEdits(t *testing.T) {
 			t.Error("the process was not killed")
 		}
 	}
-	if run("compose") != nil { // It is given up, and not composed any more.
+	if run("compose") != nil { // The edit is given up, and not composed any more.
 		t.Error("the process was killed for the fourth time")
 	}
 }
@@ -669,7 +669,7 @@ func (k killing) EndEdit(ctx context.Context, e reporter.Edit, d reporter.Delive
 	return err
 }
 
-// editUntilKilled is a process that sends and edits, until nothing is left.
+// editUntilKilled is the process, which sends and edits until nothing is left.
 func editUntilKilled(t *testing.T, dir string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -706,7 +706,7 @@ func editUntilKilled(t *testing.T, dir string) {
 	}
 }
 
-// Edits of people's words: the latest postmortem of an incident is edited, and its notice is not.
+// An entry of a person edits the latest postmortem of an incident, and not its notice.
 func TestAPostmortemShowsWhatPeopleWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -734,7 +734,7 @@ func TestAPostmortemShowsWhatPeopleWrite(t *testing.T) {
 	})
 }
 
-// written composes what people wrote.
+// written composes the entries of people.
 type written struct{ store *store.Store }
 
 func (c written) Compose(ctx context.Context, d reporter.Delivery) (reporter.Message, error) {

@@ -20,7 +20,7 @@ type printer struct{ sent func() }
 // Split makes one part, as there is no limit of length. It is called once for each delivery.
 func (printer) Split(msg reporter.Message) []reporter.Part { return []reporter.Part{{HTML: msg.HTML}} }
 
-// Send returns the channel's id of the message. An error of type *reporter.SendError says what to do next; any other one is
+// Send returns the channel's id of the message. The verdict of a *reporter.SendError decides what happens next; other errors are
 // retried.
 func (p printer) Send(_ context.Context, part reporter.Part, _ reporter.SendOptions) (string, error) {
 	fmt.Println(part.HTML)
@@ -28,10 +28,10 @@ func (p printer) Send(_ context.Context, part reporter.Part, _ reporter.SendOpti
 	return "1", nil
 }
 
-// Chat says where the messages go, which receivers may share, and how many are allowed.
+// Chat returns the address, which several receivers may share, and the limits.
 func (printer) Chat() reporter.Chat { return reporter.Chat{Account: "printer", Address: "stdout"} }
 
-// Probe makes a harmless call where the outcome of a send is unknown.
+// Probe makes a harmless call, before a retry of a send with an unknown outcome.
 func (printer) Probe(context.Context, string) error { return nil }
 
 // greeting is a Composer: it makes the message of a delivery when it is attempted.
@@ -49,7 +49,7 @@ func (greeting) Revise(context.Context, reporter.Delivery) (reporter.Message, er
 	return reporter.Message{}, reporter.ErrObsolete
 }
 
-// A Channel splits messages and sends parts. The outbox does the rest: it stores, orders, limits, retries and gives up.
+// A Channel splits messages and sends parts. The outbox stores, orders, limits and retries the sends, and gives them up.
 func ExampleChannel() {
 	dir, err := os.MkdirTemp("", "state")
 	if err != nil {

@@ -58,7 +58,7 @@ func TestVerdictsDecideWhatBecomesOfADelivery(t *testing.T) {
 		"markup refused":      {script: []error{answer(reporter.VerdictMarkup)}, run: time.Second, want: "plain a.1, a.2", state: reporter.DeliverySent, metric: "markup"},
 		"refused":             {script: []error{answer(reporter.VerdictRefused)}, run: time.Second, want: "plain a.1, a.2", state: reporter.DeliverySent, metric: "refused"},
 		"refused in any form": {script: always(answer(reporter.VerdictRefused)), run: time.Minute, state: reporter.DeliveryGivenUp, reason: reporter.ReasonRefused, notices: 1},
-		"refused in any form, and so is a harmless call": {script: always(answer(reporter.VerdictRefused)), probes: always(answer(reporter.VerdictRefused)), run: time.Minute,
+		"refused in any form, and so is a probe": {script: always(answer(reporter.VerdictRefused)), probes: always(answer(reporter.VerdictRefused)), run: time.Minute,
 			state: reporter.DeliveryPending, reason: reporter.ReasonReceiver, suspended: true, notices: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestReceiversDoNotBlockEachOther(t *testing.T) {
 	})
 }
 
-// Chats that do not answer delay no other.
+// Chats that do not answer delay no other chat.
 func TestUnresponsiveChatsDelayNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestUnresponsiveChatsDelayNoOther(t *testing.T) {
 	})
 }
 
-// A wait that a channel asked for holds for the chat, whatever receiver leads to it, and across restarts.
+// A wait that a channel asked for applies to the chat for all of its receivers, and across restarts.
 func TestRetryAfterHoldsForTheChatAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -159,14 +159,14 @@ func TestRetryAfterHoldsForTheChatAcrossRestarts(t *testing.T) {
 		}
 		for _, c := range []*chat{one, topic} {
 			if waited := c.at[0].Sub(start); waited < 5*time.Hour || waited > 5*time.Hour+time.Minute {
-				t.Errorf("the chat was left alone for %v", waited)
+				t.Errorf("the chat was not called for %v", waited)
 			}
 		}
 	})
 }
 
-// A wait is kept when the process starts again, also for a receiver that was suspended before: a start, as a reload, only lets
-// what a person had to repair be tried again.
+// A wait is kept across restarts, also for a receiver that was suspended before: a start, or a reload, makes only suspended receivers due
+// again.
 func TestRetryAfterOutlivesASuspensionAndARestart(t *testing.T) {
 	t.Parallel()
 	for name, probes := range map[string][]error{
@@ -197,7 +197,7 @@ func TestRetryAfterOutlivesASuspensionAndARestart(t *testing.T) {
 	}
 }
 
-// A configured address that was replaced by a moved chat's is not used; another configured address is.
+// After a chat has moved, its old configured address is not used; a new configured address is.
 func TestAMovedChatIsFollowedUntilTheConfigurationChanges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -218,14 +218,14 @@ func TestAMovedChatIsFollowedUntilTheConfigurationChanges(t *testing.T) {
 	})
 }
 
-// Addresses that lead to each other are no way to go on: the receiver is suspended, and its chat is not asked again and again.
+// The receiver of a chat that moves in a circle is suspended, and its chat is not called without end.
 func TestAChatThatMovesInACircleIsSuspended(t *testing.T) {
 	t.Parallel()
 	for name, to := range map[string][]string{
-		"to itself":     {"-1"},
-		"to and fro":    {"-2", "-1"},
-		"to the new id": {"-2", "-2"},
-		"ever on":       {"-2", "-3", "-4", "-5", "-6", "-7"},
+		"to itself":      {"-1"},
+		"back and forth": {"-2", "-1"},
+		"to the new id":  {"-2", "-2"},
+		"without end":    {"-2", "-3", "-4", "-5", "-6", "-7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,7 +259,7 @@ func TestAChatThatMovesInACircleIsSuspended(t *testing.T) {
 	}
 }
 
-// A suspended receiver whose chat moves meanwhile is found at its new address, also while nothing waits.
+// A suspended receiver whose chat moves is probed at its new address, also if no delivery waits.
 func TestASuspendedChatIsFollowed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -308,7 +308,7 @@ func TestMessagesThatCannotBeComposed(t *testing.T) {
 		w := build(t, s, composer, outbox.Config{}, map[string]outbox.Channel{"oncall": c})
 		w.run(5 * time.Second)
 		if c.text() != "now" {
-			t.Errorf("what can be composed waits for what cannot: %q", c.text())
+			t.Errorf("a message waits for one that cannot be composed: %q", c.text())
 		}
 		w.run(5 * time.Minute)
 		// Without a fallback receiver the chat itself is notified of what was not sent.
@@ -321,7 +321,7 @@ func TestMessagesThatCannotBeComposed(t *testing.T) {
 	})
 }
 
-// Compositions that take long, or never end, delay no other message of their chat.
+// Compositions that are slow, or never end, delay no other message of their chat.
 func TestSlowCompositionsDelayNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -374,8 +374,8 @@ func (slowly) Revise(context.Context, reporter.Delivery) (reporter.Message, erro
 
 var groupMessages = flag.Int("outbox.messages", 45, "how many messages go to one group in TestTopicsOfAGroupShareItsLimit")
 
-// Messages to the topics of one group go out as fast as the group's limit allows, and no faster, also when the process
-// is restarted meanwhile.
+// Messages to the topics of one group are sent as fast as the group's limit allows, and no faster, also if the process is restarted in
+// between.
 func TestTopicsOfAGroupShareItsLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -396,7 +396,7 @@ func TestTopicsOfAGroupShareItsLimit(t *testing.T) {
 	})
 }
 
-// A report and a notice of a new incident do not wait behind older postmortems of their chat.
+// A report and a notice of a new incident precede older postmortems of their chat.
 func TestUrgentMessagesComeFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -443,8 +443,8 @@ func TestStoreThatFailsForAWhileDoublesNothing(t *testing.T) {
 	}
 }
 
-// The process dies at each border of a write or a send in turn, and a new one goes on: nothing is lost, parts stay in order,
-// and what is doubled is marked.
+// The process ends before or after each write and each send in turn, and a new one continues: nothing is lost, parts stay in order, and
+// copies are marked.
 func TestDeathAtAnyPointLosesNothing(t *testing.T) {
 	t.Parallel()
 	for point := range 26 {
@@ -490,7 +490,7 @@ func TestDeathAtAnyPointLosesNothing(t *testing.T) {
 	}
 }
 
-// Many messages of a kind that wait together go out as one; few go out one by one.
+// Many waiting messages of a kind are sent as one; few are sent one by one.
 func TestAStormIsOneMessage(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -537,7 +537,7 @@ func TestAStormIsOneMessage(t *testing.T) {
 	}
 }
 
-// While a storm's first messages are being sent, slowly, the others gather: they must not follow one by one.
+// While the first of many messages are sent slowly, the others wait: they must not be sent one by one.
 func TestAStormThatGathersBehindASlowSendIsOneMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -595,7 +595,7 @@ func TestObsoleteMessagesAreDroppedInSilence(t *testing.T) {
 	})
 }
 
-// What a channel refuses of a message costs only itself.
+// A message loses only the part that a channel refuses.
 func TestRefusedExtrasCostOnlyThemselves(t *testing.T) {
 	t.Parallel()
 	badButton := answer(reporter.VerdictButtons)
@@ -608,11 +608,11 @@ func TestRefusedExtrasCostOnlyThemselves(t *testing.T) {
 	}{
 		"nothing":                   {nil, "png", "A with png [bad] [good]"},
 		"the picture":               {[]error{answer(reporter.VerdictPicture)}, "png", "A [bad] [good]"},
-		"a picture behind":          {[]error{nil, answer(reporter.VerdictPicture)}, "behind", "A [bad] [good]"},
+		"a picture after the text":  {[]error{nil, answer(reporter.VerdictPicture)}, "behind", "A [bad] [good]"},
 		"one button":                {[]error{badButton}, "png", "A with png [good]"},
 		"buttons":                   {[]error{answer(reporter.VerdictButtons)}, "png", "A with png"},
 		"markup":                    {[]error{answer(reporter.VerdictMarkup)}, "png", "plain A with png [bad] [good]"},
-		"nobody knows what":         {[]error{answer(reporter.VerdictRefused), answer(reporter.VerdictRefused)}, "png", "plain A"},
+		"an unknown part":           {[]error{answer(reporter.VerdictRefused), answer(reporter.VerdictRefused)}, "png", "plain A"},
 		"the second retry's upload": {[]error{unknown, unknown}, "png", "repeat A [bad] [good]"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -644,8 +644,8 @@ func TestRefusedExtrasCostOnlyThemselves(t *testing.T) {
 	}
 }
 
-// A suspension and the failures of what waited for it are one notice with a count. Without a fallback receiver it goes to the
-// chat itself, once that works again.
+// A suspension and the failures of the deliveries that waited for it are one notice with a count. Without a fallback receiver it is sent
+// to the chat itself, once that works again.
 func TestManyFailuresAreOneNotice(t *testing.T) {
 	t.Parallel()
 	for name, fallback := range map[string]string{"with a fallback receiver": "backup", "without one": ""} {
@@ -689,8 +689,8 @@ func TestManyFailuresAreOneNotice(t *testing.T) {
 	}
 }
 
-// What comes to a suspended receiver after its notice is counted by one further notice in a while; a token's notice counts what
-// waits for all of its receivers; what fails for another reason has its own notice.
+// Deliveries to a suspended receiver after its notice are counted by one further notice later; the notice of a token counts the deliveries
+// of all of its receivers; deliveries that fail for another reason have their own notice.
 func TestNoticesOfALongSuspension(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -739,7 +739,7 @@ func TestNoticesOfALongSuspension(t *testing.T) {
 	})
 }
 
-// In an outage whose answers are lost, no message is lost, and at most the first one is doubled.
+// In an outage in which answers are lost, no message is lost, and at most the first one is sent twice.
 func TestAnOutageMakesNoCopies(t *testing.T) {
 	t.Parallel()
 	for _, outage := range []time.Duration{12 * time.Second, 155 * time.Second, 20 * time.Minute} {
@@ -762,7 +762,7 @@ func TestAnOutageMakesNoCopies(t *testing.T) {
 	}
 }
 
-// A stop in the middle of an outage is quick, and books nothing as lost that was answered.
+// A stop during an outage is quick, and no send that was answered gets an unknown outcome.
 func TestStopIsQuick(t *testing.T) {
 	t.Parallel()
 	wait := &reporter.SendError{Verdict: reporter.VerdictWait, After: 10 * time.Minute, Err: errors.New("503")}
@@ -772,11 +772,11 @@ func TestStopIsQuick(t *testing.T) {
 		within  time.Duration
 		unknown int
 	}{
-		"asked to wait":                    {refuses: wait, within: time.Second},
-		"refused by a server out of order": {refuses: answer(reporter.VerdictRetry), within: time.Second},
-		"answers are lost":                 {refuses: answer(reporter.VerdictUnknown), within: time.Second, unknown: 1},
-		"a slow answer is waited for":      {refuses: wait, delay: 5 * time.Second, within: 3 * time.Second},
-		"an answer that does not come":     {delay: time.Hour, within: 9 * time.Second, unknown: 1},
+		"asked to wait":                {refuses: wait, within: time.Second},
+		"refused by a broken server":   {refuses: answer(reporter.VerdictRetry), within: time.Second},
+		"answers are lost":             {refuses: answer(reporter.VerdictUnknown), within: time.Second, unknown: 1},
+		"a slow answer is waited for":  {refuses: wait, delay: 5 * time.Second, within: 3 * time.Second},
+		"an answer that does not come": {delay: time.Hour, within: 9 * time.Second, unknown: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -796,7 +796,7 @@ func TestStopIsQuick(t *testing.T) {
 	}
 }
 
-// A report that was due too long ago is not sent; people are notified of it.
+// A report that was due too long ago is not sent, and there is a notice of it.
 func TestMissedReports(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

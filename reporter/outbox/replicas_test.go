@@ -33,8 +33,8 @@ func database(t *testing.T) string {
 	return pg.DSN("state")
 }
 
-// Two replicas that share a PostgreSQL send to the topics of one group as fast as the group's limit allows, and no faster,
-// however they take turns, and when one of them stops halfway.
+// Two replicas that share a PostgreSQL send to the topics of one group as fast as the group's limit allows, and no faster, in any order,
+// also if one of them stops in between.
 func TestReplicasShareTheLimitOfAGroup(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -92,8 +92,8 @@ func TestReplicasShareTheLimitOfAGroup(t *testing.T) {
 	})
 }
 
-// Sends and edits of two replicas together keep the limits of the chat, and each message ends with what became of its incident,
-// edited once for each state, also when the replica that edits stops on the way.
+// The sends and edits of two replicas together stay within the limits of the chat, and each message shows the end of its incident, edited
+// once for each state, also if the replica that edits stops in between.
 func TestReplicasShareEdits(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
@@ -158,7 +158,7 @@ func TestReplicasShareEdits(t *testing.T) {
 	})
 }
 
-// judge checks sends to one group against its limits: 1 a second, 20 a minute, and not slower than that.
+// judge checks that sends to one group are within its limits, 1 a second and 20 a minute, and not slower than that.
 func judge(t *testing.T, at []time.Time, start time.Time, want int) {
 	t.Helper()
 	if len(at) != want {

@@ -20,7 +20,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/store/storetest"
 )
 
-// state is the real store, whose writes can be made to fail, and which can die: from then on nothing reaches it.
+// state is the real store, whose writes can fail, and which can be dead: from then on all calls fail.
 type state struct {
 	*store.Store
 	mu    sync.Mutex
@@ -129,17 +129,17 @@ func (s *state) DueWork(ctx context.Context, now, expired time.Time) (reporter.D
 	return s.Store.DueWork(ctx, now, expired)
 }
 
-// chat is a channel that answers by a script, and keeps what arrived.
+// chat is a channel that answers by a script, and keeps the messages.
 type chat struct {
 	address string // default 42
 	account string
 	limits  []reporter.Limit
 
 	mu      sync.Mutex
-	script  []error // of the next sends; nil is sent
-	probes  []error // of the next harmless calls; nil is answered
+	script  []error // of the next sends; nil is a success
+	probes  []error // of the next probes; nil is answered
 	refuses error   // of every call, until it is nil
-	arrives bool    // a send that gets an error arrives nevertheless
+	arrives bool    // a send that returns an error arrives nevertheless
 	delay   time.Duration
 	event   func() // called before and after each send
 	dead    func() bool
@@ -156,7 +156,7 @@ func (c *chat) Chat() reporter.Chat {
 	return reporter.Chat{Account: "test" + c.account, Address: address, Limits: c.limits}
 }
 
-// Split makes a part of each line, and one more of a picture called "behind".
+// Split makes a part of each line, and one more of the picture "behind".
 func (c *chat) Split(msg reporter.Message) (parts []reporter.Part) {
 	for line := range strings.SplitSeq(msg.HTML, "\n") {
 		parts = append(parts, reporter.Part{HTML: line})
@@ -250,7 +250,7 @@ func answer(v reporter.Verdict) *reporter.SendError {
 	return &reporter.SendError{Verdict: v, Err: errors.New("x")}
 }
 
-// compose says what the delivery is about, in two parts, unless it is asked to do otherwise.
+// compose composes two parts with the subject, or calls the function if it is not nil.
 type compose func(d reporter.Delivery) (reporter.Message, error)
 
 func (c compose) Compose(_ context.Context, d reporter.Delivery) (reporter.Message, error) {
@@ -299,7 +299,7 @@ func build(t *testing.T, s *state, composer outbox.Composer, cfg outbox.Config, 
 	return w
 }
 
-// run lets the outbox work for so long, in the bubble's time.
+// run runs the outbox for this time of the bubble's clock.
 func (w *world) run(d time.Duration) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), d)
