@@ -8,15 +8,15 @@ import (
 	"strconv"
 )
 
-// The ports of servers lie below those that the system gives to clients and to listeners of port 0 (from 32768 on Linux, 49152
-// elsewhere), so that no such one takes the port of a server that starts, or starts again.
+// The ports of servers are below those that the system assigns to clients and to listeners on port 0 (from 32768 on Linux, 49152
+// elsewhere), so that none of these takes the port of a server that starts or restarts.
 const (
 	firstPort = 20000
 	lastPort  = 31999
 )
 
-// FreeAddress is a loopback address that nothing listens on, for a server that has to know its port before it starts. A server
-// that starts at the same moment may take it, which is rare.
+// FreeAddress returns a free loopback address, as host:port, for a server that has to know its port before it starts. Another server that
+// starts at the same moment may take it, which is rare.
 func FreeAddress(ctx context.Context) (string, error) {
 	var err error
 	for range 100 {

@@ -5,10 +5,10 @@ import (
 	"path/filepath"
 )
 
-// AlertmanagerOptions says how the throw-away Alertmanager is set up.
+// AlertmanagerOptions configures an Alertmanager.
 type AlertmanagerOptions struct {
-	Dir    string // configuration and data; empty is a new directory that Stop removes
-	Config string // content of alertmanager.yml; empty is one receiver that does nothing
+	Dir    string // configuration and data; "" means a new directory that Stop removes
+	Config string // content of alertmanager.yml; "" means one receiver that does nothing
 }
 
 // Alertmanager is a real Alertmanager, not clustered, on a free loopback port.
@@ -16,10 +16,10 @@ type Alertmanager struct{ server *toolServer }
 
 const silentAlertmanager = "route:\n  receiver: none\nreceivers:\n  - name: none\n"
 
-// StartAlertmanager starts an Alertmanager and waits until it is ready. It ends at Stop, or when ctx ends.
+// StartAlertmanager starts an Alertmanager and waits until it is ready. It runs until Stop, or until ctx ends.
 func StartAlertmanager(ctx context.Context, o AlertmanagerOptions) (*Alertmanager, error) {
 	// Debian calls the program prometheus-alertmanager.
-	bin, err := findTool("ALERTMANAGER_BIN", "alertmanager", "prometheus-alertmanager")
+	bin, err := findProgram("ALERTMANAGER_BIN", "alertmanager", "prometheus-alertmanager")
 	if err != nil {
 		return nil, err
 	}

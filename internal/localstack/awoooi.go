@@ -15,7 +15,7 @@ import (
 //go:embed awoooi.sql
 var awoooiSQL string
 
-// InstallAWOOOI makes the AWOOOI tables in an empty database.
+// InstallAWOOOI creates the AWOOOI tables in an empty database.
 func InstallAWOOOI(ctx context.Context, dsn string) error {
 	return withConn(ctx, dsn, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, awoooiSQL)
@@ -23,15 +23,15 @@ func InstallAWOOOI(ctx context.Context, dsn string) error {
 	})
 }
 
-// SeedOptions says what is put into the AWOOOI tables.
+// SeedOptions configures the rows of SeedAWOOOI.
 type SeedOptions struct {
 	Seed   uint64 // the same seed gives the same rows
 	Now    time.Time
-	Days   int // how far back
-	PerDay int // incidents of an average day
+	Days   int // before Now
+	PerDay int // average number of incidents a day
 }
 
-// What incidents are about, by how often; the empty category is NULL.
+// The categories and titles of incidents, with their share in percent; the empty category is NULL.
 var seedCategories = []struct {
 	name   string
 	weight int
@@ -54,8 +54,8 @@ var seedActions = []string{
 	"kubectl scale deploy/worker --replicas=6", "certbot renew --force-renewal",
 }
 
-// SeedAWOOOI puts realistic rows into the AWOOOI tables: a daily and weekly rhythm, statuses in both cases, repeats,
-// groups, approvals by people and by nobody. The first incident is INC-000001.
+// SeedAWOOOI inserts realistic rows into the AWOOOI tables: with a daily and weekly rhythm, statuses in both cases, repeats, groups, and
+// approvals with and without a person. The first incident is INC-000001.
 func SeedAWOOOI(ctx context.Context, dsn string, o SeedOptions) error {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x41574f49))
 	either := func(s string) string {
@@ -112,7 +112,7 @@ func SeedAWOOOI(ctx context.Context, dsn string, o SeedOptions) error {
 				return fmt.Errorf("seed of %s: %w", t.table, err)
 			}
 		}
-		// COPY's binary form does not know the enum of this database.
+		// pgx does not know the binary form of the enum, which COPY needs.
 		batch := &pgx.Batch{}
 		for _, a := range approvals {
 			batch.Queue(`INSERT INTO approval_records (incident_id, status, approved_by, action, created_at)
@@ -136,7 +136,7 @@ func approval(rng *rand.Rand, either func(string) string, id string, created tim
 	return []any{id, either(status), by, seedActions[rng.IntN(len(seedActions))], created.Add(time.Duration(rng.IntN(300)) * time.Second)}
 }
 
-// count is how many of a day's average fall on this day: fewer on weekends.
+// count is the number of rows of a day, which varies around the average and is smaller on weekends.
 func count(rng *rand.Rand, average int, day time.Time) int {
 	factor := 0.8 + 0.4*rng.Float64()
 	if w := day.Weekday(); w == time.Saturday || w == time.Sunday {
@@ -145,7 +145,7 @@ func count(rng *rand.Rand, average int, day time.Time) int {
 	return int(float64(average)*factor + rng.Float64())
 }
 
-// within is a moment of the day that ended so many days before now, more likely in working hours.
+// within is a random moment of the 24 hours that ended day days before now, more likely in working hours.
 func within(rng *rand.Rand, now time.Time, day int) time.Time {
 	for {
 		t := now.AddDate(0, 0, -day).Add(-time.Duration(rng.Int64N(int64(24 * time.Hour))))
@@ -168,7 +168,7 @@ func pick(rng *rand.Rand) (category any, title string) {
 	return nil, "未分類告警"
 }
 
-// SeedRows puts n incidents into the last 23 hours, by the server itself, for benchmarks.
+// SeedRows inserts n incidents into the last 23 hours, by SQL on the server, for benchmarks.
 func SeedRows(ctx context.Context, dsn string, n int, now time.Time) error {
 	return withConn(ctx, dsn, func(conn *pgx.Conn) error {
 		for _, sql := range []string{

@@ -21,9 +21,9 @@ import (
 	"unicode/utf8"
 )
 
-// BotAPIOptions says which bot the fake Telegram knows.
+// BotAPIOptions configures the fake Telegram.
 type BotAPIOptions struct {
-	Token string
+	Token string // of its one bot
 	// Limits makes it answer 429 beyond Telegram's limits: 1 message a second in a chat with short bursts, 20 a minute in a
 	// group, 30 a second of the bot. https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 	Limits bool
@@ -45,29 +45,29 @@ type BotMessage struct {
 	At       time.Time
 }
 
-// BotButton is one button of an inline keyboard: it leads to an address, or gives its data back when it is pressed.
+// BotButton is one button of an inline keyboard: a link, or an action whose data is returned when it is pressed.
 type BotButton struct {
 	Row             int
 	Text, URL, Data string
 }
 
-// BotFault is how one call misbehaves. The zero value behaves well.
+// BotFault is how one call fails. The zero value does not fail.
 type BotFault struct {
-	Status       int    // answer with this status rather than handling the call
+	Status       int    // answer with this status instead of handling the call
 	Description  string // of that answer
 	RetryAfter   int    // seconds, in that answer
 	Header       int    // seconds, in the header Retry-After of that answer
 	Proxy        bool   // that answer is not Telegram's JSON
 	MigrateTo    int64  // chat id, in that answer
-	Accept       bool   // take the message before misbehaving, so that only the answer is lost
-	Hang         bool   // do not answer until the client leaves
+	Accept       bool   // accept the message before failing, so that only the answer is lost
+	Hang         bool   // do not answer until the client disconnects
 	Cut          bool   // read the request, then close the connection
 	CutAtOnce    bool   // close the connection without reading
 	Garbage      bool   // answer 200 with something that is not JSON
 	HalfAnAnswer bool   // answer 200 and cut the body
 }
 
-// BotAPI is a strict fake of Telegram's Bot API on a free loopback port: what the real one refuses, it refuses.
+// BotAPI is a fake of Telegram's Bot API on a free loopback port, which refuses all that the real one refuses.
 type BotAPI struct {
 	token  string
 	url    string
@@ -76,19 +76,19 @@ type BotAPI struct {
 
 	mu       sync.Mutex
 	faults   []BotFault
-	chats    map[string]BotFault // chats and topics ("CHAT/TOPIC") in which every send misbehaves
-	actions  map[string]int      // harmless calls by chat
+	chats    map[string]BotFault // of every send to a chat or topic ("CHAT/TOPIC")
+	actions  map[string]int      // chat actions by chat
 	outage   *BotFault           // of every call
 	messages []BotMessage
 	calls    int
 	floods   int                    // sends that were answered 429 because of the limits
-	arrivals map[string][]time.Time // accepted messages by chat; "" is all of them
+	arrivals map[string][]time.Time // times of accepted messages and edits by chat; "" has those of all chats
 	arrived  chan struct{}          // closed and replaced at each message
 	updates  botUpdates
 	edits    botEdits
 }
 
-// NewBotAPI starts the fake. It ends at Close.
+// NewBotAPI starts the fake, which runs until Close.
 func NewBotAPI(o BotAPIOptions) (*BotAPI, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -107,18 +107,18 @@ func NewBotAPI(o BotAPIOptions) (*BotAPI, error) {
 // URL is the address to use as api_url.
 func (b *BotAPI) URL() string { return b.url }
 
-// Close ends the server and cuts every call.
+// Close ends the server and all calls.
 func (b *BotAPI) Close() { b.server.Close() }
 
-// Fail makes the next calls but polls misbehave, one fault each.
+// Fail makes the next calls fail, except polls, one fault each.
 func (b *BotAPI) Fail(faults ...BotFault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.faults = append(b.faults, faults...)
 }
 
-// SetChat makes every send to the chat, or to its topic as "CHAT/TOPIC", misbehave; nil ends that. What Telegram refuses of a
-// chat it refuses of chat actions too; media and rights to write are not checked there.
+// SetChat makes every send to the chat, or to its topic as "CHAT/TOPIC", fail; nil ends that. Chat actions fail too, except for faults
+// about media or rights, which Telegram does not check there.
 func (b *BotAPI) SetChat(chat string, f *BotFault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -131,21 +131,21 @@ func (b *BotAPI) SetChat(chat string, f *BotFault) {
 	}
 }
 
-// SetOutage makes every call misbehave; nil ends that.
+// SetOutage makes every call fail; nil ends that.
 func (b *BotAPI) SetOutage(f *BotFault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.outage = f
 }
 
-// Actions counts the harmless calls to a chat that were answered.
+// Actions counts the chat actions in a chat that succeeded.
 func (b *BotAPI) Actions(chat string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.actions[chat]
 }
 
-// Messages returns what was accepted so far, as it was edited since.
+// Messages returns the accepted messages, with their latest edits.
 func (b *BotAPI) Messages() []BotMessage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -159,7 +159,7 @@ func (b *BotAPI) Floods() int {
 	return b.floods
 }
 
-// floodLimits are those that Telegram states, and the bursts that it allows in a chat.
+// floodLimits are the limits that Telegram documents, and the bursts that it allows in a chat.
 var floodLimits = []struct {
 	n     int
 	per   time.Duration
@@ -167,8 +167,8 @@ var floodLimits = []struct {
 	all   bool // of all chats together
 }{{n: 3, per: 3 * time.Second}, {n: 2, per: time.Second}, {n: 20, per: time.Minute, group: true}, {n: 30, per: time.Second, all: true}}
 
-// flood returns for how long a message to the chat has to wait, at most n messages having arrived within any time per. A
-// group's id is negative, and a name is taken for a group's. b.mu is held.
+// flood returns for how long a message to the chat has to wait: at most n messages may arrive within any time per. It counts one that
+// need not wait. A group's id is negative, and a name counts as a group's. b.mu is held.
 func (b *BotAPI) flood(chat string, now time.Time) (wait time.Duration) {
 	group := strings.HasPrefix(chat, "-") || strings.HasPrefix(chat, "@")
 	for _, l := range floodLimits {
@@ -193,7 +193,7 @@ func (b *BotAPI) flood(chat string, now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// Calls counts all calls, those that misbehaved among them.
+// Calls counts all calls, including those that failed.
 func (b *BotAPI) Calls() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -217,7 +217,7 @@ func (b *BotAPI) Wait(ctx context.Context, n int) error {
 	}
 }
 
-// next is how the next call misbehaves.
+// next returns the fault of the next call.
 func (b *BotAPI) next(poll bool) BotFault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -302,8 +302,8 @@ func (b *BotAPI) serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"ok":true,"result":%s}`, result)
 }
 
-// ofChat is the fault of the chat or its topic. The rights to write and to send media are checked where a message is made,
-// and not where a chat action is (td's can_send_message_content and send_dialog_action).
+// ofChat returns the fault of the chat or its topic. Telegram checks the rights to write and to send media for messages, and not for chat
+// actions (td's can_send_message_content and send_dialog_action).
 func (b *BotAPI) ofChat(method, chat, topic string) BotFault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -322,14 +322,14 @@ func (b *BotAPI) ofChat(method, chat, topic string) BotFault {
 	return f
 }
 
-// floodError refuses what goes beyond the limits.
+// floodError refuses a message beyond the limits.
 type floodError struct{ wait time.Duration }
 
 func (e *floodError) Error() string { return "too many requests" }
 
 var errNoMethod = errors.New("Not Found") //nolint:staticcheck // Telegram's own text
 
-// accept does what the method says; its error is Telegram's description.
+// accept handles a call; its error is Telegram's description.
 func (b *BotAPI) accept(method string, params map[string]string, file, content string) (result string, err error) {
 	m := BotMessage{
 		ChatID: params["chat_id"], ThreadID: params["message_thread_id"], Document: file, Content: content,
@@ -341,7 +341,7 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return fmt.Sprintf(`{"id":%d,"is_bot":true,"first_name":"demo","username":"demo_bot","can_read_all_group_messages":%t}`,
-			b.id(), b.updates.hears), nil
+			b.id(), b.updates.allMessages), nil
 	case "sendChatAction":
 		if !slices.Contains([]string{"typing", "upload_photo", "upload_document"}, params["action"]) {
 			return "", errors.New("Bad Request: wrong parameter action in request") //nolint:staticcheck // Telegram's own text
@@ -413,7 +413,7 @@ func (b *BotAPI) accept(method string, params map[string]string, file, content s
 	return fmt.Sprintf(`{"message_id":%d,"date":%d,"chat":{"id":%q}}`, m.ID, m.At.Unix(), m.ChatID), nil
 }
 
-// checkChat refuses what Telegram does of a chat's id and a topic's.
+// checkChat refuses the ids of chats and topics that Telegram refuses.
 func checkChat(params map[string]string) error {
 	id := params["chat_id"]
 	if id == "" {
@@ -430,7 +430,7 @@ func checkChat(params map[string]string) error {
 	return nil
 }
 
-// checkPhoto refuses what Telegram does: https://core.telegram.org/bots/api#sendphoto
+// checkPhoto refuses the photos that Telegram refuses: https://core.telegram.org/bots/api#sendphoto
 func checkPhoto(b []byte) error {
 	c, err := png.DecodeConfig(bytes.NewReader(b))
 	switch {
@@ -574,8 +574,8 @@ var botTags = []string{
 	"b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "code", "pre", "a", "blockquote", "span", "tg-spoiler", "tg-emoji",
 }
 
-// ParseHTML reads Telegram's HTML subset as strictly as Telegram does: tags must be known, balanced and nested, and a
-// bare < is an error, while a bare & is text. https://core.telegram.org/bots/api#html-style
+// ParseHTML reads Telegram's HTML subset as strictly as Telegram, and returns the text: tags must be known, balanced and nested, and a bare
+// < is an error, while a bare & is text. https://core.telegram.org/bots/api#html-style
 func ParseHTML(s string) (plain string, err error) {
 	if !utf8.ValidString(s) {
 		return "", errors.New("strings must be encoded in UTF-8")
@@ -644,7 +644,7 @@ func botRune(m []string) rune {
 	return rune(n)
 }
 
-// DottedHost says whether Telegram would keep a link to this address: one whose host has no dot is dropped silently.
+// DottedHost reports whether the host of the address has a dot. Telegram drops other links without an error.
 func DottedHost(raw string) bool {
 	u, err := url.Parse(raw)
 	return err == nil && strings.Contains(u.Hostname(), ".")

@@ -11,20 +11,20 @@ import (
 	"unicode/utf8"
 )
 
-// botEdits is what the fake holds of edits. BotAPI.mu guards it.
+// botEdits is the state of edits. BotAPI.mu guards it.
 type botEdits struct {
-	texts   map[int][]string // of a message, as it was after each edit
+	texts   map[int][]string // of a message: the first one, and that of each edit
 	locked  map[int]bool     // messages that cannot be edited
 	deleted map[int]bool
 	count   int
 	edited  chan struct{} // closed and replaced at each edit
 }
 
-// deletableFor is how long a bot can delete its own messages: https://core.telegram.org/bots/api#deletemessage. It can edit them without a
-// limit of time (td's MessagesManager::can_edit_message).
+// deletableFor is how long a bot can delete its own messages: https://core.telegram.org/bots/api#deletemessage. Edits have no such limit
+// (td's MessagesManager::can_edit_message).
 const deletableFor = 48 * time.Hour
 
-// Texts returns what a message has shown after parsing: at first, and after each edit.
+// Texts returns the texts of a message after parsing: the first one, and that of each edit.
 func (b *BotAPI) Texts(id int) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,22 +69,22 @@ func (b *BotAPI) Delete(id int) {
 	b.edits.deleted[id] = true
 }
 
-// Deleted says whether a message was deleted.
+// Deleted reports whether a message was deleted.
 func (b *BotAPI) Deleted(id int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.edits.deleted[id]
 }
 
-// Lock makes a message one that cannot be edited, as one is that another bot has sent.
+// Lock makes a message fail all edits, as a message of another bot.
 func (b *BotAPI) Lock(id int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.edits.locked[id] = true
 }
 
-// edit does what methods about sent messages say. Its error is Telegram's description: those are of the Bot API server's
-// Client::check_message and fail_query_with_error, and of td's MessagesManager::edit_message_text.
+// edit handles the methods about sent messages. Its error is Telegram's description, from the Bot API server's Client::check_message and
+// fail_query_with_error, and td's MessagesManager::edit_message_text.
 func (b *BotAPI) edit(method string, params map[string]string) (string, error) {
 	if err := checkChat(params); err != nil {
 		return "", err

@@ -31,18 +31,18 @@ type BotAnswer struct {
 // BotCommands are the commands that the bot has registered for a scope and a language.
 type BotCommands struct {
 	Scope    string // "default", or "chat CHAT"
-	Language string // "" is all others
+	Language string // "" means all others
 	Names    []string
 	Texts    []string
 }
 
-// botUpdates is what the fake holds of people and of what they do. BotAPI.mu guards it.
+// botUpdates is the state of people and of the updates. BotAPI.mu guards it.
 type botUpdates struct {
 	queue    []botUpdate
 	next     int           // id of the next update
 	arrived  chan struct{} // closed and replaced at each update
 	answered chan struct{} // closed and replaced at each answer to a tap
-	allowed  []string      // types of updates that are queued; nil is the default
+	allowed  []string      // types of updates that are queued; nil means the default
 	webhook  string
 	polling  *botPoll // the poll that is under way
 	polls    int
@@ -55,8 +55,9 @@ type botUpdates struct {
 	commands  []BotCommands
 	reactions map[string]string // "CHAT/MESSAGE" to an emoji
 	said      map[string]botSaid
-	lastID    int  // of a message of people
-	hears     bool // the bot sees all messages of groups, since privacy mode is off
+	lastID    int // of the messages of people
+	// allMessages means that the bot gets all messages of groups, because privacy mode is off.
+	allMessages bool
 }
 
 type botUpdate struct {
@@ -78,21 +79,21 @@ type botSaid struct {
 }
 
 const (
-	// botPeopleFrom is the first id of a message that a person writes; the bot's begin at 1.
+	// botPeopleFrom is the first id of the messages of people; the bot's begin at 1.
 	botPeopleFrom = 1_000_000
 	// botPollMax is the longest timeout of getUpdates in seconds; the real server cuts a longer one too (LONG_POLL_MAX_TIMEOUT).
 	botPollMax = 50
-	// botPollLeaves is the time within which the connection of a client that has gone is known to be closed.
+	// botPollLeaves is the time after which a connection that is still open has a client.
 	botPollLeaves = 5 * time.Second
-	// botAhead is by how much an offset may be ahead of the queue before the server ignores it (td's TQueue).
+	// botAhead is how far an offset may be ahead of the queue; the server ignores larger ones (td's TQueue).
 	botAhead = 10
 )
 
-// botDefaultUpdates are queued where a bot has never named any types; all but those that it has to ask for.
+// botDefaultUpdates are the types of updates that are queued for a bot that has never set allowed_updates.
 var botDefaultUpdates = []string{"message", "edited_message", "channel_post", "edited_channel_post", "callback_query", "my_chat_member"}
 
-// SetMember makes the user a "creator", "administrator", "member", "restricted", "left" or "kicked" in the chat. In a private chat,
-// the user of its id is a member; anywhere else, a user of whom nothing was set has left.
+// SetMember makes the user a "creator", "administrator", "member", "restricted", "left" or "kicked" in the chat. Without it, a user is a
+// member of the private chat with the same id, and has left all others.
 func (b *BotAPI) SetMember(chat string, user int64, status string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,30 +105,30 @@ func (b *BotAPI) SetMember(chat string, user int64, status string) {
 
 func memberKey(chat string, user int64) string { return chat + "/" + strconv.FormatInt(user, 10) }
 
-// SetWebhook makes Telegram post updates to an address instead of answering polls; "" ends that.
+// SetWebhook sets the webhook of the bot, during which polls fail; "" removes it.
 func (b *BotAPI) SetWebhook(address string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.updates.webhook = address
 }
 
-// SetPrivacy turns privacy mode on, which is the default, or off. With it, a bot in a group gets commands, and replies to its own
+// SetPrivacy turns privacy mode on, which is the default, or off. With it, a bot in a group gets only commands, and replies to its own
 // messages. https://core.telegram.org/bots/features#privacy-mode
 func (b *BotAPI) SetPrivacy(on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.updates.hears = !on
+	b.updates.allMessages = !on
 }
 
-// FailPolls makes the next polls misbehave, one fault each.
+// FailPolls makes the next polls fail, one fault each.
 func (b *BotAPI) FailPolls(faults ...BotFault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.updates.faults = append(b.updates.faults, faults...)
 }
 
-// ForgetQueries makes all taps so far too old to be answered.
-func (b *BotAPI) ForgetQueries() {
+// ExpireQueries makes all taps so far too old to be answered.
+func (b *BotAPI) ExpireQueries() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id := range b.updates.queries {
@@ -135,8 +136,8 @@ func (b *BotAPI) ForgetQueries() {
 	}
 }
 
-// Tap taps the n-th button of a message that the bot has sent, and returns the id of the query. A message that can be tapped is one
-// of that chat whose button has callback data.
+// Tap taps the n-th button of a message of the bot, counted from 0, and returns the id of the query. It is an error if that button of the
+// chat's message has no callback data.
 func (b *BotAPI) Tap(chat string, message, n int, user BotUser) (query string, err error) {
 	m, ok := b.message(chat, message)
 	if !ok || n >= len(m.Buttons) || m.Buttons[n].Data == "" {
@@ -156,7 +157,7 @@ func (b *BotAPI) TapData(chat string, message int, data string, user BotUser) (q
 	b.updates.queries[query] = true
 	b.push("callback_query", map[string]any{
 		"id": query, "from": user.json(), "chat_instance": "1", "data": data,
-		// The real server may give no more than this of a message that is old.
+		// The real server may give no other fields of an old message.
 		"message": map[string]any{"message_id": message, "date": 0, "chat": botChat(chat)},
 	})
 	return query
@@ -207,7 +208,7 @@ func (b *BotAPI) Edit(chat string, message int, text string) {
 
 // saidUpdate queues an update of a message, unless privacy mode hides it. b.mu is held.
 func (b *BotAPI) saidUpdate(kind, chat string, message int, text string, said botSaid, more map[string]any) {
-	hidden := strings.HasPrefix(chat, "-") && !b.updates.hears && said.replyTo == 0 && !strings.HasPrefix(text, "/")
+	hidden := strings.HasPrefix(chat, "-") && !b.updates.allMessages && said.replyTo == 0 && !strings.HasPrefix(text, "/")
 	if hidden {
 		return
 	}
@@ -254,7 +255,7 @@ func (b *BotAPI) keyboard(chat string, message int) (rows [][]map[string]string)
 	return rows
 }
 
-// Migrate makes a group a supergroup: the chat gets a new id, which both sides are notified of.
+// Migrate makes a group a supergroup: both chats get a message with the other's id.
 func (b *BotAPI) Migrate(from, to string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -263,7 +264,7 @@ func (b *BotAPI) Migrate(from, to string) {
 	b.push("message", map[string]any{"message_id": 1, "chat": botChat(to), "date": at, "migrate_from_chat_id": json.Number(from)})
 }
 
-// SetBot changes what the bot is in a chat, and notifies it.
+// SetBot changes the membership of the bot in a chat, and sends it the update.
 func (b *BotAPI) SetBot(chat, was, is string) {
 	b.SetMember(chat, b.id(), is)
 	b.mu.Lock()
@@ -282,7 +283,7 @@ func (b *BotAPI) Update(kind string, body any) {
 	b.push(kind, body)
 }
 
-// SkipIDs makes the id of the next update any number, as Telegram does after a week without updates.
+// SkipIDs sets the id of the next update. Telegram chooses a random one after a week without updates.
 func (b *BotAPI) SkipIDs(next int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -313,21 +314,21 @@ func (b *BotAPI) WaitAnswers(ctx context.Context, n int) error {
 	}
 }
 
-// Queued counts the updates that were not confirmed yet by a higher offset.
+// Queued counts the updates that were not confirmed by a higher offset yet.
 func (b *BotAPI) Queued() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.updates.queue)
 }
 
-// Polls counts the calls of getUpdates, and Conflicts those that met another one whose client was still there.
+// Polls counts the calls of getUpdates.
 func (b *BotAPI) Polls() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.updates.polls
 }
 
-// Conflicts counts the polls that met another one whose client was still there.
+// Conflicts counts the polls that ended another one whose client was still connected.
 func (b *BotAPI) Conflicts() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -373,7 +374,7 @@ func (u BotUser) json() map[string]any {
 	return map[string]any{"id": u.ID, "is_bot": u.ID == 1087968824, "first_name": u.Name, "username": u.Username, "language_code": "en"}
 }
 
-// botChat is a chat as updates name it: supergroups have ids below -1000000000000, and other groups negative ones.
+// botChat is a chat in an update: supergroups have ids below -1000000000000, other groups other negative ids.
 func botChat(id string) map[string]any {
 	n, err := strconv.ParseInt(id, 10, 64)
 	switch {
@@ -404,8 +405,8 @@ func (b *BotAPI) push(kind string, body any) {
 	u.arrived = make(chan struct{})
 }
 
-// poll answers getUpdates. A poll that has to wait ends the one before it with 409, as the real server does
-// (Client::do_get_updates); where that one's client has already gone, nobody gets the 409, and it is not counted.
+// poll answers getUpdates. A poll ends the one that waits with 409, as in the real server (Client::do_get_updates). If the client of that
+// one has disconnected, it is not counted as a conflict.
 func (b *BotAPI) poll(w http.ResponseWriter, r *http.Request, params map[string]string) {
 	offset, limit, timeout := botInt(params["offset"], 0), botInt(params["limit"], 100), botInt(params["timeout"], 0)
 	limit, timeout = min(max(limit, 1), 100), min(max(timeout, 0), botPollMax)
@@ -461,7 +462,7 @@ func (b *BotAPI) poll(w http.ResponseWriter, r *http.Request, params map[string]
 	}
 }
 
-// kicked answers a poll that another one has ended, unless its client has gone.
+// kicked answers a poll that another one has ended, unless its client has disconnected.
 func (b *BotAPI) kicked(w http.ResponseWriter, r *http.Request) {
 	timer := time.NewTimer(botPollLeaves)
 	defer timer.Stop()
@@ -477,7 +478,7 @@ func (b *BotAPI) kicked(w http.ResponseWriter, r *http.Request) {
 		"make sure that only one bot instance is running", BotFault{})
 }
 
-// confirm forgets the updates below the offset. A negative one keeps as many of the latest; one that is far ahead of the queue is
+// confirm removes the updates below the offset. With a negative one it keeps that many of the latest; one far ahead of the queue is
 // ignored. b.mu is held.
 func (b *BotAPI) confirm(offset int) {
 	u := &b.updates
@@ -507,7 +508,7 @@ func botInt(text string, otherwise int) int {
 	return n
 }
 
-// receive does what methods about updates say. Its error is Telegram's description, or errNoMethod.
+// receive handles the methods about updates. Its error is Telegram's description, or errNoMethod.
 func (b *BotAPI) receive(method string, params map[string]string) (result string, err error) {
 	switch method {
 	case "deleteWebhook":
@@ -529,7 +530,7 @@ func (b *BotAPI) receive(method string, params map[string]string) (result string
 	return "", errNoMethod
 }
 
-// answerQuery takes an answer to a tap. The real server takes further answers to the same tap too, for some time.
+// answerQuery accepts an answer to a tap. As the real server, it accepts further answers to the same tap.
 func (b *BotAPI) answerQuery(params map[string]string) (string, error) {
 	if utf8.RuneCountInString(params["text"]) > 200 {
 		return "", errors.New("Bad Request: MESSAGE_TOO_LONG") //nolint:staticcheck // Telegram's own text

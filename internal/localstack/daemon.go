@@ -7,13 +7,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// daemon is a server on a loopback port that is ready once it takes connections.
+// daemon is a server on a loopback port, which is ready once it accepts connections.
 type daemon struct {
 	name string
 	addr string
@@ -23,8 +22,8 @@ type daemon struct {
 	out  *tailBuffer
 }
 
-// startDaemon runs what command makes for a directory and a free address. Another process may take the port before the
-// server listens on it, so that a few are tried.
+// startDaemon runs the command for a directory and a free address, as another user if as is set. It tries several ports, because another
+// process may take one before the server listens on it.
 func startDaemon(
 	ctx context.Context, name string, as *syscall.Credential, command func(dir, host, port string) (*exec.Cmd, error),
 ) (*daemon, error) {
@@ -72,7 +71,7 @@ func (d *daemon) start(
 	}
 	go func() {
 		defer close(d.done)
-		_ = d.cmd.Wait() // its output says how it ended
+		_ = d.cmd.Wait() // the output has the cause
 	}()
 	ready, cancel := context.WithTimeout(ctx, toolReadyWithin)
 	defer cancel()
@@ -106,20 +105,4 @@ func (d *daemon) stop() error {
 		<-d.done
 	}
 	return os.RemoveAll(d.dir)
-}
-
-// findProgram returns the path of a program: of the tools directory, on the PATH, or where Debian keeps it.
-func findProgram(name string, elsewhere ...string) (string, error) {
-	if tools := os.Getenv("AWOOOI_TOOLS"); tools != "" {
-		elsewhere = append([]string{filepath.Join(tools, "bin", name)}, elsewhere...)
-	}
-	for _, path := range elsewhere {
-		if found, err := exec.LookPath(path); err == nil {
-			return found, nil
-		}
-	}
-	if found, err := exec.LookPath(name); err == nil {
-		return found, nil
-	}
-	return "", fmt.Errorf("%s is neither on the PATH nor below $AWOOOI_TOOLS: run `make tools`", name)
 }

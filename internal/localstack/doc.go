@@ -1,3 +1,3 @@
-// Package localstack starts throw-away servers for tests and the demo: options come in, the addresses of a real
-// PostgreSQL, Prometheus or Alertmanager, or of a fake Telegram, go out.
+// Package localstack starts throw-away servers for tests and the demo: options come in, running servers with their addresses go out, real
+// ones of PostgreSQL, PgBouncer, Redis, Prometheus and Alertmanager, and a fake Telegram.
 package localstack

@@ -9,18 +9,18 @@ import (
 	"syscall"
 )
 
-// PgBouncerOptions says how PgBouncer is set up; everything else is its default.
+// PgBouncerOptions configures PgBouncer; all other settings have their defaults.
 type PgBouncerOptions struct {
 	PoolMode string // session, transaction or statement
-	PoolSize int    // connections to the server; 0 is PgBouncer's default
+	PoolSize int    // connections to the server; 0 means PgBouncer's default
 }
 
 // PgBouncer is a real PgBouncer in front of a PostgreSQL.
 type PgBouncer struct{ d *daemon }
 
-// StartPgBouncer starts a pooler in front of p. It ends at Stop.
+// StartPgBouncer starts a pooler in front of p, and waits until it is ready. It runs until Stop.
 func StartPgBouncer(ctx context.Context, p *Postgres, o PgBouncerOptions) (*PgBouncer, error) {
-	program, err := findProgram("pgbouncer", "/usr/sbin/pgbouncer")
+	program, err := findProgram("", "pgbouncer", "/usr/sbin/pgbouncer")
 	if err != nil {
 		return nil, err
 	}
@@ -37,14 +37,14 @@ func StartPgBouncer(ctx context.Context, p *Postgres, o PgBouncerOptions) (*PgBo
 				return nil, err
 			}
 		}
-		// PgBouncer refuses to be root, and another user may not reach the tools' directory.
+		// PgBouncer refuses to run as root, and another user may have no access to the tools' directory.
 		binary, err := os.ReadFile(program)
 		if err != nil {
 			return nil, err
 		}
 		own := filepath.Join(dir, "pgbouncer")
-		// A process that is started at the same moment has a copy of the open file for a moment, in which it cannot be executed
-		// ("text file busy", https://go.dev/issue/22315): none is started while it is open.
+		// A process that is started while the file is open inherits it for a moment, in which the file cannot be executed ("text file
+		// busy", https://go.dev/issue/22315): the lock prevents that.
 		syscall.ForkLock.RLock()
 		err = os.WriteFile(own, binary, 0o755)
 		syscall.ForkLock.RUnlock()

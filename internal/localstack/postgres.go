@@ -19,12 +19,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PostgresOptions says how the throw-away PostgreSQL is set up.
+// PostgresOptions configures a PostgreSQL server.
 type PostgresOptions struct {
-	Fsync bool // commits reach the disk; off by default, since the data is thrown away
+	Fsync bool // commits are written to the disk; off by default, because the data is temporary
 	// CertPEM and KeyPEM switch TLS on.
 	CertPEM, KeyPEM []byte
-	// HBA are lines of pg_hba.conf that come before those that trust everyone.
+	// HBA are lines of pg_hba.conf before the default ones, which trust every client.
 	HBA []string
 }
 
@@ -34,13 +34,13 @@ type Postgres struct {
 	bin  string // directory of the server's programs
 	dir  string
 	port int
-	as   *syscall.Credential // whom it runs as; nil is ourselves
+	as   *syscall.Credential // user of the server; nil means the current one
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 	out  *tailBuffer
 }
 
-// StartPostgres makes a database cluster and starts its server. It ends at Stop.
+// StartPostgres creates a database cluster, starts its server and waits until it is ready. It runs until Stop.
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	bin, err := postgresBin()
 	if err != nil {
@@ -66,14 +66,17 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	return p, nil
 }
 
-// SharedPostgres is one server for all tests of a package. It starts when the first of them asks for it.
+// SharedPostgres is one server for all tests of a package, which starts at the first call of Server.
+//
+// Tests that use it run at the same moment: a test must not depend on the state of the whole server, such as sizes that transactions of
+// other databases keep from shrinking.
 type SharedPostgres struct {
 	once   sync.Once
 	server *Postgres
 	err    error
 }
 
-// Server is the running server.
+// Server returns the running server.
 func (s *SharedPostgres) Server() (*Postgres, error) {
 	s.once.Do(func() { s.server, s.err = StartPostgres(context.Background(), PostgresOptions{}) })
 	return s.server, s.err
@@ -110,7 +113,7 @@ func postgresBin() (string, error) {
 		"/usr/lib/postgresql: run `make tools`")
 }
 
-// postgresUser is whom the server runs as, since it refuses to be root.
+// postgresUser returns the user of the server, which refuses to run as root.
 func postgresUser() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -157,7 +160,7 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	return errors.Join(p.write("server.crt", p.opts.CertPEM), p.write("server.key", p.opts.KeyPEM))
 }
 
-// write puts a file of the server's user into its directory.
+// write writes a file of the server's user into the directory.
 func (p *Postgres) write(name string, content []byte) error {
 	path := filepath.Join(p.dir, name)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -172,7 +175,7 @@ func (p *Postgres) write(name string, content []byte) error {
 	return nil
 }
 
-// StartStandby starts a streaming standby of p. It ends at its Stop; reads of it may be a moment behind.
+// StartStandby starts a streaming standby of p, which runs until its own Stop. Its data may be a moment old.
 func (p *Postgres) StartStandby(ctx context.Context) (*Postgres, error) {
 	dir, remove, err := toolDir("", "standby")
 	if err != nil {
@@ -204,8 +207,8 @@ func (p *Postgres) Port() int { return p.port }
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
-// start tries a few ports, because another process may take a free one before the server listens on it. A port that it
-// had before is kept.
+// start starts the server, on its earlier port if it had one. It tries several ports, because another process may take one before the
+// server listens on it.
 func (p *Postgres) start(ctx context.Context) error {
 	var err error
 	for range toolAttempts {
@@ -263,7 +266,7 @@ func (p *Postgres) launch(ctx context.Context) error {
 	cmd := p.cmd
 	go func() {
 		defer close(done)
-		_ = cmd.Wait() // its output says how it ended
+		_ = cmd.Wait() // the output has the cause
 	}()
 	ready, cancel := context.WithTimeout(ctx, toolReadyWithin)
 	defer cancel()
@@ -306,7 +309,7 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
-// CopyDatabase makes a database with the content of another one, to which nobody may be connected.
+// CopyDatabase creates a database with the content of another one, which must have no connections.
 func (p *Postgres) CopyDatabase(ctx context.Context, from, name string) error {
 	sql := "CREATE DATABASE " + pgx.Identifier{name}.Sanitize() + " TEMPLATE " + pgx.Identifier{from}.Sanitize()
 	if err := p.exec(ctx, "postgres", sql); err != nil {
@@ -317,7 +320,7 @@ func (p *Postgres) CopyDatabase(ctx context.Context, from, name string) error {
 
 // Halt ends the server and keeps its data, so that Restart can follow.
 func (p *Postgres) Halt() error {
-	// SIGQUIT is PostgreSQL's immediate shutdown: it waits for no client, and takes its children along.
+	// SIGQUIT is PostgreSQL's immediate shutdown, which does not wait for clients.
 	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
 	timer := time.NewTimer(toolStopWithin)
 	defer timer.Stop()

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Program builds the program from the module in or above the working directory, and returns its path. Tests of several
-// packages share the file, so that it is linked once: go build leaves alone what is up to date.
+// Program builds the program of the module in or above the working directory, and returns its path. Tests of several packages share the
+// file, which go build links only once.
 func Program(ctx context.Context) (path string, err error) {
 	root, err := os.Getwd()
 	if err != nil {
@@ -34,7 +34,7 @@ func Program(ctx context.Context) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("program: %w", err)
 	}
-	defer lock.Close() // which unlocks
+	defer lock.Close() // also unlocks
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("program: lock: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
-// eventually polls until ok, and fails the test after two minutes.
+// eventually polls until ok returns true, and fails the test after two minutes.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -125,7 +125,7 @@ func TestToolEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestBadConfigurationShowsTheToolsOwnWords(t *testing.T) {
+func TestBadConfigurationShowsTheOutputOfTheTool(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	_, err := localstack.StartPrometheus(t.Context(), localstack.PrometheusOptions{Dir: dir, ExtraConfig: "nonsense: 1\n"})

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// RedisOptions says how the throw-away Redis is set up.
+// RedisOptions configures a Redis.
 type RedisOptions struct {
-	// Masters makes a cluster of so many nodes, at least 3; 0 is a single Redis.
+	// Masters is the number of nodes of a cluster, at least 3; 0 means a single Redis.
 	Masters int
 	// Users are lines of its ACL, such as "default off" or "reader on >secret ~* &* +@read".
 	Users []string
@@ -21,9 +21,9 @@ type RedisOptions struct {
 // Redis is a real Redis, or a cluster of them.
 type Redis struct{ nodes []*daemon }
 
-// StartRedis starts a Redis, or a cluster. It ends at Stop.
+// StartRedis starts a Redis, or a cluster, and waits until it is ready. It runs until Stop.
 func StartRedis(ctx context.Context, o RedisOptions) (_ *Redis, err error) {
-	program, err := findProgram("redis-server")
+	program, err := findProgram("", "redis-server")
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func StartRedis(ctx context.Context, o RedisOptions) (_ *Redis, err error) {
 
 // join makes a cluster of the nodes.
 func (r *Redis) join(ctx context.Context) error {
-	cli, err := findProgram("redis-cli")
+	cli, err := findProgram("", "redis-cli")
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (r *Redis) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("redis: cluster: %w: %s", err, out)
 	}
-	// The nodes learn of one another a moment later.
+	// The nodes exchange their state a moment later.
 	tick := time.NewTicker(toolPoll)
 	defer tick.Stop()
 	for _, n := range r.nodes {

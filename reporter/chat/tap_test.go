@@ -219,7 +219,7 @@ func TestTapOfAnOutageIsApplied(t *testing.T) {
 	if _, err := w.bot.Tap(group, notice, 0, ann); err != nil {
 		t.Fatal(err)
 	}
-	w.bot.ForgetQueries()
+	w.bot.ExpireQueries()
 	w.start()
 	w.settled()
 	if got := w.history("I-1"); len(got) != 1 || len(w.bot.Answers()) != 0 {
