@@ -1,6 +1,6 @@
-// Command demo shows the whole chain on real parts: it starts a throw-away PostgreSQL with 30 seeded days, Prometheus,
-// Alertmanager and a fake Telegram around the given binary, lets a person act in the chat, and prints the report, the notice and the
-// postmortem as Telegram got them.
+// Command demo shows the whole chain on real servers: the program's binary comes in, the report, the notice and the postmortem go out, as
+// Telegram received them. It starts a throw-away PostgreSQL with 30 seeded days, Prometheus, Alertmanager and a fake Telegram, and acts in
+// the chat as a person.
 package main
 
 import (
@@ -46,7 +46,7 @@ func run(binary string) int {
 	return 0
 }
 
-// stack is what is to be stopped, in order of its start.
+// stack has the functions that stop the servers, in the order of their start.
 type stack []func() error
 
 func (s *stack) add(stop func() error) { *s = append(*s, stop) }
@@ -103,7 +103,7 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Prometheus must know the program's address and the program Prometheus'; a file is read again, an address is not.
+	// Prometheus needs the program's address, and the program that of Prometheus, which starts later: it gets it by its environment.
 	am, err := localstack.StartAlertmanager(ctx, localstack.AlertmanagerOptions{Config: alertmanagerConfig(addr)})
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 // alice is a member of the chat.
 var alice = localstack.BotUser{ID: 1001, Name: "王小明", Username: "ming"}
 
-// inTheChat lets a person acknowledge the incident, write about it, silence it and undo that, and shows what the notice says each time.
+// inTheChat acknowledges the incident as a person, silences it, undoes that and adds a note, and shows the notice after each step.
 func inTheChat(ctx context.Context, say func(string, ...any), bot *localstack.BotAPI, alertmanager string) error {
 	if err := bot.Wait(ctx, 1); err != nil {
 		return fmt.Errorf("telegram did not get the notice of the incident: %w", err)
@@ -185,7 +185,7 @@ func inTheChat(ctx context.Context, say func(string, ...any), bot *localstack.Bo
 	}
 	for _, step := range []struct {
 		action, what string
-		is           func() bool // it is done
+		is           func() bool // whether the step is done
 	}{
 		{"ack", alice.Name + " taps ✋ in the chat", func() bool { return strings.Contains(bot.Messages()[0].Plain, "✋ "+alice.Name) }},
 		{"silence1h", alice.Name + " taps 🔕: Alertmanager has a silence of the incident's alerts", func() bool {
@@ -234,12 +234,12 @@ state: {path: %s/data}
 sources:
   - {name: awoooi, kind: postgres, dsn: %q}
   - {name: awoooi_api, kind: http, url: "http://%s"}
-prometheus: {url: "http://127.0.0.1:1"} # the environment says which
+prometheus: {url: "http://127.0.0.1:1"} # set by the environment
 alertmanagers: [{url: %q, silences: true}]
 telegram: {listen: true}
 incidents:
-  min_duration: 10s # 10m in real life; nobody wants to wait that long for a demo
-  digest_from: 0 # likewise, for the minute in which postmortems wait for others
+  min_duration: 10s # 10m by default, which is too long for a demo
+  digest_from: 0 # as above: postmortems wait a minute for others
   details: {source: awoooi}
 receivers:
   - name: oncall
@@ -256,7 +256,7 @@ receivers:
 `, addr)
 }
 
-// The rule names an incident of the seeded database, so that its details are found there.
+// The rule has the id of an incident of the seeded database, so that its details are found there.
 const rules = `
 groups:
   - name: demo
@@ -270,7 +270,7 @@ groups:
           runbook_url: https://runbooks.example.org/http/error-rate
 `
 
-// service is a tiny exporter that breaks on demand, and AWOOOI's API beside it.
+// service is a small exporter that breaks on demand, with AWOOOI's API.
 type service struct {
 	addr   string
 	broken atomic.Bool
@@ -328,16 +328,16 @@ func (p *program) stop() error {
 	return p.cmd.Wait()
 }
 
-// said is the end of the program's log, as an error.
+// said returns the end of the program's log, as an error.
 func (p *program) said() error {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("the program said:\n%s", b[max(0, len(b)-4000):])
+	return fmt.Errorf("the end of the program's log:\n%s", b[max(0, len(b)-4000):])
 }
 
-// until polls a condition of a real server.
+// until polls a condition for a minute.
 func until(ctx context.Context, what string, is func() bool) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()

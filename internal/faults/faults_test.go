@@ -24,23 +24,23 @@ import (
 var (
 	kills        = flag.Int("faults.kills", 8, "how often the process on SQLite is killed")
 	replicaKills = flag.Int("faults.replica-kills", 3, "how often a replica, or the PostgreSQL under both, is killed")
-	seed         = flag.Uint64("faults.seed", 0, "of the random faults; 0 is another one each time")
+	seed         = flag.Uint64("faults.seed", 0, "seed of the random faults; 0 means a new one each time")
 )
 
 const (
 	token     = "12345:faults"
 	receivers = 8
-	// outstanding is how many deliveries may wait before no more incidents are posted: Telegram takes one a second.
+	// outstanding is the number of waiting deliveries from which on no more incidents are posted: Telegram accepts one a second.
 	outstanding = 60
 	repeatMark  = "🔁"
-	// fallbackChat is notified of suspensions, and of what was given up, which is nothing: give_up_after is 24 hours.
+	// fallbackChat gets the notices of suspensions, and of deliveries that were given up, of which there must be none in a trial.
 	fallbackChat = 99
 )
 
 // program is the built program.
 var program = sync.OnceValues(func() (string, error) { return localstack.Program(context.Background()) })
 
-// world is a running trial: one or more processes on one state, a bot, and the books of what was accepted.
+// world is a running trial: one or more processes on one state, a bot, and the incidents that were accepted.
 type world struct {
 	t     *testing.T
 	dir   string
@@ -83,7 +83,7 @@ func newWorld(t *testing.T, state string, processes int) *world {
 	return w
 }
 
-// process is one process of the program, which is started again after each kill on the same address.
+// process is one process of the program, which is restarted on the same address after each kill.
 type process struct {
 	w    *world
 	addr string
@@ -138,11 +138,10 @@ func (p *process) ready() {
 	p.w.t.Fatalf("the program does not answer:\n%s", p.log.String())
 }
 
-// pause is how long a fault lasts, which no clock but the real one can say.
+// pause waits in real time, as other processes are involved.
 func pause(d time.Duration) { <-time.After(d) }
 
-// resolved is the body of a webhook with one resolved incident. The group's key and the members of the alert after its times are
-// the caller's.
+// resolved is the body of a webhook with one resolved incident, with the key of its group and further JSON members of its alert.
 func resolved(id, groupKey, members string) string {
 	end := time.Now()
 	return fmt.Sprintf(`{"version": "4", "groupKey": %q, "status": "resolved", "receiver": "awoooi", "groupLabels": {}, "externalURL": "http://am:9093",
@@ -150,7 +149,7 @@ func resolved(id, groupKey, members string) string {
 		groupKey, id, end.Add(-time.Hour).Format(time.RFC3339Nano), end.Format(time.RFC3339Nano), id, members)
 }
 
-// post sends one resolved incident to one of the processes, and books it if it was accepted.
+// post sends one resolved incident to one of the processes, and reports whether it was accepted.
 func (w *world) post(id string, to *process) bool { return w.postBody(id, resolved(id, id, ""), to) }
 
 func (w *world) postBody(id, body string, to *process) bool {
@@ -185,7 +184,7 @@ var attacks = []struct {
 	{"a script of another site", "application/json", "https://evil.example", func() string { return resolved("F-STRANGER", "k", "") }, 403},
 }
 
-// poison are members of an alert, and keys of a group, that did harm once: the incident is accepted, and its message arrives.
+// poison returns inputs that once broke the program: the incident must be accepted, and its message must arrive.
 func poison(n int, id string) (groupKey, members string) {
 	switch n % 5 {
 	case 0: // an expression that overflowed the parser's stack when it was evaluated
@@ -200,7 +199,7 @@ func poison(n int, id string) (groupKey, members string) {
 	return id, `, "annotations": {"runbook_url": "javascript:alert(1)", "dashboard_url": "http://nodot:99999/"}`
 }
 
-// hostile posts attacks, which must be refused, and poisoned incidents, which must arrive like all others, until ctx ends.
+// hostile posts attacks, which must be refused, and poisoned incidents, which must arrive as all others, until ctx ends.
 func (w *world) hostile(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		to := w.procs[n%len(w.procs)]
@@ -232,7 +231,7 @@ func (w *world) hostile(ctx context.Context) {
 	}
 }
 
-// feed posts incidents until ctx ends, each again and again until it is accepted, as Alertmanager does.
+// feed posts incidents until ctx ends, each one until it is accepted, as Alertmanager does.
 func (w *world) feed(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		id := fmt.Sprintf("F-%06d", n)
@@ -245,14 +244,14 @@ func (w *world) feed(ctx context.Context) {
 	}
 }
 
-// waiting is about how many deliveries are still to arrive.
+// waiting estimates the number of deliveries that have not arrived.
 func (w *world) waiting() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.accepted)*receivers - len(w.bot.Messages())
 }
 
-// trouble makes the Bot API misbehave now and then until ctx ends.
+// trouble makes random calls of the Bot API fail until ctx ends.
 func (w *world) trouble(ctx context.Context, rng *rand.Rand) {
 	kinds := []localstack.BotFault{
 		{Cut: true}, {Cut: true, Accept: true}, {CutAtOnce: true}, {Garbage: true}, {HalfAnAnswer: true, Accept: true},
@@ -266,7 +265,7 @@ func (w *world) trouble(ctx context.Context, rng *rand.Rand) {
 	}
 	for faulted := 0; ctx.Err() == nil; {
 		pause(time.Duration(rng.IntN(300)) * time.Millisecond)
-		// At most every third call fails, or a slow trial would be all faults and no sends.
+		// At most every third call fails, so that a slow trial has sends too.
 		if calls := w.bot.Calls(); calls >= faulted+3 {
 			w.bot.Fail(kinds[rng.IntN(len(kinds))])
 			faulted = calls
@@ -276,8 +275,8 @@ func (w *world) trouble(ctx context.Context, rng *rand.Rand) {
 
 var incidentID = regexp.MustCompile(`F-\d{6}`)
 
-// books compares what was accepted with what arrived, and fails on what was lost, or doubled without a mark.
-func (w *world) books(kills int) {
+// verify compares the accepted incidents with the messages, and fails for lost messages and for copies without a mark.
+func (w *world) verify(kills int) {
 	w.t.Helper()
 	type delivery struct{ id, chat string }
 	plain, marked, failed := map[delivery]int{}, map[delivery]int{}, 0
@@ -351,7 +350,7 @@ func (w *world) books(kills int) {
 	}
 }
 
-// The process is killed again and again at a random moment, also while it starts.
+// The process is killed many times at random moments, also while it starts.
 func TestKillsOnSQLite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", 1)
@@ -372,11 +371,11 @@ func TestKillsOnSQLite(t *testing.T) {
 	p.ready()
 	stop()
 	feeders.Wait()
-	w.books(*kills)
+	w.verify(*kills)
 	p.kill()
 }
 
-// Two replicas share a PostgreSQL; one of the three is killed again and again.
+// Two replicas share a PostgreSQL; one of the three is killed several times.
 func TestKillsOfReplicas(t *testing.T) {
 	t.Parallel()
 	pg, err := localstack.StartPostgres(t.Context(), localstack.PostgresOptions{Fsync: true})
@@ -414,14 +413,13 @@ func TestKillsOfReplicas(t *testing.T) {
 	}
 	stop()
 	feeders.Wait()
-	w.books(*replicaKills)
+	w.verify(*replicaKills)
 	for _, p := range w.procs {
 		p.kill()
 	}
 }
 
-// The state's disk is full for a while: webhooks are answered 503, and once there is room they are taken, and nothing that
-// was accepted is lost.
+// The state's disk is full for a while: webhooks are answered 503 until there is space again, and no accepted one is lost.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "state: {path: /mnt/awoooi}", 1)
@@ -432,7 +430,7 @@ func TestFullDisk(t *testing.T) {
 		p.wrap = []string{"unshare", "--mount", "--map-root-user", "--", "sh", "-c", mount, "sh"}
 	}
 	if out, err := exec.Command(p.wrap[0], append(p.wrap[1:len(p.wrap):len(p.wrap)], "true")...).CombinedOutput(); err != nil {
-		// A place that allows no mounts, as some containers, cannot have this fault.
+		// Some containers do not allow mounts.
 		t.Fatalf("a small file system cannot be mounted: %v: %s", err, out)
 	}
 	p.start()
@@ -462,11 +460,11 @@ func TestFullDisk(t *testing.T) {
 	deadline := time.Now().Add(3 * time.Minute)
 	for !w.post(fmt.Sprintf("F-%06d", n), p) {
 		if time.Now().After(deadline) {
-			t.Fatal("webhooks are refused though there is room again")
+			t.Fatal("webhooks are refused though there is space again")
 		}
 		pause(100 * time.Millisecond)
 	}
-	w.books(0)
+	w.verify(0)
 }
 
 // fill writes the file until the disk is full.

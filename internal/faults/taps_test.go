@@ -30,11 +30,11 @@ var (
 const (
 	tapChats = 4
 	tapped   = "TAPPED"
-	// tapPatience is how long the last updates may take to be worked off, on the slowest machine.
+	// tapPatience is how long the last updates may take, on the slowest machine.
 	tapPatience = 4 * time.Minute
 )
 
-// chats is a trial of taps and replies about one incident, of which each chat has a notice.
+// chats is a trial with taps and replies about one incident, whose notice was sent to each chat.
 type chats struct {
 	*world
 	notices [tapChats]localstack.BotMessage
@@ -105,7 +105,7 @@ func (c *chats) begin() {
 	}
 }
 
-// act is what the n-th person does: in turn acknowledge, write, release and write.
+// act is the action of the n-th person: in turn acknowledge, write, release and write.
 func (c *chats) act(n int) {
 	c.t.Helper()
 	m := c.notices[n%tapChats]
@@ -131,7 +131,7 @@ func (c *chats) act(n int) {
 	c.wants = append(c.wants, fmt.Sprintf("acknowledgement P%d %s", n, text))
 }
 
-// answered are the taps that were answered at least once.
+// answered counts the answers to each tap that was answered.
 func (c *chats) answered() map[string]int {
 	out := map[string]int{}
 	for _, a := range c.bot.Answers() {
@@ -140,8 +140,8 @@ func (c *chats) answered() map[string]int {
 	return out
 }
 
-// books compares what people did with what is stored, each once and in its order.
-func (c *chats) books(kills, early int, open func() (*store.Store, error)) {
+// verify compares the actions of people with the stored entries: each one once, and in order.
+func (c *chats) verify(kills, early int, open func() (*store.Store, error)) {
 	c.t.Helper()
 	deadline := time.Now().Add(tapPatience)
 	for (c.bot.Queued() > 0 || len(c.answered()) < len(c.queries)) && time.Now().Before(deadline) {
@@ -203,7 +203,7 @@ func (c *chats) books(kills, early int, open func() (*store.Store, error)) {
 	}
 }
 
-// ask sends a command, whose answer is a message as all are: it arrives as a reply.
+// ask sends a command, and waits for the reply.
 func (c *chats) ask() {
 	c.t.Helper()
 	who := localstack.BotUser{ID: 1, Name: "Q"}
@@ -220,7 +220,7 @@ func (c *chats) ask() {
 	}
 }
 
-// polled waits until another poll has begun.
+// polled waits until another poll has started.
 func (c *chats) polled(before int) {
 	c.t.Helper()
 	deadline := time.Now().Add(tapPatience)
@@ -240,7 +240,7 @@ func TestKillsBetweenTapAndAnswer(t *testing.T) {
 	p, early := c.procs[0], 0
 	for n := range *taps {
 		c.act(n)
-		if n%3 != 0 { // Each third is killed at once, which a fast machine needs for kills before an answer.
+		if n%3 != 0 { // Each third kill comes at once, so that a fast machine has kills before an answer too.
 			pause(time.Duration(c.rng.IntN(100_000)) * time.Microsecond)
 		}
 		m := c.notices[n%tapChats]
@@ -257,8 +257,8 @@ func TestKillsBetweenTapAndAnswer(t *testing.T) {
 		c.polled(polls)
 	}
 	c.ask()
-	// The process that still runs has the lock of the state's file, which a reader does not need.
-	c.books(*taps, early, func() (*store.Store, error) {
+	// The running process has the lock of the state's file, which a reader does not need.
+	c.verify(*taps, early, func() (*store.Store, error) {
 		return store.OpenSQLite(context.Background(), filepath.Join(c.dir, "data"), slog.New(slog.DiscardHandler))
 	})
 	if early == 0 {
@@ -266,7 +266,7 @@ func TestKillsBetweenTapAndAnswer(t *testing.T) {
 	}
 }
 
-// Of two replicas one listens. It is killed, and the other takes over: never do both poll.
+// Of two replicas one polls. After it is killed the other takes over, and both never poll at the same time.
 func TestKillsOfTheReplicaThatListens(t *testing.T) {
 	t.Parallel()
 	pg, err := localstack.StartPostgres(t.Context(), localstack.PostgresOptions{Fsync: true})
@@ -292,12 +292,12 @@ func TestKillsOfTheReplicaThatListens(t *testing.T) {
 		p.ready()
 		c.polled(polls)
 	}
-	c.books(*replicaTaps, *replicaTaps, func() (*store.Store, error) {
+	c.verify(*replicaTaps, *replicaTaps, func() (*store.Store, error) {
 		return store.OpenPostgres(context.Background(), secret.New(dsn), slog.New(slog.DiscardHandler))
 	})
 }
 
-// listens is the process that polls, as its metrics say.
+// listens returns the process that polls, according to its metrics.
 func (c *chats) listens() (*process, error) {
 	deadline := time.Now().Add(tapPatience)
 	for time.Now().Before(deadline) {
