@@ -36,12 +36,12 @@ func (s JournalSince) From(q JournalQuery, now time.Time) time.Time {
 // JournalGroup is an Alertmanager group. Its alerts may be in several incidents.
 type JournalGroup struct {
 	Cluster, Receiver, GroupKey string
-	LeftOut                     bool // selects only incidents with Incident.LeftOut
+	LeftOut                     bool // selects none unless one of the group's open incidents is Incident.LeftOut
 }
 
-// Has reports whether the group selects an incident.
+// Has reports whether an incident is one of the group's open ones.
 func (g JournalGroup) Has(in Incident) bool {
-	return in.Cluster == g.Cluster && in.Receiver == g.Receiver && in.GroupKey == g.GroupKey && !in.Over() && (in.LeftOut || !g.LeftOut)
+	return in.Cluster == g.Cluster && in.Receiver == g.Receiver && in.GroupKey == g.GroupKey && !in.Over()
 }
 
 // JournalView is the result of a JournalQuery. Each incident has at least its firing alerts, and those of the selected

@@ -637,11 +637,17 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 	decides := j.cfg.decides(events[0].Cluster)
 	held := events[0].Truncated > 0 && (!events[0].GroupResolved || decides)
 	var end time.Time
+	var leftOut time.Time      // when the last webhook that left alerts out was received, if none followed that did not
 	listed := map[*work]bool{} // whether any of its alerts is
 	alerts := map[string]bool{}
 	for _, g := range j.cfg.groups(events[0]) {
 		for _, w := range j.works {
-			if g.Has(w.was) && !w.fresh {
+			if !w.fresh && g.Has(w.was) && w.was.LeftOut {
+				leftOut = later(leftOut, w.was.LastSeenAt)
+			}
+		}
+		for _, w := range j.works {
+			if !w.fresh && g.Has(w.was) && (!g.LeftOut || !leftOut.IsZero()) {
 				w.touched, listed[w] = true, false
 			}
 		}
@@ -667,7 +673,7 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 		case !own: // A group that has some of its alerts, by continue: true or another group_by, says nothing of those left out of it.
 		case decides && !listed[w]:
 			w.Held = false
-		case events[0].GroupResolved && (w.Truncated > 0 || events[0].Truncated > 0):
+		case events[0].GroupResolved && (w.Truncated > 0 || events[0].Truncated > 0 || !leftOut.IsZero()):
 			for n := range w.Alerts {
 				if at, _ := w.Alerts[n].Ended(); at.IsZero() && !w.Alerts[n].StartsAt.After(end) {
 					w.Alerts[n].Resolves = resolved(w.Alerts[n].Resolves, end, events[0].ReceivedAt)
@@ -676,20 +682,24 @@ func (j *state) endTruncated(events []reporter.AlertEvent) {
 			}
 			w.Held = false
 		default:
-			if w.Held = false; w.was.LeftOut && !decides {
-				j.endMissing(w, listed[w], alerts, events[0].ReceivedAt)
+			if w.Held = false; !leftOut.IsZero() && !decides {
+				from := events[0].ReceivedAt
+				if listed[w] {
+					from = leftOut
+				}
+				j.endMissing(w, alerts, from, events[0].ReceivedAt)
 			}
 		}
 	}
 }
 
-// endMissing presumes that alerts have ended whose group is listed whole without them. Where others of their incident are listed, only
-// those that the last webhook before left out: one that it listed is silenced, or its resolve would be listed now.
-func (j *state) endMissing(w *work, listed bool, alerts map[string]bool, now time.Time) {
+// endMissing presumes that alerts have ended whose group is listed whole without them, and that were received last before from. Where
+// others of their incident are listed, that is the last webhook which was not whole: one that it listed is silenced, or its resolve
+// would be listed now.
+func (j *state) endMissing(w *work, listed map[string]bool, from, now time.Time) {
 	for n := range w.Alerts {
 		a := &w.Alerts[n]
-		end, _ := a.Ended()
-		if !end.IsZero() || alerts[a.Fingerprint] || !a.SeenAt.Before(now) || listed && !a.SeenAt.Before(w.was.LastSeenAt) {
+		if end, _ := a.Ended(); !end.IsZero() || listed[a.Fingerprint] || !a.SeenAt.Before(from) {
 			continue
 		}
 		a.PresumedAt, a.PresumedWhy = later(now, a.StartsAt), reporter.ClosedReconciled

@@ -48,7 +48,7 @@ func (m *memory) Update(
 	}
 	for _, in := range m.sorted() {
 		in.Alerts = slices.Clone(in.Alerts)
-		if asked(q, m.clock, in) {
+		if m.asked(q, m.clock, in) {
 			v.Incidents = append(v.Incidents, in)
 		}
 	}
@@ -140,7 +140,7 @@ func (m *memory) send() (sent []string) {
 	return sent
 }
 
-func asked(q reporter.JournalQuery, now time.Time, in reporter.Incident) bool {
+func (m *memory) asked(q reporter.JournalQuery, now time.Time, in reporter.Incident) bool {
 	for _, k := range q.Keys {
 		if in.Key == k.Of && (!in.Over() || !in.EndedAt.Before(k.From(q, now))) {
 			return true
@@ -154,7 +154,9 @@ func asked(q reporter.JournalQuery, now time.Time, in reporter.Incident) bool {
 			}
 		}
 	}
-	return slices.Contains(q.Incidents, in.ID) || slices.ContainsFunc(q.Groups, func(g reporter.JournalGroup) bool { return g.Has(in) })
+	return slices.Contains(q.Incidents, in.ID) || slices.ContainsFunc(q.Groups, func(g reporter.JournalGroup) bool {
+		return g.Has(in) && (!g.LeftOut || slices.ContainsFunc(m.sorted(), func(o reporter.Incident) bool { return g.Has(o) && o.LeftOut }))
+	})
 }
 
 func (m *memory) sorted() []reporter.Incident {

@@ -108,13 +108,11 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery, n
 		more, count = ` UNION SELECT i.id FROM `+t.each(5)+` v JOIN incidents i ON `+ofGroup, 5
 	}
 	var whole, large [][]any
-	err := eachIncident(ctx, t.querier, `WHERE id IN (
-		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
-		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
-		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON `+ofAlert+`
-		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v
-		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.left_out AND `+ofGroup+more+`
-		) ORDER BY started_at, id`, func(in reporter.Incident, and extras) {
+	leftOut := false
+	take := func(in reporter.Incident, and extras) {
+		if t.incidents[in.ID] != nil {
+			return
+		}
 		l := &loaded{Incident: in, was: &in, stored: map[alertKey]storedAlert{}, extras: and}
 		if l.Selected = in.AlertsTotal > wholeAlerts; l.Selected {
 			large = append(large, []any{in.ID})
@@ -122,9 +120,35 @@ func (t *journalTx) load(ctx context.Context, queries []reporter.JournalQuery, n
 			whole = append(whole, []any{in.ID})
 		}
 		t.add(l)
-	}, args[:count]...)
+		leftOut = leftOut || in.LeftOut
+	}
+	err := eachIncident(ctx, t.querier, `WHERE id IN (
+		SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at IS NULL
+		UNION SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON i.key = `+t.element(0)+` AND i.ended_at >= `+t.integer(1)+`
+		UNION SELECT a.incident_id FROM `+t.each(2)+` v JOIN alerts a`+t.byFingerprint()+` ON `+ofAlert+`
+		UNION SELECT `+t.element(0)+` FROM `+t.each(3)+` v
+		UNION SELECT i.id FROM `+t.each(4)+` v JOIN incidents i ON i.left_out AND `+ofGroup+more+`
+		) ORDER BY started_at, id`, take, args[:count]...)
 	if err != nil {
 		return err
+	}
+	var selected jsonRows // groups that one of those incidents selects
+	for _, q := range queries {
+		if !leftOut { // as nearly always
+			break
+		}
+		for _, g := range q.Groups {
+			if g.LeftOut && t.ofGroup(g) != nil {
+				selected.row().text(g.GroupKey).text(g.Receiver).text(g.Cluster)
+			}
+		}
+	}
+	if !selected.empty() {
+		err := eachIncident(ctx, t.querier, `WHERE id IN (SELECT i.id FROM `+t.each(1)+` v JOIN incidents i ON `+ofGroup+`)
+			ORDER BY started_at, id`, take, selected.String())
+		if err != nil {
+			return err
+		}
 	}
 	if err := t.loadAlerts(ctx, whole, large, args[1]); err != nil {
 		return err
@@ -204,6 +228,20 @@ func (t *journalTx) add(l *loaded) {
 	t.taken[l.ID] = true
 }
 
+// ofGroup are the incidents that a group selects.
+func (t *journalTx) ofGroup(g reporter.JournalGroup) (out []*loaded) {
+	selects := !g.LeftOut
+	for _, l := range t.incidents {
+		if g.Has(l.Incident) {
+			out, selects = append(out, l), selects || l.LeftOut
+		}
+	}
+	if !selects {
+		return nil
+	}
+	return out
+}
+
 func (t *journalTx) indexAlert(l *loaded, fingerprint string) {
 	if !slices.Contains(t.byAlert[fingerprint], l) {
 		t.byAlert[fingerprint] = append(t.byAlert[fingerprint], l)
@@ -228,10 +266,8 @@ func (t *journalTx) view(q reporter.JournalQuery, now time.Time) reporter.Journa
 		}
 	}
 	for _, g := range q.Groups {
-		for _, l := range t.incidents {
-			if g.Has(l.Incident) {
-				found[l.ID] = l
-			}
+		for _, l := range t.ofGroup(g) {
+			found[l.ID] = l
 		}
 	}
 	for _, id := range q.Incidents {

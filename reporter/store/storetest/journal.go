@@ -91,8 +91,10 @@ func checkViews(t *testing.T, j Journal) {
 	held := episode("HELD", "k4", "f4", 0, -1)
 	held.GroupKey, held.Held, held.LeftOut = "g4", true, true
 	held.Alerts[0].Firing, held.Alerts[0].EndsAt = false, minute(1)
+	beside := episode("BESIDE", "k5", "f5", 1, -1)
+	beside.GroupKey = "g4"
 	put(t, j, reporter.JournalChanges{Incidents: []reporter.Incident{
-		episode("OLD", "k", "f", -10000, 30), episode("RECENT", "k", "f", 0, 30), episode("OPEN", "k", "f", -20000, -1),
+		beside, episode("OLD", "k", "f", -10000, 30), episode("RECENT", "k", "f", 0, 30), episode("OPEN", "k", "f", -20000, -1),
 		episode("OTHER", "k2", "f2", 0, 30), prod, held,
 	}})
 	group := func(key string, leftOut bool) reporter.JournalQuery {
@@ -121,8 +123,8 @@ func checkViews(t *testing.T, j Journal) {
 		"by alert of another cluster":                {reporter.JournalQuery{Alerts: since("staging", "f", 31)}, "OPEN"},
 		"open ones of a group":                       {group("g", false), "OPEN"},
 		"those of a group that was not listed whole": {group("g", true), ""},
-		"those of another group":                     {group("g4", true), "HELD"},
-		"open ones of another group":                 {group("g4", false), "HELD"},
+		"those of another group":                     {group("g4", true), "HELD BESIDE"},
+		"open ones of another group":                 {group("g4", false), "HELD BESIDE"},
 		"by id":                                      {reporter.JournalQuery{Incidents: []string{"OLD", "x"}}, "OLD"},
 		"all of that": {reporter.JournalQuery{
 			Keys: since("", "k", 30), Alerts: since("default", "f2", 0), Incidents: []string{"OLD"},
