@@ -69,7 +69,9 @@ func (w *worker) compose(ctx context.Context, due []reporter.DueDelivery) (begun
 func (w *worker) composeOne(ctx context.Context, id int64) {
 	d, err := w.state.Delivery(ctx, id)
 	if err != nil {
-		w.pause(ctx, err)
+		if ctx.Err() == nil {
+			w.skip(id, err)
+		}
 		return
 	}
 	if d.State != reporter.DeliveryPending || d.Parts != nil {

@@ -159,7 +159,7 @@ func (w *worker) step(ctx context.Context) (wait time.Duration, more bool) {
 	}
 	free := due[:0]
 	for _, d := range due {
-		if !h.receivers[d.Receiver] {
+		if !h.receivers[d.Receiver] && !w.skips(d.ID) {
 			free = append(free, d)
 		}
 	}
@@ -262,8 +262,15 @@ func (w *worker) expire(ctx context.Context) {
 		if err != nil || len(ids) == 0 {
 			return
 		}
+		gaveUp := false
 		for _, id := range ids {
+			if w.skips(id) {
+				continue
+			}
 			d, err := w.state.Delivery(ctx, id)
+			if err != nil && ctx.Err() == nil {
+				w.skip(id, err)
+			}
 			if err != nil || d.State != reporter.DeliveryPending {
 				continue
 			}
@@ -277,6 +284,10 @@ func (w *worker) expire(ctx context.Context) {
 			if !w.giveUp(ctx, d) {
 				return
 			}
+			gaveUp = true
+		}
+		if !gaveUp {
+			return
 		}
 	}
 }

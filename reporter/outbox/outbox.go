@@ -181,6 +181,8 @@ const (
 	sweepsApart = 50 * time.Millisecond
 	// soon is the time to the next sweep if something is due that is not served yet.
 	soon = time.Second
+	// skipFor is how long a delivery is skipped that could not be read.
+	skipFor = 10 * time.Second
 	// noticesKept is how long a notice waits for its receiver at least, which is longer than the deliveries that it is about.
 	noticesKept = 7 * 24 * time.Hour
 )
@@ -199,11 +201,12 @@ type Outbox struct {
 	mu       sync.Mutex
 	cfg      Config
 	channels map[string]Channel
-	running  map[string]bool // lanes of this process
-	changed  bool            // the channels were replaced, and suspended gates were not made due yet
-	fault    string          // error of the last read of the deliveries; "" after a success
-	process  context.Context // ends when the process stops
-	poke     chan struct{}   // requests a sweep
+	running  map[string]bool     // lanes of this process
+	skipping map[int64]time.Time // deliveries that could not be read, and until when they are skipped
+	changed  bool                // the channels were replaced, and suspended gates were not made due yet
+	fault    string              // error of the last read of the deliveries; "" after a success
+	process  context.Context     // ends when the process stops
+	poke     chan struct{}       // requests a sweep
 }
 
 // New makes an outbox; Run sends.
@@ -211,7 +214,7 @@ func New(
 	state State, composer Composer, channels map[string]Channel, cfg Config, log *slog.Logger, reg prometheus.Registerer,
 ) *Outbox {
 	o := &Outbox{
-		state: state, composer: composer, log: log, cfg: cfg.withDefaults(), running: map[string]bool{},
+		state: state, composer: composer, log: log, cfg: cfg.withDefaults(), running: map[string]bool{}, skipping: map[int64]time.Time{},
 		process: context.Background(), poke: make(chan struct{}, 1), slots: semaphore.NewWeighted(compositions),
 	}
 	o.metrics = newMetrics(reg, o)
@@ -413,6 +416,26 @@ func (o *Outbox) retrySuspended(ctx context.Context) error {
 		o.mu.Unlock()
 	}
 	return err
+}
+
+// skip skips a delivery that cannot be read, such as one that a later version has stored, so that it delays no other one.
+func (o *Outbox) skip(id int64, err error) {
+	o.log.Error("a delivery cannot be read, and is skipped for a while", "delivery", id, "err", err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.skipping[id] = time.Now().Add(skipFor)
+}
+
+// skips reports whether a delivery is skipped now.
+func (o *Outbox) skips(id int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	until, skipped := o.skipping[id]
+	if skipped && !time.Now().Before(until) {
+		delete(o.skipping, id)
+		return false
+	}
+	return skipped
 }
 
 // readable logs an error of the database once, and not at every read.

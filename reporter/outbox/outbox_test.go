@@ -5,12 +5,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
@@ -319,6 +322,66 @@ func TestMessagesThatCannotBeComposed(t *testing.T) {
 			t.Errorf("%d attempts", d.Attempts)
 		}
 	})
+}
+
+// unreadable is a state with a delivery that cannot be read, as one of a later version.
+type unreadable struct {
+	*state
+	id    int64 // 0: all can be read
+	reads atomic.Int64
+}
+
+func (u *unreadable) Delivery(ctx context.Context, id int64) (reporter.Delivery, error) {
+	if id != u.id {
+		return u.state.Delivery(ctx, id)
+	}
+	if u.reads.Add(1) > 1000 {
+		panic("the delivery is read without a pause")
+	}
+	return reporter.Delivery{}, errors.New("unexpected end of JSON input")
+}
+
+// A delivery that cannot be read delays no other one of its chat, and is sent once it can be read.
+func TestDeliveriesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(d *reporter.Delivery){
+		"not composed": func(*reporter.Delivery) {},
+		"composed":     func(d *reporter.Delivery) { d.Parts = []reporter.Part{{HTML: "first"}} },
+		"expired":      func(d *reporter.Delivery) { d.CreatedAt = d.CreatedAt.Add(-25 * time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := &chat{}
+				first := pending("first", "oncall")
+				change(&first)
+				s := newState(t, first, pending("a", "oncall"), pending("b", "oncall"))
+				u := &unreadable{state: s}
+				for _, d := range all(t, s.Store) {
+					if d.Subject == "first" {
+						u.id = d.ID
+						d.Parts = first.Parts
+						if err := s.Save(t.Context(), d); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				w := build(t, s, compose(subject), outbox.Config{}, nil)
+				w.Outbox = outbox.New(u, compose(subject), map[string]outbox.Channel{"oncall": c}, outbox.Config{Sweep: 10 * time.Minute},
+					slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+				w.run(time.Minute)
+				if c.text() != "a, b" {
+					t.Errorf("arrived %q", c.text())
+				}
+				if u.id = 0; name != "expired" {
+					w.run(time.Minute)
+					if c.text() != "a, b, first" {
+						t.Errorf("once it can be read, arrived %q", c.text())
+					}
+				}
+			})
+		})
+	}
 }
 
 // Compositions that are slow, or never end, delay no other message of their chat.

@@ -22,8 +22,11 @@ const (
 // send sends the parts of a composed delivery until one has to wait, and returns how long the lane has to wait.
 func (w *worker) send(ctx context.Context, id int64) time.Duration {
 	d, err := w.state.Delivery(ctx, id)
+	if err != nil && ctx.Err() == nil {
+		w.skip(id, err)
+		return 0
+	}
 	if err != nil || d.State != reporter.DeliveryPending || d.Parts == nil {
-		w.readable(err)
 		return idle
 	}
 	ch, ok := w.channel(d.Receiver)
