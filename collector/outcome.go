@@ -34,7 +34,7 @@ func (c *Collector) Outcomes() []Outcome {
 			o := Outcome{Source: s.Name, Kind: s.Kind, Query: q.Name, Up: up[s.Name]}
 			o.LastSuccess = c.known[queryKey{s.Name, q.Name}].lastSuccess
 			if k, ok := known[queryKey{s.Name, q.Name}]; ok {
-				o.At, o.Duration, o.Dropped, o.Err = c.last.until, k.duration, k.dropped, k.err
+				o.At, o.Duration, o.Dropped, o.Err = k.at, k.duration, k.dropped, k.err
 			}
 			out = append(out, o)
 		}

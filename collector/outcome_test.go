@@ -17,6 +17,22 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/kpi"
 )
 
+// The outcome of a query that was answered from the cache has the end of the cached window.
+func TestOutcomesOfCachedResults(t *testing.T) {
+	t.Parallel()
+	src := &fixed{rows: map[string]collector.Rows{"good": table("c n", []any{"a", 1})}}
+	now := fixedNow
+	cfg := collector.Config{Sources: named(src), Queries: []kpi.Query{query("good")}, TTL: time.Minute}
+	c := newCollector(t, cfg, io.Discard, func() time.Time { return now })
+	scrape(t, c)
+	first := now.Truncate(time.Microsecond)
+	now = now.Add(30 * time.Second)
+	scrape(t, c)
+	if o := c.Outcomes()[0]; src.reads.Load() != 1 || !o.At.Equal(first) || !o.LastSuccess.Equal(first) {
+		t.Errorf("after %d reads: %+v, want the time %v", src.reads.Load(), o, first)
+	}
+}
+
 func TestOutcomesAreThoseOfTheLastWholeRun(t *testing.T) {
 	t.Parallel()
 	down := errors.New("connection refused")
