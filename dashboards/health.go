@@ -14,7 +14,8 @@ func Health(o Options) ([]byte, error) {
 	o = o.withDefaults()
 	return board{
 		uid: HealthUID, title: "AWOOOI reporter health", from: "now-24h", options: o,
-		help:     "Collector, webhooks, deliveries, incident journal and process of awoooi-reporter. A panel without data is blank or shows that.",
+		help: "Collector, webhooks, deliveries, incident journal and process of awoooi-reporter. A panel without data is blank or shows " +
+			"that.",
 		sections: []section{overview(), collector(), webhooks(), deliveries(), journal(), process()},
 	}.json()
 }
