@@ -43,7 +43,7 @@ func TestDeliveriesListCannotControlATerminal(t *testing.T) {
 	if lines := strings.Count(text, "\n"); lines != 2 || len(text) > 4*safetext.MaxError {
 		t.Errorf("%d lines, %d bytes, want a header and one row", lines, len(text))
 	}
-	if !strings.Contains(text, "INC-1[31m 99  forged row") || !strings.Contains(text, "聊天室或主題不存在，或機器人無權發言 (telegram: 400 ]0;title2J999") {
+	if !strings.Contains(text, "INC-1[31m 99  forged row") || !strings.Contains(text, "接收端不存在，或不接受訊息 (telegram: 400 ]0;title2J999") {
 		t.Errorf("the text itself is missing: %s", text)
 	}
 }
