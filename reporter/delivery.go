@@ -24,6 +24,14 @@ const (
 	DeliveryAnswer DeliveryKind = "answer"
 )
 
+// DeliveryKinds lists all kinds.
+func DeliveryKinds() []DeliveryKind {
+	return []DeliveryKind{
+		DeliveryReport, DeliveryPostmortem, DeliveryFiring, DeliveryDigest, DeliveryFiringDigest, DeliveryNotice,
+		DeliveryHeartbeatMissing, DeliveryHeartbeatReturned, DeliveryHeartbeatsMissing, DeliveryHeartbeatsReturned, DeliveryAnswer,
+	}
+}
+
 // SubjectFailures is the subject of a notice about failed deliveries, which refer to it by NoticeID.
 const SubjectFailures = "failures"
 

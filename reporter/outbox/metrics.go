@@ -55,12 +55,7 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 	} {
 		m.deliveries.WithLabelValues(string(kind), string(reporter.DeliveryMerged))
 	}
-	for _, kind := range []reporter.DeliveryKind{
-		reporter.DeliveryReport, reporter.DeliveryPostmortem, reporter.DeliveryFiring, reporter.DeliveryDigest,
-		reporter.DeliveryFiringDigest, reporter.DeliveryHeartbeatMissing, reporter.DeliveryHeartbeatReturned,
-		reporter.DeliveryHeartbeatsMissing, reporter.DeliveryHeartbeatsReturned, reporter.DeliveryNotice,
-		reporter.DeliveryAnswer,
-	} {
+	for _, kind := range reporter.DeliveryKinds() {
 		for _, state := range []reporter.DeliveryState{reporter.DeliverySent, reporter.DeliveryGivenUp} {
 			m.deliveries.WithLabelValues(string(kind), string(state))
 		}

@@ -319,7 +319,9 @@ func (p *Pages) apiDeliveries(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case f.State != "" && !slices.Contains(deliveryStates, f.State):
 			return nil, p.said(&badRequest{"bad_state", []any{q.Get("state")}})
-		case !storable(f.Receiver), !storable(string(f.Kind)), !storable(f.Subject):
+		case f.Kind != "" && !slices.Contains(reporter.DeliveryKinds(), f.Kind):
+			return nil, p.said(&badRequest{"bad_kind", []any{q.Get("kind")}})
+		case !storable(f.Receiver), !storable(f.Subject):
 			return nil, p.said(&badRequest{"bad_text", []any{longestFilter}})
 		}
 		if s := q.Get("after"); s != "" && f.Before == 0 {

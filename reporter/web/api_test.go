@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -82,6 +84,7 @@ func TestAPI(t *testing.T) {
 		"/api/v1/incidents?from=x":       "from: want a date",
 		"/api/v1/incidents?after=x":      "after: want the next",
 		"/api/v1/deliveries?state=x":     "state: unknown value",
+		"/api/v1/deliveries?kind=x":      "kind: unknown value",
 		"/api/v1/deliveries?after=x":     "after: want the next",
 		"/api/v1/deliveries?subject=%00": "not valid",
 		"/api/v1/reports?after=x":        "after: want the next",
@@ -273,5 +276,28 @@ func TestAPIOfSlowClientsAndTrouble(t *testing.T) {
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("a list that was cut looks whole")
+	}
+}
+
+// The reference names every kind of deliveries, and every reason.
+func TestReferenceOfTheAPINamesEveryValue(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for _, kind := range reporter.DeliveryKinds() {
+		values = append(values, string(kind))
+	}
+	for _, reason := range reporter.Reasons() {
+		if reason != reporter.ReasonConflict { // of receiving, not of sending
+			values = append(values, string(reason))
+		}
+	}
+	for _, value := range values {
+		if !regexp.MustCompile(`\b` + value + `\b`).Match(text) {
+			t.Errorf("docs/api.md does not name %s", value)
+		}
 	}
 }
