@@ -24,8 +24,9 @@ const newestSample = "max(timestamp(" + ownSeries + "))"
 
 // pages makes the pages for people. queries is the status of the collector in this process.
 func (p *reporterPart) pages(queries collectorStatus) *pages.Pages {
+	content := compose.Pages{Composer: p.texts}
 	return pages.New(pages.Config{
-		Store: p.store, Texts: compose.Pages{Composer: p.texts}, Status: status{p, queries}, Settings: p.pageSettings,
+		Store: p.store, Texts: content, Pictures: content, Status: status{p, queries}, Settings: p.pageSettings,
 		Silencer:  p.silences,
 		Protected: p.access.protected, Authenticate: p.access.forActions, Registry: p.registry, Log: p.log, Now: p.now,
 	})

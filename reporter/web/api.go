@@ -21,42 +21,41 @@ import (
 )
 
 const (
-	// listsAtOnce is how many answers to programs are written at the same time: each holds one batch.
+	// listsAtOnce is the most concurrent answers. Each holds one batch in memory.
 	listsAtOnce = 8
-	// batch is how many incidents are read at once, batchDeliveries how many deliveries, which hold their texts, and batchDues
-	// how many due times of a report.
+	// The items of a batch: incidents, deliveries (which include their texts), and due times of a report.
 	batch           = 500
 	batchDeliveries = 50
 	batchDues       = 20
 	limitDefault    = 1000
 	limitMax        = 100_000
-	// batchTime bounds the reading of a batch, writeTime how long a client may take to accept it, and listTime the whole.
+	// batchTime is the timeout of reading a batch, writeTime that of a client to accept it, and listTime that of the whole answer.
 	batchTime = 25 * time.Second
 	writeTime = 30 * time.Second
 	listTime  = 4 * time.Minute
 )
 
-// source reads the next items of a list, at most limit, each with the cursor behind it. An error of the request is a *badQuery.
+// source reads the next items of a list, at most limit. An error of the request is a *badQuery.
 type source func(ctx context.Context, limit int) ([]item, error)
 
 // item is one element of a list.
 type item struct {
 	value  any
-	cursor string // where the list goes on behind it
+	cursor string // position of the next item
 }
 
-// badQuery is a request that makes no sense.
+// badQuery is the error of an invalid request, in English.
 type badQuery struct{ text string }
 
 func (e *badQuery) Error() string { return e.text }
 
-// apiPaths are the lists of incidents, reports and deliveries.
+// apiPaths are the paths of the lists of incidents, reports and deliveries.
 var apiPaths = []string{"/api/v1/incidents", "/api/v1/reports", "/api/v1/deliveries"}
 
-// apiError answers with an error as JSON, in English: programs read it.
+// apiError answers with an error as JSON, in English.
 func apiError(w http.ResponseWriter, code int, text string) {
 	b, err := json.Marshal(map[string]string{"error": text})
-	if err != nil { // a text always marshals
+	if err != nil { // a string can always be marshalled
 		b = []byte("{}")
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -64,7 +63,8 @@ func apiError(w http.ResponseWriter, code int, text string) {
 	w.Write(append(b, '\n'))
 }
 
-// checkParameters refuses what would be ignored: a list would be taken for what was asked for.
+// checkParameters refuses unknown and repeated parameters. If a misspelt filter were ignored, the whole list would pass for the
+// filtered one.
 func checkParameters(query string, filters []string) error {
 	q, err := url.ParseQuery(query)
 	if err != nil {
@@ -76,14 +76,14 @@ func checkParameters(query string, filters []string) error {
 		case !slices.Contains(known, name):
 			return fmt.Errorf("unknown parameter %.40q (have %s)", name, strings.Join(known, ", "))
 		case len(q[name]) > 1:
-			return fmt.Errorf("%s: is given %d times", name, len(q[name]))
+			return fmt.Errorf("%s: is given %d times, want it once", name, len(q[name]))
 		}
 	}
 	return nil
 }
 
-// list streams what a source gives as {"KEY": […], "next": CURSOR}. No query is open while the client reads: a slow one holds a
-// batch, and nothing of the database.
+// list streams the items of a source as {"KEY": […], "next": CURSOR}. No query is open while the client reads, so a slow client holds
+// a batch in memory, but nothing in the database.
 func (p *Pages) list(w http.ResponseWriter, r *http.Request, key string, filters []string, read source) {
 	if err := checkParameters(r.URL.RawQuery, filters); err != nil {
 		apiError(w, http.StatusBadRequest, err.Error())
@@ -111,14 +111,14 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request, key string, filters
 	fmt.Fprintf(&b, "{%q: [", key)
 	next, last, sent := "", "", 0
 	for begun := false; ; begun = true {
-		// One more than is to be sent says whether the list goes on.
+		// One item more than is sent shows whether the list continues.
 		items, err := p.batch(ctx, read, limit-sent+1)
 		switch {
 		case err == nil:
 		case !begun:
 			p.refuseList(w, r, err)
 			return
-		default: // The client must not take what it has for the whole.
+		default: // The connection is aborted, so that the client does not take the part for the whole.
 			p.cfg.Log.Error("list was cut", "path", r.URL.Path, "err", err)
 			panic(http.ErrAbortHandler)
 		}
@@ -151,7 +151,7 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request, key string, filters
 		if !begun {
 			w.Header().Set("Content-Type", "application/json")
 		}
-		_ = out.SetWriteDeadline(time.Now().Add(writeTime)) // not every writer has one
+		_ = out.SetWriteDeadline(time.Now().Add(writeTime)) // not supported by every writer
 		if _, err := w.Write(b.Bytes()); err != nil || ctx.Err() != nil {
 			panic(http.ErrAbortHandler)
 		}
@@ -159,11 +159,11 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request, key string, filters
 			return
 		}
 		b.Reset()
-		_ = out.Flush() // nor this
+		_ = out.Flush() // not supported by every writer
 	}
 }
 
-// batch reads, within the limits of all reads.
+// batch reads a batch, within the limits of page requests.
 func (p *Pages) batch(ctx context.Context, read source, limit int) ([]item, error) {
 	ctx, cancel := context.WithTimeout(ctx, batchTime)
 	defer cancel()
@@ -184,7 +184,7 @@ func (p *Pages) refuseList(w http.ResponseWriter, r *http.Request, err error) {
 		apiError(w, http.StatusNotFound, "not found")
 	case errors.Is(err, reporter.ErrBusy):
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-		apiError(w, http.StatusServiceUnavailable, "too much is being read, try again in a few seconds")
+		apiError(w, http.StatusServiceUnavailable, "too many requests are being processed, try again in a few seconds")
 	case r.Context().Err() != nil: // the client has left
 	default:
 		p.cfg.Log.Error("list failed", "path", r.URL.Path, "err", err)
@@ -192,12 +192,12 @@ func (p *Pages) refuseList(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// apiNowhere answers programs that ask for a path that is none.
+// apiNowhere answers requests for unknown paths.
 func apiNowhere(w http.ResponseWriter, _ *http.Request) {
-	apiError(w, http.StatusNotFound, "there is no such path; have "+strings.Join(apiPaths, ", "))
+	apiError(w, http.StatusNotFound, "unknown path (have "+strings.Join(apiPaths, ", ")+")")
 }
 
-// said is why a request makes no sense, in English.
+// said returns the error of an invalid request in English.
 func (p *Pages) said(bad *badRequest) *badQuery {
 	words, err := p.words.Words("en", i18n.Pages)
 	if err != nil {
@@ -215,11 +215,11 @@ func (p *Pages) apiIncidents(w http.ResponseWriter, r *http.Request) {
 			return nil, p.said(bad)
 		}
 		if s := q.Get("after"); s != "" && f.After == nil {
-			after, err := parsePlace(s)
-			if err != nil {
-				return nil, &badQuery{"after: want the next of an answer before"}
+			startedAt, id, ok := parseCursor(s)
+			if !ok {
+				return nil, errAfter
 			}
-			f.After = &after
+			f.After = &reporter.IncidentCursor{StartedAt: startedAt, ID: id}
 		}
 		f.Limit = min(limit, batch)
 		rows, err := p.cfg.Store.IncidentsAfter(ctx, f)
@@ -236,7 +236,9 @@ func (p *Pages) apiIncidents(w http.ResponseWriter, r *http.Request) {
 		}
 		out := make([]item, len(rows))
 		for n, row := range rows {
-			out[n] = item{row.Document(p.pageURL("/incidents/"+url.PathEscape(row.Incident.ID)), entries[row.Incident.ID]), placeText(row.Incident)}
+			in := row.Incident
+			page := p.pageURL("/incidents/" + url.PathEscape(in.ID))
+			out[n] = item{row.Document(page, entries[in.ID]), cursorText(in.StartedAt, in.ID)}
 		}
 		last := rows[len(rows)-1].Incident
 		f.After = &reporter.IncidentCursor{StartedAt: last.StartedAt, ID: last.ID}
@@ -244,7 +246,10 @@ func (p *Pages) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// pageURL is the address of a page, where it is known how pages are reached.
+// errAfter is the error of a cursor that this program has not returned.
+var errAfter = &badQuery{"after: want the value of next of an earlier answer"}
+
+// pageURL returns the address of a page; "" without external_url.
 func (p *Pages) pageURL(path string) string {
 	if external := p.cfg.Settings().ExternalURL; external != "" {
 		return strings.TrimRight(external, "/") + path
@@ -252,21 +257,19 @@ func (p *Pages) pageURL(path string) string {
 	return ""
 }
 
-// placeText is a place in the list for programs, which does not depend on the state.
-func placeText(in reporter.Incident) string {
-	return fmt.Sprintf("%d~%s", in.StartedAt.UnixMicro(), in.ID)
+// cursorText writes a position in a list that is ordered by a time and an id: the time in microseconds since 1970, "~" and the id.
+func cursorText(at time.Time, id string) string {
+	return fmt.Sprintf("%d~%s", at.UnixMicro(), id)
 }
 
-func parsePlace(s string) (reporter.IncidentCursor, error) {
+// parseCursor reads the text of a position; false if it is not one.
+func parseCursor(s string) (at time.Time, id string, ok bool) {
 	number, id, found := strings.Cut(s, "~")
 	micros, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || !found || !storable(s) {
-		return reporter.IncidentCursor{}, errors.New("not a place in the list")
-	}
-	return reporter.IncidentCursor{StartedAt: time.UnixMicro(micros), ID: id}, nil
+	return time.UnixMicro(micros), id, err == nil && found && storable(id)
 }
 
-// deliveryDocument is a delivery for programs. Times are UTC; null is not yet.
+// deliveryDocument is a delivery as JSON for programs. Times are UTC; null means not yet.
 type deliveryDocument struct {
 	ID          int64                  `json:"id"`
 	Kind        reporter.DeliveryKind  `json:"kind"`
@@ -277,7 +280,7 @@ type deliveryDocument struct {
 	Parts       int                    `json:"parts"`
 	PartsSent   int                    `json:"parts_sent"`
 	Attempts    int                    `json:"attempts"`
-	Reason      reporter.Reason        `json:"reason"` // why it was not sent, or waits; "" if it does neither
+	Reason      reporter.Reason        `json:"reason"` // why it was not sent, or waits; "" means none
 	Error       string                 `json:"error"`
 	CreatedAt   *time.Time             `json:"created_at"`
 	NextAttempt *time.Time             `json:"next_attempt_at"` // of a pending one
@@ -327,7 +330,7 @@ func (p *Pages) apiDeliveries(w http.ResponseWriter, r *http.Request) {
 		if s := q.Get("after"); s != "" && f.Before == 0 {
 			var err error
 			if f.Before, err = strconv.ParseInt(s, 10, 64); err != nil || f.Before < 1 {
-				return nil, &badQuery{"after: want the next of an answer before"}
+				return nil, errAfter
 			}
 		}
 		f.Limit = min(limit, batchDeliveries)
@@ -344,13 +347,13 @@ func (p *Pages) apiDeliveries(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// reportDocument is a report as of a due time, for programs.
+// reportDocument is a report as of a due time, as JSON for programs.
 type reportDocument struct {
 	Name       string             `json:"name"`
 	Due        time.Time          `json:"due"`
 	Title      string             `json:"title,omitempty"`    // once it is composed
-	Text       string             `json:"text,omitempty"`     // plain
-	Markdown   string             `json:"markdown,omitempty"` // the same
+	Text       string             `json:"text,omitempty"`     // as plain text
+	Markdown   string             `json:"markdown,omitempty"` // the same text as Markdown
 	URL        string             `json:"url,omitempty"`
 	Deliveries []deliveryDocument `json:"deliveries"`
 }
@@ -387,7 +390,7 @@ func (p *Pages) apiReports(w http.ResponseWriter, r *http.Request) {
 			of, err := reporter.ParseSubject(s)
 			at := slices.Index(names, of.Report)
 			if err != nil || at < 0 {
-				return &badQuery{"after: want the next of an answer before"}
+				return errAfter
 			}
 			names, before = names[at:], of.Due
 		}
@@ -401,10 +404,10 @@ func (p *Pages) apiReports(w http.ResponseWriter, r *http.Request) {
 				return nil, err
 			}
 			begun, last = true, before
-			if q.Get("after") != "" { // Those of the other reports begin at the latest, or at the bound.
+			if q.Get("after") != "" { // the cursor is in the first report; the others begin at their latest due time, or at "to"
 				before = time.Time{}
 				if s := q.Get("to"); s != "" {
-					day, _ := time.ParseInLocation(time.DateOnly, s, zone) // it was read before
+					day, _ := time.ParseInLocation(time.DateOnly, s, zone) // parsed by prepare
 					before = day.AddDate(0, 0, 1)
 				}
 			}

@@ -10,10 +10,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// deliveryStates are those that a list may be filtered by, in the order of their tabs.
+// deliveryStates are the states that a list can be filtered by, in the order of their tabs.
 var deliveryStates = []reporter.DeliveryState{
 	reporter.DeliveryPending, reporter.DeliverySent, reporter.DeliveryGivenUp, reporter.DeliveryCancelled,
 	reporter.DeliveryMerged,
@@ -23,22 +24,22 @@ var deliveryStates = []reporter.DeliveryState{
 type deliveryRow struct {
 	P         *page
 	D         reporter.Delivery
-	What      string
-	Of        string // address of what it is of; "" for none
-	Why       string // why it was not sent, or waits, in words; "" if it is on its way or arrived
-	Sent, All int    // parts; All is 0 before they are made
+	What      string // title
+	Of        string // address of the page of its subject; "" means none
+	Why       string // why it was not sent, or waits, in words; "" if it was sent, or has not failed
+	Sent, All int    // parts; All is 0 until it is composed
 	Acting    acting
 }
 
-// Stuck says that the delivery waits longer than for its turn.
+// Stuck reports whether the delivery waits after a failed attempt.
 func (d deliveryRow) Stuck() bool {
 	return d.D.State == reporter.DeliveryPending && d.D.Attempts > 0 && d.D.NextAttempt.After(d.P.now)
 }
 
-// CanRetry says whether a person may ask for another attempt.
+// CanRetry reports whether the delivery can be retried here.
 func (d deliveryRow) CanRetry() bool { return d.D.State != reporter.DeliverySent && !d.Acting.Listed }
 
-// CanCancel says whether there is something to cancel.
+// CanCancel reports whether the delivery can be cancelled.
 func (d deliveryRow) CanCancel() bool { return d.D.State == reporter.DeliveryPending }
 
 func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
@@ -57,7 +58,7 @@ func (v *page) deliveryRows(ds []reporter.Delivery, a acting) []deliveryRow {
 		case reporter.DeliveryReport:
 			row.What = d.Subject
 			if s, err := reporter.ParseSubject(d.Subject); err == nil {
-				row.What = v.T("report_of", s.Report, s.Due.In(v.Zone).Format("2006-01-02 15:04"))
+				row.What = v.T("report_of", s.Report, s.Due.In(v.Zone).Format(i18n.Minute))
 				row.Of = v.ReportPath(s.Report, s.Due)
 			}
 		case reporter.DeliveryPostmortem:
@@ -97,15 +98,15 @@ type deliveriesBody struct {
 	Receivers       []string
 	First, Next     string
 	Acting          acting
-	Done            string // the words of what was just done; "" for nothing
+	Done            string // result of the last action; "" means none
 	Causes          []causeRow
 }
 
-// causeRow is why some deliveries are not sent.
+// causeRow is a cause by which deliveries are not sent.
 type causeRow struct {
 	reporter.DeliveryCause
 	Word string
-	Path string // of the list of them
+	Path string // of the list of its deliveries
 }
 
 func (v *page) causeRows(causes []reporter.DeliveryCause) []causeRow {
@@ -120,9 +121,9 @@ func (v *page) causeRows(causes []reporter.DeliveryCause) []causeRow {
 	return out
 }
 
-// retryCause retries all that a cause keeps back from a receiver.
+// retryCause retries all deliveries of a cause.
 func (p *Pages) retryCause(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
 	latest, err := strconv.ParseInt(r.PostFormValue("latest"), 10, 64)
 	c := reporter.DeliveryCause{
 		Receiver: r.PostFormValue("receiver"), State: reporter.DeliveryState(r.PostFormValue("state")),
@@ -201,7 +202,7 @@ func (p *Pages) deliveries(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "deliveries.html", v)
 }
 
-// done says in words what a redirect after an action says in its query.
+// done returns the words for the result of an action, which the redirect after it has in its query; "" for none.
 func (v *page) done(q url.Values) string {
 	switch q.Get("done") {
 	case "edit":
@@ -271,19 +272,19 @@ func (p *Pages) theDelivery(r *http.Request) (reporter.Delivery, error) {
 	return p.cfg.Store.Delivery(r.Context(), id)
 }
 
-// acting is how the actions of a page are offered.
+// acting describes the actions that a page offers.
 type acting struct {
 	Offered bool
-	Listed  bool // among others, where retries are offered by cause
-	Asks    bool // whether an action asks for credentials that the page itself did not need
-	Back    string
+	Listed  bool   // the page is a list, which offers retries by cause only
+	Asks    bool   // actions need credentials, and the page did not
+	Back    string // path of the page, for the redirect after an action
 }
 
 func (p *Pages) acting(r *http.Request, back string) acting {
 	return acting{Offered: true, Asks: !p.cfg.Protected(r), Back: back}
 }
 
-// act does what a button asks for, and redirects to the page of the button. It runs for authenticated requests only.
+// act retries or cancels a delivery, and redirects to the page of the button.
 func (p *Pages) act(w http.ResponseWriter, r *http.Request) {
 	action := r.PathValue("action")
 	do, done := p.cfg.Store.RetryDelivery, "delivery retried by hand"
@@ -304,13 +305,12 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) {
 		p.notDone(w, r, action, err)
 		return
 	}
-	user, _, _ := r.BasicAuth()
-	p.cfg.Log.Info(done, "delivery", d.ID, "subject", d.Subject, "receiver", d.Receiver, "user", user, "from", r.RemoteAddr)
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	p.cfg.Log.Info(done, "delivery", d.ID, "subject", d.Subject, "receiver", d.Receiver, "user", author(r), "from", r.RemoteAddr)
+	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
 	http.Redirect(w, r, backTo(r.PostFormValue("back"), action, d.ID), http.StatusSeeOther)
 }
 
-// notDone distinguishes an action that is impossible in the delivery's state from a fault.
+// notDone answers 409 if the delivery's state does not allow an action, and otherwise as fail does.
 func (p *Pages) notDone(w http.ResponseWriter, r *http.Request, action string, err error) {
 	if d, again := p.theDelivery(r); again == nil && !errors.Is(err, reporter.ErrNotFound) {
 		row := deliveryRow{D: d}
@@ -323,7 +323,7 @@ func (p *Pages) notDone(w http.ResponseWriter, r *http.Request, action string, e
 	p.fail(w, r, err)
 }
 
-// backTo is the page that the button stood on, if it is one of ours, at the delivery.
+// backTo returns the path to redirect to after an action, with its result: back if it is a path of this program, else the list.
 func backTo(back, action string, id int64) string {
 	u, err := url.Parse(back)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") ||

@@ -13,17 +13,17 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// formBytes bounds a form: five texts of reporter.EntryMax characters, each of which may take nine bytes in a form.
+// formBytes is the most bytes of a form: five texts of reporter.EntryMax characters, of nine bytes each when they are encoded.
 const formBytes = 256 << 10
 
-// writtenRow is an entry as pages show it.
+// writtenRow is an entry for templates.
 type writtenRow struct {
 	reporter.Entry
 	P    *page
 	Word string // for its kind
 }
 
-// By says who wrote it, and when.
+// By writes the author and the time.
 func (w writtenRow) By() string {
 	if at := w.P.At(w.WrittenAt); at != nil {
 		return w.P.T("version_by", w.Author, at.Text)
@@ -34,7 +34,7 @@ func (w writtenRow) By() string {
 func (v *page) writtenRows(entries ...reporter.Entry) []writtenRow {
 	var out []writtenRow
 	for _, e := range entries {
-		if e.Kind == reporter.EntryAcknowledgement { // whose text no person wrote
+		if e.Kind == reporter.EntryAcknowledgement { // its text is not written by a person
 			word := "acknowledged"
 			if e.Text == "" {
 				word = "released"
@@ -46,11 +46,11 @@ func (v *page) writtenRows(entries ...reporter.Entry) []writtenRow {
 	return out
 }
 
-// writtenBody is what people wrote, on the page of the incident.
+// writtenBody holds the sections and notes of an incident on its page.
 type writtenBody struct {
 	Sections, Notes []writtenRow
-	Edit, History   string // addresses
-	Note            string // address that takes the form of a note
+	Edit, History   string // paths
+	Note            string // path that the form of a note is posted to
 	NoteMax         int
 	Versions        int
 }
@@ -75,7 +75,10 @@ type historyBody struct {
 	Next     string
 }
 
-// versions shows all versions of what people wrote about an incident, page by page.
+// historyBytes is the most text of entries on one page.
+const historyBytes = 24 << 10
+
+// versions shows all entries of an incident, page by page.
 func (p *Pages) versions(w http.ResponseWriter, r *http.Request) {
 	in, entries, err := p.writings(r)
 	if err != nil {
@@ -95,7 +98,7 @@ func (p *Pages) versions(w http.ResponseWriter, r *http.Request) {
 		entries = slices.DeleteFunc(entries, func(e reporter.Entry) bool { return e.ID >= before })
 	}
 	size := 0
-	for n, e := range entries { // as many as fit, and one at least
+	for n, e := range entries { // as many as fit, and at least one
 		if size += len(e.Text); n > 0 && (n >= listed || size > historyBytes) {
 			body.Next = address(body.Path+"/history", "before", strconv.FormatInt(entries[n-1].ID, 10))
 			break
@@ -106,10 +109,7 @@ func (p *Pages) versions(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "history.html", v)
 }
 
-// historyBytes is how much text of entries one page shows.
-const historyBytes = 24 << 10
-
-// writings finds the incident of the path, and what people wrote about it.
+// writings reads the incident of the path and its entries.
 func (p *Pages) writings(r *http.Request) (reporter.Incident, []reporter.Entry, error) {
 	in, err := p.theIncident(r)
 	if err != nil {
@@ -123,16 +123,16 @@ func (p *Pages) writings(r *http.Request) (reporter.Incident, []reporter.Entry, 
 type field struct {
 	Kind  reporter.EntryKind
 	Word  string
-	Text  string // as it is to be edited
-	Base  int64  // the version that the text was made of; 0 means none
-	Line  bool   // of one line
-	Max   int
-	Other *writtenRow // what somebody else wrote meanwhile
+	Text  string      // content of the field
+	Base  int64       // id of the version that the text was edited from; 0 means none
+	Line  bool        // a single line
+	Max   int         // characters
+	Other *writtenRow // version that another author wrote in the meantime; nil means none
 }
 
 type editBody struct {
 	ID, Path, Fault string
-	Action          string // address that takes the form
+	Action          string // path that the form is posted to
 	Fields          []field
 }
 
@@ -148,7 +148,7 @@ func (v *page) editBody(in reporter.Incident, sections map[reporter.EntryKind]re
 	return body
 }
 
-// edit shows the form for what people write.
+// edit shows the form of the sections.
 func (p *Pages) edit(w http.ResponseWriter, r *http.Request) {
 	in, entries, err := p.writings(r)
 	if err != nil {
@@ -162,13 +162,13 @@ func (p *Pages) edit(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "edit.html", v)
 }
 
-// save takes the form. A section that somebody else has changed meanwhile is a conflict: nothing is saved then, and the form
-// comes back with what was typed and what the other wrote.
+// save stores the form. If another author has changed one of the sections in the meantime, nothing is saved, and the form is shown again
+// with both texts.
 func (p *Pages) save(w http.ResponseWriter, r *http.Request) {
 	if !p.parseForm(w, r) {
 		return
 	}
-	for range 3 { // Each time but the last, a version of another process came between the reading and the writing.
+	for range 3 { // again if a version was written between the reading and the writing
 		in, entries, err := p.writings(r)
 		if err != nil {
 			p.fail(w, r, err)
@@ -213,7 +213,7 @@ func (p *Pages) save(w http.ResponseWriter, r *http.Request) {
 	p.fail(w, r, fmt.Errorf("edit: %w", reporter.ErrBusy))
 }
 
-// parseForm reads a form of people's texts; false where it was refused.
+// parseForm parses a form; false if it was refused, which has been answered then.
 func (p *Pages) parseForm(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
 	err := r.ParseForm()
@@ -227,8 +227,8 @@ func (p *Pages) parseForm(w http.ResponseWriter, r *http.Request) bool {
 	return err == nil
 }
 
-// typed compares the form with what is stored. It returns the form as it is to be shown again, with what is wrong, and the
-// versions to be written where nothing is.
+// typed compares the form with the stored entries. It returns the form to show again, with Fault set if something is wrong, and the
+// entries to write.
 func (v *page) typed(
 	in reporter.Incident, entries []reporter.Entry, r *http.Request,
 ) (body editBody, changed []reporter.Entry, bad *badRequest) {
@@ -236,7 +236,7 @@ func (v *page) typed(
 	body = v.editBody(in, sections)
 	for n := range body.Fields {
 		f := &body.Fields[n]
-		if !r.PostForm.Has(string(f.Kind)) { // A form of another version, which has no such field, changes nothing of it.
+		if !r.PostForm.Has(string(f.Kind)) { // the form is of another version of the program, without this field
 			continue
 		}
 		given := r.PostForm.Get(string(f.Kind))
@@ -256,7 +256,7 @@ func (v *page) typed(
 		text := f.Kind.Tidy(given)
 		current := sections[f.Kind]
 		if text == was || text == current.Text {
-			continue // The form shows the latest version.
+			continue // not changed: the form shows the latest version
 		}
 		f.Text = text
 		if base != current.ID {
@@ -273,8 +273,7 @@ func (v *page) typed(
 	return body, changed, nil
 }
 
-// author is the name of who sent an authenticated request: the user, or whom a client certificate is of, or that it was the
-// token.
+// author returns the name of the sender of an authenticated request: the user, the common name of a client certificate, or "token".
 func author(r *http.Request) string {
 	name, _, _ := r.BasicAuth()
 	if name == "" && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {

@@ -9,18 +9,19 @@ import (
 	"sync"
 )
 
-// Check is one condition of readiness. Err returns nil when it is met. Its text goes into the log only: anyone may ask
-// whether the process is ready, and errors of a database name its address.
+// Check is one condition of readiness.
 type Check struct {
 	Name string
-	Err  func(ctx context.Context) error
-	// Warns is set where the process still takes everything that it is sent: the answer stays 200 and names the check. A
-	// balancer that took a process away because its bot's token was revoked would lose the alerts too.
+	// Err returns nil if the condition is met. The text of the error is only logged, because /-/ready needs no credentials and errors
+	// of a database contain its address.
+	Err func(ctx context.Context) error
+	// Warns is set if the process can still accept webhooks when the check fails: the answer stays 200 and names the check.
+	// Otherwise a load balancer would remove all processes, and lose alerts, because a bot's token was revoked.
 	Warns bool
 }
 
-// RegisterHealth adds /-/healthy, which answers 200 while the process serves, and /-/ready, which answers 503 with the names
-// of the failing checks while one fails that does not only warn.
+// RegisterHealth adds /-/healthy, which answers 200 while the process serves, and /-/ready, which answers 503 while a check without
+// Warns fails. Both answers name failing checks.
 func RegisterHealth(mux *http.ServeMux, log *slog.Logger, checks ...Check) {
 	checks = slices.Clone(checks)
 	seen := &outcomes{log: log, last: map[string]string{}}
@@ -32,7 +33,7 @@ func RegisterHealth(mux *http.ServeMux, log *slog.Logger, checks ...Check) {
 		for _, c := range checks {
 			err := c.Err(r.Context())
 			if r.Context().Err() != nil {
-				return // the client has left, and its leaving is no outcome
+				return // the client has left, so the result says nothing
 			}
 			seen.note(c.Name, err)
 			if err == nil {
@@ -50,7 +51,7 @@ func RegisterHealth(mux *http.ServeMux, log *slog.Logger, checks ...Check) {
 	})
 }
 
-// outcomes logs what checks find when it changes, rather than at each probe.
+// outcomes logs the results of checks when they change, instead of at each request.
 type outcomes struct {
 	log  *slog.Logger
 	mu   sync.Mutex

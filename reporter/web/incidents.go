@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"html/template"
 	"maps"
@@ -21,21 +20,21 @@ import (
 
 const (
 	alertsListed  = 30 // on one page of an incident
-	alertsOpen    = 10 // of these, on the first page; the others are folded
-	timelineEnds  = 15 // events shown at either end
+	alertsOpen    = 10 // of these on the first page; the others are folded
+	timelineEnds  = 15 // events at each end of the timeline
 	similarListed = 10
 	clusterListed = 15
-	// annotationsOpen is from how many alerts on their annotations are folded.
+	// annotationsOpen is the least number of alerts with folded annotations.
 	annotationsOpen = 4
 	longestFilter   = 200 // characters
-	labelsOfRow     = 4   // beside those of the group
+	labelsOfRow     = 4   // besides those of the group
 	fileNameLength  = 100 // characters
 )
 
 // incidentRow is one incident of a list.
 type incidentRow struct {
 	P            *page
-	Acknowledged string // by whom; "" while nobody takes care of it
+	Acknowledged string // name of the person who has acknowledged it; "" means nobody
 	In           reporter.Incident
 	Title        string
 	Severity     reporter.Severity
@@ -55,8 +54,8 @@ func (v *page) incidentRows(rows []reporter.IncidentRow) []incidentRow {
 	return out
 }
 
-// rowLabels distinguish incidents of the same title: the labels of the group, and what else the first alerts have in common,
-// or, where they have nothing more in common, what the first of them is about.
+// rowLabels returns labels that distinguish incidents with the same title: those of the group, then others that the first alerts have
+// in common, then those of the first alert.
 func rowLabels(r reporter.IncidentRow) []string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(r.Incident.GroupLabels)) {
@@ -86,7 +85,7 @@ func rowLabels(r reporter.IncidentRow) []string {
 	return append(out, more[:min(len(more), labelsOfRow)]...)
 }
 
-// Tone is the colour of a severity.
+// Tone returns the style of a severity.
 func (v *page) Tone(s reporter.Severity) string {
 	switch {
 	case s.Severe():
@@ -97,30 +96,30 @@ func (v *page) Tone(s reporter.Severity) string {
 	return "plain"
 }
 
-// filterForm is what a form of a list has chosen, as its fields hold it.
+// filterForm holds the fields of the form that filters a list of incidents.
 type filterForm struct {
 	State, Severity, Team, Cluster, From, To, Text string
 }
 
-// pairs are the fields as pairs of a query.
+// pairs returns the fields as names and values of a query.
 func (f filterForm) pairs() []string {
 	return []string{
 		"state", f.State, "severity", f.Severity, "team", f.Team, "cluster", f.Cluster, "from", f.From, "to", f.To, "q", f.Text,
 	}
 }
 
-// address is the list with the fields, and with others in their place.
+// address returns the path with the fields as its query, of which the given pairs replace some.
 func (f filterForm) address(path string, instead ...string) string {
 	return address(path, append(f.pairs(), instead...)...)
 }
 
-// badRequest is why a request makes no sense, in the words of a key.
+// badRequest is the error of an invalid request, by a key of the words of pages.
 type badRequest struct {
 	key  string
 	args []any
 }
 
-// readFilter reads which incidents a request asks for; dates are days in the zone. It does not read the place.
+// readFilter reads the filter of incidents from a query. Dates are days in the zone. It does not read cursors.
 func readFilter(q url.Values, zone *time.Location) (reporter.IncidentFilter, filterForm, *badRequest) {
 	form := filterForm{
 		State: q.Get("state"), Severity: q.Get("severity"), Team: q.Get("team"), Cluster: q.Get("cluster"),
@@ -155,7 +154,7 @@ func readFilter(q url.Values, zone *time.Location) (reporter.IncidentFilter, fil
 	return f, form, nil
 }
 
-// incidentStates are those that a list may be filtered by, in the order of their tabs.
+// incidentStates are the states that a list can be filtered by, in the order of their tabs.
 var incidentStates = []reporter.IncidentState{reporter.IncidentOpen, reporter.IncidentChronic, reporter.IncidentResolved}
 
 // tab is one choice of a list's states.
@@ -185,12 +184,13 @@ func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
 	f.Limit = listed + 1
 	for key, into := range map[string]**reporter.IncidentCursor{"after": &f.After, "before": &f.Before} {
 		if s := q.Get(key); s != "" {
-			cursor, err := parseCursor(s)
-			if err != nil {
+			state, position, _ := strings.Cut(s, "~")
+			startedAt, id, ok := parseCursor(position)
+			if !ok || !storable(state) {
 				p.refuse(w, r, http.StatusBadRequest, "bad_page")
 				return
 			}
-			*into = &cursor
+			*into = &reporter.IncidentCursor{State: reporter.IncidentState(state), StartedAt: startedAt, ID: id}
 		}
 	}
 	if f.After != nil && f.Before != nil {
@@ -198,7 +198,7 @@ func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list, err := p.cfg.Store.ListIncidents(r.Context(), f)
-	if err == nil && f.Before != nil && len(list.Rows) <= listed { // The way back has reached the first page, which is full.
+	if err == nil && f.Before != nil && len(list.Rows) <= listed { // this is the first page: read it from the start, so that it is full
 		f.Before = nil
 		list, err = p.cfg.Store.ListIncidents(r.Context(), f)
 	}
@@ -230,10 +230,10 @@ func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(rows) > 0 {
 		if f.After != nil || (f.Before != nil && further) {
-			body.Prev = form.address("/incidents", "before", cursorText(rows[0].Incident))
+			body.Prev = form.address("/incidents", "before", pageCursor(rows[0].Incident))
 		}
 		if f.Before != nil || further {
-			body.Next = form.address("/incidents", "after", cursorText(rows[len(rows)-1].Incident))
+			body.Next = form.address("/incidents", "after", pageCursor(rows[len(rows)-1].Incident))
 		}
 	}
 	body.Rows = v.incidentRows(rows)
@@ -241,7 +241,7 @@ func (p *Pages) incidents(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "incidents.html", v)
 }
 
-// address is a path with a query of the pairs that have a value; of two pairs of a name, the last counts.
+// address returns a path with a query of the pairs that have a value. Of two pairs with the same name, the last one counts.
 func address(path string, pairs ...string) string {
 	q := url.Values{}
 	for n := 0; n+1 < len(pairs); n += 2 {
@@ -256,34 +256,23 @@ func address(path string, pairs ...string) string {
 	return path + "?" + q.Encode()
 }
 
-func cursorText(in reporter.Incident) string {
-	return fmt.Sprintf("%s~%d~%s", in.State, in.StartedAt.UnixMicro(), in.ID)
-}
-
-func parseCursor(s string) (reporter.IncidentCursor, error) {
-	parts := strings.SplitN(s, "~", 3)
-	if len(parts) != 3 || !storable(s) {
-		return reporter.IncidentCursor{}, errors.New("not a place in the list")
-	}
-	micros, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil {
-		return reporter.IncidentCursor{}, fmt.Errorf("not a place in the list: %w", err)
-	}
-	return reporter.IncidentCursor{State: reporter.IncidentState(parts[0]), StartedAt: time.UnixMicro(micros), ID: parts[2]}, nil
+// pageCursor writes the position of an incident in the list of pages, which is ordered by state first.
+func pageCursor(in reporter.Incident) string {
+	return string(in.State) + "~" + cursorText(in.StartedAt, in.ID)
 }
 
 type incidentBody struct {
 	In              reporter.Incident
 	P               reporter.Postmortem
 	Severity        reporter.Severity
-	Firing          string // for how long its alerts fired, where that is less than its duration
+	Firing          string // how long its alerts fired, if that is less than its duration
 	Text            template.HTML
-	Picture         *drawn // nil means none
-	NoPicture       bool   // one could not be drawn
+	Picture         *image // nil means none
+	NoPicture       bool   // drawing it failed
 	Timeline        []timelineRow
 	Alerts          []alertRow
-	Folded          []alertRow       // behind Alerts, on the first page
-	Common          []reporter.Label // labels of every alert; each alert's row has its own only
+	Folded          []alertRow       // the alerts after Alerts on the first page
+	Common          []reporter.Label // labels that all alerts have in common; rows have the others
 	Count           int
 	From, To        int
 	Prev, Next      string
@@ -292,22 +281,22 @@ type incidentBody struct {
 	Similar         []incidentRow
 	Markdown        string
 	Silence         *silenceBody
-	Done            string // the words of what was just done; "" for nothing
+	Done            string // result of the last action; "" means none
 	Written         writtenBody
 	Acknowledgement acknowledgementBody
 }
 
-// timelineRow is an event of an alert or a person, or how many are left out.
+// timelineRow is an event of an alert or a person, or the number of events that are left out there (Skipped).
 type timelineRow struct {
 	reporter.TimelineEvent
 	Skipped int
-	Person  string // what a person did, in words; "" for an alert
+	Person  string // text of a person's event; "" for an alert
 }
 
 type alertRow struct {
 	reporter.Alert
 	P      *page
-	Open   bool // its annotations
+	Open   bool // its annotations are not folded
 	Name   string
 	Ended  time.Time
 	Why    reporter.CloseReason
@@ -316,7 +305,7 @@ type alertRow struct {
 	Source string
 }
 
-// theIncident finds the incident of the path. What cannot be an id is not found.
+// theIncident reads the incident of the path.
 func (p *Pages) theIncident(r *http.Request) (reporter.Incident, error) {
 	id := r.PathValue("id")
 	if !storable(id) {
@@ -347,7 +336,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	if firing, known := in.TimeFiring(); known && firing < in.Duration() {
 		body.Firing = v.Dur(firing)
 	}
-	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) (reporter.Picture, error) { return d.IncidentPicture(r.Context(), in) })
+	body.Picture, body.NoPicture = p.drawImage(r, func(d Pictures) (reporter.Picture, error) { return d.IncidentPicture(r.Context(), in) })
 	filter, ok := alertFilter(in.ID, r.URL.Query())
 	if !ok {
 		p.refuse(w, r, http.StatusBadRequest, "bad_page")
@@ -386,7 +375,7 @@ func (p *Pages) incident(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "incident.html", v)
 }
 
-// alertFilter reads which alerts of an incident a request asks for; false where it makes no sense.
+// alertFilter reads the page of alerts from a query; false if it is invalid.
 func alertFilter(id string, q url.Values) (f reporter.AlertFilter, ok bool) {
 	f = reporter.AlertFilter{Incident: id, Limit: alertsListed}
 	for key, into := range map[string]**reporter.AlertCursor{"after": &f.After, "before": &f.Before} {
@@ -394,17 +383,16 @@ func alertFilter(id string, q url.Values) (f reporter.AlertFilter, ok bool) {
 		if s == "" {
 			continue
 		}
-		number, fingerprint, found := strings.Cut(s, "~")
-		micros, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || !found || !storable(fingerprint) {
+		startsAt, fingerprint, ok := parseCursor(s)
+		if !ok {
 			return f, false
 		}
-		*into = &reporter.AlertCursor{StartsAt: time.UnixMicro(micros), Fingerprint: fingerprint}
+		*into = &reporter.AlertCursor{StartsAt: startsAt, Fingerprint: fingerprint}
 	}
 	return f, f.After == nil || f.Before == nil
 }
 
-// fill takes a page of alerts.
+// fill sets the fields of a page of alerts.
 func (b *incidentBody) fill(v *page, path string, page reporter.AlertPage, in reporter.Incident) {
 	b.Count, b.From, b.To = page.Count, page.Offset+1, page.Offset+len(page.Alerts)
 	var common map[string]string
@@ -421,7 +409,7 @@ func (b *incidentBody) fill(v *page, path string, page reporter.AlertPage, in re
 		b.Alerts, b.Folded = b.Alerts[:alertsOpen], b.Alerts[alertsOpen:]
 	}
 	cursor := func(key string, a reporter.Alert) string {
-		return address(path, key, fmt.Sprintf("%d~%s", a.StartsAt.UnixMicro(), a.Fingerprint))
+		return address(path, key, cursorText(a.StartsAt, a.Fingerprint))
 	}
 	if len(page.Alerts) == 0 {
 		return
@@ -445,7 +433,7 @@ func alertOf(a reporter.Alert, common map[string]string) alertRow {
 	return row
 }
 
-// pairs are those of m in order of name, but for those of without.
+// pairs returns the labels of m in order of name, except those in without.
 func pairs(m, without map[string]string) []reporter.Label {
 	var out []reporter.Label
 	for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -457,7 +445,7 @@ func pairs(m, without map[string]string) []reporter.Label {
 	return out
 }
 
-// timelineRows keeps both ends of a long timeline, of which omitted events are not there from the start.
+// timelineRows returns the events at both ends of a timeline, and the number of those between them, including the omitted ones.
 func timelineRows(events []reporter.TimelineEvent, omitted int) []timelineRow {
 	out := make([]timelineRow, 0, min(len(events), 2*timelineEnds+1))
 	left := len(events) + omitted - 2*timelineEnds
@@ -472,7 +460,7 @@ func timelineRows(events []reporter.TimelineEvent, omitted int) []timelineRow {
 	return out
 }
 
-// markdown serves the postmortem as a file for people to fill in.
+// markdown serves the postmortem as a Markdown file.
 func (p *Pages) markdown(w http.ResponseWriter, r *http.Request) {
 	in, err := p.theIncident(r)
 	if err != nil {
@@ -496,7 +484,7 @@ func (p *Pages) markdown(w http.ResponseWriter, r *http.Request) {
 	w.Write([]byte(text))
 }
 
-// fileName makes the name of a Markdown file that every system takes.
+// fileName returns the name of a Markdown file that is valid on every system.
 func fileName(id string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -566,5 +554,5 @@ func (p *Pages) cluster(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "cluster.html", v)
 }
 
-// ClusterPath is the page of a cluster.
+// ClusterPath returns the path of a cluster's page.
 func (v *page) ClusterPath(name string) string { return "/clusters/" + url.PathEscape(name) }

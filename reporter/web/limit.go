@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// readsAtOnce is how many pages are made at the same time, readsWaiting how many requests may wait for their turn, and
-	// readsWait for how long.
+	// readsAtOnce is the most pages that are built at the same time, readsWaiting the most requests that wait, and readsWait how long
+	// they wait.
 	readsAtOnce  = 4
 	readsWaiting = 60
 	readsWait    = 5 * time.Second
-	// retryAfter is when a request that was refused may be tried again.
+	// retryAfter is the value of Retry-After for refused requests.
 	retryAfter = 5 * time.Second
 )
 
-// limit bounds the requests in work and those that wait for their turn.
+// limit limits the requests that are processed and those that wait.
 type limit struct {
 	work    *semaphore.Weighted
-	queue   *semaphore.Weighted // of those in work and those waiting
+	queue   *semaphore.Weighted // of requests that are processed or wait
 	refused prometheus.Counter
 }
 
@@ -37,7 +37,7 @@ func newLimit(reg prometheus.Registerer) *limit {
 	return l
 }
 
-// acquire waits for a turn, and returns what ends it; false where there is none in time.
+// acquire waits until a request may be processed, and returns the function that ends it; false if it is refused.
 func (l *limit) acquire(ctx context.Context) (release func(), ok bool) {
 	if !l.queue.TryAcquire(1) {
 		l.refused.Inc()

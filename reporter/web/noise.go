@@ -12,24 +12,24 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// noiseListed is how many alert names the review lists.
+// noiseListed is the most alert names on the page.
 const noiseListed = 200
 
 // Noise reviews the episodes of alerts.
 type Noise interface {
-	// Noise returns at most limit alert names, those with the most episodes first.
+	// Noise returns the review of a period with at most limit alert names, those with the most episodes first.
 	Noise(ctx context.Context, since, until time.Time, hours reporter.WorkingHours, limit int) (reporter.NoiseReview, error)
 }
 
-// noiseColumn is a column of the review. less orders it, what is most first.
+// noiseColumn is a column of the review.
 type noiseColumn struct {
 	key, title string
-	compare    func(a, b reporter.NoiseRow) int
-	// acknowledging leaves the column out where nobody acknowledges incidents.
+	compare    func(a, b reporter.NoiseRow) int // order of rows when sorted by the column
+	// acknowledging means that the column is shown only if people acknowledge incidents.
 	acknowledging bool
 }
 
-// most orders by a number, the largest first. What is not known is last.
+// most orders rows by a number, the largest first. Unknown values are -1, and so last.
 func most(of func(r reporter.NoiseRow) float64) func(a, b reporter.NoiseRow) int {
 	return func(a, b reporter.NoiseRow) int { return cmp.Compare(of(b), of(a)) }
 }
@@ -92,11 +92,11 @@ type noiseBody struct {
 	Head         []noiseHead
 	Rows         []noiseRow
 	Names        int
-	// Acknowledging shows the columns of acknowledgements.
+	// Acknowledging means that the columns of acknowledgements are shown.
 	Acknowledging bool
 }
 
-// noise shows the review of the week up to now, sorted by the column of the query sort.
+// noise shows the review of the last week, sorted by the column of the parameter sort.
 func (p *Pages) noise(w http.ResponseWriter, r *http.Request) {
 	sort := cmp.Or(r.URL.Query().Get("sort"), "episodes")
 	column := slices.IndexFunc(noiseColumns, func(c noiseColumn) bool { return c.key == sort })
@@ -137,22 +137,19 @@ func (v *page) noiseRow(r reporter.NoiseRow) noiseRow {
 		Acknowledged: "—", ToAcknowledge: "—",
 	}
 	if share, ok := r.ShortShare(); ok {
-		out.Short = share100(share)
+		out.Short = i18n.Percent(share)
 	}
 	if mean, ok := r.MeanResolution(); ok {
 		out.Mean = fmt.Sprintf("%s (n=%d)", v.Duration(mean), r.Ended)
 	}
 	if share, ok := r.AcknowledgedShare(); ok {
-		out.Acknowledged = share100(share)
+		out.Acknowledged = i18n.Percent(share)
 	}
 	if mean, ok := r.MeanAcknowledgement(); ok {
 		out.ToAcknowledge = fmt.Sprintf("%s (n=%d)", v.Duration(mean), r.AcknowledgedIncidents)
 	}
 	for _, c := range r.Candidate(reporter.NoiseWindow) {
-		out.Reasons = append(out.Reasons, v.T("noise_is_"+string(c.Reason), share100(c.Share)))
+		out.Reasons = append(out.Reasons, v.T("noise_is_"+string(c.Reason), i18n.Percent(c.Share)))
 	}
 	return out
 }
-
-// share100 writes a share in percent.
-func share100(share float64) string { return fmt.Sprintf("%.1f%%", share*100) }

@@ -14,21 +14,21 @@ import (
 
 const (
 	overviewListed = 5
-	// recently is how long a delivery that was given up is news.
+	// recently is how long a failed delivery is listed.
 	recently = 24 * time.Hour
-	// staleAfter is how old the newest sample of our collector may be before the overview says so; PromQL's own lookback.
+	// staleAfter is the most age of the collector's newest sample without a trouble: PromQL's lookback.
 	staleAfter = 5 * time.Minute
-	// waitsLong is how old the oldest pending delivery may be before the overview says so.
+	// waitsLong is the most age of the oldest pending delivery without a trouble.
 	waitsLong = 10 * time.Minute
 )
 
-// trouble is what is wrong, and where more is said of it.
+// trouble is a line about something that is wrong, with the path of a page about it.
 type trouble struct{ Text, Path string }
 
 type overviewBody struct {
 	Parts    Parts
 	Troubles []trouble
-	// Unverified is what nothing is known of yet.
+	// Unverified lists what has not been checked yet.
 	Unverified []trouble
 	Open       []incidentRow
 	Reports    []reportRow
@@ -80,7 +80,7 @@ func (v *page) lost(given []deliveryRow) []trouble {
 	return out
 }
 
-// troubles is what people should know of the parts, in one line each.
+// troubles lists what is wrong with the parts.
 func (v *page) troubles(s Parts) []trouble {
 	var out []trouble
 	add := func(path, key string, args ...any) { out = append(out, trouble{v.T(key, args...), path}) }
@@ -120,7 +120,7 @@ func (v *page) troubles(s Parts) []trouble {
 	switch {
 	case s.Figures.Fault != "":
 		add("/sources#figures", "trouble_figures", s.Figures.Fault)
-	case s.Figures.Newest.IsZero() && !v.young: // else they are to come
+	case s.Figures.Newest.IsZero() && !v.young: // soon after the start there may be none yet
 		add("/sources#figures", "trouble_no_samples")
 	case s.Figures.Newest.IsZero():
 	case v.now.Sub(s.Figures.Newest) > staleAfter:
@@ -132,10 +132,10 @@ func (v *page) troubles(s Parts) []trouble {
 	return out
 }
 
-// namedClusters is how many clusters that cannot be asked are named in one line.
+// namedClusters is the most failing clusters that are named in one line.
 const namedClusters = 5
 
-// compareFault names the clusters that cannot be asked, or says why there was no comparison.
+// compareFault returns the names of the clusters whose API fails, or why the comparison failed; "" if nothing failed.
 func (s Parts) compareFault() string {
 	var names []string
 	fault := ""
@@ -170,7 +170,7 @@ func (v *page) suspended(s Parts, receiver string) string {
 	return v.Explain(string(cmp.Or(g.Reason, reporter.ReasonReceiver)), g.Detail)
 }
 
-// unverified is what has not been asked since the start or the last reload, in one line each.
+// unverified lists what has not been checked since the start or the last reload.
 func (v *page) unverified(s Parts, receivers []Receiver) []trouble {
 	var out []trouble
 	seen := map[string]bool{}
@@ -205,11 +205,12 @@ type sourcesBody struct {
 	Sources      []sourceRow
 	Receivers    []receiverRow
 	Reports      []Plan
-	// Heartbeats are the first ones, the missing ones first, and MoreHeartbeats how many more there are.
+	// Heartbeats are the first heartbeatsListed, missing ones first, and MoreHeartbeats the number of the others.
 	Heartbeats     []reporter.Heartbeat
 	MoreHeartbeats int
 }
 
+// rank orders failing clusters after others.
 func (c Cluster) rank() int {
 	if c.Fault != "" {
 		return 1
@@ -217,7 +218,7 @@ func (c Cluster) rank() int {
 	return 0
 }
 
-// heartbeatsListed is how many heartbeats the page lists.
+// heartbeatsListed is the most heartbeats on the page.
 const heartbeatsListed = 200
 
 // sourceRow is a source with its queries.
@@ -232,14 +233,14 @@ type receiverRow struct {
 	Suspended  string // why; "" if it is not
 	Pending    int
 	Configured bool
-	Verified   Verification // its At is zero before
+	Verified   Verification // At is zero if it was not verified yet
 }
 
 func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 	v := p.page("sources", "sources")
 	body := sourcesBody{Parts: p.cfg.Status.Parts(r.Context()), Reports: p.cfg.Status.Reports()}
 	body.CompareFault = body.Parts.compareFault()
-	// Those that cannot be asked come first.
+	// Failing clusters come first.
 	slices.SortStableFunc(body.Parts.Clusters, func(a, b Cluster) int {
 		return cmp.Or(cmp.Compare(b.rank(), a.rank()), strings.Compare(a.Name, b.Name))
 	})
@@ -262,7 +263,7 @@ func (p *Pages) sources(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(body.Parts.Pending)) {
-		if !known[name] { // what waits for a receiver that was taken out of the configuration
+		if !known[name] { // the receiver is no longer configured
 			body.Receivers = append(body.Receivers, receiverRow{
 				Receiver{Name: name}, v.suspended(body.Parts, name), body.Parts.Pending[name], false, Verification{},
 			})

@@ -12,20 +12,21 @@ import (
 )
 
 const (
-	peopleListed = 30  // events of people in a timeline, the latest
+	peopleListed = 30  // latest events of people in a timeline
 	peopleText   = 200 // characters of a note in a timeline
 )
 
-// acknowledge and release act in the name of the user. Both run for authenticated requests only.
+// acknowledge acknowledges an incident in the name of the user.
 func (p *Pages) acknowledge(w http.ResponseWriter, r *http.Request) {
 	p.setAcknowledged(w, r, p.cfg.Store.Acknowledge, "acknowledged", "acknowledged_before")
 }
 
+// release releases an incident in the name of the user.
 func (p *Pages) release(w http.ResponseWriter, r *http.Request) {
 	p.setAcknowledged(w, r, p.cfg.Store.Release, "released", "not_acknowledged")
 }
 
-// setAcknowledged does either, and redirects to the page of the incident, which says what was done, or that it was so already.
+// setAcknowledged calls do, and redirects to the page of the incident with the result: did if it changed anything, else already.
 func (p *Pages) setAcknowledged(w http.ResponseWriter, r *http.Request, do acknowledger, did, already string) {
 	in, err := p.theIncident(r)
 	if err != nil {
@@ -53,10 +54,10 @@ func (p *Pages) setAcknowledged(w http.ResponseWriter, r *http.Request, do ackno
 	http.Redirect(w, r, address(v.IncidentPath(in.ID), "done", did), http.StatusSeeOther)
 }
 
-// acknowledger is Store.Acknowledge or Store.Release.
+// acknowledger is a method of Acknowledgements.
 type acknowledger func(ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef) (reporter.Entry, bool, error)
 
-// note adds a note to an incident. One that is refused is shown again, as it was typed.
+// note adds a note to an incident. A refused note is shown again in its form.
 func (p *Pages) note(w http.ResponseWriter, r *http.Request) {
 	if !p.parseForm(w, r) {
 		return
@@ -103,17 +104,17 @@ func (p *Pages) note(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, path+"?done=note#written", http.StatusSeeOther)
 }
 
-// acknowledgementBody is who takes care of an incident, on its page.
+// acknowledgementBody holds the acknowledgement of an incident on its page.
 type acknowledgementBody struct {
-	By    string // "" while nobody does
+	By    string // "" means nobody
 	Since *stamp
-	// First is when somebody first did, and FirstBy who; "" where only the time is known.
+	// First and FirstBy describe the first acknowledgement. FirstBy is "" if only the time is known.
 	First   *stamp
 	FirstBy string
-	After   string // how long after the start of the incident
+	After   string // time from the start of the incident to First
 	Can     bool   // it can be acknowledged or released now
-	Path    string // of the incident
-	Asks    bool   // for credentials
+	Path    string // of the incident's page
+	Asks    bool   // the action needs credentials, and the page did not
 }
 
 func (v *page) acknowledgement(pm reporter.Postmortem, path string, a acting) acknowledgementBody {
@@ -127,7 +128,7 @@ func (v *page) acknowledgement(pm reporter.Postmortem, path string, a acting) ac
 	return out
 }
 
-// personEvent says in words what a person did.
+// personEvent writes an event that a person caused.
 func (v *page) personEvent(e reporter.PersonEvent) string {
 	switch {
 	case e.Entry.Kind == reporter.EntryAcknowledgement && e.Entry.Text == "":
@@ -144,7 +145,7 @@ func (v *page) personEvent(e reporter.PersonEvent) string {
 	return v.T("event_edited", e.Entry.Author, v.T(e.Entry.Kind.Word()))
 }
 
-// story is the timeline with what people did: all that alerts did, which may be shortened, and the latest of people.
+// story returns the timeline of alerts, which may be shortened, with the latest events of people.
 func (v *page) story(alerts []timelineRow, entries []reporter.Entry) []timelineRow {
 	people := reporter.PeopleEvents(entries)
 	out := slices.Clone(alerts)

@@ -12,10 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// duesListed is how many due times of a report one page lists.
+// duesListed is the number of due times of a report on one page.
 const duesListed = 20
 
 type reportsBody struct{ Reports []reportRow }
@@ -59,7 +60,7 @@ type dueRow struct {
 	Deliveries []deliveryRow
 }
 
-// dues groups deliveries, which come by due time, the latest first.
+// dues groups deliveries by due time. They are ordered by due time, the latest first.
 func (v *page) dues(ds []reporter.Delivery) []dueRow {
 	var out []dueRow
 	for _, d := range v.deliveryRows(ds, acting{}) {
@@ -76,21 +77,21 @@ func (v *page) dues(ds []reporter.Delivery) []dueRow {
 	return out
 }
 
-// sentText is a text as it was sent, and to whom.
+// sentText is a sent text with the deliveries that have it.
 type sentText struct {
 	Text       template.HTML
 	Deliveries []deliveryRow
 }
 
-// noData is the figures that have none for the same reason.
+// noData holds figures that have no data for the same reason.
 type noData struct {
 	Reason  string
 	Figures []reporter.Figure
 }
 
-// before says whether a figure without data is of a time before the report's own, at which there was nothing yet: on the
-// first days that is so of every comparison, and no fault.
-func before(f reporter.Figure, at time.Time) bool {
+// earlier reports whether a figure without data is an earlier value, for a comparison. In the first days it is normal that these have
+// no data.
+func earlier(f reporter.Figure, at time.Time) bool {
 	return f.Reason == reporter.EmptyResult && f.At.Before(at.Add(-time.Minute))
 }
 
@@ -103,21 +104,21 @@ type reportBody struct {
 	Name       string
 	At         time.Time
 	AtInput    string // of a datetime-local field
-	Asked      bool   // for a time
+	Asked      bool   // the request has a time
 	Sent       []sentText
-	Waiting    []deliveryRow // of that time, without a text yet
+	Waiting    []deliveryRow // of that due time, not composed yet
 	Text       template.HTML
-	Same       bool   // as what was sent
-	Fault      string // why there is no text
-	Picture    *drawn // nil means none
-	NoPicture  bool   // one could not be drawn
+	Same       bool   // Text was sent in one of Sent
+	Fault      string // why there is no Text
+	Picture    *image // nil means none
+	NoPicture  bool   // drawing it failed
 	NoData     []noData
-	Lost       int               // figures without data
-	NotYet     []reporter.Figure // comparisons with a time of which there is no data
+	Lost       int               // number of figures in NoData
+	NotYet     []reporter.Figure // earlier values without data
 	Figures    []figureRow
 	Dues       []dueRow
-	Older      string
-	Newest     string
+	Older      string // path of the next page of Dues; "" means none
+	Newest     string // path of the first page of Dues; "" on that page
 	Configured bool
 }
 
@@ -160,8 +161,8 @@ func (p *Pages) report(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "report.html", v)
 }
 
-// parseTime reads RFC 3339, also with the plus sign of a zone lost to a form's encoding, or what a datetime-local field
-// sends.
+// parseTime reads RFC 3339, also with a space for the plus sign of the zone, which is not encoded in some links, or the format of a
+// datetime-local field.
 func parseTime(s string, zone *time.Location) (time.Time, error) {
 	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05"} {
 		if t, err := time.ParseInLocation(layout, s, zone); err == nil {
@@ -171,7 +172,7 @@ func parseTime(s string, zone *time.Location) (time.Time, error) {
 	return time.Parse(time.RFC3339, strings.Replace(s, " ", "+", 1))
 }
 
-// history fills in what was sent: the list of due times, and the texts of the one that is asked for.
+// history fills in the list of due times, and the sent texts of the requested one.
 func (p *Pages) history(r *http.Request, v *page, body *reportBody, before time.Time) error {
 	ds, err := p.cfg.Store.ReportDeliveries(r.Context(), body.Name, before, duesListed+1)
 	if err != nil {
@@ -212,7 +213,7 @@ func (p *Pages) history(r *http.Request, v *page, body *reportBody, before time.
 	return nil
 }
 
-// preview fills in the report as it is evaluated now. One that cannot be evaluated does not hide what was sent.
+// preview fills in the report as it is evaluated now. If that fails, the page still shows what was sent.
 func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 	rep, msg, err := p.cfg.Texts.Report(r.Context(), body.Name, body.At)
 	body.Configured = !errors.Is(err, reporter.ErrNotFound)
@@ -232,13 +233,13 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 	}
 	body.Text = markup(msg.Whole())
 	body.Same = slices.ContainsFunc(body.Sent, func(s sentText) bool { return s.Text == body.Text })
-	body.Picture, body.NoPicture = p.drawn(r, func(d Pictures) (reporter.Picture, error) {
+	body.Picture, body.NoPicture = p.drawImage(r, func(d Pictures) (reporter.Picture, error) {
 		return d.ReportPicture(r.Context(), body.Name, body.At)
 	})
 	for _, key := range slices.Sorted(maps.Keys(rep.Figures)) {
 		f := rep.Figures[key]
 		value, ok := f.Value()
-		if !ok && before(f, rep.Due) {
+		if !ok && earlier(f, rep.Due) {
 			body.NotYet = append(body.NotYet, f)
 			continue
 		}
@@ -257,10 +258,10 @@ func (p *Pages) preview(r *http.Request, v *page, body *reportBody) error {
 	return nil
 }
 
-// number shows a figure with what digits it needs.
+// number writes a figure with six significant digits, or more before the decimal point, to compare it with other tools.
 func number(x float64) string {
-	if x == math.Trunc(x) && math.Abs(x) < 1e15 {
-		return strconv.FormatFloat(x, 'f', 0, 64)
+	if math.Abs(x) >= 1e5 && math.Abs(x) < 1e15 {
+		return i18n.Number(x)
 	}
 	return strconv.FormatFloat(x, 'g', 6, 64)
 }

@@ -12,18 +12,19 @@ import (
 
 // Silencer silences the alerts of incidents.
 type Silencer interface {
-	// Can says whether alerts of the cluster can be silenced.
+	// Can reports whether alerts of the cluster can be silenced.
 	Can(cluster string) bool
-	// Request and End may be repeated. reporter.ErrResolved: the incident is resolved.
+	// Request silences the alerts of an incident for d. It may be repeated. reporter.ErrResolved: the incident is resolved.
+	// reporter.ErrNothingInCommon: the silence would cover other alerts too. reporter.ErrTooMany: there are too many of the incident.
 	Request(ctx context.Context, incident string, by reporter.Person, d time.Duration) error
+	// End ends the silences of an incident. It may be repeated.
 	End(ctx context.Context, incident string, by reporter.Person) error
 }
 
 // silenceFor are the durations that the page offers.
 var silenceFor = map[string]time.Duration{"1h": time.Hour, "4h": 4 * time.Hour}
 
-// silence asks for a silence in the name of the user, and unsilence for the end of those that were made here. Both run for authenticated
-// requests only.
+// silence silences the alerts of an incident in the name of the user.
 func (p *Pages) silence(w http.ResponseWriter, r *http.Request) {
 	if !p.parseForm(w, r) {
 		return
@@ -38,10 +39,12 @@ func (p *Pages) silence(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// unsilence ends the silences of an incident in the name of the user.
 func (p *Pages) unsilence(w http.ResponseWriter, r *http.Request) {
 	p.silenced(w, r, "unsilenced", func(s Silencer, incident string, by reporter.Person) error { return s.End(r.Context(), incident, by) })
 }
 
+// silenced calls do, and redirects to the page of the incident with the result.
 func (p *Pages) silenced(w http.ResponseWriter, r *http.Request, did string, do func(Silencer, string, reporter.Person) error) {
 	in, err := p.theIncident(r)
 	if err != nil {
@@ -65,19 +68,19 @@ func (p *Pages) silenced(w http.ResponseWriter, r *http.Request, did string, do 
 	}
 }
 
-// silenceBody is what is known of silences of an incident, on its page.
+// silenceBody holds the lasting silence of an incident on its page.
 type silenceBody struct {
-	By      string // who asked for the one that lasts; "" where none does
+	By      string // name of the person who requested it; "" means that none lasts
 	Until   *stamp
-	Waits   bool   // the cluster is not known to have it
-	EndedBy string // who ended it, where the cluster is not known to know
-	Failed  string // why the last one was not created, or that one not ended
-	Can     bool   // one can be asked for, or ended, now
-	Path    string // of the incident
-	Asks    bool   // for credentials
+	Waits   bool   // the cluster has not confirmed it yet
+	EndedBy string // name of the person who ended it, until the cluster confirms the end
+	Failed  string // why the last one was not created, or this one not ended
+	Can     bool   // one can be created or ended now
+	Path    string // of the incident's page
+	Asks    bool   // the action needs credentials, and the page did not
 }
 
-// silences is nil where there is nothing to say of them.
+// silences returns the part of the page about silences; nil if there are none, and none can be created.
 func (v *page) silences(pm reporter.Postmortem, path string, a acting, able bool) *silenceBody {
 	if !able && len(pm.Silences) == 0 {
 		return nil
@@ -88,7 +91,7 @@ func (v *page) silences(pm reporter.Postmortem, path string, a acting, able bool
 		out.By, out.Until, out.Waits = s.By.Name, v.At(s.EndsAt), s.State == reporter.SilencePending
 	}
 	ending := lasts && s.State == reporter.SilenceEnding
-	out.Can = able && a.Offered && !ending && (lasts || !pm.Incident.Over()) // One that outlasts its incident hides the next one.
+	out.Can = able && a.Offered && !ending && (lasts || !pm.Incident.Over()) // one that lasts longer than its incident hides the next
 	if ending {
 		out.EndedBy, out.Failed = cmp.Or(s.EndedBy, s.By.Name), s.Error
 	} else if n := len(pm.Silences); n > 0 {
@@ -99,7 +102,7 @@ func (v *page) silences(pm reporter.Postmortem, path string, a acting, able bool
 	return out
 }
 
-// silenceRows are the beginnings and ends of silences in a timeline.
+// silenceRows returns the starts and ends of silences for the timeline.
 func (v *page) silenceRows(silences []reporter.Silence) (out []timelineRow) {
 	add := func(at time.Time, text string) {
 		out = append(out, timelineRow{TimelineEvent: reporter.TimelineEvent{At: at}, Person: text})
@@ -109,7 +112,7 @@ func (v *page) silenceRows(silences []reporter.Silence) (out []timelineRow) {
 			add(s.StartsAt, v.T("event_silence_failed", s.By.Name, s.Error))
 			continue
 		}
-		if s.APIID == "" { // It is not known to have been in the cluster.
+		if s.APIID == "" { // the cluster has never confirmed it
 			continue
 		}
 		add(s.StartsAt, v.T("event_silenced", s.By.Name))

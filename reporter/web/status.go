@@ -7,9 +7,9 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Status says how the parts of the program are. No text of it holds a secret.
+// Status returns the states of the program's parts. Its texts never contain a secret.
 type Status interface {
-	// Parts asks those that can be asked, in a few seconds at most.
+	// Parts returns the states of the parts. It queries those that can be queried, within a few seconds.
 	Parts(ctx context.Context) Parts
 	// Reports lists the configured reports.
 	Reports() []Plan
@@ -17,70 +17,70 @@ type Status interface {
 	Receivers() []Receiver
 }
 
-// Plan is when a report is due.
+// Plan is the schedule of a report.
 type Plan struct {
 	Name      string
-	Schedule  string // crontab(5)
-	Zone      string
-	Next      time.Time // zero: not within five years
+	Schedule  string    // crontab(5)
+	Zone      string    // IANA name
+	Next      time.Time // next due time; zero: none within five years
 	Receivers []string
 }
 
-// Receiver is who messages are sent to; Kind is "telegram" or "terminal".
+// Receiver is a configured receiver. Kind is the kind of its channel, such as "telegram".
 type Receiver struct{ Name, Kind string }
 
-// Parts is how the parts are.
+// Parts holds the states of the program's parts.
 type Parts struct {
-	Collector    bool // whether this process has one
+	Collector    bool // this process has a collector
 	Queries      []Query
 	Figures      Figures
-	Clusters     []Cluster // of Alertmanagers whose API is configured
-	Compared     time.Time // when the open incidents were last compared with them
-	CompareFault string    // why that failed
+	Clusters     []Cluster // those with a configured API
+	Compared     time.Time // time of the last reconciliation
+	CompareFault string    // why the last reconciliation failed; "" if it did not
 	LastWebhook  time.Time
-	Open         int // incidents
+	Open         int // number of open incidents
 	Heartbeats   []reporter.Heartbeat
-	// HeartbeatRoutes are the names of the configured ones.
+	// HeartbeatRoutes are the names of the routes with heartbeat.
 	HeartbeatRoutes []string
 	Pending         map[string]int           // deliveries by receiver
 	Oldest          time.Time                // since when the first of the pending ones that are due waits
 	Suspended       map[string]reporter.Gate // by receiver, of those that are suspended
 	Fault           string                   // why the state could not be read
 	NotPolled       map[string]string        // accounts whose chats cannot be listened to, with the reason
-	// Verified are receivers that were asked whether they work; one that is missing has not been asked yet.
+	// Verified holds the results of checks without a message, by receiver. A receiver that is missing was not checked yet.
 	Verified map[string]Verification
 }
 
-// Cluster is one of Alertmanagers, and what its API answered last. It is asked while it has open incidents.
+// Cluster is a cluster with a configured API, and the result of its last request. It is asked while it has open incidents.
 type Cluster struct {
 	Name    string
 	Members []string  // addresses without credentials
 	Asked   time.Time // zero: not since the start
-	Fault   string    // why no member's answer can be used
+	Fault   string    // why no member's answer can be used; "" if one can
 }
 
-// Verification is what a receiver said when it was asked without a message to send.
+// Verification is the result of checking a receiver without sending a message.
 type Verification struct {
 	At    time.Time
-	Fault string // why it cannot work
+	Fault string // why it does not work; "" if it does
 }
 
-// Query is the last outcome of one of the collector's queries.
+// Query is a query of the collector with its last result.
 type Query struct {
 	Source, Kind, Name string
-	At                 time.Time // zero: not asked yet
+	At                 time.Time // zero: not run yet
 	LastSuccess        time.Time
 	Duration           time.Duration
-	Dropped            int
-	Up                 bool // whether the source answered any query of that run
-	Fault              string
+	Dropped            int    // series beyond the limit
+	Up                 bool   // the source answered any query of that run
+	Fault              string // "" after success
 }
 
-// Figures is where the reports' figures are read.
+// Figures describes the server of the reports' figures.
 type Figures struct {
 	Embedded bool
-	URL      string    // without credentials; "" with Embedded, or where there is nothing to read
-	Newest   time.Time // of the samples of our collector; zero: no samples
-	Took     time.Duration
-	Fault    string
+	URL      string        // without credentials; "" with Embedded, or without a server
+	Newest   time.Time     // time of the collector's newest sample; zero: none
+	Took     time.Duration // of the query
+	Fault    string        // "" if it answered
 }

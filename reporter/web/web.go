@@ -1,5 +1,5 @@
-// Package web serves the reporter's pages for people: what the store, the builders and the parts know comes in,
-// server-rendered HTML goes out.
+// Package web serves the pages, the JSON API and the health checks: the contents of the store, reports, postmortems and the states of
+// the program's parts come in, HTML and JSON go out.
 package web
 
 import (
@@ -34,116 +34,132 @@ var files embed.FS
 var style string
 
 const (
-	// pageTime bounds the making of a page.
+	// pageTime is the timeout of a page.
 	pageTime = 25 * time.Second
-	// listed is how many incidents or deliveries one page lists.
+	// listed is the number of incidents or deliveries on one page.
 	listed = 30
 )
 
-// Store is what the pages read and change. Errors are shown as 500, without their text; reporter.ErrNotFound as 404.
+// Store reads and changes the content of pages. Its errors are shown as 500 without their text, and reporter.ErrNotFound as 404.
 type Store interface {
 	Incidents
+	Lists
 	Noise
 	Deliveries
+	Causes
 	Actions
-	Writings
+	Entries
+	Acknowledgements
 }
 
-// Writings is what people write about incidents.
-type Writings interface {
-	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
-	EntriesOf(ctx context.Context, incidents []string) (map[string][]reporter.Entry, error)
-	// Write adds entries, all or none. reporter.ErrConflict: one supersedes a version that is not the latest any more.
-	// reporter.ErrTooMany: no more are taken.
-	Write(ctx context.Context, entries ...reporter.Entry) ([]reporter.Entry, error)
-	// Acknowledge and Release say whether they changed something. reporter.ErrResolved: the incident is resolved.
-	Acknowledge(ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef) (reporter.Entry, bool, error)
-	Release(ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef) (reporter.Entry, bool, error)
-}
-
-// Incidents is the journal.
+// Incidents reads single incidents.
 type Incidents interface {
-	ListIncidents(ctx context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error)
-	IncidentFacets(ctx context.Context) (reporter.IncidentFacets, error)
-	// IncidentsAfter returns at most f.Limit incidents without alerts, the newest first whatever their state, behind f.After.
-	IncidentsAfter(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error)
-	// IncidentExtract returns an incident with all its alerts, or with a selection if they are very many.
+	// IncidentExtract returns an incident with all its alerts, or with a selection if there are too many.
 	IncidentExtract(ctx context.Context, id string) (reporter.Incident, error)
 	ListAlerts(ctx context.Context, f reporter.AlertFilter) (reporter.AlertPage, error)
 }
 
-// Deliveries is what was sent, or is to be.
+// Lists reads lists of incidents.
+type Lists interface {
+	ListIncidents(ctx context.Context, f reporter.IncidentFilter) (reporter.IncidentPage, error)
+	IncidentFacets(ctx context.Context) (reporter.IncidentFacets, error)
+	// IncidentsAfter returns at most f.Limit incidents after f.After without their alerts, the newest first, of all states together.
+	IncidentsAfter(ctx context.Context, f reporter.IncidentFilter) ([]reporter.IncidentRow, error)
+}
+
+// Entries reads and adds entries.
+type Entries interface {
+	Entries(ctx context.Context, incident string) ([]reporter.Entry, error)
+	EntriesOf(ctx context.Context, incidents []string) (map[string][]reporter.Entry, error)
+	// Write adds entries, all or none. reporter.ErrConflict: one supersedes a version that is no longer the latest.
+	// reporter.ErrTooMany: the incident has too many entries.
+	Write(ctx context.Context, entries ...reporter.Entry) ([]reporter.Entry, error)
+}
+
+// Acknowledgements acknowledges and releases incidents. The boolean result reports whether that changed anything.
+// reporter.ErrResolved: the incident is resolved.
+type Acknowledgements interface {
+	Acknowledge(ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef) (reporter.Entry, bool, error)
+	Release(ctx context.Context, incident string, by reporter.Person, from reporter.MessageRef) (reporter.Entry, bool, error)
+}
+
+// Deliveries reads deliveries.
 type Deliveries interface {
 	ListDeliveries(ctx context.Context, f reporter.DeliveryFilter) ([]reporter.Delivery, error)
-	// DeliveryCauses returns why deliveries were not sent, or wait longer than for their turn.
-	DeliveryCauses(ctx context.Context) ([]reporter.DeliveryCause, error)
 	Delivery(ctx context.Context, id int64) (reporter.Delivery, error)
-	// ReportDeliveries returns those of the report's latest due times before that moment, at most limit due times.
+	// ReportDeliveries returns the deliveries of the report's latest due times before a time, of at most limit due times.
 	ReportDeliveries(ctx context.Context, report string, before time.Time, limit int) ([]reporter.Delivery, error)
 }
 
-// Actions is what people can do. An error beside a delivery that is as it was before means that it cannot be done.
+// Causes groups deliveries by the reason why they are not sent.
+type Causes interface {
+	// DeliveryCauses returns the causes of deliveries that failed, or that wait longer than for their turn.
+	DeliveryCauses(ctx context.Context) ([]reporter.DeliveryCause, error)
+	// RetryCause retries the deliveries of a cause, and returns their number.
+	RetryCause(ctx context.Context, c reporter.DeliveryCause, now time.Time) (int, error)
+}
+
+// Actions retries or cancels a delivery. After an error the page reads the delivery again: if its state does not allow the action, the
+// answer is 409.
 type Actions interface {
 	RetryDelivery(ctx context.Context, id int64, now time.Time) error
-	// RetryCause retries the deliveries that a cause keeps back, and returns how many those were.
-	RetryCause(ctx context.Context, c reporter.DeliveryCause, now time.Time) (int, error)
 	CancelDelivery(ctx context.Context, id int64, now time.Time) error
 }
 
-// Texts builds what a page shows.
+// Texts builds the texts of pages.
 type Texts interface {
 	// Report builds the named report as of at, with its message. reporter.ErrNotFound: there is no such report.
 	Report(ctx context.Context, name string, at time.Time) (reporter.Report, reporter.Message, error)
-	// Postmortem builds that of an incident with its message, open ones included.
+	// Postmortem builds the postmortem of an incident in any state, with its message.
 	Postmortem(ctx context.Context, in reporter.Incident) (reporter.Postmortem, reporter.Message, error)
 	// Markdown writes a postmortem as a document.
 	Markdown(p reporter.Postmortem) (string, error)
 }
 
-// Pictures is what Texts may be too: it draws what a page shows beside the text, as PNG. reporter.ErrNotFound: there is
-// nothing to draw.
+// Pictures draws the pictures of pages as PNG. reporter.ErrNotFound: there is nothing to draw.
 type Pictures interface {
 	ReportPicture(ctx context.Context, name string, at time.Time) (reporter.Picture, error)
 	IncidentPicture(ctx context.Context, in reporter.Incident) (reporter.Picture, error)
 }
 
-// Settings is how the pages look.
+// Settings are the settings of pages.
 type Settings struct {
 	Zone        *time.Location
 	Locale      string // one of i18n.Locales
 	Product     string
-	ExternalURL string // where browsers reach the pages; "" is not known
+	ExternalURL string // address of the pages for browsers; "" means not known
 	Version     string
 	Hours       reporter.WorkingHours
 }
 
-// Config is what the pages are made of.
+// Config holds the parts that pages are made of.
 type Config struct {
 	Store    Store
 	Texts    Texts
+	Pictures Pictures // nil: pages have no pictures
 	Status   Status
 	Silencer Silencer        // nil: nothing can be silenced
-	Settings func() Settings // asked at each request, since a reload may change it
-	// Protected says whether a request that is served had to be authenticated.
+	Settings func() Settings // called for each request, because a reload may change them
+	// Protected reports whether reading the page of a request needs credentials.
 	Protected func(r *http.Request) bool
-	// Authenticate serves next to authenticated requests only: actions are never open, whoever may read the pages.
+	// Authenticate calls next for authenticated requests only. Actions always need credentials, even if reading pages does not.
 	Authenticate func(next http.Handler) http.Handler
 	Registry     prometheus.Registerer
 	Log          *slog.Logger
 	Now          func() time.Time
 }
 
-// Pages is the set of pages.
+// Pages serves the pages and the API.
 type Pages struct {
 	cfg     Config
 	tmpl    *template.Template
 	words   *i18n.Bundle
 	reads   *limit
 	started time.Time
-	lists   *semaphore.Weighted // answers to programs that are being written
+	lists   *semaphore.Weighted // limits answers of the API to listsAtOnce
 }
 
-// New builds the pages.
+// New makes the pages.
 func New(cfg Config) *Pages {
 	return &Pages{
 		cfg: cfg, started: cfg.Now(), words: bundle(), tmpl: templates(), reads: newLimit(cfg.Registry),
@@ -151,7 +167,7 @@ func New(cfg Config) *Pages {
 	}
 }
 
-// templates and bundle are made of the program's own files, once: templates cannot change after their first execution.
+// templates and bundle are built once from embedded files.
 var (
 	templates = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(files, "templates/*.html")) })
 	bundle    = sync.OnceValue(func() *i18n.Bundle {
@@ -190,7 +206,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	}
 	mux.Handle("POST /deliveries/{id}/{action}", p.cfg.Authenticate(p.timed(p.act)))
 	mux.Handle("POST /deliveries/retry", p.cfg.Authenticate(p.timed(p.retryCause)))
-	// The form asks for credentials too, so that a browser does before a person has typed anything.
+	// The form needs credentials too, so that a browser asks for them before a person has typed a text.
 	mux.Handle("GET /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.limited(p.edit))))
 	mux.Handle("POST /incidents/{id}/edit", p.cfg.Authenticate(p.timed(p.save)))
 	mux.Handle("POST /incidents/{id}/acknowledge", p.cfg.Authenticate(p.timed(p.acknowledge)))
@@ -200,7 +216,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.Handle("POST /incidents/{id}/note", p.cfg.Authenticate(p.timed(p.note)))
 }
 
-// timed bounds the time of a page.
+// timed limits the time of a page.
 func (p *Pages) timed(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
@@ -209,7 +225,7 @@ func (p *Pages) timed(h http.HandlerFunc) http.Handler {
 	})
 }
 
-// limited bounds how many pages are made at the same time, and with them the memory that they take.
+// limited limits how many pages are built at the same time, and so their memory.
 func (p *Pages) limited(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		release, ok := p.reads.acquire(r.Context())
@@ -225,7 +241,7 @@ func (p *Pages) limited(h http.HandlerFunc) http.HandlerFunc {
 
 func (p *Pages) nowhere(w http.ResponseWriter, r *http.Request) { p.fail(w, r, reporter.ErrNotFound) }
 
-// SecureHeaders lets next's pages load only themselves, and keeps them out of frames and caches.
+// SecureHeaders adds headers by which browsers load no other resources into next's pages, and keep them out of frames and caches.
 func SecureHeaders(next http.Handler) http.Handler {
 	sum := sha256.Sum256([]byte(style))
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -234,7 +250,7 @@ func SecureHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		// With no-referrer a browser hides the origin of our own forms too, which distinguishes them from those of others.
+		// With no-referrer, browsers would also hide the origin of these pages' forms, which is checked against those of others.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
@@ -242,7 +258,7 @@ func SecureHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// page is what a template sees: the words and settings of the request, and the page's own content.
+// page is the data of a template: the words and settings of the request, and the content of the page.
 type page struct {
 	i18n.Words
 	Settings
@@ -250,7 +266,7 @@ type page struct {
 	Title   string
 	Body    any
 	now     time.Time
-	young   bool // the program has just started, so that something may not be there yet
+	young   bool // the program has just started, so there may be no samples yet
 }
 
 func (p *Pages) page(section, title string) *page {
@@ -265,13 +281,13 @@ func (p *Pages) page(section, title string) *page {
 	return v
 }
 
-// Style is the style sheet, whose sum the policy of SecureHeaders names.
-func (v *page) Style() template.CSS { return template.CSS(style) } //nolint:gosec // it is our own
+// Style returns the style sheet. The policy of SecureHeaders allows it by its hash.
+func (v *page) Style() template.CSS { return template.CSS(style) } //nolint:gosec // an embedded file
 
-// stamp is a moment as a template shows it.
+// stamp is a time for templates.
 type stamp struct{ ISO, Text, Relative string }
 
-// At shows a moment in the zone of the pages; nil for the zero time.
+// At returns a time in the zone of the pages; nil for the zero time.
 func (v *page) At(t time.Time) *stamp {
 	if t.IsZero() {
 		return nil
@@ -279,27 +295,27 @@ func (v *page) At(t time.Time) *stamp {
 	return &stamp{t.UTC().Format(time.RFC3339), t.In(v.Zone).Format(i18n.Second), v.Relative(t, v.now)}
 }
 
-// Now is when the page was made.
+// Now returns the time of the request.
 func (v *page) Now() *stamp { return v.At(v.now) }
 
-// Filter is a path with a query of the pairs that have a value.
+// Filter returns a path with a query of the pairs that have a value.
 func (v *page) Filter(path string, pairs ...string) string { return address(path, pairs...) }
 
-// ZoneName names the zone for people.
+// ZoneName returns the name of the zone for people.
 func (v *page) ZoneName() string { return v.Words.ZoneName(v.Zone) }
 
-// Dur shows a duration, which may be below a second.
+// Dur writes a duration, with milliseconds below a second.
 func (v *page) Dur(d time.Duration) string { return v.Precise(d) }
 
-// IncidentPath is the page of an incident, whatever characters its id has.
+// IncidentPath returns the path of an incident's page. The id may have any characters.
 func (v *page) IncidentPath(id string) string { return "/incidents/" + url.PathEscape(id) }
 
-// ReportPath is the page of a report as of a due time.
+// ReportPath returns the path of a report's page as of a due time.
 func (v *page) ReportPath(name string, due time.Time) string {
 	return "/reports/" + url.PathEscape(name) + "?at=" + url.QueryEscape(due.In(v.Zone).Format(time.RFC3339))
 }
 
-// ReportHome is the page of a report.
+// ReportHome returns the path of a report's page.
 func (v *page) ReportHome(name string) string { return "/reports/" + url.PathEscape(name) }
 
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, name string, v *page) {
@@ -319,14 +335,14 @@ func (p *Pages) write(w http.ResponseWriter, r *http.Request, code int, name str
 	w.Write(b.Bytes())
 }
 
-// refuse answers with a page that says why, in the words of a key.
+// refuse answers with an error page with the words of a key.
 func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, code int, key string, args ...any) {
 	v := p.page("", "error_"+strconv.Itoa(code))
 	v.Body = v.T(key, args...)
 	p.write(w, r, code, "error.html", v)
 }
 
-// fail answers what cannot be shown. What the reason is, is for the log.
+// fail answers with an error page. The text of the error is only logged.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, reporter.ErrNotFound):
@@ -344,52 +360,42 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// markup trusts a rendered message: the renderer has escaped every value in it, and only it makes messages.
+// markup marks the HTML of a message as safe: the renderer has escaped every value in it.
 func markup(html string) template.HTML { return template.HTML(html) } //nolint:gosec // see above
 
-// storable says whether a text of a request can be the text of a row: PostgreSQL takes neither NUL nor bytes that are no
-// UTF-8, and an error of its own would be no answer.
+// storable reports whether a text of a request can be stored: PostgreSQL refuses NUL and invalid UTF-8, which would be answered 500.
 func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
-// picture makes an image of PNG bytes that stands in the page itself; "" for none.
-func picture(png []byte) template.URL {
-	if len(png) == 0 {
-		return ""
-	}
-	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)) //nolint:gosec // base64 of an image
+// image is a picture in a page.
+type image struct {
+	URL  template.URL // with the PNG as data
+	Text string       // describes it
 }
 
-// drawn is a picture in a page.
-type drawn struct {
-	URL  template.URL // "" means none
-	Text string       // what it shows
-}
-
-// drawn returns a picture for a page, and whether one failed that there may be. That costs the picture only.
-func (p *Pages) drawn(r *http.Request, draw func(Pictures) (reporter.Picture, error)) (_ *drawn, failed bool) {
-	pictures, ok := p.cfg.Texts.(Pictures)
-	if !ok {
+// drawImage draws a picture for a page; nil if there is none. Failed means that drawing failed; the page is shown without it.
+func (p *Pages) drawImage(r *http.Request, draw func(Pictures) (reporter.Picture, error)) (_ *image, failed bool) {
+	if p.cfg.Pictures == nil {
 		return nil, false
 	}
-	b, err := draw(pictures)
+	picture, err := draw(p.cfg.Pictures)
 	failed = err != nil && !errors.Is(err, reporter.ErrNotFound)
 	if failed && r.Context().Err() == nil {
 		p.cfg.Log.Warn("picture was not drawn", "path", r.URL.Path, "err", err)
 	}
-	if url := picture(b.PNG); url != "" {
-		return &drawn{url, b.Text}, failed
+	if len(picture.PNG) == 0 {
+		return nil, failed
 	}
-	return nil, failed
+	url := "data:image/png;base64," + base64.StdEncoding.EncodeToString(picture.PNG)
+	return &image{template.URL(url), picture.Text}, failed //nolint:gosec // base64 of an image
 }
 
-// servePicture answers with a picture alone.
+// servePicture answers with a PNG.
 func (p *Pages) servePicture(w http.ResponseWriter, r *http.Request, draw func(Pictures) (reporter.Picture, error)) {
-	pictures, ok := p.cfg.Texts.(Pictures)
-	if !ok {
+	if p.cfg.Pictures == nil {
 		p.fail(w, r, reporter.ErrNotFound)
 		return
 	}
-	picture, err := draw(pictures)
+	picture, err := draw(p.cfg.Pictures)
 	png := picture.PNG
 	if err == nil && len(png) == 0 {
 		err = fmt.Errorf("picture: %w", reporter.ErrNotFound)

@@ -240,6 +240,7 @@ func (w world) Report(_ context.Context, name string, at time.Time) (reporter.Re
 	}
 	rep := reporter.Report{Name: name, Due: at, Figures: map[string]reporter.Figure{
 		"alerts": {Name: "alerts", Expr: "sum(a)", Samples: []reporter.Sample{{Value: 1}}},
+		"cost":   {Name: "cost", Expr: "sum(c)", Samples: []reporter.Sample{{Value: 1234567.8}}},
 		"lost":   reporter.NoData("lost", "sum(x < 1)", at, "no sample"),
 	}}
 	return rep, reporter.Message{Title: "Daily", HTML: "<b>ok</b> &lt;3"}, errors.Join(w.err, w.reportErr)
@@ -328,8 +329,9 @@ func handler(store web.Store, w world, texts web.Texts, log *slog.Logger) http.H
 	if w.silencer != nil {
 		silencer = w.silencer
 	}
+	pictures, _ := texts.(web.Pictures) // only drawing has any
 	web.New(web.Config{
-		Store: store, Texts: texts, Status: w, Silencer: silencer,
+		Store: store, Texts: texts, Pictures: pictures, Status: w, Silencer: silencer,
 		Settings: func() web.Settings {
 			return web.Settings{Zone: zone, Locale: cmp.Or(w.locale, "en"), Product: "ACME", ExternalURL: w.external, Version: "1.2.3"}
 		},
@@ -838,5 +840,14 @@ func TestLanguages(t *testing.T) {
 				t.Errorf("%s does not say %q", locale, w)
 			}
 		}
+	}
+}
+
+// The figures of a report have their digits, to compare them with other tools, and no exponent.
+func TestFiguresOfAReport(t *testing.T) {
+	t.Parallel()
+	body := serve(world{}, "/reports/daily").Body.String()
+	if !strings.Contains(body, "1234567.8<") || strings.Contains(body, "e+") {
+		t.Errorf("the page does not show 1234567.8: %s", body)
 	}
 }
