@@ -214,6 +214,14 @@ func (i Incident) TimeFiring() (total time.Duration, known bool) {
 	return total, true
 }
 
+// FoldedCount returns how many episodes of the incident are no longer kept one by one.
+func (i Incident) FoldedCount() (n int) {
+	for _, f := range i.Folded {
+		n += f.Count
+	}
+	return n
+}
+
 // AlertCount returns the number of alerts of the incident, also if Alerts is a selection.
 func (i Incident) AlertCount() int {
 	if i.Partial != nil {

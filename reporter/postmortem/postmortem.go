@@ -234,6 +234,9 @@ var scrape = []string{"job", "container", "endpoint", "metrics_path", "scheme", 
 // affected returns the labels that the alerts have in common, without those shown elsewhere and those of their origin.
 func (b *Builder) affected(in reporter.Incident) []reporter.Label {
 	common := in.CommonLabels()
+	if len(in.Folded) > 0 { // whose labels are not known any more, except those of the group
+		maps.DeleteFunc(common, func(name, value string) bool { return in.GroupLabels[name] != value })
+	}
 	for _, name := range slices.Concat(origin, []string{"alertname", "severity", "alert_category", b.cfg.IDLabel}) {
 		delete(common, name)
 	}

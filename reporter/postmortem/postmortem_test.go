@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -55,6 +56,22 @@ func build(cfg postmortem.Config, d postmortem.Details, h postmortem.History, lo
 	cfg.IDLabel = "incident_id"
 	cfg.Now = func() time.Time { return day.Add(time.Hour) }
 	return postmortem.New(cfg, d, h, nil, nil, slog.New(slog.NewTextHandler(logs, nil))).Build(context.Background(), in)
+}
+
+// What alerts that are only counted had in common with the others is not known, except the labels of their group.
+func TestAffectedOfAnIncidentWithFoldedAlerts(t *testing.T) {
+	t.Parallel()
+	in := reporter.Incident{
+		ID: "I", GroupLabels: map[string]string{"namespace": "billing"}, Alerts: []reporter.Alert{alert("a", "info", 0, 20, nil)},
+	}
+	for folded, want := range map[int]string{0: "[{namespace billing} {pod a}]", 3: "[{namespace billing}]"} {
+		if in.Folded = nil; folded > 0 {
+			in.Folded = []reporter.Folded{{Name: "CrashLoop", Count: folded}}
+		}
+		if got := fmt.Sprint(build(postmortem.Config{}, nil, nil, &bytes.Buffer{}, in).Affected); got != want {
+			t.Errorf("with %d folded: %s, want %s", folded, got, want)
+		}
+	}
 }
 
 // The details are those of the name that the incident has its ID of.

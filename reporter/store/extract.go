@@ -40,7 +40,7 @@ func (s *Store) IncidentExtract(ctx context.Context, id string) (reporter.Incide
 	if err != nil {
 		return reporter.Incident{}, fmt.Errorf("alerts of %s: %w", id, err)
 	}
-	if count <= extractWhole {
+	if count <= extractWhole && len(in.Folded) == 0 {
 		in.Alerts, err = queryAlerts(ctx, q, id, extractWhole)
 		return in, err
 	}
@@ -71,7 +71,8 @@ func (s *Store) partOf(ctx context.Context, in reporter.Incident) (reporter.Inci
 	if err != nil {
 		return in, fmt.Errorf("alerts of %s: %w", in.ID, err)
 	}
-	in.Partial = &reporter.Partial{Alerts: count, Events: count + ended}
+	folded := in.FoldedCount()
+	in.Partial = &reporter.Partial{Alerts: count + folded, Events: count + ended + 2*folded}
 	in.Partial.CommonLabels, err = s.commonLabels(ctx, in.ID, reporter.CommonLabels(in.Alerts))
 	return in, err
 }

@@ -215,11 +215,7 @@ func (t *journalTx) loadAlerts(ctx context.Context, whole, large [][]any, asked 
 
 // keptOf is how many alerts of an incident are stored one by one.
 func keptOf(in reporter.Incident) int {
-	kept := in.AlertsTotal
-	for _, f := range in.Folded {
-		kept -= f.Count
-	}
-	return kept
+	return in.AlertsTotal - in.FoldedCount()
 }
 
 func (t *journalTx) add(l *loaded) {

@@ -293,6 +293,11 @@ func TestLargeIncidentsAreBounded(t *testing.T) {
 		if len(got.Alerts) != 1002 || folded != 499 || names != 101 || got.AlertsTotal != 1501 || got.Severity() != "critical" {
 			t.Errorf("%d alerts, %d folded by %d names, %d in all, %s", len(got.Alerts), folded, names, got.AlertsTotal, got.Severity())
 		}
+		// So has what is shown of the incident.
+		part, err := s.IncidentExtract(t.Context(), "LARGE")
+		if err != nil || part.AlertCount() != 1501 || part.Partial == nil || part.Partial.Events != 3001 {
+			t.Errorf("%d alerts, %+v, %v", part.AlertCount(), part.Partial, err)
+		}
 		// Counts of a window have the folded ones.
 		for what, want := range map[string][2]float64{ // of all, and of the first 100 seconds
 			"alerts": {1501, 101}, "alerts_by_name": {1501, 101}, "alerts_resolved": {1500, 100}, "alerts_converged": {1500, 100},

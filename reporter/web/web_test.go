@@ -374,6 +374,7 @@ func TestPages(t *testing.T) {
 	open.State, open.EndedAt, open.CloseReason = reporter.IncidentOpen, time.Time{}, ""
 	chronic := open
 	chronic.ID, chronic.State = "CHRONIC", reporter.IncidentChronic
+	chronic.Folded = []reporter.Folded{{Name: "A", Count: 7}, {Name: "B", Count: 8}}
 	rows := []reporter.IncidentRow{row(open, 1), row(resolved("<b>X</b>/1"), 1000)}
 	given := reporter.Delivery{
 		ID: 7, Kind: reporter.DeliveryPostmortem, Subject: "a/b", Receiver: "oncall", State: reporter.DeliveryGivenUp, LastError: "<i>401</i>",
@@ -501,7 +502,7 @@ func TestPages(t *testing.T) {
 		"incident": {w, "/incidents/A", 200, []string{"<b>story</b>", "x=&lt;script&gt;", "The &lt;i&gt;disk&lt;/i&gt;", "&lt;alert&gt; 0", "no longer in Alertmanager",
 			"/incidents/A/postmortem.md", "3 alerts, by Alertmanager", "Earlier ones with the same alerts: 2 in 7 days, 5 in 30 days", "<h3>In the same group</h3>", "OPEN", "2026-04-22 08:10:00"}, "javascript:"},
 		"incident, open": {world{incident: &open}, "/incidents/OPEN", 200, []string{"Status so far", "sent when the incident is resolved", "firing"}, "Postmortem</h2>"},
-		"incident, chronic": {world{incident: &chronic}, "/incidents/CHRONIC", 200, []string{`<span class="badge warn">chronic</span>`, "Status so far", "firing"},
+		"incident, chronic": {world{incident: &chronic}, "/incidents/CHRONIC", 200, []string{`<span class="badge warn">chronic</span>`, "Status so far", "firing", "15 older alerts"},
 			"resolved</span>"},
 		"incidents, chronic": {world{incidents: []reporter.IncidentRow{row(chronic, 1)}}, "/incidents?state=chronic", 200,
 			[]string{`<span class="badge warn">chronic</span>`, `aria-current="true">chronic`}, "resolved</span>"},
