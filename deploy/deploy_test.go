@@ -1,5 +1,5 @@
-// Package deploy holds what runs the program elsewhere: units, images, manifests and snippets. Its tests give each file to
-// the tool that will read it.
+// Package deploy tests the files by which the program is deployed, and the documents: units, manifests, snippets and examples come in, and
+// each is read by the tool that uses it.
 package deploy
 
 import (
@@ -35,7 +35,7 @@ func command(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// tool finds a program that checks files. Where it is not installed the test is skipped, but never in CI.
+// tool finds a program that checks files. If it is not installed, the test is skipped; in CI it fails.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -80,9 +80,9 @@ func write(t *testing.T, path, text string) {
 
 var secretFile = regexp.MustCompile(`(\w*)_file: (/\S+)`)
 
-// Every configuration is taken by the program as it stands, but for its secrets, which the test makes: each key that ends
-// in _file and holds an absolute path.
-func TestConfigurationsAreTaken(t *testing.T) {
+// The program accepts every configuration. The test writes the files with secrets: the values of keys that end in _file and are absolute
+// paths.
+func TestConfigurationsAreAccepted(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]string{
 		"compose/config.yaml":                   "0 sources",
@@ -128,7 +128,7 @@ func TestConfigurationsAreTaken(t *testing.T) {
 }
 
 // promtool reads the configuration together with the rules that it names.
-func TestPrometheusTakesItsConfiguration(t *testing.T) {
+func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
 	t.Parallel()
 	promtool := tool(t, "promtool")
 	dir := t.TempDir()
@@ -147,7 +147,7 @@ func TestPrometheusTakesItsConfiguration(t *testing.T) {
 	}
 }
 
-func TestAlertmanagerTakesItsConfiguration(t *testing.T) {
+func TestAlertmanagerAcceptsItsConfiguration(t *testing.T) {
 	t.Parallel()
 	amtool := tool(t, "amtool")
 	command(t, ".", amtool, "check-config", "alertmanager/alertmanager.yml")
@@ -170,8 +170,8 @@ func TestAlertmanagerTakesItsConfiguration(t *testing.T) {
 	}
 }
 
-// The manifests and the compose file are read with the types of Kubernetes, the Prometheus operator and Docker Compose,
-// in a module of its own.
+// The manifests and the compose file are decoded into the types of Kubernetes, the Prometheus operator and Docker Compose, by a separate
+// module.
 func TestManifestsAndComposeAreValid(t *testing.T) {
 	t.Parallel()
 	command(t, "validate", "go", "vet", ".")
@@ -179,7 +179,7 @@ func TestManifestsAndComposeAreValid(t *testing.T) {
 		"-kustomization", "../kubernetes", "-manifest", "../kubernetes/secret.example.yaml", "-compose", "../compose/compose.yaml")
 }
 
-// The Secret of the example has what the configuration reads, and nothing else.
+// The example of the Secret has exactly the keys that the configuration reads.
 func TestSecretHoldsWhatTheConfigurationReads(t *testing.T) {
 	t.Parallel()
 	var secret struct {
@@ -202,12 +202,12 @@ func TestSecretHoldsWhatTheConfigurationReads(t *testing.T) {
 	}
 }
 
-// systemd itself reads the unit, and grades its sandbox: 0 is closed, 10 is open.
+// systemd accepts the unit, and rates its exposure from 0 (closed) to 10 (open).
 func TestUnitIsValidAndConfined(t *testing.T) {
 	t.Parallel()
 	analyze := tool(t, "systemd-analyze")
 	unit := filepath.Join(t.TempDir(), "awoooi-reporter.service")
-	// verify wants the program to be there.
+	// verify requires that the program exists.
 	text := strings.ReplaceAll(read(t, "systemd/awoooi-reporter.service"), "/usr/bin/awoooi-reporter", program(t))
 	write(t, unit, text)
 	if out := command(t, ".", analyze, "verify", "--man=no", unit); strings.Contains(out, "awoooi-reporter.service") {
@@ -216,7 +216,7 @@ func TestUnitIsValidAndConfined(t *testing.T) {
 	command(t, ".", analyze, "security", "--offline=true", "--no-pager", "--threshold=15", unit) // 1.5
 }
 
-// Shell scripts parse, and the package's ones are for any shell.
+// The shell scripts can be parsed, those of the package by any POSIX shell.
 func TestScriptsParse(t *testing.T) {
 	t.Parallel()
 	command(t, ".", "bash", "-n", "release")
@@ -225,7 +225,7 @@ func TestScriptsParse(t *testing.T) {
 	}
 }
 
-// The package puts the files where the unit looks for them.
+// The package installs the files at the paths that the unit uses.
 func TestPackageAndUnitAgree(t *testing.T) {
 	t.Parallel()
 	var p struct {

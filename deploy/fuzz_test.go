@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The Makefile lists every fuzz test, so that CI runs them all.
+// The Makefile lists all fuzz tests, so that CI runs them.
 func TestEveryFuzzTargetRunsInCI(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile("../Makefile")
