@@ -73,11 +73,13 @@ func (a *access) announce() {
 	}
 }
 
-// addListener notes which listeners are on the loopback.
-func (a *access) addListener(l net.Listener) {
-	if addr, ok := l.Addr().(*net.TCPAddr); ok && addr.IP.IsLoopback() {
+// addListener tells whether a listener is on the loopback, and notes it.
+func (a *access) addListener(l net.Listener) (loopback bool) {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if loopback = ok && addr.IP.IsLoopback(); loopback {
 		a.loopback[addr.String()] = true
 	}
+	return loopback
 }
 
 // byWebConfig tells whether web.config_file has authenticated the request, by a user or a client certificate.

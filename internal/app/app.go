@@ -300,10 +300,7 @@ func (a *App) listen(ctx context.Context, c *config.Config, handler http.Handler
 			return fmt.Errorf("web.listen_addresses: %w", err)
 		}
 		a.listeners = append(a.listeners, l)
-		a.access.addListener(l)
-		host, _, _ := net.SplitHostPort(addr)
-		ip := net.ParseIP(host)
-		if c.Web.ConfigFile != "" || host == "localhost" || (ip != nil && ip.IsLoopback()) {
+		if loopback := a.access.addListener(l); loopback || c.Web.ConfigFile != "" {
 			continue
 		}
 		if a.opts.Role != RoleCollector && webhookConfig(c, nil).Open() {

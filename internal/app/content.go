@@ -73,13 +73,8 @@ func newContent(
 		return nil, fmt.Errorf("render: %w", err)
 	}
 	var lookup postmortem.Details
-	if d := c.Incidents.Details; d.Source != "" {
-		s, _ := c.Source(d.Source)
-		sql := d.SQL
-		if sql == "" {
-			sql = details.BuiltinSQL
-		}
-		if r.details, err = details.Open(details.Config{DSN: s.DSN, SQL: sql, Timeout: d.Timeout, Timezone: s.Timezone}); err != nil {
+	if c.Incidents.Details.Source != "" {
+		if r.details, err = details.Open(detailsConfig(c)); err != nil {
 			return nil, fmt.Errorf("incidents.details: %w", err)
 		}
 		lookup = r.details

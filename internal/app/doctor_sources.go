@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -41,52 +42,84 @@ func doctorSources(c *config.Config, log *slog.Logger) []check {
 // clockQuery reads the clock and the session's zone of a PostgreSQL source.
 const clockQuery = "SELECT extract(epoch FROM clock_timestamp()) AS value, current_setting('TimeZone') AS zone"
 
+// doctorSource runs the queries of a source, and for PostgreSQL compares its clock.
 func doctorSource(ctx context.Context, s collector.NamedSource, qs []kpi.Query) []Finding {
 	what := "source " + s.Name
 	if len(qs) == 0 {
 		return []Finding{warned(what, "no query uses it", "remove it, or add queries or kpi_sets")}
 	}
-	var mu sync.Mutex
-	answers := make([]*collector.Result, len(qs)+1)
 	asked := qs
 	if s.Kind == kpi.KindPostgres {
 		asked = append(slices.Clone(qs), kpi.Query{Name: "clock", Source: s.Name, SQL: clockQuery}.WithDefaults())
 	}
-	var clockAt time.Time
-	// The queries end a second before the check, so that the answers of those that were fast enough are still printed.
-	asking, cancel := context.WithTimeout(ctx, doctorTime-time.Second)
+	answers := sourceAnswers(ctx, s.Source, asked)
+	out := failedQueries(what, qs, answers[:len(qs)])
+	zone := ""
+	if len(answers) > len(qs) && answers[len(qs)].err() == nil {
+		if row, found := clockRow(answers[len(qs)].result.Rows); found {
+			out = append(out, clockFinding(what, row.clock, answers[len(qs)].at)...)
+			zone = "; its sessions use the time zone " + row.zone
+		}
+	}
+	if !slices.ContainsFunc(answers[:len(qs)], func(a sourceAnswer) bool { return a.err() != nil }) {
+		out = append([]Finding{ok(what, "%d queries answered%s", len(qs), zone)}, out...)
+	}
+	return out
+}
+
+// sourceAnswer is the answer to a query; its result is nil if the query did not end in time.
+type sourceAnswer struct {
+	result *collector.Result
+	at     time.Time
+}
+
+var errNotInTime = errors.New("did not end in time")
+
+func (a sourceAnswer) err() error {
+	if a.result == nil {
+		return errNotInTime
+	}
+	return a.result.Err
+}
+
+// sourceAnswers runs queries, and returns their answers in the same order. It ends a second before the check, so that the answers of
+// queries that were fast enough are still printed.
+func sourceAnswers(ctx context.Context, s collector.Source, qs []kpi.Query) []sourceAnswer {
+	ctx, cancel := context.WithTimeout(ctx, doctorTime-time.Second)
 	defer cancel()
-	s.Source.Read(asking, time.Now(), asked, func(n int, r collector.Result) {
+	var mu sync.Mutex
+	answers := make([]sourceAnswer, len(qs))
+	s.Read(ctx, time.Now(), qs, func(n int, r collector.Result) {
 		mu.Lock()
 		defer mu.Unlock()
-		if n == len(qs) {
-			clockAt = time.Now()
-		}
-		if answers[n] == nil {
-			answers[n] = &r
+		if answers[n].result == nil {
+			answers[n] = sourceAnswer{&r, time.Now()}
 		}
 	})
 	mu.Lock()
 	defer mu.Unlock()
-	wrong := map[string][]string{} // error: queries
-	good, missing := 0, 0
-	for n, q := range qs {
-		switch r := answers[n]; {
-		case r == nil:
+	return slices.Clone(answers)
+}
+
+// failedQueries returns one finding for each error, with the queries that have it.
+func failedQueries(what string, qs []kpi.Query, answers []sourceAnswer) []Finding {
+	queries := map[string][]string{} // by error
+	missing := 0
+	for n, a := range answers {
+		switch err := a.err(); {
+		case errors.Is(err, errNotInTime):
 			missing++
-		case r.Err != nil:
-			text := safetext.Line(r.Err.Error(), safetext.MaxError)
-			wrong[text] = append(wrong[text], q.Name)
-		default:
-			good++
+		case err != nil:
+			text := safetext.Line(err.Error(), safetext.MaxError)
+			queries[text] = append(queries[text], qs[n].Name)
 		}
 	}
 	var out []Finding
 	if missing > 0 {
-		out = append(out, failed(what, fmt.Errorf("%d of %d queries did not end in time", missing, len(qs)),
+		out = append(out, failed(what, fmt.Errorf("%d of %d queries %w", missing, len(qs), errNotInTime),
 			"make them faster, for example by an index"))
 	}
-	for text, names := range wrong {
+	for text, names := range queries {
 		slices.Sort(names)
 		shown := what + " query " + names[0]
 		if len(names) > 1 {
@@ -98,19 +131,10 @@ func doctorSource(ctx context.Context, s collector.NamedSource, qs []kpi.Query) 
 		out = append(out, Finding{Result: FindingFail, What: shown, Text: text, Remedy: sourceRemedy(text)})
 	}
 	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.What+a.Text, b.What+b.Text) })
-	zone := ""
-	if r := answers[len(qs)]; r != nil && r.Err == nil {
-		if row, found := clockRow(r.Rows); found {
-			out = append(out, clockFinding(what, row.clock, clockAt)...)
-			zone = "; its sessions use the time zone " + row.zone
-		}
-	}
-	if good == len(qs) {
-		out = append([]Finding{ok(what, "%d queries answered%s", len(qs), zone)}, out...)
-	}
 	return out
 }
 
+// clockAnswer is the answer to clockQuery.
 type clockAnswer struct {
 	clock time.Time
 	zone  string
@@ -163,18 +187,13 @@ func sourceRemedy(text string) string {
 
 // doctorDetails runs the SELECT of incidents.details for an incident that does not exist.
 func doctorDetails(c *config.Config) []check {
-	d := c.Incidents.Details
-	if d.Source == "" {
+	source := c.Incidents.Details.Source
+	if source == "" {
 		return nil
 	}
 	const what = "incidents.details"
 	return []check{{what, func(ctx context.Context) []Finding {
-		s, _ := c.Source(d.Source)
-		text := d.SQL
-		if text == "" {
-			text = details.BuiltinSQL
-		}
-		lookup, err := details.Open(details.Config{DSN: s.DSN, SQL: text, Timeout: d.Timeout, Timezone: s.Timezone})
+		lookup, err := details.Open(detailsConfig(c))
 		if err != nil {
 			return []Finding{failed(what, err, "run check-config")}
 		}
@@ -187,6 +206,6 @@ func doctorDetails(c *config.Config) []check {
 			return []Finding{warned(what, "unknown column "+strings.Join(unknown, ", "),
 				"name it title, severity, root_cause, action, decision, disposition, retries or acknowledged_at, or remove it")}
 		}
-		return []Finding{ok(what, "its SELECT runs on source %s", d.Source)}
+		return []Finding{ok(what, "its SELECT runs on source %s", source)}
 	}}}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/i18n"
 	"github.com/awoooi/awoooi-reporter/reporter"
 	"github.com/awoooi/awoooi-reporter/reporter/alertmanager"
+	"github.com/awoooi/awoooi-reporter/reporter/details"
 	"github.com/awoooi/awoooi-reporter/reporter/incident"
 	"github.com/awoooi/awoooi-reporter/reporter/outbox"
 	"github.com/awoooi/awoooi-reporter/reporter/silence"
@@ -171,6 +172,13 @@ func webhookConfig(c *config.Config, logins *auth.Logins) webhook.Config {
 			URLBytes: c.Webhook.Limits.URLBytes, Keep: []string{c.Incidents.IDLabel},
 		},
 	}
+}
+
+// detailsConfig is for a configuration whose incidents.details.source is set.
+func detailsConfig(c *config.Config) details.Config {
+	d := c.Incidents.Details
+	s, _ := c.Source(d.Source)
+	return details.Config{DSN: s.DSN, SQL: cmp.Or(d.SQL, details.BuiltinSQL), Timeout: d.Timeout, Timezone: s.Timezone}
 }
 
 // pagesGuard has the credentials for the pages and the reload.

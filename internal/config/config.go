@@ -328,6 +328,12 @@ func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 	return *h.Config
 }
 
+// defaultListen is the default address to listen on, and the one that remedies suggest.
+const defaultListen = "127.0.0.1:9787"
+
+// maxConnections is the largest and the default number of connections to a PostgreSQL source.
+const maxConnections = 3
+
 // defaults returns the defaults of all settings outside lists, by their keys for viper. Each can be overridden by the environment.
 // Secrets and switches that are off have empty defaults.
 func defaults() map[string]any {
@@ -338,7 +344,7 @@ func defaults() map[string]any {
 		"external_url":                "",
 		"log::level":                  "info",
 		"log::format":                 "logfmt",
-		"web::listen_addresses":       []string{"127.0.0.1:9787"},
+		"web::listen_addresses":       []string{defaultListen},
 		"web::allowed_hosts":          []string{},
 		"web::config_file":            "",
 		"web::bearer_token":           "",
@@ -595,7 +601,7 @@ func (c *Config) complete(p *Problems) {
 	for n := range c.Sources {
 		s := &c.Sources[n]
 		if s.MaxConnections == 0 {
-			s.MaxConnections = 3
+			s.MaxConnections = maxConnections
 		}
 		if s.Timeout == 0 {
 			s.Timeout = kpi.DefaultTimeout

@@ -56,6 +56,32 @@ func (c *Config) validate(p *Problems) {
 	if c.State.Retention < 24*time.Hour {
 		p.Add("state.retention", fmt.Sprintf("%v is below 24h", c.State.Retention), "write at least 24h")
 	}
+	c.validateDurations(p)
+	if c.Prometheus.URL != "" {
+		checkURL(p, "prometheus.url", c.Prometheus.URL)
+	}
+	if n := c.Incidents.DigestFrom; n < 0 || n == 1 {
+		p.Add("incidents.digest_from", fmt.Sprintf("is %d", n), "write 0 for no digests, or at least 2")
+	}
+	oneOf(p, "incidents.by", c.Incidents.By, incidentsBy)
+	c.validateLimits(p)
+	c.validateAlertmanagers(p)
+	c.validateRoutes(p)
+	c.validateSources(p)
+	c.validateDetails(p)
+	c.validateReceivers(p)
+	c.validateChats(p)
+	c.validateReports(p)
+	c.validateQueries(p)
+	c.validateClients(p)
+	c.validateMistakes(p)
+	if c.Prometheus.ExtendedPromQL && c.Prometheus.URL == "" {
+		p.Add("prometheus.extended_promql", "the embedded database understands PromQL only", "set prometheus.url, or remove this")
+	}
+}
+
+// validateDurations reports durations outside lists that are 0 or negative.
+func (c *Config) validateDurations(p *Problems) {
 	for key, d := range map[string]time.Duration{
 		"collector.scrape_timeout": c.Collector.ScrapeTimeout, "prometheus.timeout": c.Prometheus.Timeout,
 		"embedded.scrape_interval": c.Embedded.ScrapeInterval, "embedded.retention": c.Embedded.Retention,
@@ -74,13 +100,10 @@ func (c *Config) validate(p *Problems) {
 	} {
 		notNegative(p, key, d)
 	}
-	if c.Prometheus.URL != "" {
-		checkURL(p, "prometheus.url", c.Prometheus.URL)
-	}
-	if n := c.Incidents.DigestFrom; n < 0 || n == 1 {
-		p.Add("incidents.digest_from", fmt.Sprintf("is %d", n), "write 0 for no digests, or at least 2")
-	}
-	oneOf(p, "incidents.by", c.Incidents.By, incidentsBy)
+}
+
+// validateLimits reports limits of webhooks that are too low.
+func (c *Config) validateLimits(p *Problems) {
 	if c.Webhook.MaxBodyBytes <= 0 {
 		p.Add("webhook.max_body_bytes", fmt.Sprintf("%d is not above 0", c.Webhook.MaxBodyBytes), "")
 	}
@@ -92,18 +115,6 @@ func (c *Config) validate(p *Problems) {
 		if l.is < l.least {
 			p.Add("webhook.limits."+key, fmt.Sprintf("is %d", l.is), fmt.Sprintf("write %d or more", l.least))
 		}
-	}
-	c.validateAlertmanagers(p)
-	c.validateRoutes(p)
-	c.validateSources(p)
-	c.validateReceivers(p)
-	c.validateChats(p)
-	c.validateReports(p)
-	c.validateQueries(p)
-	c.validateClients(p)
-	c.validateMistakes(p)
-	if c.Prometheus.ExtendedPromQL && c.Prometheus.URL == "" {
-		p.Add("prometheus.extended_promql", "the embedded database understands PromQL only", "set prometheus.url, or remove this")
 	}
 }
 
@@ -298,7 +309,7 @@ func readable(path string) error {
 
 func (c *Config) validateWeb(p *Problems) {
 	if len(c.Web.ListenAddresses) == 0 {
-		p.Add("web.listen_addresses", "is empty", "write [\"127.0.0.1:9787\"]")
+		p.Add("web.listen_addresses", "is empty", `write ["`+defaultListen+`"]`)
 	}
 	for n, addr := range c.Web.ListenAddresses {
 		key := fmt.Sprintf("web.listen_addresses[%d]", n)
@@ -340,6 +351,7 @@ func (c *Config) validateWeb(p *Problems) {
 
 // checkListen returns what is wrong with an address to listen on, and what to do.
 func checkListen(addr string) (text, remedy string) {
+	const example = `write "` + defaultListen + `"`
 	shown := safetext.Quote(addr, 80)
 	if _, rest, ok := strings.Cut(addr, "://"); ok {
 		return shown + " is a URL", "write " + safetext.Line(strings.TrimRight(rest, "/"), 80)
@@ -352,13 +364,13 @@ func checkListen(addr string) (text, remedy string) {
 		case strings.Count(addr, ":") > 1 && !strings.HasPrefix(addr, "["):
 			return shown + " is not host:port", "write an IPv6 address in brackets: [::1]:9787"
 		}
-		return shown + " is not host:port", "write \"127.0.0.1:9787\", or \":9787\" for every address"
+		return shown + " is not host:port", example + `, or ":9787" for every address`
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		return fmt.Sprintf("port %s of %s is not a number within 0..65535", safetext.Quote(port, 20), shown), "write \"127.0.0.1:9787\""
+		return fmt.Sprintf("port %s of %s is not a number within 0..65535", safetext.Quote(port, 20), shown), example
 	}
 	if strings.ContainsAny(host, " /@") {
-		return shown + " is not host:port", "write \"127.0.0.1:9787\""
+		return shown + " is not host:port", example
 	}
 	return "", ""
 }
@@ -384,8 +396,8 @@ func (c *Config) validateSources(p *Problems) {
 		case s.Kind == kpi.KindHTTP:
 			checkURL(p, key+".url", s.URL.Reveal())
 		}
-		if s.MaxConnections < 1 || s.MaxConnections > 3 {
-			p.Add(key+".max_connections", fmt.Sprintf("%d is outside 1..3", s.MaxConnections), "")
+		if s.MaxConnections < 1 || s.MaxConnections > maxConnections {
+			p.Add(key+".max_connections", fmt.Sprintf("%d is outside 1..%d", s.MaxConnections, maxConnections), "")
 		}
 		notNegative(p, key+".timeout", s.Timeout)
 		if s.Timezone != "" && s.Kind == kpi.KindPostgres {
@@ -393,6 +405,10 @@ func (c *Config) validateSources(p *Problems) {
 		}
 		s.settingsOfOtherKinds(p, key)
 	}
+}
+
+// validateDetails reports incidents.details with a source that cannot be used, or none.
+func (c *Config) validateDetails(p *Problems) {
 	d := c.Incidents.Details
 	switch s, ok := c.Source(d.Source); {
 	case d.Source == "" && strings.TrimSpace(d.SQL) != "":
@@ -476,7 +492,12 @@ func (c *Config) validateReceivers(p *Problems) {
 			r.HTTPPost.validate(p, key+".httppost")
 		}
 	}
-	known := slices.Sorted(maps.Keys(seen))
+	c.validateReceiverNames(p, seen)
+}
+
+// validateReceiverNames reports unknown and repeated names in settings that list receivers. known are the names of receivers.
+func (c *Config) validateReceiverNames(p *Problems, known map[string]bool) {
+	have := slices.Sorted(maps.Keys(known))
 	names := func(key string, list []string) {
 		if p.emptied[key] {
 			p.Add(key, "is empty", "list receivers, or remove it for the default")
@@ -489,8 +510,8 @@ func (c *Config) validateReceivers(p *Problems) {
 			switch {
 			case slices.Contains(list[:n], name):
 				p.Add(entry, "receiver "+safetext.Quote(name, 80)+" is given twice", "remove one of them")
-			case !seen[name] && c.namesKnown(p, "receivers", len(c.Receivers)):
-				p.Add(entry, "receiver "+safetext.Quote(name, 80)+" is not configured", didYouMean(name, known))
+			case !known[name] && c.namesKnown(p, "receivers", len(c.Receivers)):
+				p.Add(entry, "receiver "+safetext.Quote(name, 80)+" is not configured", didYouMean(name, have))
 			}
 		}
 	}
@@ -501,8 +522,8 @@ func (c *Config) validateReceivers(p *Problems) {
 	for n, r := range c.Reports {
 		names(fmt.Sprintf("reports[%d].receivers", n), r.Receivers)
 	}
-	if f := c.Delivery.FallbackReceiver; f != "" && !seen[f] && c.namesKnown(p, "receivers", len(c.Receivers)) {
-		p.Add("delivery.fallback_receiver", "receiver "+safetext.Quote(f, 80)+" is not configured", didYouMean(f, known))
+	if f := c.Delivery.FallbackReceiver; f != "" && !known[f] && c.namesKnown(p, "receivers", len(c.Receivers)) {
+		p.Add("delivery.fallback_receiver", "receiver "+safetext.Quote(f, 80)+" is not configured", didYouMean(f, have))
 	}
 }
 
