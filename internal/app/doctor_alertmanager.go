@@ -36,8 +36,11 @@ func doctorAlertmanagers(c *config.Config) []check {
 	}
 	slices.Sort(names)
 	if len(names) == 0 {
-		return fixed(ok("alertmanagers", "none is configured: webhooks are accepted, but a lost resolve is noticed only after %s",
-			model.Duration(c.Incidents.ExpireAfter)))
+		after := "is never noticed"
+		if c.Incidents.ExpireAfter > 0 {
+			after = "is noticed only after " + model.Duration(c.Incidents.ExpireAfter).String()
+		}
+		return fixed(ok("alertmanagers", "none is configured: webhooks are accepted, but a lost resolve %s", after))
 	}
 	var out []check
 	for _, name := range names {

@@ -31,16 +31,21 @@ const (
 // report.
 func doctorPrometheus(c *config.Config) []check {
 	const what = "prometheus"
+	ds, err := definitions(c)
+	if err != nil {
+		return fixed(failed("reports", err, "run check-config"))
+	}
 	if c.Prometheus.URL == "" {
-		return fixed(ok(what, "the embedded database is used; it keeps %s", model.Duration(c.Embedded.Retention)))
+		keeps := model.Duration(c.Embedded.Retention)
+		if longest, name := longestReach(ds); c.Embedded.Retention < longest {
+			return fixed(warned(what, fmt.Sprintf("the embedded database keeps %s, the report %s looks back %s", keeps, name, inDays(longest)),
+				fmt.Sprintf("set embedded.retention to %dd or more", int(longest/(24*time.Hour))+2)))
+		}
+		return fixed(ok(what, "the embedded database is used; it keeps %s", keeps))
 	}
 	q, err := promql.NewHTTP(c.Prometheus.URL, c.Prometheus.HTTPConfig.Value(), c.Prometheus.Timeout)
 	if err != nil {
 		return fixed(failed(what, err, "check prometheus.url"))
-	}
-	ds, err := definitions(c)
-	if err != nil {
-		return fixed(failed("reports", err, "run check-config"))
 	}
 	return []check{{what, func(ctx context.Context) []Finding {
 		defer q.Close()
@@ -118,20 +123,29 @@ func doctorScrapes(ctx context.Context, q *promql.HTTP) []Finding {
 	return append(out, ok(what, "%s; the newest sample is %v old", text, age))
 }
 
-// doctorRetention checks that the server keeps samples for as long as the reports look back.
-func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition) []Finding {
-	const what = "retention"
-	var longest time.Duration
-	name := ""
+// longestReach returns how far back the reports look at most, and the name of the one that does.
+func longestReach(ds []report.Definition) (longest time.Duration, name string) {
 	for _, d := range ds {
 		if reach := d.Reach(time.Now()); reach > longest {
 			longest, name = reach, d.Name
 		}
 	}
+	return longest, name
+}
+
+// inDays is a duration in days, rounded up.
+func inDays(d time.Duration) string {
+	return fmt.Sprintf("%d days", int((d+24*time.Hour-1)/(24*time.Hour)))
+}
+
+// doctorRetention checks that the server keeps samples for as long as the reports look back.
+func doctorRetention(ctx context.Context, q *promql.HTTP, ds []report.Definition) []Finding {
+	const what = "retention"
+	longest, name := longestReach(ds)
 	if name == "" {
 		return nil
 	}
-	days := fmt.Sprintf("%d days", int((longest+24*time.Hour-1)/(24*time.Hour)))
+	days := inDays(longest)
 	keeps, err := q.Retention(ctx)
 	switch {
 	case errors.Is(err, promql.ErrNotSupported):

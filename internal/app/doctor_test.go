@@ -149,6 +149,8 @@ func TestDoctorNamesEachPlantedFault(t *testing.T) {
 		"program is down":         {"receivers: [{name: archive, httppost: {url: 'http://" + closed + "/planted'}}]", "fail receiver archive: "},
 		"program takes messages":  {"receivers: [{name: archive, httppost: {url: '" + empty.URL + "/planted'}}]", "ok receiver archive: httppost " + empty.URL + " takes messages;"},
 		"terminal":                {"receivers: [{name: console, terminal: {}}]", "ok receiver console: is of kind terminal, which doctor does not check"},
+		"embedded database":       {"", "ok prometheus: the embedded database is used; it keeps 40d"},
+		"short retention":         {"embedded: {retention: 5d}", "warn prometheus: the embedded database keeps 5d, the report daily looks back 7 days; set embedded.retention to 9d or more"},
 		"no fallback":             {receiver(token, "-1", ""), "warn delivery: no fallback receiver; set delivery.fallback_receiver"},
 	} {
 		t.Run(name, func(t *testing.T) {
