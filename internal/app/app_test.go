@@ -103,6 +103,29 @@ func TestReportIsSentAtEight(t *testing.T) {
 	}
 }
 
+// A report whose time has passed by more than catch_up when the program starts is not sent, and people are notified that it was not.
+func TestReportMissedByMoreThanCatchUp(t *testing.T) {
+	t.Parallel()
+	bot := botAPI(t)
+	zone, err := time.LoadLocation("Asia/Taipei")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	clock := &stoppedClock{at: time.Date(2026, 4, 22, 7, 59, 59, 0, zone)}
+	r := startIn(t, dir, receiver(bot), Options{Role: RoleAll, Now: clock.now})
+	clock.run()
+	messages(t, bot, 1)
+	r.stop()
+	clock = &stoppedClock{at: time.Date(2026, 4, 23, 20, 0, 1, 0, zone)}
+	clock.run()
+	startIn(t, dir, receiver(bot), Options{Role: RoleAll, Now: clock.now})
+	got := messages(t, bot, 2)[1].Plain
+	if !strings.Contains(got, "發送失敗") || !strings.Contains(got, "2026-04-23 08:00") || strings.Contains(got, "告警統計") {
+		t.Errorf("after a day without the program came:\n%s", got)
+	}
+}
+
 // Three replicas on one PostgreSQL send one report at 08:00, and one postmortem of a webhook that reaches all of them, as from an
 // HA pair of Alertmanagers behind a load balancer.
 func TestReplicasSendEverythingOnce(t *testing.T) {
