@@ -295,11 +295,6 @@ func prefetched(g prometheus.Gatherer) prometheus.Gatherer {
 	})
 }
 
-// ProcessHandler serves /metrics of a process without a collector.
-func ProcessHandler(process prometheus.Gatherer) http.Handler {
-	return compressed(metricsHandler(process))
-}
-
 // compressed compresses answers for clients that accept it. promhttp's own compression uses a slow level, which takes more time
 // than the rest of the handler.
 func compressed(h http.Handler) http.Handler {

@@ -515,11 +515,6 @@ func TestHandlerNegotiatesAndAnswers200WithEverythingDown(t *testing.T) {
 	if b, err := io.ReadAll(z); err != nil || !strings.Contains(string(b), "\nacme_process 0\n") || !strings.Contains(string(b), "awoooi_collector_up") {
 		t.Errorf("gzip: %v\n%s", err, b)
 	}
-	w = httptest.NewRecorder()
-	collector.ProcessHandler(process).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if b := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(b, "\nacme_process 0\n") || strings.Contains(b, "awoooi_collector_") {
-		t.Errorf("process alone: %d\n%s", w.Code, b)
-	}
 }
 
 func TestReloadKeepsLastSuccessesOfQueriesThatStay(t *testing.T) {
