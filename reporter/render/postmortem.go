@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -348,7 +349,9 @@ func noteWords(w i18n.Words, note string) string {
 	kind, arg, _ := strings.Cut(note, ":")
 	switch kind {
 	case reporter.NoteTruncated:
-		return w.T("note_truncated", clean(arg))
+		if n, err := strconv.Atoi(arg); err == nil {
+			return w.T("note_truncated", n)
+		}
 	case reporter.NoteDetailsUnavailable:
 		return w.T("note_details_unavailable")
 	case reporter.NoteEntriesUnavailable:

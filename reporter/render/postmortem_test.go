@@ -218,6 +218,18 @@ func TestPostmortemOfMuchText(t *testing.T) {
 	}
 }
 
+func TestNotesOfTruncatedAlerts(t *testing.T) {
+	t.Parallel()
+	r := newRenderer(t)
+	for count, want := range map[int]string{1: "left out 1 alert (max_alerts)", 2: "left out 2 alerts (max_alerts)"} {
+		p := fullPostmortem(t)
+		p.Locale, p.Notes = "en", []string{fmt.Sprint(reporter.NoteTruncated, ":", count)}
+		if m, err := r.Postmortem(p); err != nil || !strings.Contains(m.HTML, want) {
+			t.Errorf("%d alerts: %v, %s", count, err, m.HTML)
+		}
+	}
+}
+
 // The document of an incident that lasts says when it began, and calls itself no postmortem.
 func TestMarkdownOfAnOpenIncident(t *testing.T) {
 	t.Parallel()
