@@ -79,12 +79,12 @@ func TestCommands(t *testing.T) {
 		code int
 		want string
 	}{
-		"version":                 {[]string{"version"}, 0, "awoooi-reporter"},
-		"check-config":            {[]string{"check-config"}, 0, "configuration is good"},
-		"check-config of a fault": {[]string{"check-config", "--config.file", bad}, 1, "bad.yaml:1:1: timezon: unknown key; did you mean timezone?"},
-		"unknown role":            {[]string{"run", "--role", "x"}, 1, "--role"},
-		"unknown flag":            {[]string{"run", "--x"}, 1, "unknown flag: --x; awoooi-reporter run --help lists them"},
-		"missing argument":        {[]string{"postmortem"}, 1, "received 0; usage: awoooi-reporter postmortem ID"},
+		"version":             {[]string{"version"}, 0, "awoooi-reporter"},
+		"check-config":        {[]string{"check-config"}, 0, "configuration is good"},
+		"problem in the file": {[]string{"check-config", "--config.file", bad}, 1, "bad.yaml:1:1: timezon: unknown key; did you mean timezone?"},
+		"unknown role":        {[]string{"run", "--role", "x"}, 1, "--role"},
+		"unknown flag":        {[]string{"run", "--x"}, 1, "unknown flag: --x; awoooi-reporter run --help lists them"},
+		"missing argument":    {[]string{"postmortem"}, 1, "received 0; usage: awoooi-reporter postmortem ID"},
 	} {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), tc.args, &out, &errs)

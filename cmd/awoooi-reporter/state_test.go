@@ -67,7 +67,7 @@ func command(t *testing.T, args ...string) (code int, out string) {
 	return code, stdout.String() + stderr.String()
 }
 
-// Commands use the process that runs on the state, also its embedded database, and the state itself when none runs.
+// Commands use the running process and its embedded database; without one they use the state itself.
 func TestCommandsUseTheRunningProcess(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
@@ -82,23 +82,23 @@ func TestCommandsUseTheRunningProcess(t *testing.T) {
 			code int
 			want string
 		}{
-			"report":                {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間"},
-			"report by a template":  {[]string{"report", "daily", "--template", own}, 0, "own"},
-			"report of no name":     {[]string{"report", "nothing"}, 1, `report "nothing": not found (have daily)`},
-			"report at no time":     {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},
-			"report of the future":  {[]string{"report", "daily", "--at", "2199-01-01 08:00", "--send"}, 1, "is in the future"},
-			"report before 1970":    {[]string{"report", "daily", "--at", "0001-01-01T00:00:00Z"}, 1, "is before 1970"},
-			"report as a picture":   {[]string{"report", "daily", "--format", "pdf"}, 1, `--format: is "pdf", want text or html`},
-			"report of a template":  {[]string{"report", "daily", "--template", own, "--send"}, 1, "remove --template and --format"},
-			"report queued twice":   {[]string{"report", "daily", "--at", "2020-04-22 08:00", "--send"}, 0, "of 1 deliveries queued"},
-			"postmortem of nothing": {[]string{"postmortem", "X"}, 1, "not found"},
-			"incidents":             {[]string{"incidents", "list"}, 0, "SEVERITY"},
-			"incidents of no state": {[]string{"incidents", "list", "--state", "closed"}, 1, "want open, chronic or resolved"},
-			"deliveries":            {[]string{"deliveries", "list"}, 0, "RECEIVER"},
-			"acknowledge nothing":   {[]string{"incidents", "acknowledge", "X"}, 1, "not found"},
-			"release nothing":       {[]string{"incidents", "release", "X"}, 1, "not found"},
-			"note of nothing":       {[]string{"incidents", "note", "X", "text"}, 1, "not found"},
-			"retry of nothing":      {[]string{"deliveries", "retry", "99"}, 1, "not found"},
+			"report":               {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間"},
+			"report by a template": {[]string{"report", "daily", "--template", own}, 0, "own"},
+			"unknown report":       {[]string{"report", "nothing"}, 1, `report "nothing": not found (have daily)`},
+			"not a time":           {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},
+			"future report":        {[]string{"report", "daily", "--at", "2199-01-01 08:00", "--send"}, 1, "is in the future"},
+			"report before 1970":   {[]string{"report", "daily", "--at", "0001-01-01T00:00:00Z"}, 1, "is before 1970"},
+			"unknown format":       {[]string{"report", "daily", "--format", "pdf"}, 1, `--format: is "pdf", want text or html`},
+			"report of a template": {[]string{"report", "daily", "--template", own, "--send"}, 1, "remove --template and --format"},
+			"report queued twice":  {[]string{"report", "daily", "--at", "2020-04-22 08:00", "--send"}, 0, "of 1 deliveries queued"},
+			"unknown postmortem":   {[]string{"postmortem", "X"}, 1, "not found"},
+			"incidents":            {[]string{"incidents", "list"}, 0, "SEVERITY"},
+			"unknown state":        {[]string{"incidents", "list", "--state", "closed"}, 1, "want open, chronic or resolved"},
+			"deliveries":           {[]string{"deliveries", "list"}, 0, "RECEIVER"},
+			"acknowledge unknown":  {[]string{"incidents", "acknowledge", "X"}, 1, "not found"},
+			"release unknown":      {[]string{"incidents", "release", "X"}, 1, "not found"},
+			"note on unknown":      {[]string{"incidents", "note", "X", "text"}, 1, "not found"},
+			"retry unknown":        {[]string{"deliveries", "retry", "99"}, 1, "not found"},
 		} {
 			if code, out := command(t, append(tc.args, "--config.file", conf)...); code != tc.code || !strings.Contains(out, tc.want) {
 				t.Errorf("%s, running %v: exit %d, want %d and %q:\n%s", name, running, code, tc.code, tc.want, out)
@@ -121,7 +121,7 @@ func TestCommandsUseTheRunningProcess(t *testing.T) {
 	cases(false)
 }
 
-// Only the user of the process can reach its socket, and one that a killed process has left is replaced.
+// Only the user of the process can reach its socket. A socket that a killed process has left is replaced.
 func TestSocketIsPrivateAndReplaced(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
@@ -144,7 +144,7 @@ func TestSocketIsPrivateAndReplaced(t *testing.T) {
 	}
 }
 
-// A state whose path is too long for a socket works without one.
+// If the path of the state is too long for a socket, the program works without one.
 func TestLongPathsHaveNoSocket(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(shortDir(t), strings.Repeat("d", 120))
@@ -175,7 +175,7 @@ func empty(t *testing.T) string {
 	return dir
 }
 
-// A command that is run in a wrong directory, or before the first start, says so and leaves nothing behind.
+// A command that is run in a wrong directory, or before the first start, fails and creates nothing.
 func TestCommandsNeverCreateState(t *testing.T) {
 	t.Parallel()
 	for name, conf := range map[string]string{
@@ -229,7 +229,7 @@ func TestConfigFileIsFound(t *testing.T) {
 	}
 }
 
-// People act on incidents by commands, through the running process and without one, and what they type controls no terminal.
+// People act on incidents by commands, with and without a running process. What they type cannot control a terminal.
 func TestPeopleActOnIncidents(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)

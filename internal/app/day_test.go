@@ -31,7 +31,8 @@ var (
 	daySeed     = flag.Uint64("day.seed", 1, "of the simulated day; 0 is another one each time")
 )
 
-// What Alertmanager has by default, and how long its members' posts take at most: less than what tells a late copy from news.
+// Alertmanager's defaults, and the longest time that a post of a member takes: less than the time within which a firing alert may be a late
+// copy.
 const (
 	groupWait      = 30 * time.Second
 	groupInterval  = 5 * time.Minute
@@ -48,13 +49,13 @@ type span struct {
 	sent, ended bool
 }
 
-// dayAlert is an alert of the simulation, and what is true of it.
+// dayAlert is an alert of the simulation, with the times at which it really fires.
 type dayAlert struct {
 	name, fingerprint string
 	spans             []*span
 }
 
-// firing is the span of a time; nil if it does not fire then. start is what its sender calls its start.
+// firing returns the span at a time, or nil if the alert does not fire then. start is the start that its sender sends.
 func (a *dayAlert) firing(now time.Time) (at *span, start time.Time) {
 	for _, s := range a.spans {
 		if !s.frozen {
@@ -89,7 +90,7 @@ type dayGroup struct {
 	receiver string
 }
 
-// notified is what a member knows to have been sent.
+// notified is what a member has sent last.
 type notified struct {
 	firing, resolved map[string]bool
 	at               time.Time
@@ -108,7 +109,7 @@ type memberAlert struct {
 	of     *span
 }
 
-// day is the simulation: what happens next is in a queue, and the reporter stores what it gets.
+// day is the simulation: a queue of events, and a reporter that stores what it receives.
 type day struct {
 	t        *testing.T
 	rng      *rand.Rand
@@ -128,7 +129,7 @@ type day struct {
 	unsent    int // episodes that Alertmanager never sent
 }
 
-// longDown is when the reporter is away for longer than Alertmanager's group_interval, after the begin.
+// longDown is the time after the begin at which the reporter is down for longer than Alertmanager's group_interval.
 const (
 	longDown = 3 * time.Hour
 	downFor  = 8 * time.Minute
@@ -199,7 +200,7 @@ func (d *day) stop(downtime time.Duration) {
 
 func (d *day) running() bool { return d.store != nil }
 
-// Known is the API of the cluster's Alertmanagers, which is away now and then.
+// Known is the API of the cluster's Alertmanagers, which fails at times.
 func (c *dayCluster) Known(context.Context) (*reporter.Fingerprints, time.Time, error) {
 	if c.away {
 		return nil, time.Time{}, errors.New("connection refused")
@@ -230,7 +231,7 @@ func (c *dayCluster) Listed(_ context.Context, _ string, group map[string]string
 	return n, nil
 }
 
-// change is that an alert begins or ceases to fire, as both members get it.
+// change makes an alert begin or cease to fire in both members.
 func (g *dayGroup) change(a *dayAlert, of *span, begins bool, start time.Time) {
 	d, now := g.cluster.day, g.cluster.day.now
 	clock := func(t time.Time) string { return t.Add(g.cluster.ahead).Format(time.RFC3339Nano) }
@@ -251,7 +252,7 @@ func (g *dayGroup) change(a *dayAlert, of *span, begins bool, start time.Time) {
 	}
 }
 
-// needsUpdate is Alertmanager's, of its notify.DedupStage.
+// needsUpdate is the rule of Alertmanager's notify.DedupStage.
 func (m *groupMember) needsUpdate(firing, resolved map[string]bool, now time.Time) bool {
 	within := func(of, in map[string]bool) bool {
 		for fp := range of {
@@ -274,7 +275,7 @@ func (m *groupMember) needsUpdate(firing, resolved map[string]bool, now time.Tim
 	return now.Sub(m.log.at) >= repeatInterval
 }
 
-// flush sends the group if something is to be sent.
+// flush sends the group if needsUpdate says so.
 func (g *dayGroup) flush(m *groupMember) {
 	d, at := g.cluster.day, g.cluster.day.now
 	if !m.next.Equal(at) {
@@ -312,7 +313,7 @@ func (g *dayGroup) flush(m *groupMember) {
 	body := hook(alerts...).with(fields{"groupKey": g.key, "receiver": g.receiver, "groupLabels": fields{"group": g.alerts[0].name}})
 	if most := g.cluster.maxAlerts; most > 0 && len(alerts) > most {
 		snapshot = snapshot[:most]
-		// As Alertmanager does, the status is that of the alerts which are listed.
+		// As in Alertmanager, the status is that of the listed alerts.
 		body = body.with(fields{"alerts": alerts[:most], "truncatedAlerts": len(alerts) - most, "status": hook(alerts[:most]...)["status"]})
 	}
 	text, err := json.Marshal(body)
@@ -387,8 +388,8 @@ func (g *dayGroup) editRoute() {
 	}
 }
 
-// schedule makes up when the group's alerts fire: outages that follow one another closely, or well apart. The first alert fires all
-// through each. quiet leaves out the time of the long downtime.
+// schedule chooses when the group's alerts fire: in outages with short or long pauses. The first alert fires during the whole outage. With
+// quiet nothing fires during the long downtime.
 func (g *dayGroup) schedule(quiet bool) {
 	d := g.cluster.day
 	first := g.alerts[0]
@@ -414,7 +415,7 @@ func (g *dayGroup) schedule(quiet bool) {
 	}
 }
 
-// plan puts what Prometheus sends into the queue.
+// plan queues what Prometheus sends.
 func (g *dayGroup) plan() {
 	d := g.cluster.day
 	for _, a := range g.alerts {
@@ -434,7 +435,7 @@ func (g *dayGroup) plan() {
 	}
 }
 
-// outage is an incident as it was.
+// outage is an incident as it really was.
 type outage struct {
 	from, to time.Time
 	firing   time.Duration
@@ -442,7 +443,7 @@ type outage struct {
 	unknown  bool // The end of some alert of it was never sent.
 }
 
-// truth is what fired in the group, of what Alertmanager sent: outages continue after a pause of at most 15 minutes.
+// truth returns the outages of the group, of alerts that Alertmanager has sent: an outage continues after a pause of at most 15 minutes.
 func (g *dayGroup) truth() (out []outage) {
 	spans := slices.Clone(g.alerts[0].spans)
 	for n := 0; n < len(spans); n++ {
@@ -486,7 +487,7 @@ func (g *dayGroup) truth() (out []outage) {
 	return out
 }
 
-// minute is what time does without any webhook: reconciliation, and messages that are due are sent.
+// minute runs what depends on time alone: reconciliation, and sends of due messages.
 func (d *day) minute() {
 	if next := d.now.Add(time.Minute); next.Before(d.begin.Add(26 * time.Hour)) {
 		d.at(next, d.minute)
@@ -523,8 +524,8 @@ func (d *day) minute() {
 	}
 }
 
-// A day of many outages in clusters whose webhooks come late, twice, in another order, or not at all, while the reporter is started
-// again and again: what is kept of each group is what really fired.
+// A day of many outages in clusters whose webhooks arrive late, twice, in another order, or not at all, while the reporter is restarted many
+// times: the stored incidents of each group are the real outages.
 func TestSimulatedDay(t *testing.T) {
 	t.Parallel()
 	seed := *daySeed
@@ -584,7 +585,7 @@ func TestSimulatedDay(t *testing.T) {
 	d.check(seed)
 }
 
-// check compares what is kept with what fired.
+// check compares the stored incidents with the real outages.
 func (d *day) check(seed uint64) {
 	d.t.Helper()
 	all, err := d.store.Incidents(d.t.Context(), 1_000_000)
@@ -661,7 +662,7 @@ func (d *day) check(seed uint64) {
 	}
 }
 
-// compare says what is wrong with an incident. Times are stored in microseconds.
+// compare returns how an incident differs from an outage. Times are stored in microseconds.
 func (d *day) compare(o outage, in reporter.Incident, firing time.Duration, known bool) string {
 	same := func(a, b time.Time) bool { return a.Sub(b).Abs() < 2*time.Microsecond }
 	messages, tolerance := d.sent[in.ID], 10*time.Minute
