@@ -181,23 +181,27 @@ func (r *running) write(yaml string) {
 func (r *running) url(path string) string { return "http://" + r.Addr() + path }
 
 // get returns the status and body of a page, which must not show a secret.
-func (r *running) get(path string) (int, string) {
+func (r *running) get(path string) (status int, body string) {
 	r.t.Helper()
-	resp, err := client.Get(r.url(path))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	eventually(r.t, path+" to answer in its time, which a busy machine may exceed", func() bool {
+		resp, err := client.Get(r.url(path))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		status, body = resp.StatusCode, string(b)
+		return status != http.StatusServiceUnavailable || strings.HasPrefix(path, "/-/")
+	})
 	for _, secret := range []string{plantedToken, plantedWebhookToken, plantedPassword} {
-		if strings.Contains(string(b), secret) {
+		if strings.Contains(body, secret) {
 			r.t.Errorf("%s shows the secret %s", path, secret)
 		}
 	}
-	return resp.StatusCode, string(b)
+	return status, body
 }
 
 // post sends a webhook body to the program's webhook endpoint and returns the status.
