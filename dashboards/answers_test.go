@@ -21,7 +21,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/internal/localstack"
 )
 
-// The history that the queries are asked of: three days of scrapes, and then nothing.
+// The history for the queries: three days of scrapes, and then nothing.
 var (
 	historyEnd   = time.Date(2026, 4, 22, 2, 0, 0, 0, time.UTC) // 10:00 in Asia/Taipei
 	historyStart = historyEnd.Add(-72 * time.Hour)
@@ -29,7 +29,7 @@ var (
 
 const historyStep = 5 * time.Minute
 
-// programSeries are the series that the running program exposes; a test of the command keeps them true.
+// programSeries are the series of the running program; a test of internal/app compares them.
 func programSeries(t *testing.T) []labels.Labels {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "series.txt"))
@@ -48,7 +48,7 @@ func programSeries(t *testing.T) []labels.Labels {
 	return out
 }
 
-// valueAt is what a series of a healthy program says at a time. A KPI grows by one each hour.
+// valueAt is the value of a healthy program's series at a time. A KPI grows by one each hour.
 func valueAt(l labels.Labels, t time.Time) float64 {
 	name, unix := l.Get("__name__"), float64(t.Unix())
 	since := t.Sub(historyStart)
@@ -124,7 +124,7 @@ func history(t *testing.T) v1.API {
 	return v1.NewAPI(client)
 }
 
-// promtool runs Prometheus' own tool and returns what it says; any fault ends the test.
+// promtool runs promtool and returns its output; an error ends the test.
 func promtool(t *testing.T, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
@@ -142,7 +142,7 @@ func promtool(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// ask runs a panel's query as Grafana does, and returns its series with their last samples.
+// ask runs a panel's query as Grafana, and returns its series with their last samples.
 func ask(t *testing.T, prom v1.API, q query, job string, at time.Time) model.Vector {
 	t.Helper()
 	expr := strings.NewReplacer("$job", job, "$instance", ".+", "$__rate_interval", "20m").Replace(q.expr)
@@ -201,11 +201,10 @@ func TestPanelsAnswerFromARealPrometheus(t *testing.T) {
 		key := q.kind + " " + q.panel
 		byPanel[key] = append(byPanel[key], got...)
 
-		// Ten minutes after the last scrape nothing is known, and no panel may say otherwise. Those that look back over a
-		// range of their own tell of that range.
+		// Ten minutes after the last scrape no panel may show a value, except those with a range of their own.
 		late := historyEnd.Add(10 * time.Minute)
 		if late := ask(t, prom, query{q.panel, q.kind, q.expr, true, 0}, ".*", late); len(late) > 0 && !strings.Contains(q.expr, "[") {
-			t.Errorf("panel %q says %v when nothing is known: %s", q.panel, late, q.expr)
+			t.Errorf("panel %q shows %v without samples: %s", q.panel, late, q.expr)
 		}
 	}
 

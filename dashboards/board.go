@@ -27,7 +27,7 @@ const noData = "無資料 (no data)"
 
 // The kinds of panels.
 const (
-	figures = "figures" // a number for each target, of now: an instant query, so that what is gone is not shown
+	figures = "figures" // a number for each target, of now: an instant query, so that ended series are not shown
 	bars    = "bars"    // a horizontal bar for each series, of now
 	lines   = "lines"   // over time, with gaps where there was no data
 	columns = "columns" // over time, as columns
@@ -48,8 +48,8 @@ type panel struct {
 	targets           []target
 }
 
-// target is one query, and what its series are called; "{{label}}" is replaced by the label's value. In expr, {} stands
-// for the dashboard's choice of jobs and instances.
+// target is one query, with the names of its series; "{{label}}" is replaced by the label's value. In expr, {} is replaced by the
+// matchers of the chosen jobs and instances.
 type target struct{ expr, legend string }
 
 // section is a row of panels under a title.
@@ -277,7 +277,7 @@ func last() cog.Builder[common.ReduceDataOptions] {
 	return common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}).Fields("").Values(false)
 }
 
-// legend names the series, without figures: "last" would be of whatever was there last, even if that is long ago.
+// legend names the series without figures, because "last" would show the last sample even if it is old.
 func legend() cog.Builder[common.VizLegendOptions] {
 	return common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).
 		Placement(common.LegendPlacementBottom).ShowLegend(true).Calcs([]string{})

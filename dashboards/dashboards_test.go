@@ -43,12 +43,12 @@ func builtinSet(t *testing.T, name string) []kpi.Query {
 	return set.Queries
 }
 
-// committed is what the files beside this package are made for: the set awoooi and the daily report.
+// committed are the options of the committed files: the set awoooi and the daily report.
 func committed(t *testing.T) Options {
 	return Options{Queries: append(builtinSet(t, "awoooi"), builtinSet(t, "reporter")...), ReportGap: 24 * time.Hour}
 }
 
-// ownKPIs are of every shape that a user may write.
+// ownKPIs are KPIs of users, in every form.
 func ownKPIs() []kpi.Query {
 	return []kpi.Query{
 		{Name: "tickets", Source: "awoooi", Metrics: []kpi.Metric{{
@@ -94,7 +94,7 @@ func TestCommittedFilesAreWhatTheCodeMakes(t *testing.T) {
 	}
 }
 
-// decode reads a dashboard by Grafana's own types, and writes it again: a field that they do not have would be lost.
+// decode reads a dashboard by Grafana's own types, and writes it again, to find fields that they do not have.
 //
 //nolint:staticcheck // The format that Grafana 10 reads.
 func decode(t *testing.T, content []byte) dashboard.Dashboard {
@@ -111,7 +111,7 @@ func decode(t *testing.T, content []byte) dashboard.Dashboard {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(anyOf(t, content), anyOf(t, again)); diff != "" {
-		t.Errorf("Grafana's types do not hold all of it: %s", diff)
+		t.Errorf("Grafana's types do not have all fields: %s", diff)
 	}
 	return d
 }
@@ -124,7 +124,7 @@ func anyOf(t *testing.T, content []byte) (out any) {
 	return out
 }
 
-// configurations are what dashboards are made for in these tests.
+// configurations are the options of these tests.
 func configurations(t *testing.T) map[string]Options {
 	awoooi := builtinSet(t, "awoooi")
 	return map[string]Options{
@@ -243,7 +243,7 @@ func checkDashboard(t *testing.T, uid string, o Options, content []byte) {
 	}
 }
 
-// checkSelectors demands the chosen jobs and instances of every selector, as Grafana's own linter of dashboards does.
+// checkSelectors requires the chosen jobs and instances in every selector, as Grafana's linter of dashboards does.
 func checkSelectors(t *testing.T, where, expr string) {
 	t.Helper()
 	e, err := parser.NewParser(parser.Options{}).ParseExpr(strings.ReplaceAll(expr, "$__rate_interval", "5m"))
@@ -262,7 +262,7 @@ func checkSelectors(t *testing.T, where, expr string) {
 	}
 }
 
-// A section that a user wrote is a row, and a target a threshold, without anything about the dashboard in the configuration.
+// A section of a user is a row, and a target a threshold, without further configuration.
 func TestSectionsOfUsersAreRows(t *testing.T) {
 	t.Parallel()
 	o := committed(t)

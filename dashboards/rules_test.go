@@ -87,7 +87,7 @@ func alertRules(t *testing.T) map[string]rule {
 	return out
 }
 
-// Every alert is seen to fire, and to be silent before or after.
+// Each alert has tests in which it fires, and in which it does not.
 func TestEveryAlertIsTestedForFiringAndForSilence(t *testing.T) {
 	t.Parallel()
 	fires, silent := map[string]bool{}, map[string]int{}
@@ -223,7 +223,7 @@ func TestRunbookNamesOutcomesOfTheProgram(t *testing.T) {
 	}
 }
 
-// A real Alertmanager runs the example, and says where it would send each alert.
+// A real Alertmanager with the example has the right receivers for each alert.
 func TestAlertsAboutTheReporterDoNotGoThroughTheReporter(t *testing.T) {
 	t.Parallel()
 	example, err := os.ReadFile("alertmanager-route.example.yaml")

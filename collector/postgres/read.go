@@ -154,8 +154,8 @@ func (r *read) round() error {
 
 var errNotNeeded = errors.New("all queries are taken")
 
-// join lets a further connection take queries. If it cannot be opened, the others do its part; one that waits in a pooler's queue is
-// not waited for.
+// join lets a further connection take queries. If it cannot be opened, the others take its queries; one that waits in a pooler's
+// queue is not waited for.
 func (r *read) join(ctx context.Context, n int, snapshot string) {
 	var lead *taken
 	c, err := r.s.join(ctx, snapshot, func(c net.Conn) {

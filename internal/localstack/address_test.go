@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A listener of port 0 must never be given the port that a server is about to use, or uses again.
+// The system must never assign a port of FreeAddress to a listener on port 0.
 func TestFreeAddressesAreNotThoseThatTheSystemGives(t *testing.T) {
 	t.Parallel()
 	for range 50 {

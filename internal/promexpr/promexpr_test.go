@@ -86,7 +86,7 @@ func TestCheckTakesWhatPeopleWrite(t *testing.T) {
 	}
 }
 
-// The rules that come with the program are the longest that it has seen.
+// The rules of the dashboards are long expressions.
 func TestCheckTakesOurOwnRules(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../dashboards/rules/*.yaml")
@@ -196,8 +196,8 @@ func requireSelects(t *testing.T, value string) {
 	}
 }
 
-// FuzzCheck looks for a text that passes and that the parser cannot take in little stack and time, and for one whose
-// measured part or selector is not what it says.
+// FuzzCheck looks for a text that passes and needs much stack or time in the parser, and for one whose result of Measured or Select is
+// wrong.
 func FuzzCheck(f *testing.F) {
 	for _, s := range []string{
 		"up == 0", "sum by (a) (rate(b[5m])) > 1.5", `a{b=~"(x{3}){4}"}`, "min(min(min(", "-+-+1", "a[5m:1m] offset -1d @ end()",
@@ -228,7 +228,7 @@ func depth(n parser.Node) int {
 	return deepest + 1
 }
 
-// The worst that passes: what parsing and measuring costs at the limits.
+// The cost of the longest and deepest expressions within the limits.
 func BenchmarkAtTheLimits(b *testing.B) {
 	for name, expr := range map[string]string{
 		"chain":       "1" + strings.Repeat("+1", 990) + " > 1",

@@ -66,8 +66,8 @@ var writing = []string{
 	"analyse", "cluster", "reindex", "refresh", "notify", "listen", "unlisten", "prepare", "execute", "deallocate", "declare", "fetch",
 }
 
-// Reads refuses a statement that cannot be a SELECT by its first word, and an empty one. The server has the final say: it runs the
-// statement in a read-only transaction.
+// Reads refuses a statement that cannot be a SELECT by its first word, and an empty one. The server decides about
+// all others: it runs the statement in a read-only transaction.
 func (s Statement) Reads() error {
 	if len(s.identifiers) == 0 {
 		return errors.New("has no statement, want one SELECT")

@@ -12,7 +12,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/telegram"
 )
 
-// A verification says whether the bot or the chat is wrong, sends nothing, and shows no token.
+// Verify names the bot or the chat in its error, sends nothing, and shows no token.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	const token = "1:pl4nted-t0ken"

@@ -54,7 +54,7 @@ func channel(tb testing.TB, url string, logs *bytes.Buffer, edits ...func(*teleg
 	return c
 }
 
-// verdictOf says what an error of a send means.
+// verdictOf describes the error of a send.
 func verdictOf(err error) string {
 	var e *reporter.SendError
 	switch {
@@ -70,7 +70,7 @@ func verdictOf(err error) string {
 	return e.Verdict.String()
 }
 
-// Every fault gets its verdict, and shows the token nowhere.
+// Every fault gets its verdict, and no error or log line shows the token.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	five := localstack.BotFault{Status: 502, Description: "Bad Gateway"}
@@ -157,7 +157,7 @@ func TestServerThatIsAwayIsTriedAgainLater(t *testing.T) {
 	}
 }
 
-// A redirect would hand the token to another server.
+// A redirect would send the token to another server.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	other := bot(t)
@@ -231,7 +231,7 @@ func picture(tb testing.TB) []byte {
 	return b.Bytes()
 }
 
-// Each description that Telegram gives, and that its servers give through it, says whether the chat, the message or a part of it is at fault.
+// The descriptions of Telegram, and of its own servers, decide whether the chat, the message or a part of it is refused.
 func TestDescriptions(t *testing.T) {
 	t.Parallel()
 	for want, descriptions := range map[string][]string{
@@ -279,7 +279,7 @@ func TestDescriptions(t *testing.T) {
 	}
 }
 
-// Answers that a proxy made, changed or cut, and Bot API answers in unusual forms.
+// Answers that a proxy made, changed or truncated, and answers of the Bot API in unusual forms.
 func TestUnusualAnswers(t *testing.T) {
 	t.Parallel()
 	const refusal = `{"ok":false,"error_code":%d,"description":"%s","parameters":{%s}}`
@@ -364,7 +364,7 @@ func TestUnusualAnswers(t *testing.T) {
 	}
 }
 
-// A connection that ends before it answered says whether the request had gone out: then it may have arrived.
+// A message whose connection ends without an answer may have arrived, unless the request was not written.
 func TestConnectionsThatBreak(t *testing.T) {
 	t.Parallel()
 	refusal := `{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}`
@@ -403,8 +403,7 @@ func TestConnectionsThatBreak(t *testing.T) {
 	}
 }
 
-// What Telegram refuses of a picture is distinguished from what it refuses of the text; buttons that it would refuse are left
-// out.
+// Refused pictures have another verdict than refused texts; buttons that Telegram would refuse are left out.
 func TestRefusedExtras(t *testing.T) {
 	t.Parallel()
 	b := bot(t)
@@ -429,7 +428,7 @@ func TestRefusedExtras(t *testing.T) {
 	}
 }
 
-// A harmless call goes to the chat and the topic, and is refused where a message would be.
+// A probe is sent to the chat and the topic, and is refused if a message would be.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	b := bot(t)
@@ -446,7 +445,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// Limits are the channel's: a group's id is negative, and a name is a group's or a channel's.
+// The limits depend on the chat: a group's id is negative, and a name is that of a group or a channel.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]int{"42": 2, "-100123": 3, "@team": 3} {
@@ -485,7 +484,7 @@ func TestPictureStandsAboveShortTextsAndBehindLongOnes(t *testing.T) {
 	}
 }
 
-// join takes the marks off the parts and puts their text together.
+// join removes the marks of the parts and joins their texts.
 func join(tb testing.TB, parts []reporter.Part) string {
 	tb.Helper()
 	var b strings.Builder
@@ -559,7 +558,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Actions stand side by side, links below each other; a button whose data Telegram would refuse is left out.
+// Actions share a row, links have rows of their own; a button whose data Telegram would refuse is left out.
 func TestButtonsOfActions(t *testing.T) {
 	t.Parallel()
 	b := bot(t)
@@ -590,7 +589,7 @@ func TestButtonsOfActions(t *testing.T) {
 	}
 }
 
-// Telegram would refuse the whole message for such a button, and drop the link without a word.
+// Telegram would refuse a message with such a button, and drop such a link without an error.
 func TestAddressesThatTelegramDoesNotTakeAreText(t *testing.T) {
 	t.Parallel()
 	c := channel(t, "http://127.0.0.1:1", &bytes.Buffer{})
@@ -731,7 +730,7 @@ func TestEdit(t *testing.T) {
 	}
 }
 
-// A message that is edited keeps its number of parts: what does not fit is cut, and the rest of what it said is taken out.
+// A message that is edited keeps its number of parts: text that does not fit is cut, and parts that are left over show no old text.
 func TestRevise(t *testing.T) {
 	t.Parallel()
 	c := channel(t, "http://127.0.0.1:1", &bytes.Buffer{})

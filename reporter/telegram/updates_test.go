@@ -154,7 +154,7 @@ func TestPollsThatAreNoLists(t *testing.T) {
 	}
 }
 
-// FuzzUpdates decodes what a server may answer to a poll: whatever it is, what comes out is bounded and can be stored.
+// FuzzUpdates decodes any answer to a poll: the updates are bounded and can be stored.
 func FuzzUpdates(f *testing.F) {
 	f.Add([]byte(`[{"update_id": 9, "callback_query": {"id": "99", "from": {"id": 42, "first_name": "A"}, "message": {"message_id": 5, "chat": {"id": -1}}, "data": "ack:x"}}]`))
 	f.Add([]byte(`[{"update_id": 9, "message": {"message_id": 5, "from": {"id": 42}, "chat": {"id": -1}, "date": 1e300, "text": "/a\u0000\ud800"}}]`))

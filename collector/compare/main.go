@@ -1,4 +1,4 @@
-// Command beside compares scrapes of this program with those of sql_exporter: two binaries come in, medians, quartiles and their
+// Command compare measures scrapes of this program with those of sql_exporter: two binaries come in, medians, quartiles and their
 // ratio go out, for the same queries on the same throw-away PostgreSQL.
 package main
 
@@ -46,14 +46,14 @@ func run(o options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := measure(ctx, o, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "beside:", err)
+		fmt.Fprintln(os.Stderr, "compare:", err)
 		return 1
 	}
 	return 0
 }
 
 func measure(ctx context.Context, o options, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "awoooi-beside-")
+	dir, err := os.MkdirTemp("", "awoooi-compare-")
 	if err != nil {
 		return err
 	}
