@@ -70,19 +70,8 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	say := func(format string, a ...any) { fmt.Fprintf(out, "» "+format+"\n", a...) }
 
 	say("PostgreSQL with the AWOOOI tables and 30 seeded days")
-	pg, err := localstack.StartPostgres(ctx, localstack.PostgresOptions{})
+	dsn, err := startDatabase(ctx, &parts)
 	if err != nil {
-		return err
-	}
-	parts.add(pg.Stop)
-	if err := pg.CreateDatabase(ctx, "awoooi"); err != nil {
-		return err
-	}
-	dsn := pg.DSN("awoooi")
-	if err := localstack.InstallAWOOOI(ctx, dsn); err != nil {
-		return err
-	}
-	if err := localstack.SeedAWOOOI(ctx, dsn, localstack.SeedOptions{Seed: 42, Now: time.Now(), Days: 30, PerDay: 130}); err != nil {
 		return err
 	}
 
@@ -103,7 +92,7 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Prometheus needs the program's address, and the program that of Prometheus, which starts later: it gets it by its environment.
+	// The program gets the address of Prometheus, which is known only after its start, by the environment.
 	am, err := localstack.StartAlertmanager(ctx, localstack.AlertmanagerOptions{Config: alertmanagerConfig(addr)})
 	if err != nil {
 		return err
@@ -151,14 +140,7 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	say("the daily report as of now is queued, as it would be at 08:00")
 	queue := exec.CommandContext(ctx, binary, "report", "daily", "--send", "--config.file", conf)
 	queue.Env, queue.Stderr = env, os.Stderr
-	if err := queue.Run(); err != nil {
-		return fmt.Errorf("report --send: %w", err)
-	}
-	if err := bot.Wait(ctx, 3); err != nil {
-		return errors.Join(fmt.Errorf("telegram did not get all messages: %w", err), program.said())
-	}
-	resolved := func() bool { return strings.HasPrefix(bot.Messages()[0].Plain, "✅") }
-	if err := until(ctx, "the notice to say that the incident is resolved", resolved); err != nil {
+	if err := messages(ctx, bot, queue); err != nil {
 		return errors.Join(err, program.said())
 	}
 	for _, m := range bot.Messages() {
@@ -167,6 +149,36 @@ func demo(ctx context.Context, binary string, out io.Writer) error {
 	fmt.Fprintln(out)
 	say("done: a row in PostgreSQL ended as a line of the report, an alert as a postmortem with what a person did in the chat")
 	return nil
+}
+
+// startDatabase starts a PostgreSQL with the AWOOOI tables and 30 days of rows.
+func startDatabase(ctx context.Context, parts *stack) (dsn string, err error) {
+	pg, err := localstack.StartPostgres(ctx, localstack.PostgresOptions{})
+	if err != nil {
+		return "", err
+	}
+	parts.add(pg.Stop)
+	if err := pg.CreateDatabase(ctx, "awoooi"); err != nil {
+		return "", err
+	}
+	dsn = pg.DSN("awoooi")
+	if err := localstack.InstallAWOOOI(ctx, dsn); err != nil {
+		return "", err
+	}
+	return dsn, localstack.SeedAWOOOI(ctx, dsn, localstack.SeedOptions{Seed: 42, Now: time.Now(), Days: 30, PerDay: 130})
+}
+
+// messages queues the report, and waits until it, the postmortem and the edit of the notice have arrived.
+func messages(ctx context.Context, bot *localstack.BotAPI, report *exec.Cmd) error {
+	if err := report.Run(); err != nil {
+		return fmt.Errorf("report --send: %w", err)
+	}
+	if err := bot.Wait(ctx, 3); err != nil {
+		return fmt.Errorf("telegram did not get all messages: %w", err)
+	}
+	return until(ctx, "the notice to say that the incident is resolved", func() bool {
+		return strings.HasPrefix(bot.Messages()[0].Plain, "✅")
+	})
 }
 
 // alice is a member of the chat.

@@ -109,6 +109,11 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here sco
 	if len(entries) == 0 {
 		return nil, resultIgnored, nil
 	}
+	return a.write(u, receiver, incident, entries, w), resultDone, nil
+}
+
+// write is the effect of a reply that adds entries to an incident: it marks the reply, or answers why nothing was stored.
+func (a *accountWork) write(u reporter.UpdateState, receiver, incident string, entries []reporter.Entry, w words) effect {
 	return func(ctx context.Context, work reporter.UpdateWork) (reporter.UpdateAnswer, error) {
 		_, err := work.Write(ctx, entries...)
 		refusal := ""
@@ -126,7 +131,7 @@ func (a *accountWork) note(ctx context.Context, u reporter.UpdateState, here sco
 			return reporter.UpdateAnswer{}, work.Enqueue(ctx, a.answerText(u, receiver, refusal))
 		}
 		return reporter.UpdateAnswer{Chat: u.Chat, Message: u.Message, Mark: true}, nil
-	}, resultDone, nil
+	}
 }
 
 // repliedTo returns the subject of the message of a reply. A message whose id was not stored, because the answer to its send was lost, is

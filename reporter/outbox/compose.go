@@ -86,12 +86,7 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 		return
 	}
 	if !d.ComposingAt.IsZero() {
-		d.ComposingAt = time.Time{}
-		d.Crashes++
-		d.Reason, d.LastError = reporter.ReasonNotComposed, "the process ended while the message was composed"
-		d.NextAttempt = w.latest(d, w.backoff(d.Crashes-1, w.config().BackoffMax))
-		w.log.Error("the process ended while a message was composed", "delivery", d.ID, "subject", d.Subject, "times", d.Crashes)
-		w.keep(ctx, d)
+		w.crashed(ctx, d)
 		return
 	}
 	before := d
@@ -107,16 +102,30 @@ func (w *worker) composeOne(ctx context.Context, id int64) {
 	}
 	msg, parts, err := w.composed(ctx, ch, before)
 	d.ComposingAt = time.Time{}
+	if ctx.Err() == nil {
+		w.store(ctx, d, msg, parts, err)
+	} else if w.stopping() { // The stop is no failed attempt. If the lease was lost, another process has the delivery.
+		d.Attempts = before.Attempts
+		w.keep(ctx, d)
+	}
+}
+
+// crashed counts a composition that ended with its process, and postpones the next one.
+func (w *worker) crashed(ctx context.Context, d reporter.Delivery) {
+	d.ComposingAt = time.Time{}
+	d.Crashes++
+	d.Reason, d.LastError = reporter.ReasonNotComposed, "the process ended while the message was composed"
+	d.NextAttempt = w.latest(d, w.backoff(d.Crashes-1, w.config().BackoffMax))
+	w.log.Error("the process ended while a message was composed", "delivery", d.ID, "subject", d.Subject, "times", d.Crashes)
+	w.keep(ctx, d)
+}
+
+// store stores the result of a composition, whose attempt is counted in d.
+func (w *worker) store(ctx context.Context, d reporter.Delivery, msg reporter.Message, parts []reporter.Part, err error) {
 	var later *reporter.RetryAfterError
 	switch {
-	case ctx.Err() != nil:
-		if w.stopping() { // The stop is no failed attempt. If the lease was lost, another process has the delivery.
-			d.Attempts = before.Attempts
-			w.keep(ctx, d)
-		}
-		return
 	case errors.As(err, &later): // Not counted as an attempt.
-		d.Attempts, d.Reason, d.LastError = before.Attempts, reporter.ReasonNotComposed, later.Err.Error()
+		d.Attempts, d.Reason, d.LastError = d.Attempts-1, reporter.ReasonNotComposed, later.Err.Error()
 		d.NextAttempt = w.latest(d, later.After)
 	case errors.Is(err, reporter.ErrObsolete):
 		d.State, d.FinishedAt = reporter.DeliveryCancelled, w.state.Now().UTC()

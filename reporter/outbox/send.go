@@ -215,18 +215,9 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 		answer = &reporter.SendError{Verdict: reporter.VerdictRetry, Err: err}
 	}
 	log := s.log.With("delivery", s.d.ID, "receiver", s.d.Receiver, "verdict", answer.Verdict.String())
-	verdict := answer.Verdict
-	if verdict == reporter.VerdictGone { // A send refers to no other message than the one that it replies to.
-		verdict = reporter.VerdictReply
-	}
+	verdict := ofSend(answer.Verdict)
 	if probe {
-		switch verdict {
-		case reporter.VerdictUnknown: // A probe sends no message that could have arrived.
-			verdict = reporter.VerdictRetry
-		case reporter.VerdictWait, reporter.VerdictMoved, reporter.VerdictAccount, reporter.VerdictRetry:
-		default: // Every message would be refused.
-			verdict = reporter.VerdictReceiver
-		}
+		verdict = ofProbe(answer.Verdict)
 	} else {
 		s.metrics.sent(s.d.Receiver, verdict.String())
 		s.probed = false
@@ -272,6 +263,25 @@ func (s *sending) refused(ctx context.Context, part *reporter.Part, err error, p
 		return wait, true
 	}
 	return s.later(ctx, part, reporter.ReasonNotAnswered)
+}
+
+// ofSend is the meaning of a verdict for a send.
+func ofSend(v reporter.Verdict) reporter.Verdict {
+	if v == reporter.VerdictGone { // A send refers to no other message than the one that it replies to.
+		return reporter.VerdictReply
+	}
+	return v
+}
+
+// ofProbe is the meaning of a verdict for a probe.
+func ofProbe(v reporter.Verdict) reporter.Verdict {
+	switch v {
+	case reporter.VerdictUnknown: // A probe sends no message that could have arrived.
+		return reporter.VerdictRetry
+	case reporter.VerdictWait, reporter.VerdictMoved, reporter.VerdictAccount, reporter.VerdictRetry:
+		return v
+	}
+	return reporter.VerdictReceiver // Every message would be refused.
 }
 
 // moved follows a chat to its new address. A chat that moves in a circle is suspended.

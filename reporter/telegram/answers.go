@@ -167,6 +167,9 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 	var a answer
 	// An answer without "ok" is not that of the Bot API, but of a proxy.
 	theirs := json.Unmarshal(body, &a) == nil && a.OK != nil
+	if !theirs {
+		a = answer{}
+	}
 	if status >= 200 && status < 300 {
 		switch {
 		case theirs && *a.OK:
@@ -184,15 +187,7 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 		text = a.Description
 	}
 	e := &reporter.SendError{Status: status, Err: safetext.Error(fmt.Errorf("%d %s", status, text))}
-	wait, asked := retryAfter(header, now)
-	if theirs && a.Parameters.RetryAfter > 0 {
-		wait, asked = max(wait, seconds(int64(a.Parameters.RetryAfter))), true
-	}
-	if m := retryAfterText.FindStringSubmatch(text); wait == 0 && m != nil {
-		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
-			wait = seconds(n)
-		}
-	}
+	wait, asked := a.wait(header, now)
 	switch {
 	case theirs && a.Parameters.MigrateTo != 0:
 		e.Verdict, e.To = reporter.VerdictMoved, strconv.FormatInt(int64(a.Parameters.MigrateTo), 10)
@@ -205,25 +200,44 @@ func verdict(status int, header http.Header, body []byte, now time.Time) (json.R
 	case status == http.StatusUnauthorized || status == http.StatusNotFound || status == http.StatusMisdirectedRequest:
 		e.Verdict = reporter.VerdictAccount
 	default:
-		e.Verdict = reporter.VerdictRefused
-		switch status {
-		case http.StatusForbidden:
-			e.Verdict = reporter.VerdictReceiver
-		case http.StatusRequestEntityTooLarge:
-			e.Verdict = reporter.VerdictPicture
-		}
-		lower := strings.ToLower(text)
-		for _, r := range refusals {
-			if strings.Contains(lower, r.text) {
-				e.Verdict = r.verdict
-				break
-			}
-		}
+		e.Verdict = refusal(status, text)
 		if m := refusedURL.FindStringSubmatch(text); m != nil {
 			e.URL = m[1]
 		}
 	}
 	return nil, e
+}
+
+// refusal is the verdict of a refused request, by the description of the answer, or by its status if that is unknown.
+func refusal(status int, description string) reporter.Verdict {
+	lower := strings.ToLower(description)
+	for _, r := range refusals {
+		if strings.Contains(lower, r.text) {
+			return r.verdict
+		}
+	}
+	switch status {
+	case http.StatusForbidden:
+		return reporter.VerdictReceiver
+	case http.StatusRequestEntityTooLarge:
+		return reporter.VerdictPicture
+	}
+	return reporter.VerdictRefused
+}
+
+// wait returns how long the answer asks to wait, by its header, parameters or description. asked is false if only the description, or
+// nothing, has a wait.
+func (a answer) wait(header http.Header, now time.Time) (wait time.Duration, asked bool) {
+	wait, asked = retryAfter(header, now)
+	if a.Parameters.RetryAfter > 0 {
+		wait, asked = max(wait, seconds(int64(a.Parameters.RetryAfter))), true
+	}
+	if m := retryAfterText.FindStringSubmatch(a.Description); wait == 0 && m != nil {
+		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+			wait = seconds(n)
+		}
+	}
+	return wait, asked
 }
 
 var (
