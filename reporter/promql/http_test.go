@@ -291,9 +291,9 @@ func TestAlertRules(t *testing.T) {
 		"of all rules those of the name": {200, of, []reporter.AlertRule{{Expr: "m > 1", Labels: map[string]string{"severity": "page"}}, {Expr: "n"}}, ""},
 		"none":                           {200, `{"status":"success","data":{"groups":[]}}`, nil, ""},
 		"no such API":                    {404, "404 page not found", nil, "answered 404"},
-		"another server's":               {200, "<html>", nil, "not one of Prometheus's API"},
-		"an error":                       {200, `{"status":"error","error":"no"}`, nil, "not one of Prometheus's API"},
-		"nested too deeply":              {200, strings.Repeat("[", 1_000_000), nil, "not one of Prometheus's API"},
+		"another server's":               {200, "<html>", nil, "not in the format of Prometheus's API"},
+		"an error":                       {200, `{"status":"error","error":"no"}`, nil, "not in the format of Prometheus's API"},
+		"nested too deeply":              {200, strings.Repeat("[", 1_000_000), nil, "not in the format of Prometheus's API"},
 		"too long":                       {200, strings.Repeat(" ", 17<<20), nil, "too large"},
 	} {
 		h := newHTTP(t, answering(t, tc.status, tc.body), promconfig.DefaultHTTPClientConfig)
