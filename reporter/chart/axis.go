@@ -13,18 +13,18 @@ type span struct{ min, max float64 }
 
 func (s span) include(v float64) span { return span{math.Min(s.min, v), math.Max(s.max, v)} }
 
-// scale is a vertical axis: its ends are ticks.
+// scale is a vertical axis. Its ends are ticks.
 type scale struct {
 	span
 	step  float64
-	every int // step with a tick; 0 is each
+	every int // number of steps between ticks; 0 means 1
 }
 
-// yTicksWanted is about how many steps a vertical axis has.
+// yTicksWanted is the approximate number of steps of a vertical axis.
 const yTicksWanted = 5
 
-// newScale makes the axis that holds the values, with steps of 1, 2 or 5 times a power of ten; whole asks for whole
-// numbers, as counts are.
+// newScale returns an axis for a range of values, with steps of 1, 2 or 5 times a power of ten. With whole, steps are whole numbers, as
+// for counts.
 func newScale(values span, whole bool) scale {
 	if values.max-values.min < 1/drawable {
 		values.max = values.min + 1
@@ -44,10 +44,11 @@ func newScale(values span, whole bool) scale {
 	return scale{span: span{math.Floor(values.min/step+1e-9) * step, math.Ceil(values.max/step-1e-9) * step}, step: step}
 }
 
-// steps is how many the axis has.
+// steps returns the number of steps.
 func (s scale) steps() int { return int(math.Round((s.max - s.min) / s.step)) }
 
-// sparse has ticks at its ends, and in the middle where a step ends there: the labels of more would overlap in a low picture.
+// sparse returns the axis with ticks at its ends, and in the middle if a step ends there. The labels of more ticks would overlap in a
+// low picture.
 func (s scale) sparse() scale {
 	if s.every = s.steps(); s.every%2 == 0 {
 		s.every /= 2
@@ -55,8 +56,8 @@ func (s scale) sparse() scale {
 	return s
 }
 
-// fromZero widens the values to 0, unless they lie so close together far from it that their course would be a flat
-// line: within a fifth of their size, but not so close that labels could not distinguish them.
+// fromZero extends the range to 0, unless the curve would be a flat line then: unless the values differ by less than a fifth of their
+// size, but enough for different labels.
 func fromZero(values span) span {
 	size := math.Max(math.Abs(values.min), math.Abs(values.max))
 	apart := (values.max - values.min) / size
@@ -71,14 +72,14 @@ func (s scale) ticks() []chartdraw.Tick {
 	for i := 0; i <= s.steps(); i += max(1, s.every) {
 		v := s.min + float64(i)*s.step
 		if math.Abs(v) < s.step/1e6 {
-			v = 0 // What rounding left of it.
+			v = 0 // not exact by floating point
 		}
 		ticks = append(ticks, chartdraw.Tick{Value: v, Label: s.label(v)})
 	}
 	return ticks
 }
 
-// label writes a value with as many digits as the step needs, in thousands, millions… where the axis goes that far.
+// label writes a value with the digits that the step needs, in thousands, millions and so on if the axis is that large.
 func (s scale) label(v float64) string {
 	size := math.Max(math.Abs(s.min), math.Abs(s.max))
 	if size >= 1e15 || size != 0 && size < 1e-3 {
@@ -110,7 +111,7 @@ type xRange struct {
 	ticks []chartdraw.Tick
 }
 
-// GetTicks is what the library asks for.
+// GetTicks implements the library's interface.
 func (r *xRange) GetTicks(chartdraw.ValueFormatter) []chartdraw.Tick { return r.ticks }
 
 func gridLines(ticks []chartdraw.Tick, style chartdraw.Style) []chartdraw.GridLine {
@@ -121,10 +122,10 @@ func gridLines(ticks []chartdraw.Tick, style chartdraw.Style) []chartdraw.GridLi
 	return lines
 }
 
-// maxTimeTicks is how many labels of five letters stand beside each other with room between.
+// maxTimeTicks is the most labels of five characters that fit below the horizontal axis.
 const maxTimeTicks = 8
 
-// timeSteps are the distances of ticks that a person expects on a clock.
+// timeSteps are the distances between ticks that people expect on an axis of time.
 var timeSteps = []time.Duration{
 	time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
@@ -132,7 +133,7 @@ var timeSteps = []time.Duration{
 	24 * time.Hour, 48 * time.Hour, 7 * 24 * time.Hour, 14 * 24 * time.Hour,
 }
 
-// timeTicks are the round times of the zone from start to end, in seconds after start. Midnight shows the date.
+// timeTicks returns ticks at the round times of the zone from start to end, in seconds after start. Midnight has the date as its label.
 func timeTicks(start, end time.Time, zone *time.Location) []chartdraw.Tick {
 	length := end.Sub(start)
 	step := time.Duration(0)
@@ -144,7 +145,7 @@ func timeTicks(start, end time.Time, zone *time.Location) []chartdraw.Tick {
 	for length/step >= maxTimeTicks {
 		step *= 2
 	}
-	// Rounding is done in the zone's own clock, so that a zone of +05:30 has its ticks at whole hours too.
+	// Times are rounded by the zone's clock, so that a zone with +05:30 has ticks at full hours too.
 	_, offset := start.In(zone).Zone()
 	shift := time.Duration(offset) * time.Second
 	var ticks []chartdraw.Tick

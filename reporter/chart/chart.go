@@ -1,7 +1,7 @@
 // Package chart draws pictures: values by day or by time come in, a PNG goes out.
 //
-// Every picture is Width by Height pixels on white, the same bytes for the same input, and a gap where there is no
-// data. Nothing is loaded before the first picture: the font is parsed in place from the binary's read-only pages.
+// Every picture is Width by Height pixels on white, has the same bytes for the same input, and a gap where there is no data. The font
+// is parsed at the first picture, in place in the binary's read-only pages.
 package chart
 
 import (
@@ -26,15 +26,14 @@ const (
 	Height = 720
 )
 
-// MaxSeries is how many series one picture draws: as many as there are colours that people can distinguish. The legend
-// counts the rest as "+n".
+// MaxSeries is the most series in one picture, and the number of colours that people can distinguish. The legend shows the number of
+// the others as "+n".
 const MaxSeries = 7
 
-// ErrNoData says that no series has a single value that could be drawn; the caller says so in words instead.
+// ErrNoData means that no series has a value that can be drawn.
 var ErrNoData = errors.New("chart: no data")
 
-// Type sizes and distances in pixels, chosen so that the smallest text is readable on a phone, where the picture is
-// about a third of its width.
+// Font sizes and distances in pixels. The smallest text is readable on a phone, which shows the picture at about a third of its width.
 const (
 	titleSize  = 40
 	labelSize  = 28
@@ -44,7 +43,7 @@ const (
 	legendStep = labelSize + 16
 )
 
-// drawable bounds the magnitudes that are drawn. Beyond it, the difference of two values may not be a number.
+// drawable is the largest magnitude that is drawn. The difference of two larger values may be infinite.
 const drawable = 1e300
 
 var (
@@ -57,8 +56,8 @@ var (
 	rest  = drawing.Color{R: 0xdc, G: 0xe8, B: 0xf5, A: 0xff}
 )
 
-// palette is Okabe and Ito's, which people with any colour vision can distinguish, less its yellow (unreadable on white):
-// blue, green and vermilion first, as reports show a total, successes and failures in that order.
+// palette is the palette of Okabe and Ito, which people with any colour vision can distinguish, without its yellow (unreadable on
+// white). Blue, green and vermilion come first, because reports show a total, successes and failures in that order.
 var palette = [MaxSeries]drawing.Color{
 	{R: 0x00, G: 0x72, B: 0xb2, A: 0xff},
 	{R: 0x00, G: 0x9e, B: 0x73, A: 0xff},
@@ -72,42 +71,42 @@ var palette = [MaxSeries]drawing.Color{
 // point is a place in a picture, in the units of its axes.
 type point struct{ x, y float64 }
 
-// line is one series: its stretches of known values, with a gap between each two.
+// line is one series.
 type line struct {
 	name   string
 	color  drawing.Color
-	runs   [][]point
-	dotted bool // A dot on every value, not only on those that stand alone.
+	runs   [][]point // consecutive known values, with a gap between two runs
+	dotted bool      // with a dot on every value, instead of only on runs of one value
 }
 
 func (l line) empty() bool { return len(l.runs) == 0 }
 
-// painter draws on the plot area; the area's pixel at (x, y) is what at returns.
+// painter draws on the plot area. at converts a point in units of the axes to a pixel.
 type painter func(p *pen, area chartdraw.Box, at func(x, y float64) (int, int))
 
-// picture is what Trend and Window have in common.
+// picture is a chart with its layout. Trend and Window are drawn as pictures.
 type picture struct {
 	title   string
-	noData  string // Words for a series without any value.
+	noData  string // words for a series without values
 	unit    string
 	caption string
 	x       span
 	xTicks  []chartdraw.Tick
 	y       scale
 	lines   []line
-	more    int       // Series that are not drawn.
-	strip   int       // Height kept free above the plot area.
-	left    int       // Width kept free left of the vertical axis.
-	right   int       // Width kept free right of the plot area.
-	under   []painter // What is drawn below the lines.
-	height  int       // 0 is Height.
-	band    string    // What shaded columns are; empty leaves them out of the legend.
+	more    int       // number of series that are not drawn
+	strip   int       // height kept free above the plot area
+	left    int       // width kept free left of the vertical axis
+	right   int       // width kept free right of the plot area
+	under   []painter // draw below the lines
+	height  int       // 0 means Height
+	band    string    // name of shaded columns in the legend; "" leaves them out
 }
 
-// known reports whether a value is data that can be drawn. NaN is no data, and infinity has no place on an axis.
+// known reports whether a value can be drawn. NaN means no data, and infinity has no place on an axis.
 func known(v float64) bool { return math.Abs(v) <= drawable }
 
-// bounds is the least span that holds every value, and whether there is one and all are whole numbers.
+// bounds returns the range of all values, whether all are whole numbers, and whether there are any.
 func bounds(lines []line) (s span, whole, ok bool) {
 	s, whole = span{math.Inf(1), math.Inf(-1)}, true
 	for _, l := range lines {
@@ -162,13 +161,13 @@ func (pic picture) draw(p *pen) (*image.RGBA, chartdraw.Box, error) {
 			Style: text, Range: x, GridMajorStyle: chartdraw.Hidden(), GridMinorStyle: chartdraw.Hidden(),
 			Name: pic.caption, NameStyle: text,
 		},
-		// The library's primary axis is on the right. It is hidden, and its range only keeps the library content.
+		// The library's primary axis is on the right. It is hidden, but the library requires its range.
 		YAxis: chartdraw.YAxis{Style: chartdraw.Hidden(), Range: y},
 		YAxisSecondary: chartdraw.YAxis{
 			Style: text, Range: y, Ticks: yTicks, GridMajorStyle: rule, GridLines: gridLines(yTicks, rule),
 		},
 	}
-	var area chartdraw.Box // The plot area, known once the library has placed the axes.
+	var area chartdraw.Box // the plot area, set when the library has placed the axes
 	at := func(vx, vy float64) (int, int) { return area.Left + x.Translate(vx), area.Bottom - y.Translate(vy) }
 	c.Series = []chartdraw.Series{layer{func(r chartdraw.Renderer, box chartdraw.Box) {
 		area = box
@@ -182,7 +181,7 @@ func (pic picture) draw(p *pen) (*image.RGBA, chartdraw.Box, error) {
 	if err := c.Render(chartdraw.PNG, &drawn); err != nil {
 		return nil, area, fmt.Errorf("chart: %w", err)
 	}
-	// The first series is the one that matters most, so it is drawn last, above the others.
+	// The first series is the most important one, so it is drawn last, above the others.
 	for i := len(pic.lines) - 1; i >= 0; i-- {
 		pic.lines[i].stroke(drawn.img, pic.lines[i].color, func(v point) fixed.Point26_6 {
 			return fixed.Point26_6{
@@ -194,7 +193,7 @@ func (pic picture) draw(p *pen) (*image.RGBA, chartdraw.Box, error) {
 	return drawn.img, area, nil
 }
 
-// frame draws what stands around the plot area: the line of zero, the title, the legend and the unit.
+// frame draws the zero line, the title, the legend and the unit.
 func (pic picture) frame(p *pen, area chartdraw.Box, at func(x, y float64) (int, int), rows [][]entry) {
 	if pic.y.min <= 0 && pic.y.max >= 0 {
 		_, zero := at(pic.x.min, 0)
@@ -217,8 +216,8 @@ func (pic picture) frame(p *pen, area chartdraw.Box, at func(x, y float64) (int,
 	}
 }
 
-// stroke draws the runs onto the picture, with the place of each point to a fraction of a pixel: the library's own series
-// are drawn to whole pixels, which makes stairs of a gentle slope.
+// stroke draws the runs onto the picture with subpixel precision. The library draws its series at whole pixels, so that gentle slopes
+// become stairs.
 func (l line) stroke(img *image.RGBA, color drawing.Color, at func(p point) fixed.Point26_6) {
 	r := raster.NewRasterizer(img.Rect.Dx(), img.Rect.Dy())
 	r.UseNonZeroWinding = true
@@ -231,7 +230,7 @@ func (l line) stroke(img *image.RGBA, color drawing.Color, at func(p point) fixe
 			path.Add1(at(p))
 		}
 		if len(points) == 1 {
-			path.Add1(at(points[0]).Add(fixed.Point26_6{X: 1})) // The caps of a line of no length make a dot.
+			path.Add1(at(points[0]).Add(fixed.Point26_6{X: 1})) // the caps of a line without length make a dot
 		}
 		r.AddStroke(path, fixed.I(width), raster.RoundCapper, raster.RoundJoiner)
 		r.Rasterize(painter)
@@ -241,7 +240,7 @@ func (l line) stroke(img *image.RGBA, color drawing.Color, at func(p point) fixe
 		if len(run) == 1 {
 			draw(2*lineWidth, run...)
 		}
-		// The rasterizer's time grows with the square of what crosses one row of pixels, so long runs are drawn in pieces.
+		// The rasterizer's time is quadratic in the segments that cross one row of pixels, so long runs are drawn in pieces.
 		const piece = 32
 		for first := 0; first < len(run)-1; first += piece {
 			draw(lineWidth, run[first:min(first+piece+1, len(run))]...)
@@ -254,16 +253,16 @@ func (l line) stroke(img *image.RGBA, color drawing.Color, at func(p point) fixe
 	}
 }
 
-// canvas takes the library's picture before it is encoded.
+// canvas receives the library's picture before it is encoded.
 type canvas struct{ img *image.RGBA }
 
-// SetRGBA is what the library asks for.
+// SetRGBA implements the library's interface.
 func (c *canvas) SetRGBA(img *image.RGBA) { c.img = img }
 
-// Write is for renderers that encode by themselves, of which this package uses none.
+// Write would be called by renderers that encode pictures themselves, which this package does not use.
 func (c *canvas) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// layer is a series of the library without values, which draws freely on the plot area.
+// layer is a series of the library without values, which draws on the plot area.
 type layer struct {
 	draw func(r chartdraw.Renderer, area chartdraw.Box)
 }
@@ -276,7 +275,7 @@ func (l layer) Render(r chartdraw.Renderer, area chartdraw.Box, _, _ chartdraw.R
 	l.draw(r, area)
 }
 
-// number is a value as people read it in a label: whole numbers in full below a million.
+// number writes a value for a label: whole numbers below a million in full, others in three digits with a unit.
 func number(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1e6 {
 		return strconv.FormatFloat(v, 'f', 0, 64)

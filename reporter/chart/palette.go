@@ -9,11 +9,11 @@ import (
 	"slices"
 )
 
-// maxColors is as many as the eye asks for; twice as many make the noisiest pictures a third larger.
+// maxColors is enough for the eye. Twice as many would make the largest pictures a third larger.
 const maxColors = 128
 
-// paletted is the picture in its most frequent colours, half of the size as a PNG. Pictures of flat colours have few
-// others, all of them shades at the edges of shapes: they become the nearest of those kept.
+// paletted reduces a picture to its most frequent colours, which halves the size of the PNG. Other colours, which are shades at the edges
+// of shapes, are replaced by the nearest one.
 func paletted(img *image.RGBA) *image.Paletted {
 	counts := map[uint32]int{}
 	eachRun(img, func(pixel uint32, _, n int) { counts[pixel] += n })
@@ -39,8 +39,8 @@ func paletted(img *image.RGBA) *image.Paletted {
 	return out
 }
 
-// eachRun calls f for each n neighbouring pixels of one colour, the first of them the picture's pixel number at. A pixel
-// is its red, green, blue and alpha from the lowest byte up.
+// eachRun calls f for each run of n pixels of one colour, which begins at pixel number at. A pixel holds red, green, blue and alpha from
+// the lowest byte up.
 func eachRun(img *image.RGBA, f func(pixel uint32, at, n int)) {
 	all := len(img.Pix) / 4
 	for i := 0; i < all; {

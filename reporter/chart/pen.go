@@ -11,10 +11,10 @@ import (
 	"github.com/golang/freetype/truetype"
 )
 
-// dpi makes the library's points pixels.
+// dpi makes one point of the library one pixel.
 const dpi = 72
 
-// maxRunes bounds the text that is measured: more never fits into a picture.
+// maxRunes is the most characters of a text that are measured. More do not fit into a picture.
 const maxRunes = 200
 
 // pen measures and draws text and rules with the embedded font.
@@ -23,7 +23,7 @@ type pen struct {
 	font *truetype.Font
 }
 
-// newPen makes a pen that only measures.
+// newPen makes a pen that measures text. It draws on nothing.
 func newPen() (*pen, error) {
 	font, err := loadFont()
 	if err != nil {
@@ -40,7 +40,7 @@ func (p *pen) width(s string, size float64) int {
 	return p.MeasureText(s).Width()
 }
 
-// text draws from x on the baseline y.
+// text draws a text that starts at x on the baseline y.
 func (p *pen) text(s string, x, y int, size float64, color drawing.Color) {
 	p.SetFont(p.font)
 	p.SetFontSize(size)
@@ -67,7 +67,7 @@ func (p *pen) fill(left, top, right, bottom int, color drawing.Color) {
 	p.Fill()
 }
 
-// cut makes a text one line of at most width pixels: what does not fit is replaced by "…".
+// cut shortens a text to one line of at most width pixels, with "…" at its end.
 func (p *pen) cut(s string, size float64, width int) string {
 	s = oneLine(s)
 	if p.width(s, size) <= width {
@@ -78,8 +78,8 @@ func (p *pen) cut(s string, size float64, width int) string {
 	return strings.TrimRight(string(runes[:n]), " ") + "…"
 }
 
-// oneLine takes out what has no shape of its own: controls become spaces, and marks that only instruct a shaping engine
-// what to do (joiners, directions, variation selectors) go.
+// oneLine returns a text with spaces for control characters, and without invisible characters for text shaping (joiners, directions,
+// variation selectors).
 func oneLine(s string) string {
 	var b strings.Builder
 	n := 0
@@ -100,36 +100,36 @@ func oneLine(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// entry is one place in the legend, x pixels from the left.
+// entry is one entry of the legend.
 type entry struct {
-	x     int
+	x     int // pixels from the left
 	text  string
-	note  string // Follows the text, muted.
+	note  string // after the text, in grey
 	noteX int
 	color drawing.Color
-	bare  bool // Without a swatch.
-	block bool // The swatch is a block, of what is shaded.
+	bare  bool // without a swatch
+	block bool // the swatch is a block, for shaded columns
 }
 
 const swatch = 34
 
-// legend lays the names of the series out in rows. At most a third of the width is a name's, where there are three or
-// more, so there are never more than three rows.
+// legend arranges the names of the series in rows. With three or more series, a name has at most a third of the width, so there are at
+// most three rows.
 func (p *pen) legend(pic picture) [][]entry {
 	const gap = 30
 	if len(pic.lines) == 1 && pic.more == 0 && pic.band == "" && oneLine(pic.lines[0].name) == "" {
-		return nil // The title says what it is.
+		return nil // the title names the only series
 	}
 	var all []entry
 	for _, l := range pic.lines {
 		e := entry{color: l.color}
-		room := (Width-2*margin)/min(len(pic.lines), 3) - gap - swatch
+		space := (Width-2*margin)/min(len(pic.lines), 3) - gap - swatch
 		noteWidth := 0
 		if l.empty() && pic.noData != "" {
-			e.note = p.cut(pic.noData, labelSize, room/2)
+			e.note = p.cut(pic.noData, labelSize, space/2)
 			noteWidth = p.width(e.note, labelSize) + 10
 		}
-		e.text = p.cut(l.name, labelSize, room-noteWidth)
+		e.text = p.cut(l.name, labelSize, space-noteWidth)
 		all = append(all, e)
 	}
 	if pic.more > 0 {
@@ -159,7 +159,7 @@ func (p *pen) legend(pic picture) [][]entry {
 	return rows
 }
 
-// entry draws one place of the legend in the row whose top is y.
+// entry draws one entry of the legend in the row with its top at y.
 func (p *pen) entry(e entry, y int) {
 	base := y + labelSize
 	x := e.x

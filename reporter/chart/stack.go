@@ -9,8 +9,8 @@ import (
 	"image/png"
 )
 
-// Stack puts pictures of this package below each other into one PNG; it is an error if there is none.
-func Stack(pictures ...[]byte) ([]byte, error) {
+// stack combines PNGs into one, below each other. It is an error if there are none.
+func stack(pictures ...[]byte) ([]byte, error) {
 	switch len(pictures) {
 	case 0:
 		return nil, errors.New("chart: nothing to stack")

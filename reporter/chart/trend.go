@@ -8,35 +8,35 @@ import (
 	"github.com/go-analyze/charts/chartdraw"
 )
 
-// Series is one value a day, in the order of Trend.Days. NaN is no data; so is infinity, which has no place on an axis.
+// Series holds one value for each of Trend.Days. NaN and infinity mean no data.
 type Series struct {
 	Name   string
 	Values []float64
 }
 
-// Trend is a picture of one value a day for each series.
+// Trend is a picture of series with one value a day.
 type Trend struct {
 	Title  string
-	Days   []string // Labels of the days, the oldest first.
-	Series []Series // The first MaxSeries are drawn.
-	NoData string   // Words for a day or a series without any data, e.g. 無資料; empty leaves them out.
+	Days   []string // labels of the days, the oldest first
+	Series []Series // the first MaxSeries are drawn
+	NoData string   // words for a day or a series without data; "" leaves them out
 
-	Weekend  []bool // Which days are of a weekend, which is shaded; nil means none.
-	Weekends string // What the shade is called in the legend.
+	Weekend  []bool // of each day: it is on a weekend, and shaded; nil means none
+	Weekends string // name of the shaded days in the legend
 }
 
 const (
-	// leastDays is of how many days something must be known: one is no trend.
+	// leastDays is the least number of days with data.
 	leastDays = 2
-	// small is below which part of the largest value a series has a panel of its own, in which it can be read.
+	// small is the part of the largest value below which a series is drawn in a second panel.
 	small = 1.0 / 5
-	// smallHeight is that of the panel.
+	// smallHeight is the height of the second panel.
 	smallHeight = 270
 )
 
-// PNG draws the trend, from 0 and in whole numbers where the values are whole. A day without data is a gap. The value of
-// the last day is written beside its point. Series that are small next to the others have a panel of their own below. The error is
-// ErrNoData where fewer than two days have any value, or says which series has not as many values as there are days.
+// PNG draws the trend, from 0, with whole numbers on the axis if the values are whole. A day without data is a gap. The value of the last
+// day is written next to its point. Series that are small in comparison have a second panel below. The error is ErrNoData if fewer than
+// two days have a value, or names a series with a wrong number of values.
 func (t Trend) PNG() ([]byte, error) {
 	drawn := t.Series[:min(len(t.Series), MaxSeries)]
 	lines := make([]line, 0, len(drawn))
@@ -92,7 +92,7 @@ func countTrue(all []bool) (n int) {
 	return n
 }
 
-// apart separates lines that are small next to the largest from the others. What is 0 throughout can be read anywhere.
+// apart separates lines that are small in comparison with the largest from the others. Lines of zeros stay with the large ones.
 func apart(lines []line) (large, low []line) {
 	largest := make([]float64, len(lines))
 	for n, l := range lines {
@@ -112,13 +112,13 @@ func apart(lines []line) (large, low []line) {
 	return large, low
 }
 
-// panel is the picture of lines over the days.
+// panel returns the picture of some of the lines.
 func (t Trend) panel(p *pen, lines []line, blank []bool) picture {
 	values, whole, _ := bounds(lines)
 	last := float64(len(t.Days) - 1)
 	pic := picture{
 		title: t.Title, noData: t.NoData,
-		// Half a day at each end gives every day a column of its own, a single one too.
+		// Half a day at each end gives every day a column.
 		x:     span{-0.5, last + 0.5},
 		y:     newScale(values.include(0), whole),
 		lines: lines,
@@ -143,7 +143,7 @@ func (t Trend) panel(p *pen, lines []line, blank []bool) picture {
 		}
 	}}
 	ends, width := lastValues(p, lines, last)
-	// Half a column is there anyhow.
+	// The last column has half its width right of the point.
 	column := (Width - 2*margin - 100) / len(t.Days)
 	pic.right = max(0, width+dotRadius+10-column/2)
 	pic.under = append(pic.under, func(p *pen, area chartdraw.Box, at func(x, y float64) (int, int)) {
@@ -155,7 +155,7 @@ func (t Trend) panel(p *pen, lines []line, blank []bool) picture {
 	return pic
 }
 
-// dayTicks leaves labels out where they would touch, never that of the last day.
+// dayTicks returns the labels of the days. It omits those that would overlap, but not that of the last day.
 func (t Trend) dayTicks(p *pen) []chartdraw.Tick {
 	labels := make([]string, len(t.Days))
 	widest := 1
@@ -163,8 +163,8 @@ func (t Trend) dayTicks(p *pen) []chartdraw.Tick {
 		labels[i] = p.cut(day, labelSize, Width/5)
 		widest = max(widest, p.width(labels[i], labelSize))
 	}
-	room := max(1, (Width-2*margin-150)/(widest+16))
-	stride := (len(labels) + room - 1) / room
+	most := max(1, (Width-2*margin-150)/(widest+16))
+	stride := (len(labels) + most - 1) / most
 	var ticks []chartdraw.Tick
 	for i := (len(labels) - 1) % stride; i < len(labels); i += stride {
 		ticks = append(ticks, chartdraw.Tick{Value: float64(i), Label: labels[i]})
@@ -172,7 +172,7 @@ func (t Trend) dayTicks(p *pen) []chartdraw.Tick {
 	return ticks
 }
 
-// blankDay shades a day of which nothing is known, and says so if there is room.
+// blankDay shades a day without data, with words if they fit.
 func (t Trend) blankDay(p *pen, area chartdraw.Box, at func(x, y float64) (int, int), day float64) {
 	left, _ := at(day-0.5, 0)
 	right, _ := at(day+0.5, 0)
@@ -190,7 +190,7 @@ type ending struct {
 	text   string
 }
 
-// lastValues are the labels of the last day's values, the highest value first, and the width of the widest.
+// lastValues returns the labels of the last day's values, the highest value first, and the width of the widest.
 func lastValues(p *pen, lines []line, last float64) ([]ending, int) {
 	var ends []ending
 	width := 0
@@ -216,7 +216,7 @@ func lastValues(p *pen, lines []line, last float64) ([]ending, int) {
 	return ends, width
 }
 
-// spread gives each label the height of its point, or as near as the labels beside it leave room.
+// spread returns the vertical position of each label: that of its point, moved so that labels do not overlap.
 func spread(ends []ending, area chartdraw.Box, at func(x, y float64) (int, int)) []int {
 	const apart = labelSize + 2
 	ys := make([]int, len(ends))

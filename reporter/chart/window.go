@@ -10,52 +10,52 @@ import (
 	"github.com/go-analyze/charts/chartdraw"
 )
 
-// Point is a sample. A V of NaN is no data; so is infinity, which has no place on an axis.
+// Point is a sample. A V of NaN or infinity means no data.
 type Point struct {
 	T time.Time
 	V float64
 }
 
-// TimeSeries is samples in any order, as a range query answers them: absent where there was nothing.
+// TimeSeries holds samples in any order.
 type TimeSeries struct {
 	Name   string
 	Points []Point
 }
 
-// Incident is what a window was opened for. Its time is shaded; a zero Start means none, a zero End has not ended.
+// Incident is the incident of a window. Its time is shaded. A zero Start means none, a zero End that it has not ended.
 type Incident struct {
 	Start, End           time.Time
-	StartLabel, EndLabel string // Written above the two marks; empty leaves them out.
+	StartLabel, EndLabel string // above the marks; "" leaves them out
 }
 
-// Threshold is a value that the series should not cross.
+// Threshold is a horizontal line.
 type Threshold struct {
 	Value float64
-	Label string // Written on the line; empty leaves it out.
+	Label string // on the line; "" leaves it out
 }
 
 // Window is a picture of series over time.
 type Window struct {
 	Title      string
-	Start, End time.Time      // Samples outside are not drawn.
-	Zone       *time.Location // Of the times that are written; nil is UTC.
-	Step       time.Duration  // Of the range query; 0 is the smallest distance. Beyond 1.5 steps between samples is a gap.
-	Unit       string         // Written above the vertical axis.
-	Series     []TimeSeries   // The first MaxSeries are drawn.
+	Start, End time.Time      // samples outside are not drawn
+	Zone       *time.Location // of the labels; nil means UTC
+	Step       time.Duration  // of the range query; 0 means the least distance of samples. A distance above 1.5 steps is a gap
+	Unit       string         // above the vertical axis
+	Series     []TimeSeries   // the first MaxSeries are drawn
 	Incident   Incident
 	Threshold  *Threshold
-	NoData     string // Words for a series without any data, e.g. 無資料; empty leaves them out.
+	NoData     string // words for a series without data; "" leaves them out
 }
 
-// maxUnit is the room for the unit in pixels.
+// maxUnit is the most width of the unit in pixels.
 const maxUnit = 160
 
-// PNG draws the window. The vertical axis starts at 0 unless the values lie close together far from it. The error is
-// ErrNoData where no series has a value between Start and End, or says that End is not after Start.
+// PNG draws the window. The vertical axis starts at 0, unless the values differ little in comparison with their size. The error is
+// ErrNoData if no series has a value between Start and End, or says that End is not after Start.
 func (w Window) PNG() ([]byte, error) { return Windows(w) }
 
-// Windows draws windows of the same time below each other, with their axes of time in line. One without data is left out; the error
-// is ErrNoData where all are.
+// Windows draws windows of the same time below each other, with aligned axes of time. Windows without data are left out. The error is
+// ErrNoData if all are.
 func Windows(all ...Window) ([]byte, error) {
 	p, err := newPen()
 	if err != nil {
@@ -78,8 +78,8 @@ func Windows(all ...Window) ([]byte, error) {
 	return stacked(p, drawn...)
 }
 
-// stacked draws pictures below each other, with their plot areas in line. Where an area is follows from its labels, and is known
-// once it is drawn.
+// stacked draws pictures below each other, with aligned plot areas. The position of a plot area depends on its labels, so each picture is
+// drawn once to find it.
 func stacked(p *pen, all ...picture) ([]byte, error) {
 	if len(all) == 1 {
 		return all[0].png(p)
@@ -103,7 +103,7 @@ func stacked(p *pen, all ...picture) ([]byte, error) {
 		}
 		out = append(out, b)
 	}
-	return Stack(out...)
+	return stack(out...)
 }
 
 func (w Window) picture(p *pen) (picture, error) {
@@ -144,7 +144,7 @@ func (w Window) picture(p *pen) (picture, error) {
 	return pic, nil
 }
 
-// lines are the series' runs between Start and End, in seconds after Start.
+// lines returns the runs of the series between Start and End, in seconds after Start.
 func (w Window) lines(drawn []TimeSeries) []line {
 	kept := make([][]Point, len(drawn))
 	step := w.Step
@@ -185,7 +185,7 @@ func (w Window) lines(drawn []TimeSeries) []line {
 	return lines
 }
 
-// caption says of which days, and in whose time, the clock below the axis is.
+// caption returns the dates and the UTC offset of the times below the axis.
 func (w Window) caption() string {
 	start, end := w.Start.In(w.Zone), w.End.In(w.Zone)
 	days := start.Format(time.DateOnly)
@@ -208,7 +208,7 @@ func (w Window) incident(p *pen, area chartdraw.Box, at func(x, y float64) (int,
 	left, _ := at(math.Max(from, 0), 0)
 	right, _ := at(math.Min(to, whole), 0)
 	p.fill(left, area.Top, max(right, left+1), area.Bottom, shade)
-	// The labels stand outside of the shade, away from each other, or inside where the picture ends.
+	// The labels are outside of the shade, or inside if the picture ends there.
 	base := area.Top - 20
 	taken := max(area.Left, margin+p.width(p.cut(w.Unit, labelSize, maxUnit), labelSize)+20)
 	endLabel := p.cut(w.Incident.EndLabel, labelSize, Width/3)
@@ -218,7 +218,7 @@ func (w Window) incident(p *pen, area chartdraw.Box, at func(x, y float64) (int,
 		label := p.cut(w.Incident.StartLabel, labelSize, Width/3)
 		x := left - p.width(label, labelSize)/2
 		if to <= whole {
-			// Room is made for the label of an end at the picture's right border.
+			// Leaves space for the label of an end at the right border of the picture.
 			x = min(left+10, endX-20) - p.width(label, labelSize)
 		}
 		x = max(x, taken)
@@ -232,7 +232,7 @@ func (w Window) incident(p *pen, area chartdraw.Box, at func(x, y float64) (int,
 	}
 }
 
-// threshold draws the line, and its label where the axis begins.
+// threshold draws the line, with its label at the left.
 func (w Window) threshold(p *pen, area chartdraw.Box, at func(x, y float64) (int, int)) {
 	_, y := at(0, w.Threshold.Value)
 	p.rule(area.Left, y, area.Right, y, alarm, 3, []float64{4, 8})
