@@ -11,7 +11,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// Programs get who takes care of an incident, and notes of people where there is one incident.
+// Documents have the acknowledgement of an incident, and notes if they are about one incident.
 func TestDocumentsOfWhatPeopleDid(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 4, 22, 9, 0, 0, 0, time.FixedZone("", 8*3600))

@@ -8,7 +8,7 @@ import (
 
 func TestFingerprintsAreKeptApart(t *testing.T) {
 	t.Parallel()
-	// Each is another one: what looks like a number is one only in the form that Alertmanager gives it.
+	// All are different: a text is stored as a number only if it is in Alertmanager's format.
 	all := []string{
 		"", "a", "0", "00", "000000000000000a", "000000000000000A", "00000000000000a", "0000000000000000a", "0x0000000000000a", "+00000000000000a",
 		"ffffffffffffffff", "0000000000000000", "磁碟", "000000000000000a-0000000000000001",

@@ -84,7 +84,7 @@ func TestNoiseCandidates(t *testing.T) {
 	}
 }
 
-// Of fewer than three nothing is said.
+// Shares and means need at least three values.
 func TestAcknowledgedOfFew(t *testing.T) {
 	t.Parallel()
 	few := reporter.NoiseRow{Episodes: 2, Acknowledged: 2, AcknowledgedIncidents: 2, ToAcknowledge: time.Hour}

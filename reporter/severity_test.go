@@ -8,7 +8,7 @@ import (
 
 func TestSeveritiesAreOrdered(t *testing.T) {
 	t.Parallel()
-	// Each line is equal, and more severe than the next.
+	// Those on a line are equal, and more severe than those on the next line.
 	lines := [][]reporter.Severity{
 		{"emergency", "EMERG", "disaster", "Fatal"}, {"alert", "P0"}, {"critical", "Critical", "crit", "page", "SEV-1", "sev 1", "P1"},
 		{"error", "err", "high", "major", "sev_2"}, {"warning", "WARN", "medium", "average", "ticket", "p3"}, {"notice", "minor", "low"},

@@ -53,7 +53,7 @@ func TestPeopleEvents(t *testing.T) {
 	if none := reporter.PeopleEvents(nil); len(none) != 0 {
 		t.Errorf("of nothing: %v", none)
 	}
-	// Versions in a circle, which a store never has, end.
+	// A cycle of versions, which a store never has, does not loop forever.
 	entries = []reporter.Entry{{ID: 1, Kind: reporter.EntryNote, Text: "x", Supersedes: 2}, {ID: 2, Kind: reporter.EntryNote, Text: "y", Supersedes: 1}}
 	reporter.PeopleEvents(entries)
 }

@@ -137,7 +137,7 @@ func titles(t *testing.T) string {
 // derived are keys of which the end is a value (the kind of a link, a figure, a state, a status code), and those kept for templates of users.
 var derived = regexp.MustCompile(`^((link|figure|state|why|error|noise_is|done)_|closed$)`)
 
-// A key that is used and does not exist would be noticed only when its line is written.
+// Without this test, a missing key would be noticed only when its text is written.
 func TestKeysThatAreUsedExistAndThoseThatExistAreUsed(t *testing.T) {
 	t.Parallel()
 	use := regexp.MustCompile(`(?:\bt|\bT|T\(|Lookup\() ?"([a-z0-9_]+)"|refuse\(w, r, [^,]+, "([a-z0-9_]+)"|(?:page|add)\("[^"]*", "([a-z0-9_]+)"`)

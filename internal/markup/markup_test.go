@@ -225,7 +225,7 @@ func visible(s string) string {
 	}, s)
 }
 
-// What the program writes is well-formed, so all of its text and formatting must come through.
+// Text that the program writes is well-formed, so its whole text and formatting must be kept.
 func FuzzSplit(f *testing.F) {
 	f.Add("a\nb", 3000, uint(2), 1)
 	f.Add("<&>\"'", 900, uint(5), 4000)
@@ -251,7 +251,7 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// Whatever comes in, what goes out is accepted. What Validate takes, the Bot API takes and reads as Text does.
+// The parts of any input are accepted. A text that Validate accepts is accepted by the Bot API, which reads it as Text does.
 func FuzzMarkup(f *testing.F) {
 	for _, seed := range []string{
 		"<b>x</b>", "<b><i>x</b></i>", `<a href="http://localhost/">x</a>`, "<title><b>", "<!-- -->", "a < b &lt &#x41; &nbsp;", "<b/>", "</>", "<a href=",
@@ -278,7 +278,7 @@ func FuzzMarkup(f *testing.F) {
 	})
 }
 
-// Work that grows faster than the text would not end before the test's timeout.
+// If the work grew faster than the text, the test would not end before its timeout.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
 	for name, piece := range map[string]string{

@@ -129,7 +129,7 @@ func TestZeroIsDrawnAndDiffersFromNoData(t *testing.T) {
 	if bytes.Equal(zero, none) {
 		t.Error("a day of 0 and a day without data look the same")
 	}
-	// A day of which nothing at all is known is shaded.
+	// A day without any data is shaded.
 	if count(img, hole, plot) < 10_000 {
 		t.Error("the day without any data is not shaded")
 	}
@@ -246,13 +246,13 @@ func TestMissingSamplesAreAGap(t *testing.T) {
 			t.Errorf("%s: %d pixels of the line beside the gap", name, n)
 		}
 	}
-	// A sample of NaN is a gap even where the step would bridge it.
+	// A sample of NaN is a gap, even if the distance of its neighbours is within the step.
 	nans.Step = time.Hour
 	data, err = nans.PNG()
 	if n := count(decode(t, data, err), palette[0], middle); n != 0 {
 		t.Errorf("NaN and a long step: %d pixels of the line in the gap, want none", n)
 	}
-	// Absent samples are none where the step is longer.
+	// Samples within a longer step are not missing.
 	every := hours(flat)
 	every.Step = time.Hour
 	every.Series[0].Points = append(every.Series[0].Points[:41:41], every.Series[0].Points[80:]...)
@@ -488,7 +488,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 	data, err := trend.PNG()
 	decode(t, data, err)
-	data, err = w.PNG() // The noisiest window there is, which must keep to the size too.
+	data, err = w.PNG() // The largest window: its size is limited too.
 	decode(t, data, err)
 
 	p, err := newPen()

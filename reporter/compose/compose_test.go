@@ -238,7 +238,7 @@ func TestComposeByKind(t *testing.T) {
 	}
 }
 
-// What is written of an incident that lasts is no postmortem.
+// The message of an open incident is not a postmortem.
 func TestPostmortemsAreOfIncidentsThatAreOver(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[reporter.IncidentState]string{
@@ -258,7 +258,7 @@ func TestComposeRefusesAnUnknownKind(t *testing.T) {
 	}
 }
 
-// A reload replaces what later messages are made with.
+// Messages that are composed after a reload use the new set.
 func TestUse(t *testing.T) {
 	t.Parallel()
 	p := &parts{}
@@ -270,7 +270,7 @@ func TestUse(t *testing.T) {
 	}
 }
 
-// A picture that does not end delays another one by a bounded time.
+// A picture that is never finished delays another one by a limited time.
 func TestOnePictureAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
-// What a message shows that was sent, once something has changed; the buttons are those of what can be done now.
+// The revised message has the present state and the buttons of the possible actions.
 func TestRevise(t *testing.T) {
 	t.Parallel()
 	acknowledged := []reporter.Entry{{
@@ -57,7 +57,7 @@ func TestRevise(t *testing.T) {
 	}
 }
 
-// A notice that was deleted is sent once more, as it is to be now, also where its incident is over.
+// A deleted notice is sent again in its present version, also if its incident is resolved.
 func TestComposeAgain(t *testing.T) {
 	t.Parallel()
 	p := &parts{merged: []string{"I"}, incidents: map[string]reporter.Incident{"I": {ID: "I", State: reporter.IncidentResolved}}}

@@ -54,7 +54,7 @@ func TestDetails(t *testing.T) {
 		t.Errorf("own SQL: %+v, want %+v, %v", d, want, err)
 	}
 	for sql, want := range map[string]string{
-		// The ID is compared as the alert gave it, and one that no alert gave meets nothing.
+		// The id is compared as the alert has it. Without one, conditions on it are not true.
 		"SELECT 'row' AS title WHERE '17' = @incident_id":                                              "",
 		"SELECT 'row' AS title WHERE '事故17' = @incident_id":                                            "row",
 		"SELECT 'row' AS title WHERE @fingerprint = 'f1' AND @alertname = 'HighErrorRate'":             "row",
@@ -66,7 +66,7 @@ func TestDetails(t *testing.T) {
 			t.Errorf("%s: %q, %v", sql, d.Title, err)
 		}
 	}
-	// Times of columns without zone are in the zone that the source or its DSN declares, and unknown without one.
+	// Columns without time zone are in the zone of the source or its DSN. Without one their times are unknown.
 	const local = "SELECT (timestamp '2026-04-22 08:00' >= @starts_at AND timestamp '2026-04-22 08:59' < @ends_at)::text AS title, "
 	for _, tc := range []struct {
 		params, zone, sql string
@@ -110,7 +110,7 @@ func TestDetails(t *testing.T) {
 		t.Errorf("a slow lookup: %+v", d)
 	}
 	timeout = time.Minute
-	// Behind a pooler the same holds in each of its modes, and the DSN's own settings too.
+	// A pooler in any of its modes changes nothing, and settings in the DSN are respected.
 	for _, mode := range []string{"session", "transaction", "statement"} {
 		b, err := localstack.StartPgBouncer(t.Context(), pg, localstack.PgBouncerOptions{PoolMode: mode})
 		if err != nil {

@@ -248,7 +248,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// What cannot have arrived is no unknown outcome, and no error shows the address.
+// A request that was not written has no unknown outcome, and no error contains the address.
 func TestServersThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	// Not the port of a listener that was closed, which the server of another test may get.
@@ -323,7 +323,7 @@ func (composer) Revise(context.Context, reporter.Delivery) (reporter.Message, er
 	return reporter.Message{}, reporter.ErrObsolete
 }
 
-// Through a server with every fault, each message is there once for a program that drops what it has seen.
+// With a server that has every fault, a program that drops known ids gets each message once.
 func TestOutboxThroughFaults(t *testing.T) {
 	t.Parallel()
 	// Each fault is followed by answers to the pings and the repeat.
@@ -360,7 +360,7 @@ func TestOutboxThroughFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sent = len(list); sent == deliveries-1 { // The last one is stored after its answer.
+		if sent = len(list); sent == deliveries-1 { // The last send is stored after its answer.
 			pending, _, err := state.Pending(ctx)
 			for err == nil && pending["archive"] > 0 && ctx.Err() == nil {
 				pending, _, err = state.Pending(ctx)

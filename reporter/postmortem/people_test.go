@@ -18,7 +18,7 @@ type people struct {
 
 func (p people) Entries(context.Context, string) ([]reporter.Entry, error) { return p.entries, nil }
 
-// Who acknowledged an incident here is known for certain, and counts before what an alert or a database says.
+// An acknowledgement through this program takes precedence over those of an alert or the database.
 func TestAcknowledgementsOfPeople(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 4, 22, 1, 0, 0, 0, time.UTC)

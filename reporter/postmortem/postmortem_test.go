@@ -74,7 +74,7 @@ func TestAffectedOfAnIncidentWithFoldedAlerts(t *testing.T) {
 	}
 }
 
-// The details are those of the name that the incident has its ID of.
+// Details are looked up by the name that the incident's id was made of.
 func TestDetailsAreLookedUpByTheNameOfTheIncident(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{

@@ -179,7 +179,7 @@ func TestTrueStartIsTheConditionsOwn(t *testing.T) {
 		in := old("X", 0, map[string]string{"alertname": "A", "pod": "a", "cluster": "tpe"})
 		q := &prometheus{samples: map[string][]reporter.Sample{expr: tc.samples}, err: tc.err}
 		b := postmortem.New(postmortem.Config{Now: func() time.Time { return day }}, nil, nil, q, q, quiet())
-		for range 3 { // Views of a page ask once.
+		for range 3 { // Several views of a page cause one query.
 			if p := b.Build(t.Context(), in); !p.TrueStart.Equal(tc.want) {
 				t.Errorf("%s: true start is %v, want %v", name, p.TrueStart, tc.want)
 			}
@@ -298,7 +298,7 @@ func TestGraphIsOfTheRuleThatGaveTheAlert(t *testing.T) {
 	}
 }
 
-// Text of an alert is not evaluated, whatever it holds.
+// Text in an alert is never evaluated.
 func TestTextOfAlertsIsNeverEvaluated(t *testing.T) {
 	t.Parallel()
 	bomb := strings.Repeat("min(", 2_500_000)

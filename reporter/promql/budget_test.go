@@ -148,7 +148,7 @@ func TestEmbeddedBoundsSamplesAndTime(t *testing.T) {
 	}
 }
 
-// BenchmarkEmbeddedPeak shows the memory that the most expensive queries take which are answered, and the cheapest that is
+// BenchmarkEmbeddedPeak measures the memory of the most expensive queries that are answered, and of the cheapest one that is
 // refused, each of 10,000 series.
 func BenchmarkEmbeddedPeak(b *testing.B) {
 	e, at := many(b, 10_000)

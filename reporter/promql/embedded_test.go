@@ -258,7 +258,7 @@ func TestEmbeddedRetention(t *testing.T) {
 		appendAt(t, e, noon.Add(time.Duration(n)*time.Minute), alerts(t, map[string]float64{"network": float64(n)}))
 	}
 	closeEmbedded(t, e)
-	e = open() // Opening compacts and reloads at once what a running database does within a minute.
+	e = open() // Opening compacts and reloads at once. A running database does so within a minute.
 	defer closeEmbedded(t, e)
 	if got, _ := sum(t, e, noon.Add((minutes-1)*time.Minute)); got != minutes-1 {
 		t.Errorf("newest is %v, want %d", got, minutes-1)

@@ -340,7 +340,7 @@ func TestAlertRulesOfARealPrometheus(t *testing.T) {
 	}
 }
 
-// A redirect that would drop the query is named, rather than what a server says of an empty one.
+// The error names the redirect that would drop the query, instead of the server's answer to an empty one.
 func TestRedirectsKeepTheQuery(t *testing.T) {
 	t.Parallel()
 	for code, fails := range map[int]bool{301: true, 302: true, 303: true, 307: false, 308: false} {
@@ -365,7 +365,7 @@ func TestRedirectsKeepTheQuery(t *testing.T) {
 	}
 }
 
-// A fault that may pass is distinguished from what the server says about the query.
+// Transient faults are distinguished from errors about the query.
 func TestFaultsThatMayPass(t *testing.T) {
 	t.Parallel()
 	const refusal = `{"status":"error","errorType":"%s","error":"no"}`
@@ -415,7 +415,7 @@ func TestFaultsThatMayPass(t *testing.T) {
 	}
 }
 
-// A client that is closed leaves no connection, of which a server has a limited number.
+// A closed client leaves no open connection.
 func TestCloseEndsIdleConnections(t *testing.T) {
 	t.Parallel()
 	closed := make(chan struct{}, 1)

@@ -8,7 +8,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 )
 
-// Each operation is the daily report with every figure and its changes, from figures to markup and its short form.
+// Each operation renders the daily report with every figure and its changes, and its summary.
 func BenchmarkReport(b *testing.B) {
 	values := with(seed(), map[string]float64{
 		"alerts_before2": 131, "repairs_succeeded_before": 41, "repairs_failed_before": 4, "incidents_open": 3, "incidents_open_before": 2,
@@ -23,7 +23,7 @@ func BenchmarkReport(b *testing.B) {
 	})
 }
 
-// Each operation is a postmortem with everything that one may have.
+// Each operation renders a postmortem with every optional part.
 func BenchmarkPostmortem(b *testing.B) {
 	p := fullPostmortem(b)
 	benchmark(b, func(r *render.Renderer, locale string) (reporter.Message, error) {

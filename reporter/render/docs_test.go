@@ -9,7 +9,7 @@ import (
 	"github.com/awoooi/awoooi-reporter/reporter/render"
 )
 
-// The manual of templates names every field and function that a template can use.
+// docs/templates.md has every field and function that a template can use.
 func TestManualOfTemplatesIsWhole(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("../../docs/templates.md")

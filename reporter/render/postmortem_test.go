@@ -149,7 +149,7 @@ func TestPostmortemText(t *testing.T) {
 	}
 }
 
-// However much people write, the message stays one of a few parts, with markup of ours alone; the Markdown has all of it.
+// However much people write, the message has a few parts and only the renderer's markup. The Markdown has the whole text.
 func TestPostmortemOfMuchText(t *testing.T) {
 	t.Parallel()
 	p := fullPostmortem(t)
@@ -165,7 +165,7 @@ func TestPostmortemOfMuchText(t *testing.T) {
 		entries = append(entries, reporter.Entry{Kind: reporter.EntryNote, Text: fmt.Sprint("note ", n, " ", long), Author: long, WrittenAt: at})
 	}
 	people(&p, entries)
-	// A silence of the time of the first notes is no event of the latest ones.
+	// A silence at the time of the first notes is not among the latest events.
 	p.Silences = []reporter.Silence{{APIID: "1", By: reporter.Person{Name: "an early silence"}, StartsAt: at, EndsAt: at.Add(time.Hour), State: reporter.SilenceActive}}
 	r := newRenderer(t)
 	m, err := r.Postmortem(p)
@@ -191,7 +191,7 @@ func TestPostmortemOfMuchText(t *testing.T) {
 	if !strings.Contains(plain, "note 30") || !strings.Contains(plain, "note 39") || !strings.Contains(plain, "…") {
 		t.Errorf("the message has not the latest notes:\n%s", plain)
 	}
-	// Small parts cut through the quotes: each is well-formed, and a quote goes on folded. Telegram takes all of them.
+	// Small parts split the quotes: each part is well-formed and accepted by Telegram, and the rest of a quote is folded too.
 	folded := 0
 	for _, limit := range []int{4096, 900, 300} {
 		for _, part := range markup.Split(m.HTML, markup.Limits{Chars: limit, Bytes: 1 << 20}) {
@@ -230,7 +230,7 @@ func TestNotesOfTruncatedAlerts(t *testing.T) {
 	}
 }
 
-// The document of an incident that lasts says when it began, and calls itself no postmortem.
+// The document of an open incident has its start, and is not titled as a postmortem.
 func TestMarkdownOfAnOpenIncident(t *testing.T) {
 	t.Parallel()
 	md, err := newRenderer(t).Markdown(live(fullPostmortem(t), "en"))
@@ -478,7 +478,7 @@ func TestNotice(t *testing.T) {
 	}
 }
 
-// What a server says is in English; the reader's language comes first.
+// A server's answer is in English, so the words of the reader's language come first.
 func TestReasonsAreInTheReadersLanguage(t *testing.T) {
 	t.Parallel()
 	r := plainRenderer(t)

@@ -282,7 +282,7 @@ func TestReportText(t *testing.T) {
 	}
 }
 
-// The text that the design shows, letter by letter.
+// The text is exactly that of the design.
 func TestSeedReportIsTheDocumentedText(t *testing.T) {
 	t.Parallel()
 	m, err := plainRenderer(t).Report(newReport(t, seed()))

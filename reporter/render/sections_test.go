@@ -54,7 +54,7 @@ func only(t *testing.T, locale string, figures map[string]reporter.Figure, s ...
 	return m.HTML
 }
 
-// A figure of one's own needs no template, in any language.
+// A user's figure needs no template, in any language.
 func TestAFigureOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]map[string]float64{
@@ -130,7 +130,7 @@ func TestNoiseReview(t *testing.T) {
 	}
 }
 
-// A week's mean time to acknowledge is that of its incidents, not of its days.
+// The mean time to acknowledge of a week is the mean of its incidents, not of its days.
 func TestMeanTimeToAcknowledge(t *testing.T) {
 	t.Parallel()
 	weekly, err := report.Builtin("weekly")
@@ -186,7 +186,7 @@ figures:
 `)))
 }
 
-// A rounded value is never shown as another one: not as 0, not as all, and not as its target.
+// Rounding never shows a value as 0, as 100 % or as its target if it is not.
 func TestRoundingKeepsWhatAValueIs(t *testing.T) {
 	t.Parallel()
 	text := only(t, "en", figures(map[string]float64{

@@ -127,7 +127,7 @@ func TestBuildStopsWithItsContext(t *testing.T) {
 	}
 }
 
-// A weekly figure is the sum of its days. One whose days are not all known says of how many it is, and a trend has a gap.
+// A weekly figure is the sum of its days. If days have no data, it has the number of days with data, and the trend has a gap.
 func TestFiguresOfManyDays(t *testing.T) {
 	t.Parallel()
 	taipei := zone(t, "Asia/Taipei")
@@ -189,7 +189,7 @@ func TestFiguresOfManyDays(t *testing.T) {
 	}
 }
 
-// Days are days of the zone: where the clocks change, the hour stays.
+// Days are calendar days of the zone: when the clocks change, the hour stays.
 func TestDaysAcrossAClockChange(t *testing.T) {
 	t.Parallel()
 	berlin := zone(t, "Europe/Berlin")

@@ -27,7 +27,7 @@ sections:
       - {name: budget, title: Budget, expr: max(awoooi_budget), target: ">= 0.2"}
 `
 
-// What no collector is configured to give is left out; what has no data for another reason says so.
+// A figure that no collector is configured to give is omitted. One without data for another reason is shown as such.
 func TestNotConfiguredIsOmittedAndNoDataIsShown(t *testing.T) {
 	t.Parallel()
 	const all = "alerts: alerts auto_resolved human_approved converged grouped incidents_open alerts_chronic resolution_median " +
@@ -102,7 +102,7 @@ func shown(r reporter.Report) string {
 	return strings.Join(out, "; ")
 }
 
-// The reporter's own metrics are configured wherever it runs, whatever collectors are configured to give.
+// The reporter's own metrics count as configured, whatever collectors are configured to give.
 func TestMetricsOfTheReporterAreNotOmitted(t *testing.T) {
 	t.Parallel()
 	d, err := report.Builtin("daily")
@@ -124,7 +124,7 @@ func TestMetricsOfTheReporterAreNotOmitted(t *testing.T) {
 	}
 }
 
-// A line that a user wrote is never left out, whatever is configured.
+// A user's line is never omitted.
 func TestLinesOfAUserAreNeverOmitted(t *testing.T) {
 	t.Parallel()
 	d, err := report.Parse([]byte(ownBlock))
@@ -148,7 +148,7 @@ func TestLinesOfAUserAreNeverOmitted(t *testing.T) {
 	}
 }
 
-// Reports that were written before there were sections look as they did: figures of known names are the builtin lines.
+// Reports of versions without sections look as before: figures with builtin names get the builtin lines.
 func TestFiguresWithoutSections(t *testing.T) {
 	t.Parallel()
 	d, err := report.Parse([]byte(`
@@ -178,7 +178,7 @@ figures:
 	}
 }
 
-// Lines of acknowledgements are there once somebody acknowledges incidents, and while it is not known whether anybody does.
+// Lines about acknowledgements are shown if any incident was acknowledged, or if that is not known.
 func TestALineOfWhatIsNotInUseIsOmitted(t *testing.T) {
 	t.Parallel()
 	const both = "alerts: acknowledgement_mean never_acknowledged"

@@ -104,7 +104,7 @@ func TestOnlyUnansweredQueriesAreRetried(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5, "refused": 1, "empty": 1}, q.asked); diff != "" {
 		t.Error(diff)
 	}
-	// Another receiver of the same report asks nothing again, and what is missing is logged and counted once.
+	// A second receiver of the report repeats no query, and missing data is logged and counted once.
 	if _, err := r.Build(t.Context(), r.b, d, due, due); err != nil {
 		t.Error(err)
 	}
@@ -159,7 +159,7 @@ func TestAReportIsSentWithoutWhatIsNotAnsweredInTime(t *testing.T) {
 	if took := built(figures("a", "b", "c"), due.AddDate(0, 0, 2)); took != report.Patience {
 		t.Errorf("the third report is sent after %v, want %v", took, report.Patience)
 	}
-	// Once it has worked, it is waited for again.
+	// After it has succeeded once, it is waited for again.
 	clear(q.failing)
 	built(figures("a", "b"), due.AddDate(0, 0, 3))
 	q.failing["b"] = overloaded
@@ -168,7 +168,7 @@ func TestAReportIsSentWithoutWhatIsNotAnsweredInTime(t *testing.T) {
 	}
 }
 
-// A server that lets every query run into its timeout is not asked all of them in each attempt.
+// If every query times out, an attempt does not run all of them.
 func TestAnUnresponsiveServerCostsOneTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestAnUnresponsiveServerCostsOneTimeout(t *testing.T) {
 	})
 }
 
-// Queries that are always too slow do not keep the others from being asked, however many they are.
+// Slow queries do not keep the others from being run, however many they are.
 func TestSlowQueriesAreAskedLast(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

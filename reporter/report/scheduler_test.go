@@ -147,7 +147,7 @@ func TestFirstStartEverHasMissedNothing(t *testing.T) {
 		_, stop := start(t, c, nil, definition(t, "daily", "0 8 * * *"), definition(t, "yearly", "0 8 1 7 *"))
 		c.wantSent(t)
 		stop()
-		// What is missed after the first start is caught up, although no report ever went out.
+		// A due time missed after the first start is caught up, even if no report was ever sent.
 		pass(25 * time.Hour)
 		_, stop = start(t, c, nil, definition(t, "daily", "0 8 * * *"), definition(t, "yearly", "0 8 1 7 *"))
 		defer stop()
@@ -312,7 +312,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// Whichever comes first, the reload or the due time, one report goes out.
+// One report is sent, whether the reload or the due time comes first.
 func TestReloadAtTheDueTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newClaims()

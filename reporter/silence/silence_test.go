@@ -197,7 +197,7 @@ func (w *world) request() {
 	}
 }
 
-// What a cluster answers decides what becomes of a silence: there is never a second one, and a failure is shown.
+// The cluster's answers decide the state of a silence. A silence is never created twice, and a failure is shown.
 func TestSilences(t *testing.T) {
 	t.Parallel()
 	x := errors.New("connection reset")
@@ -298,7 +298,7 @@ func (h *hanging) Create(ctx context.Context, n reporter.Silence, by, comment st
 	return id, err
 }
 
-// A request that is not answered delays neither other clusters nor the other silences of its own.
+// A request without an answer delays neither other clusters nor other silences of the same cluster.
 func TestAClusterThatHangs(t *testing.T) {
 	t.Parallel()
 	slow := &hanging{asked: make(chan struct{}), letGo: make(chan struct{}), others: make(chan string, 9)}
@@ -450,7 +450,7 @@ func startAlertmanager(t *testing.T, labels ...map[string]string) (string, *aler
 	return am.URL(), api
 }
 
-// A real Alertmanager silences the alerts of the incident and no other, says who asked for it, and no longer once it is ended here or there.
+// A real Alertmanager silences the alerts of the incident and no others, in the person's name, until the silence is ended here or there.
 func TestOnAlertmanager(t *testing.T) {
 	t.Parallel()
 	ours := []map[string]string{
@@ -575,7 +575,7 @@ func (k killed) Create(ctx context.Context, n reporter.Silence, by, comment stri
 	select {}
 }
 
-// A process that is killed after Alertmanager made the silence, and before that is stored, leaves one silence: the next process finds it.
+// If a process is killed after Alertmanager created the silence and before that was stored, the next process finds it and creates no second.
 func TestKilledBeforeASilenceIsStored(t *testing.T) {
 	t.Parallel()
 	if dir := os.Getenv(killDir); dir != "" {

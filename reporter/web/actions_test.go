@@ -127,7 +127,7 @@ func TestButtonsFitTheState(t *testing.T) {
 		if got := buttons("/deliveries/1"); !slices.Equal(got, want) {
 			t.Errorf("%s: buttons of its page %v, want %v", state, got, want)
 		}
-		// Among others, retries are offered by cause.
+		// A list offers retries by cause only.
 		want = slices.DeleteFunc(want, func(action string) bool { return action == "retry" })
 		body := serve(world{protected: true, listed: []reporter.Delivery{{ID: 1, State: state, NextAttempt: day}}}, "/deliveries?receiver=x").Body.String()
 		var got []string

@@ -107,7 +107,7 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// Answer by answer, of any size, everything comes once and in the same order.
+// With any limit, the answers together have every item once, in the same order.
 func TestAPIOfNoSuchPath(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/api/", "/api/v1/incident", "/api/v1/incidents/", "/api/v2/incidents"} {
@@ -232,7 +232,7 @@ func TestAPIStreams(t *testing.T) {
 	t.Logf("%d KiB more in use than before", (int64(most)-int64(before.HeapInuse))>>10)
 }
 
-// A client that does not read holds no query, and a list that cannot be read to its end is not taken for whole.
+// A client that does not read keeps no query open, and an incomplete answer is aborted.
 func TestAPIOfSlowClientsAndTrouble(t *testing.T) {
 	t.Parallel()
 	j := journal{n: 100_000, reading: new(atomic.Int32)}

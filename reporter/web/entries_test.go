@@ -86,7 +86,7 @@ func TestTwoEditors(t *testing.T) {
 	if got := texts(); !slices.Equal(got, want) {
 		t.Fatalf("stored %q", got)
 	}
-	// The second has the form of before: another section than the first has changed, and the same one.
+	// The second author has the old form, and changes the first author's section and another one.
 	mine := strings.Repeat("my own words & \"quotes\"\r\n", 20)
 	two.form.Set("cause", mine)
 	two.form.Set("impact", "nobody could pay")
@@ -102,14 +102,14 @@ func TestTwoEditors(t *testing.T) {
 		t.Errorf("what was typed is lost: %q", two.form)
 	}
 	one.open()
-	// Having seen the other version, the second replaces it.
+	// After the second author has seen the other version, saving replaces it.
 	if code, body := two.save(); code != 303 {
 		t.Fatalf("save again: %d %s", code, content(body))
 	}
 	if got := texts()[2:]; len(got) != 2 || !strings.HasPrefix(got[0], "3 impact nobody could pay 0") || !strings.Contains(got[1], `"quotes" 2 sre`) {
 		t.Errorf("stored %q", got)
 	}
-	// One that is not superseded by what the first changes is no conflict, nor is the same text.
+	// A change of another section is no conflict, and neither is the same text.
 	one.form.Set("lessons", "rotate")
 	one.form.Set("impact", "nobody could pay")
 	if code, body := one.save(); code != 303 {

@@ -65,7 +65,7 @@ func TestPagesInWorkAreLimited(t *testing.T) {
 		if codes[200] != 4 || codes[503] != 96 {
 			t.Errorf("answers: %v", codes)
 		}
-		for range 20 { // Everybody has a turn again.
+		for range 20 { // All requests are accepted again.
 			ask()
 			if r := <-answers; r.Code != 200 {
 				t.Errorf("after the load: %d", r.Code)

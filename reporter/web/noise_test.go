@@ -58,7 +58,7 @@ func TestNoiseIsSortedByLinks(t *testing.T) {
 	}
 }
 
-// The columns of acknowledgements are there where people acknowledge incidents.
+// The columns about acknowledgements are shown if people acknowledge incidents.
 func TestNoiseOfAcknowledgedAlerts(t *testing.T) {
 	t.Parallel()
 	w := world{locale: "en", noise: []reporter.NoiseRow{

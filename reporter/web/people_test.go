@@ -156,7 +156,7 @@ func TestNotesOnThePage(t *testing.T) {
 	}
 }
 
-// The timeline has what people did among what alerts did, however much that is.
+// The timeline has the events of people between those of alerts, up to a limit.
 func TestPeopleInTheTimeline(t *testing.T) {
 	t.Parallel()
 	w := world{entries: &[]reporter.Entry{}, locale: "en"}
@@ -181,7 +181,7 @@ func TestPeopleInTheTimeline(t *testing.T) {
 	}
 }
 
-// The end of an alert that is presumed is marked.
+// A presumed end of an alert is marked.
 func TestPresumedEndsInTheTimeline(t *testing.T) {
 	t.Parallel()
 	w := world{ends: []reporter.TimelineEvent{{At: day, Alert: "known"}, {At: day, Alert: "presumed", About: true}}}

@@ -127,7 +127,7 @@ func (w world) Entries(_ context.Context, incident string) ([]reporter.Entry, er
 	return slices.Clone(*w.entries), w.err
 }
 
-// Write is the store's, for one incident.
+// Write works like the store's, for one incident.
 func (w world) Write(_ context.Context, entries ...reporter.Entry) ([]reporter.Entry, error) {
 	if w.refusal != nil {
 		return nil, w.refusal
