@@ -471,9 +471,14 @@ func validateList(at string, l reporter.List, wrong func(key, format string, a .
 }
 
 func validateFormat(at string, f reporter.Format, wrong func(key, format string, a ...any)) {
-	if f != "" && !slices.Contains(reporter.Formats, f) {
-		wrong(at+".format", "unknown format %q (have %v)", f, reporter.Formats)
+	if f == "" || slices.Contains(reporter.Formats, f) {
+		return
 	}
+	var have []string
+	for _, known := range reporter.Formats {
+		have = append(have, string(known))
+	}
+	wrong(at+".format", "unknown format %q (have %s)", f, strings.Join(have, ", "))
 }
 
 // titled returns the names of the sections that have a title.
