@@ -2,12 +2,18 @@ package app
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/awoooi/awoooi-reporter/internal/secret"
+	"github.com/awoooi/awoooi-reporter/reporter/store"
 )
 
 // Two replicas whose clocks are wrong by minutes send a report once, when it is due by the clock of their shared database, with
@@ -23,16 +29,7 @@ func TestReplicasWithWrongClocks(t *testing.T) {
 			// The database's clock is set so that its next full minute comes soon. The replicas have this machine's clock.
 			ahead := about + time.Until(time.Now().Truncate(time.Minute)) + 35*time.Second
 			toDatabase := func(at time.Time) time.Time { return at.Add(-ahead) }
-			conn := connect(t, dsn)
-			for _, statement := range []string{
-				`ALTER FUNCTION pg_catalog.clock_timestamp() RENAME TO right_clock_timestamp`,
-				fmt.Sprintf(`CREATE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
-					$$ SELECT pg_catalog.right_clock_timestamp() - interval '%d microseconds' $$`, ahead.Microseconds()),
-			} {
-				if _, err := conn.Exec(t.Context(), statement); err != nil {
-					t.Fatal(err)
-				}
-			}
+			conn := setClockBack(t, dsn, ahead)
 			yaml := receiver(bot) + fmt.Sprintf("state: {dsn: %q}\n", dsn) + `embedded: {scrape_interval: 1h}
 reports:
   - {name: daily, disabled: true}
@@ -98,5 +95,59 @@ reports:
 				t.Errorf("%d messages of %d reports, %v", len(bot.Messages()), reports, err)
 			}
 		})
+	}
+}
+
+// setClockBack makes the clock of a database run behind the machine's.
+func setClockBack(t *testing.T, dsn string, by time.Duration) *pgx.Conn {
+	t.Helper()
+	conn := connect(t, dsn)
+	for _, statement := range []string{
+		`ALTER FUNCTION pg_catalog.clock_timestamp() RENAME TO right_clock_timestamp`,
+		fmt.Sprintf(`CREATE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+			$$ SELECT pg_catalog.right_clock_timestamp() - interval '%d microseconds' $$`, by.Microseconds()),
+	} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return conn
+}
+
+// Commands go by the clock of the database too: what they queue is due by it.
+func TestCommandsGoByTheClockOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	const ahead = 10 * time.Minute
+	dsn := database(t)
+	setClockBack(t, dsn, ahead)
+	log := slog.New(slog.DiscardHandler)
+	st, err := store.OpenPostgres(t.Context(), secret.New(dsn), log) // makes the schema
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := parsed(t, fmt.Sprintf("state: {path: %q, dsn: %q}\nprometheus: {url: 'http://127.0.0.1:1'}\n", t.TempDir(), dsn))
+	tools, err := OpenTools(t.Context(), c, Needs{State: true}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tools.Close()
+	at, err := tools.ReportMoment(t.Context(), "daily", "", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tools.SendReport(t.Context(), ReportQuery{Name: "daily", At: at}); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := tools.box.store.Deliveries(t.Context(), 1)
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	for what, got := range map[string]time.Time{"the moment": at, "the delivery": ds[0].NextAttempt} {
+		if behind := time.Since(got); behind < ahead/2 {
+			t.Errorf("%s is %v behind the machine's clock, want %v", what, behind, ahead)
+		}
 	}
 }
