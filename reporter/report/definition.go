@@ -12,6 +12,7 @@ import (
 	"time"
 	_ "time/tzdata" // time zones on machines without a zone database
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/awoooi/awoooi-reporter/internal/fault"
@@ -360,7 +361,7 @@ func (d Definition) validateTimes(wrong func(key, format string, a ...any)) {
 		wrong("lookback_months", "lookback_months %d is outside 0..12", d.Months)
 	}
 	if d.Lookback > longestLookback {
-		wrong("lookback", "lookback %v is longer than %v", d.Lookback, longestLookback)
+		wrong("lookback", "lookback %v is longer than %v", model.Duration(d.Lookback), model.Duration(longestLookback))
 	}
 	if d.CatchUp < 0 {
 		wrong("catch_up", "catch_up %v is negative", d.CatchUp)
