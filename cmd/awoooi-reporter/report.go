@@ -9,6 +9,7 @@ import (
 
 	"github.com/awoooi/awoooi-reporter/internal/app"
 	"github.com/awoooi/awoooi-reporter/internal/config"
+	"github.com/awoooi/awoooi-reporter/reporter"
 )
 
 func reportCommand(o *options) *cobra.Command {
@@ -30,7 +31,11 @@ func reportCommand(o *options) *cobra.Command {
 			}
 			return o.withTools(cmd, app.Needs{State: send, Figures: !send}, func(t *app.Tools) (err error) {
 				q := app.ReportQuery{Name: args[0]}
-				if q.At, err = t.ReportMoment(cmd.Context(), q.Name, at, send); err != nil {
+				q.At, err = t.ReportMoment(cmd.Context(), q.Name, at, send)
+				switch {
+				case errors.Is(err, reporter.ErrNotFound): // the report
+					return err
+				case err != nil:
 					return fmt.Errorf("--at: %w", err)
 				}
 				if template != "" {

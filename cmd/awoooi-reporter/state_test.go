@@ -84,7 +84,7 @@ func TestCommandsUseTheRunningProcess(t *testing.T) {
 		}{
 			"report":               {[]string{"report", "daily", "--at", "2026-04-22 08:00"}, 0, "2026-04-22 | 04-21 08:00 ~ 04-22 08:00 台北時間"},
 			"report by a template": {[]string{"report", "daily", "--template", own}, 0, "own"},
-			"unknown report":       {[]string{"report", "nothing"}, 1, `report "nothing": not found (have daily)`},
+			"unknown report":       {[]string{"report", "nothing"}, 1, `error: report "nothing": not found (have daily)`},
 			"not a time":           {[]string{"report", "daily", "--at", "noon"}, 1, "is not a time"},
 			"future report":        {[]string{"report", "daily", "--at", "2199-01-01 08:00", "--send"}, 1, "is in the future"},
 			"report before 1970":   {[]string{"report", "daily", "--at", "0001-01-01T00:00:00Z"}, 1, "is before 1970"},
