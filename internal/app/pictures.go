@@ -51,7 +51,7 @@ func (r pictures) Trend(rep reporter.Report) (reporter.Picture, error) {
 	return reporter.Picture{PNG: png, Text: text}, err
 }
 
-// Incident draws the series of the alert's expression and of the KPI around an incident. reporter.ErrNotFound: there are none,
+// Incident draws the series of the alert's expression and of the KPI around an incident. reporter.ErrNotFound: it has no series,
 // or graphs are disabled.
 func (r pictures) Incident(ctx context.Context, in reporter.Incident) (reporter.Picture, error) {
 	if r.graph.Disabled {

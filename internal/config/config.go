@@ -320,7 +320,7 @@ type HTTPClient struct {
 	Config *promconfig.HTTPClientConfig
 }
 
-// Value returns the settings, or prometheus/common's defaults if there are none.
+// Value returns the settings, or prometheus/common's defaults if none are configured.
 func (h HTTPClient) Value() promconfig.HTTPClientConfig {
 	if h.Config == nil {
 		return promconfig.DefaultHTTPClientConfig

@@ -220,7 +220,7 @@ func escapeOption(word string) string {
 	return strings.NewReplacer(`\`, `\\`, " ", `\ `, "\t", "\\\t").Replace(word)
 }
 
-// Statement returns a SELECT that sets the settings for the current transaction; "" if there are none.
+// Statement returns a SELECT that sets the settings for the current transaction; "" without settings.
 func Statement(settings ...Setting) string {
 	if len(settings) == 0 {
 		return ""

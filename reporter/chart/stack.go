@@ -9,7 +9,7 @@ import (
 	"image/png"
 )
 
-// stack combines PNGs into one, below each other. It is an error if there are none.
+// stack combines PNGs into one, below each other. No PNG is an error.
 func stack(pictures ...[]byte) ([]byte, error) {
 	switch len(pictures) {
 	case 0:

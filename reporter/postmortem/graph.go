@@ -213,7 +213,7 @@ func gives(r reporter.AlertRule, alert map[string]string) bool {
 	return true
 }
 
-// KPI queries the values of an expression around the incident; nil if there are none.
+// KPI queries the values of an expression around the incident; nil without a value.
 func (b *Builder) KPI(ctx context.Context, in reporter.Incident, expr string) *reporter.Graph {
 	if b.querier == nil || expr == "" {
 		return nil

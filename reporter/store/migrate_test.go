@@ -200,6 +200,20 @@ func TestUpgradeOfAPopulatedState(t *testing.T) {
 	}
 }
 
+// found returns the sorted ids of the incidents that an update with this query sees.
+func found(t *testing.T, s *store.Store, q reporter.JournalQuery) (ids []string, err error) {
+	t.Helper()
+	err = s.Update(t.Context(), q, func(v reporter.JournalView) reporter.JournalChanges {
+		ids = nil
+		for _, in := range v.Incidents {
+			ids = append(ids, in.ID)
+		}
+		return reporter.JournalChanges{}
+	})
+	slices.Sort(ids)
+	return ids, err
+}
+
 // Alerts that were stored before they were looked up by cluster are found for theirs, and those of an adopted incident for any.
 func TestAlertsOfAnEarlierVersionAreFoundByCluster(t *testing.T) {
 	t.Parallel()
@@ -227,16 +241,7 @@ func TestAlertsOfAnEarlierVersionAreFoundByCluster(t *testing.T) {
 			for cluster, want := range map[string]string{
 				"a": "[A ADOPTED DEFAULT]", "b": "[ADOPTED B DEFAULT]", "default": "[ADOPTED DEFAULT]", "new": "[ADOPTED DEFAULT]",
 			} {
-				var found []string
-				q := reporter.JournalQuery{Alerts: []reporter.JournalSince{{Of: "f", Cluster: cluster, Since: day}}}
-				err := s.Update(t.Context(), q, func(v reporter.JournalView) reporter.JournalChanges {
-					found = nil
-					for _, in := range v.Incidents {
-						found = append(found, in.ID)
-					}
-					return reporter.JournalChanges{}
-				})
-				slices.Sort(found)
+				found, err := found(t, s, reporter.JournalQuery{Alerts: []reporter.JournalSince{{Of: "f", Cluster: cluster, Since: day}}})
 				if err != nil || fmt.Sprint(found) != want {
 					t.Errorf("alerts of cluster %s are in %v, %v; want %s", cluster, found, err, want)
 				}
@@ -271,19 +276,11 @@ func TestGroupsOfAnEarlierVersionThatWereNotListedWhole(t *testing.T) {
 					in.id, in.state, day.UnixMicro(), in.ended, in.truncated, in.held, in.group)
 			}
 			s := upgraded(t, kind, b.String(), version)
-			var found []string
 			var q reporter.JournalQuery
 			for _, key := range []string{"partly", "held", "chronic", "whole", "ended"} {
 				q.Groups = append(q.Groups, reporter.JournalGroup{Cluster: "default", Receiver: "r", GroupKey: key, LeftOut: true})
 			}
-			err := s.Update(t.Context(), q, func(v reporter.JournalView) reporter.JournalChanges {
-				found = nil
-				for _, in := range v.Incidents {
-					found = append(found, in.ID)
-				}
-				return reporter.JournalChanges{}
-			})
-			slices.Sort(found)
+			found, err := found(t, s, q)
 			if want := []string{"CHRONIC", "HELD", "OF-PARTLY", "PARTLY"}; err != nil || !slices.Equal(found, want) {
 				t.Errorf("found %v, %v, want %v", found, err, want)
 			}

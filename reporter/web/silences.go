@@ -80,7 +80,7 @@ type silenceBody struct {
 	Asks    bool   // the action needs credentials, and the page did not
 }
 
-// silences returns the part of the page about silences; nil if there are none, and none can be created.
+// silences returns the part of the page about silences; nil if the incident has none and none can be created.
 func (v *page) silences(pm reporter.Postmortem, path string, a acting, able bool) *silenceBody {
 	if !able && len(pm.Silences) == 0 {
 		return nil
